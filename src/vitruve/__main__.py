@@ -1,0 +1,5 @@
+"""`python -m vitruve` is the command `vitruve`."""
+
+from vitruve.cli import main
+
+main()

@@ -1,0 +1,368 @@
+"""The body model: shape it once, pose it many times.
+
+    body = load_body("open-smplx-neutral")
+    shaped = body.shaped(betas)
+    joints = shaped.joints(rotations, translation)        # [*batch, joints, 3], no vertex is touched
+    vertices = shaped.vertices(rotations, translation)    # [*batch, vertices, 3]
+    markers = shaped.points(regressor, rotations, translation)
+
+Rotations are parent-relative matrices, [*batch, joints, 3, 3]; joint 0 turns the body in the world. A flat hand is the
+identity. The root joint ends up at its rest position plus `translation`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vitruve.bodies.hands import HandSpace
+from vitruve.errors import BadData, UsageError
+from vitruve.skeletons import Skeleton
+
+# Frames posed at a time when no chunk is asked for: the block transforms of that many frames stay in the processor's cache.
+_BLOCK = 16
+
+
+class BodyModel(nn.Module):
+    """A parametric body: template, shape and expression spaces, skeleton and skin. Holds no pose and no batch size.
+
+    Attributes:
+        name: the name in the catalogue, for example "smplx-neutral" or "open-smplh-female".
+        layout: "smpl", "smplh", "smplx" or "mano": which skeleton and file layout it follows.
+        gender: "neutral", "female" or "male" (for a hand: "left" or "right").
+        skeleton: the joint tree.
+        template: [vertices, 3] mean shape at rest, metres, y up, facing +z, left = +x.
+        shape_basis: [vertices, 3, betas].
+        expression_basis: [vertices, 3, expressions]; no columns where the body has no face.
+        pose_basis: [9 (joints - 1), vertices * 3] pose correctives over the entries of R - I, or None.
+        joint_regressor: [joints, vertices].
+        skin_weights: [vertices, joints].
+        faces: [faces, 3] vertex indices.
+        hands: hand pose spaces by side, where the file has them.
+        uv, uv_faces: [uv points, 2] and [faces, 3], or None.
+        landmarks: (face indices [n], barycentric weights [n, 3]) of face landmarks, or None.
+        licence: what may be done with it.
+    """
+
+    template: Tensor
+    shape_basis: Tensor
+    expression_basis: Tensor
+    pose_basis: Tensor | None
+    joint_regressor: Tensor
+    skin_weights: Tensor
+    faces: Tensor
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        layout: str,
+        gender: str,
+        skeleton: Skeleton,
+        template: Float[Tensor, "vertices 3"],
+        shape_basis: Float[Tensor, "vertices 3 betas"],
+        joint_regressor: Float[Tensor, "joints vertices"],
+        skin_weights: Float[Tensor, "vertices joints"],
+        faces: Int[Tensor, "faces 3"],
+        expression_basis: Float[Tensor, "vertices 3 expressions"] | None = None,
+        pose_basis: Float[Tensor, "features coordinates"] | None = None,
+        hands: dict[str, HandSpace] | None = None,
+        uv: Tensor | None = None,
+        uv_faces: Tensor | None = None,
+        landmarks: tuple[Tensor, Tensor] | None = None,
+        licence: str = "",
+    ) -> None:
+        super().__init__()
+        self.name, self.layout, self.gender, self.licence = name, layout, gender, licence
+        self.skeleton, self.hands, self.landmarks = skeleton, hands or {}, landmarks
+        self.uv, self.uv_faces = uv, uv_faces
+        if expression_basis is None:
+            expression_basis = template.new_zeros(len(template), 3, 0)
+        self.register_buffer("template", template)
+        self.register_buffer("shape_basis", shape_basis)
+        self.register_buffer("expression_basis", expression_basis)
+        self.register_buffer("pose_basis", pose_basis)
+        self.register_buffer("joint_regressor", joint_regressor)
+        self.register_buffer("skin_weights", skin_weights)
+        self.register_buffer("faces", faces.long())
+        self._check()
+        # Joints are linear in the betas and the expression, so the regressor is applied to the bases once.
+        self.register_buffer("_joints_template", joint_regressor @ template, persistent=False)
+        self.register_buffer(
+            "_joints_shape", torch.einsum("jv,vcs->jcs", joint_regressor, shape_basis), persistent=False
+        )
+        self.register_buffer(
+            "_joints_expression", torch.einsum("jv,vce->jce", joint_regressor, expression_basis), persistent=False
+        )
+
+    @property
+    def num_betas(self) -> int:
+        """Columns of the shape basis."""
+        return self.shape_basis.shape[-1]
+
+    @property
+    def num_expressions(self) -> int:
+        """Columns of the expression basis."""
+        return self.expression_basis.shape[-1]
+
+    @property
+    def num_joints(self) -> int:
+        """Joints of the tree."""
+        return len(self.skeleton)
+
+    @property
+    def num_vertices(self) -> int:
+        """Vertices of the mesh."""
+        return len(self.template)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision everything is posed in; inputs are converted to it."""
+        return self.template.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.template.device
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.name}: {self.num_vertices} vertices, {self.num_joints} joints, {self.num_betas} betas, "
+            f"{self.num_expressions} expressions"
+        )
+
+    def rest_rotations(self, *batch: int) -> Float[Tensor, "*batch joints 3 3"]:
+        """Identity rotations for a batch: the rest pose with flat hands."""
+        return torch.eye(3, dtype=self.dtype, device=self.device).expand(*batch, self.num_joints, 3, 3).clone()
+
+    def shaped(self, betas: Tensor | None = None, expression: Tensor | None = None) -> ShapedBody:
+        """Fix the shape, so that poses cost no shape work.
+
+        Args:
+            betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has is an error. The batch
+                axes broadcast against those of the rotations posed later, aligned on the right.
+            expression: [*batch, up to num_expressions], one row per frame or one for all.
+        """
+        rest, joints = self.template, self._joints_template
+        if betas is not None:
+            betas = self._coefficients(betas, self.num_betas, "betas")
+            columns = betas.shape[-1]
+            rest = rest + torch.einsum("...s,vcs->...vc", betas, self.shape_basis[..., :columns])
+            joints = joints + torch.einsum("...s,jcs->...jc", betas, self._joints_shape[..., :columns])
+        if expression is not None:
+            expression = self._coefficients(expression, self.num_expressions, "expression")
+            columns = expression.shape[-1]
+            joints = joints + torch.einsum("...e,jce->...jc", expression, self._joints_expression[..., :columns])
+        return ShapedBody(body=self, rest_vertices=rest, rest_joints=joints, expression=expression)
+
+    def _coefficients(self, values: Tensor, limit: int, what: str) -> Tensor:
+        if values.dim() < 1 or values.shape[-1] > limit:
+            raise BadData(
+                f"{values.shape[-1] if values.dim() else 'a single number'} {what} for body '{self.name}'",
+                where=f"{what} has shape {tuple(values.shape)}, the body has {limit} columns",
+                fix=f"give at most {limit}: {what}[..., :{limit}]",
+            )
+        return values.to(dtype=self.dtype, device=self.device)
+
+    def _check(self) -> None:
+        v, j = self.num_vertices, self.num_joints
+        expected = {
+            "template": (v, 3),
+            "shape_basis": (v, 3, self.num_betas),
+            "expression_basis": (v, 3, self.num_expressions),
+            "joint_regressor": (j, v),
+            "skin_weights": (v, j),
+        }
+        if self.pose_basis is not None:
+            expected["pose_basis"] = (9 * (j - 1), 3 * v)
+        for key, shape in expected.items():
+            found = tuple(getattr(self, key).shape)
+            if found != shape:
+                raise BadData(
+                    f"body '{self.name}': {key} has the wrong shape",
+                    where=f"{key}: found {found}, expected {shape} for {v} vertices and {j} joints",
+                    fix="check the file with `vitruve bodies check FILE`",
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class ShapedBody:
+    """A body with its shape fixed: rest vertices and joints are done, only poses are left.
+
+    Attributes:
+        body: the model.
+        rest_vertices: [*shape batch, vertices, 3] without expression.
+        rest_joints: [*shape batch, joints, 3] with expression.
+        expression: [*batch, expressions] or None; it joins the pose correctives, since it is linear as they are.
+    """
+
+    body: BodyModel
+    rest_vertices: Tensor
+    rest_joints: Tensor
+    expression: Tensor | None
+
+    def joints(
+        self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None
+    ) -> Float[Tensor, "*batch joints 3"]:
+        """Joint positions in metres."""
+        _, positions = self.world_joints(rotations, translation)
+        return positions
+
+    def world_joints(
+        self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """World rotations [*batch, joints, 3, 3] and positions [*batch, joints, 3] of all joints."""
+        rotations = self._accept(rotations)
+        world, positions = forward_kinematics(rotations, self.rest_joints, self.body.skeleton.parents)
+        if translation is not None:
+            positions = positions + translation.to(positions)[..., None, :]
+        return world, positions
+
+    def vertices(
+        self,
+        rotations: Float[Tensor, "*batch joints 3 3"],
+        translation: Float[Tensor, "*#batch 3"] | None = None,
+        chunk: int | None = None,
+    ) -> Float[Tensor, "*batch vertices 3"]:
+        """Vertex positions in metres.
+
+        Args:
+            rotations: parent-relative rotations.
+            translation: added to the root.
+            chunk: iterate over this many poses at a time, so that working memory is that of one chunk.
+        """
+        return self._pose(rotations, translation, None, chunk)
+
+    def points(
+        self,
+        regressor: Float[Tensor, "points vertices"],
+        rotations: Float[Tensor, "*batch joints 3 3"],
+        translation: Float[Tensor, "*#batch 3"] | None = None,
+        chunk: int | None = None,
+    ) -> Float[Tensor, "*batch points 3"]:
+        """Points that a linear regressor (dense or sparse) picks from the vertices; only the vertices it uses are posed."""
+        if tuple(regressor.shape[1:]) != (self.body.num_vertices,):
+            raise BadData(
+                f"the regressor does not fit body '{self.body.name}'",
+                where=f"regressor has shape {tuple(regressor.shape)}, expected [points, {self.body.num_vertices}]",
+                fix="use a regressor made for this topology",
+            )
+        dense = regressor.to_dense() if regressor.layout != torch.strided else regressor
+        used = dense.ne(0).any(0).nonzero()[:, 0]
+        weights = dense[:, used].to(dtype=self.body.dtype, device=self.body.device)
+        return weights @ self._pose(rotations, translation, used.to(self.body.device), chunk)
+
+    def _accept(self, rotations: Tensor) -> Tensor:
+        j = self.body.num_joints
+        if rotations.dim() < 3 or tuple(rotations.shape[-3:]) != (j, 3, 3):
+            raise UsageError(
+                f"body '{self.body.name}' cannot take these rotations",
+                where=f"rotations have shape {tuple(rotations.shape)}, expected [*batch, {j}, 3, 3]",
+                fix=_joint_count_hint(rotations),
+            )
+        return rotations.to(dtype=self.body.dtype, device=self.body.device)
+
+    def _pose(self, rotations: Tensor, translation: Tensor | None, subset: Tensor | None, chunk: int | None) -> Tensor:
+        """Linear blend skinning with correctives, in blocks of poses."""
+        body = self.body
+        rotations = self._accept(rotations)
+        world, positions = self.world_joints(rotations, translation)
+        batch = positions.shape[:-2]
+        count = math.prod(batch)
+        # A vertex moves by sum_i w_vi (R_i x + o_i), with the offset o_i = p_i - R_i J_i.
+        offsets = positions - (world @ self.rest_joints[..., None])[..., 0]
+        blocks = torch.cat([world, offsets[..., None]], -1).reshape(count, body.num_joints, 12)
+        features = self._features(rotations, batch)
+        rest, weights, basis = self.rest_vertices, body.skin_weights, self._basis()
+        if subset is not None:
+            rest, weights = rest[..., subset, :], weights[subset]
+            basis = None if basis is None else basis.unflatten(1, (-1, 3))[:, subset].flatten(1)
+        one_shape = rest.dim() == 2 or math.prod(rest.shape[:-2]) == 1
+        rest = rest.reshape(1, -1, 3) if one_shape else rest.expand(*batch, *rest.shape[-2:]).reshape(count, -1, 3)
+        step = max(1, chunk or _BLOCK)
+        out = []
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            at_rest = rest if one_shape else rest[part]
+            if features is not None and basis is not None:
+                moved = features[part] @ basis
+                at_rest = at_rest + moved.view(len(moved), -1, 3)
+            out.append(_skin(weights, blocks[part], at_rest))
+        if not out:
+            return rest.new_zeros(*batch, rest.shape[-2], 3)
+        return torch.cat(out).reshape(*batch, -1, 3)
+
+    def _features(self, rotations: Tensor, batch: torch.Size) -> Tensor | None:
+        """What the correctives are linear in: the entries of R - I of all joints but the root, then the expression."""
+        parts = []
+        if self.body.pose_basis is not None:
+            identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+            parts.append((rotations[..., 1:, :, :] - identity).flatten(-3).expand(*batch, -1))
+        if self.expression is not None:
+            parts.append(self.expression.expand(*batch, -1))
+        return torch.cat(parts, -1).reshape(-1, sum(part.shape[-1] for part in parts)) if parts else None
+
+    def _basis(self) -> Tensor | None:
+        """[features, 3 vertices] beside `_features`."""
+        parts = [] if self.body.pose_basis is None else [self.body.pose_basis]
+        if self.expression is not None:
+            columns = self.body.expression_basis[..., : self.expression.shape[-1]]
+            parts.append(columns.flatten(0, 1).T)
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)) if parts else None
+
+
+def forward_kinematics(
+    rotations: Float[Tensor, "*batch joints 3 3"], rest_joints: Tensor, parents: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """World rotations and positions of a tree.
+
+    Args:
+        rotations: parent-relative rotations.
+        rest_joints: [*#batch, joints, 3] positions at rest.
+        parents: parent index per joint, parents first.
+
+    Returns:
+        ([*batch, joints, 3, 3], [*batch, joints, 3])
+    """
+    batch = torch.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
+    rotations = rotations.expand(*batch, *rotations.shape[-3:])
+    rest = rest_joints.expand(*batch, *rest_joints.shape[-2:])
+    # One batched product per level of the tree instead of one per joint.
+    order, world, positions = [0], [rotations[..., :1, :, :]], [rest[..., :1, :]]
+    for level, above in _levels(parents):
+        parent_world, parent_position = world[-1][..., above, :, :], positions[-1][..., above, :]
+        bones = rest[..., level, :] - rest[..., [parents[i] for i in level], :]
+        positions.append(parent_position + (parent_world @ bones[..., None])[..., 0])
+        world.append(parent_world @ rotations[..., level, :, :])
+        order += level
+    back = [order.index(i) for i in range(len(parents))]
+    return torch.cat(world, -3)[..., back, :, :], torch.cat(positions, -2)[..., back, :]
+
+
+def _levels(parents: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Joints by depth below the root, each level with its joints' parents as positions within the level above."""
+    out, above = [], [0]
+    while True:
+        level = [i for i, parent in enumerate(parents) if parent in above]
+        if not level:
+            return out
+        out.append((level, [above.index(parents[i]) for i in level]))
+        above = level
+
+
+def _skin(weights: Tensor, blocks: Tensor, at_rest: Tensor) -> Tensor:
+    """Blend the joints' [R | o] by the weights and apply them to rest vertices: [poses, vertices, 3]."""
+    blended = (weights @ blocks).unflatten(-1, (3, 4))
+    return (blended[..., :3] @ at_rest[..., None])[..., 0] + blended[..., 3]
+
+
+def _joint_count_hint(rotations: Tensor) -> str:
+    layouts = {24: "smpl", 52: "smplh", 55: "smplx", 16: "mano"}
+    joints = rotations.shape[-3] if rotations.dim() >= 3 else None
+    if joints in layouts:
+        return f"{joints} joints are the layout '{layouts[joints]}': load a body of that layout, or convert the motion"
+    return "give one parent-relative rotation matrix per joint of body.skeleton"

@@ -1,0 +1,51 @@
+"""Hand pose spaces: the principal components and mean that MANO-family files carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.errors import BadData
+from vitruve.geometry.rotations import axis_angle_to_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class HandSpace:
+    """The pose space of one hand.
+
+    Attributes:
+        mean: [45] axis-angle of the 15 joints in the relaxed pose.
+        components: [n, 45] rows added to the axis-angle values.
+    """
+
+    mean: Float[Tensor, "45"]
+    components: Float[Tensor, "components 45"]
+
+    def rotations(
+        self, coefficients: Float[Tensor, "*batch coefficients"], flat_mean: bool = False
+    ) -> Float[Tensor, "*batch 15 3 3"]:
+        """The 15 rotations of PCA coefficients.
+
+        Args:
+            coefficients: as many leading components as wanted.
+            flat_mean: leave the mean out, so that zero coefficients are the flat hand. Mean and components add up as
+                axis-angle vectors, as the files define it.
+        """
+        count = coefficients.shape[-1]
+        if count > len(self.components):
+            raise BadData(
+                f"{count} hand coefficients, but the file has {len(self.components)} components",
+                where=f"coefficients {tuple(coefficients.shape)}",
+                fix=f"give at most {len(self.components)}",
+            )
+        axis_angle = coefficients @ self.components[:count].to(coefficients)
+        if not flat_mean:
+            axis_angle = axis_angle + self.mean.to(coefficients)
+        return axis_angle_to_matrix(axis_angle.unflatten(-1, (15, 3)))
+
+    def with_mean(self, axis_angle: Float[Tensor, "*batch 45"]) -> Float[Tensor, "*batch 45"]:
+        """Absolute axis-angle values of values given relative to the mean."""
+        return axis_angle + torch.as_tensor(self.mean).to(axis_angle)

@@ -1,0 +1,47 @@
+"""The command `vitruve`: one thin file per verb, loaded only when that verb is called."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+import vitruve
+from vitruve.errors import VitruveError
+
+# verb -> where its function or app lives, and the line that the root help shows. The help must not import torch, so the lines stand here.
+_VERBS = {
+    "demo": ("vitruve.cli.demo:demo", "Try everything at once: a bundled clip on the open body, with pictures."),
+    "info": ("vitruve.cli.info:info", "Say what a motion or body file is, and what is odd about it."),
+    "bodies": ("vitruve.cli.bodies:app", "List, check, clean, merge and export body model files."),
+    "doctor": ("vitruve.cli.doctor:doctor", "Say what is installed, which bodies were found, and what is missing."),
+}
+
+
+def build_app() -> App:
+    """The root command with its verbs unloaded."""
+    app = App(
+        name="vitruve",
+        help="Human motion on SMPL-family bodies.\n\nBegin with `vitruve demo`; then `vitruve info YOUR_FILE`.",
+        version=vitruve.__version__,
+    )
+    for verb, (target, line) in _VERBS.items():
+        app.command(target, name=verb, help=line)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors the user can mend are printed without a traceback and set the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        result = build_app()([a for a in arguments if a != "--debug"])
+    except VitruveError as error:
+        if debug:
+            raise
+        print(f"vitruve: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("vitruve: interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)

@@ -1,0 +1,254 @@
+"""Rotations: every conversion, distance and average the package uses, and the only importer of roma.
+
+Matrices are the form in memory, shape [*batch, 3, 3]. Everything else is a form in files and networks, and its name says
+which convention it has:
+
+- axis_angle: [*batch, 3], the axis times the angle in radians;
+- quaternion_wxyz, quaternion_xyzw: [*batch, 4], unit length;
+- sixd_columns: [*batch, 6], the first column then the second (HumanML3D and most trajectory code);
+- sixd_rows: [*batch, 6], the first row then the second (PyTorch3D, WHAM);
+- sixd_interleaved: [*batch, 6], the first two columns read row by row (SPIN, VPoser, MotionBERT);
+- euler: [*batch, 3] with an `order` such as "ZXY": rotations about moving axes, multiplied from left to right as BVH does.
+"""
+
+from __future__ import annotations
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.errors import UsageError
+
+Matrix = Float[Tensor, "*batch 3 3"]
+
+
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Matrix:
+    """Rotation matrices of axis-angle vectors (radians). The gradient is exact at zero."""
+    square = (axis_angle * axis_angle).sum(-1)[..., None, None]
+    small = square < (1e-4 if axis_angle.dtype == torch.float64 else 1e-2)
+    safe = torch.where(small, torch.ones_like(square), square)
+    angle = safe.sqrt()
+    # Rodrigues: I + a K + b K K, with the series of a and b near zero, where the quotients lose their digits.
+    a = torch.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), angle.sin() / angle)
+    b = torch.where(small, 0.5 - square / 24 * (1 - square / 30 * (1 - square / 56)), (1 - angle.cos()) / safe)
+    k = cross_matrix(axis_angle)
+    return torch.eye(3, dtype=k.dtype, device=k.device) + a * k + b * (k @ k)
+
+
+def matrix_to_axis_angle(matrix: Matrix) -> Float[Tensor, "*batch 3"]:
+    """Axis-angle vectors (radians, length at most pi) of rotation matrices, accurate near zero and near pi."""
+    return roma.rotmat_to_rotvec(matrix)
+
+
+def quaternion_wxyz_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Matrix:
+    """Rotation matrices of quaternions, scalar first; the length is normalised."""
+    return quaternion_xyzw_to_matrix(quaternion.roll(-1, -1))
+
+
+def matrix_to_quaternion_wxyz(matrix: Matrix) -> Float[Tensor, "*batch 4"]:
+    """Unit quaternions, scalar first, of rotation matrices."""
+    return roma.rotmat_to_unitquat(matrix).roll(1, -1)
+
+
+def quaternion_xyzw_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Matrix:
+    """Rotation matrices of quaternions, scalar last; the length is normalised."""
+    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(quaternion, dim=-1))
+
+
+def matrix_to_quaternion_xyzw(matrix: Matrix) -> Float[Tensor, "*batch 4"]:
+    """Unit quaternions, scalar last, of rotation matrices."""
+    return roma.rotmat_to_unitquat(matrix)
+
+
+def sixd_columns_to_matrix(sixd: Float[Tensor, "*batch 6"]) -> Matrix:
+    """Rotation matrices by Gram-Schmidt from [first column, second column]."""
+    return _orthonormal_columns(sixd[..., :3], sixd[..., 3:])
+
+
+def matrix_to_sixd_columns(matrix: Matrix) -> Float[Tensor, "*batch 6"]:
+    """[first column, second column] of rotation matrices."""
+    return torch.cat([matrix[..., 0], matrix[..., 1]], -1)
+
+
+def sixd_rows_to_matrix(sixd: Float[Tensor, "*batch 6"]) -> Matrix:
+    """Rotation matrices by Gram-Schmidt from [first row, second row]."""
+    return sixd_columns_to_matrix(sixd).transpose(-1, -2)
+
+
+def matrix_to_sixd_rows(matrix: Matrix) -> Float[Tensor, "*batch 6"]:
+    """[first row, second row] of rotation matrices."""
+    return matrix_to_sixd_columns(matrix.transpose(-1, -2))
+
+
+def sixd_interleaved_to_matrix(sixd: Float[Tensor, "*batch 6"]) -> Matrix:
+    """Rotation matrices by Gram-Schmidt from the first two columns, read row by row."""
+    return _orthonormal_columns(sixd[..., 0::2], sixd[..., 1::2])
+
+
+def matrix_to_sixd_interleaved(matrix: Matrix) -> Float[Tensor, "*batch 6"]:
+    """The first two columns of rotation matrices, read row by row."""
+    return matrix[..., :2].flatten(-2)
+
+
+def euler_to_matrix(angles: Float[Tensor, "*batch 3"], order: str) -> Matrix:
+    """Rotation matrices of Euler angles (radians) in the given order of axes, for example "ZXY"."""
+    _check_order(order)
+    first, second, third = (rotation_about(axis, angles[..., i]) for i, axis in enumerate(order))
+    return first @ second @ third
+
+
+def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
+    """Euler angles (radians) of rotation matrices; at gimbal lock the third angle is zero and the rotation still right."""
+    _check_order(order)
+    if order[0] == order[2]:
+        return roma.rotmat_to_euler(order, matrix)
+    i, j, k = ("XYZ".index(axis) for axis in order)
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0
+    sine = (sign * matrix[..., i, k]).clamp(-1, 1)
+    # The angle between the first and the last axis from sine and cosine: the arcsine alone loses half the digits near 90 degrees.
+    cosine = torch.hypot(matrix[..., i, i], matrix[..., i, j])
+    second = torch.atan2(sine, cosine)
+    locked = cosine < 10 * torch.finfo(matrix.dtype).eps
+    first = torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k])
+    first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
+    third = torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i])
+    return torch.stack([torch.where(locked, first_locked, first), second, third.masked_fill(locked, 0.0)], -1)
+
+
+def rotation_about(axis: str, angle: Float[Tensor, "*batch"]) -> Matrix:
+    """Rotation by `angle` radians about the coordinate axis "X", "Y" or "Z"."""
+    i = "XYZ".index(axis)
+    j, k = (i + 1) % 3, (i + 2) % 3
+    cosine, sine = angle.cos(), angle.sin()
+    zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+    entries = [zero] * 9
+    entries[3 * i + i] = one
+    entries[3 * j + j] = entries[3 * k + k] = cosine
+    entries[3 * j + k], entries[3 * k + j] = -sine, sine
+    return torch.stack(entries, -1).unflatten(-1, (3, 3))
+
+
+def rotation_between(start: Float[Tensor, "*batch 3"], end: Float[Tensor, "*batch 3"]) -> Matrix:
+    """The smallest rotation that turns the direction `start` into the direction `end`."""
+    start = torch.nn.functional.normalize(start, dim=-1)
+    end = torch.nn.functional.normalize(end, dim=-1)
+    cosine = (start * end).sum(-1, keepdim=True)
+    # Opposite directions: half a turn about any axis across them.
+    opposite = cosine[..., 0] < -1 + 1e-7
+    least = torch.nn.functional.one_hot(start.abs().argmin(-1), 3).to(start.dtype)
+    across = torch.nn.functional.normalize(torch.linalg.cross(start, least), dim=-1)
+    half_turn = 2 * across[..., :, None] * across[..., None, :] - torch.eye(3, dtype=start.dtype, device=start.device)
+    k = cross_matrix(torch.linalg.cross(start, end))
+    scale = (1 / (1 + cosine).clamp_min(1e-12))[..., None]
+    swing = torch.eye(3, dtype=start.dtype, device=start.device) + k + scale * (k @ k)
+    return torch.where(opposite[..., None, None], half_turn, swing)
+
+
+def cross_matrix(vector: Float[Tensor, "*batch 3"]) -> Matrix:
+    """The matrix K with K y = vector x y."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+
+
+def geodesic_distance(a: Matrix, b: Matrix) -> Float[Tensor, "*batch"]:
+    """The angle of the rotation from `a` to `b`, in [0, pi] radians; its gradient is finite everywhere, zero at 0 and at pi."""
+    between = a.transpose(-1, -2) @ b
+    lower = torch.stack([between[..., 2, 1], between[..., 0, 2], between[..., 1, 0]], -1)
+    upper = torch.stack([between[..., 1, 2], between[..., 2, 0], between[..., 0, 1]], -1)
+    twice_sine_axis = lower - upper
+    square = (twice_sine_axis * twice_sine_axis).sum(-1)
+    zero = square <= torch.finfo(square.dtype).tiny
+    sine = torch.where(zero, torch.zeros_like(square), torch.where(zero, torch.ones_like(square), square).sqrt()) / 2
+    cosine = (between.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return torch.atan2(sine, cosine)
+
+
+def slerp(start: Matrix, end: Matrix, fraction: Float[Tensor, "*#batch"] | float) -> Matrix:
+    """The rotation at `fraction` of the shortest way from `start` (0) to `end` (1); exact at both ends."""
+    step = matrix_to_axis_angle(start.transpose(-1, -2) @ end)
+    fraction = torch.as_tensor(fraction, dtype=start.dtype, device=start.device)[..., None]
+    return start @ axis_angle_to_matrix(step * fraction)
+
+
+def mean_rotation(rotations: Float[Tensor, "*batch count 3 3"], weights: Tensor | None = None) -> Matrix:
+    """The rotation nearest (in the chordal sense) to a weighted set of rotations.
+
+    Args:
+        rotations: the set, along the axis before the matrices.
+        weights: [*batch, count] or broadcastable to it; equal where not given.
+    """
+    if weights is not None:
+        rotations = rotations * weights[..., None, None]
+    return nearest_rotation(rotations.sum(-3))
+
+
+def nearest_rotation(matrix: Matrix) -> Matrix:
+    """The rotation nearest to any 3 x 3 matrix (orthogonal Procrustes, determinant +1)."""
+    return roma.special_procrustes(matrix)
+
+
+def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Matrix, Matrix]:
+    """Split a rotation into swing @ twist: the twist turns about `axis`, the swing does not.
+
+    Args:
+        rotation: rotation matrices.
+        axis: unit direction in the frame before the rotation.
+    """
+    quaternion = roma.rotmat_to_unitquat(rotation)
+    along = (quaternion[..., :3] * axis).sum(-1, keepdim=True)
+    twist = torch.cat([along * axis, quaternion[..., 3:]], -1)
+    # A half turn across the axis has no twist part: take the identity there.
+    none = (twist * twist).sum(-1, keepdim=True) < 1e-12
+    identity = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=twist.dtype, device=twist.device)
+    twist = quaternion_xyzw_to_matrix(torch.where(none, identity, twist))
+    return rotation @ twist.transpose(-1, -2), twist
+
+
+def mirrored(rotation: Matrix, axis: str = "X") -> Matrix:
+    """The rotation as seen in a mirror across the plane at right angles to the given axis."""
+    sign = torch.ones(3, dtype=rotation.dtype, device=rotation.device)
+    sign["XYZ".index(axis)] = -1.0
+    return rotation * sign[:, None] * sign
+
+
+def rotation_error(matrix: Matrix) -> Float[Tensor, "*batch"]:
+    """How far 3 x 3 matrices are from being rotations: the largest entry of |R R^T - I|, or 2 for reflections."""
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    error = (matrix @ matrix.transpose(-1, -2) - identity).abs().flatten(-2).amax(-1)
+    return torch.where(torch.linalg.det(matrix) < 0, torch.full_like(error, 2.0), error)
+
+
+def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Float[Tensor, "frames *joints 3"]:
+    """The same rotations with the turns of 2 pi chosen so that each joint's vectors run on from frame to frame."""
+    out = axis_angle.clone()
+    turn = 2 * torch.pi
+    for frame in range(1, len(out)):
+        angle = out[frame].norm(dim=-1, keepdim=True)
+        axis = out[frame] / angle.clamp_min(1e-9)
+        along = (out[frame - 1] * axis).sum(-1, keepdim=True)
+        turns = torch.round((along - angle) / turn)
+        out[frame] += torch.where(angle > 1e-6, turns * turn * axis, torch.zeros_like(axis))
+    return out
+
+
+def _orthonormal_columns(a: Tensor, b: Tensor) -> Tensor:
+    """Gram-Schmidt on two columns. A zero vector gives the identity's column instead of a NaN gradient."""
+    first = _unit_or(a, 0)
+    second = _unit_or(b - (first * b).sum(-1, keepdim=True) * first, 1)
+    second = _unit_or(second - (first * second).sum(-1, keepdim=True) * first, 2)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def _unit_or(vector: Tensor, fallback: int) -> Tensor:
+    square = (vector * vector).sum(-1, keepdim=True)
+    zero = square < 1e-20
+    unit = vector / torch.where(zero, torch.ones_like(square), square).sqrt()
+    other = torch.eye(3, dtype=vector.dtype, device=vector.device)[fallback]
+    return torch.where(zero, other, unit)
+
+
+def _check_order(order: str) -> None:
+    if len(order) != 3 or set(order) - set("XYZ") or order[0] == order[1] or order[1] == order[2]:
+        raise UsageError(f"'{order}' is not an order of rotation axes", fix="use three of X, Y, Z, such as 'ZXY'")

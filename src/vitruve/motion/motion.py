@@ -1,0 +1,236 @@
+"""The Motion type: how a body, or any jointed tree, moves over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vitruve.bodies.body_model import BodyModel, forward_kinematics
+from vitruve.errors import BadData, UsageError
+from vitruve.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+GENDERS = ("neutral", "female", "male")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where a motion comes from.
+
+    Attributes:
+        file: the file or command it was made by.
+        format: the name of the file format, as in the table of formats.
+        extras: fields of the file that Vitruve does not interpret (soft tissue, markers ...), by their names there; the
+            same format writes them back. Arrays whose first axis is the frames are sliced with the motion.
+        notes: what the reader had to decide (up axis turned, unit guessed ...), one sentence each.
+    """
+
+    file: str = ""
+    format: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A clip of motion. World: metres, z up, right-handed. Rotations are matrices; files hold axis-angle.
+
+    Attributes:
+        rotations: [frames, joints, 3, 3] relative to the parent; joint 0 relative to the world.
+        translation: [frames, 3]: the root joint stands at its rest position plus this. The rest position is that of the
+            shaped body, so turning the world needs the body (see `rotate_world`).
+        fps: frames per second.
+        skeleton: the joint tree; its `rest` positions count where `body` is empty.
+        body: the layout and make of the body it was made on, for example "smplh" or "open-smplx"; empty for a plain tree.
+        gender: "neutral", "female" or "male".
+        betas: [shapes], one shape for the clip; may have no entries.
+        expression: [frames, expressions] or None.
+        offsets: [frames, joints, 3] bones from the parent, for trees whose bones change length; None where they do not.
+        mask: [frames], True where a frame is valid; None where all are.
+        source: where it comes from.
+    """
+
+    rotations: Float[Tensor, "frames joints 3 3"]
+    translation: Float[Tensor, "frames 3"]
+    fps: float
+    skeleton: Skeleton
+    body: str = ""
+    gender: str = "neutral"
+    betas: Float[Tensor, "betas"] = field(default_factory=lambda: torch.zeros(0))
+    expression: Float[Tensor, "frames expressions"] | None = None
+    offsets: Float[Tensor, "frames joints 3"] | None = None
+    mask: Bool[Tensor, "frames"] | None = None
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    def __repr__(self) -> str:
+        return (
+            f"Motion({len(self)} frames, {self.duration:.2f} s at {self.fps:g} fps, {self.skeleton.name}"
+            f"{', ' + self.body_name if self.body else ''})"
+        )
+
+    def __getitem__(self, frames: slice) -> Motion:
+        """A slice of frames; extras that run over the frames are sliced too. A step divides the frame rate."""
+        if not isinstance(frames, slice):
+            raise UsageError("a motion is cut by slices", where=f"index {frames!r}", fix="motion[i:i + 1] is one frame")
+        step = frames.step or 1
+        if step < 1:
+            raise UsageError("a motion cannot be sliced backwards", where=f"step {step}", fix="use a positive step")
+
+        def cut(value: Any) -> Any:
+            over_frames = isinstance(value, Tensor | np.ndarray) and value.ndim > 0 and len(value) == len(self)
+            return value[frames] if over_frames else value
+
+        def optional(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value[frames]
+
+        return replace(
+            self,
+            rotations=self.rotations[frames],
+            translation=self.translation[frames],
+            fps=self.fps / step,
+            expression=optional(self.expression),
+            offsets=optional(self.offsets),
+            mask=optional(self.mask),
+            source=replace(self.source, extras={key: cut(value) for key, value in self.source.extras.items()}),
+        )
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds: frames over frame rate."""
+        return len(self) / self.fps
+
+    @property
+    def body_name(self) -> str:
+        """The body with its gender as the catalogue names it, for example "smplh-male"; empty for a plain tree."""
+        return f"{self.body}-{self.gender}" if self.body else ""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the rotations and translations."""
+        return self.rotations.dtype
+
+    def replace(self, **changes: Any) -> Motion:
+        """A copy with some fields changed, checked anew.
+
+        Where the number of frames changes, extras that run over the frames are dropped: they would no longer match.
+        """
+        changed = replace(self, **changes)
+        if len(changed) != len(self) and "source" not in changes:
+            kept = {
+                key: value
+                for key, value in self.source.extras.items()
+                if not (isinstance(value, Tensor | np.ndarray) and value.ndim > 0 and len(value) == len(self))
+            }
+            changed = replace(changed, source=replace(changed.source, extras=kept))
+        return changed
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Motion:
+        """The motion on another device or in another precision."""
+
+        def move(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device=device, dtype=dtype)
+
+        return replace(
+            self,
+            rotations=move(self.rotations),
+            translation=move(self.translation),
+            betas=move(self.betas),
+            expression=move(self.expression),
+            offsets=move(self.offsets),
+            mask=None if self.mask is None else self.mask.to(device=device),
+        )
+
+    def joints(self, body: BodyModel | None = None) -> Float[Tensor, "frames joints 3"]:
+        """Joint positions in the world, metres: on a body, or on the rest positions of a plain tree."""
+        if body is not None:
+            shaped = body.shaped(self.betas, self.expression if body.num_expressions else None)
+            return shaped.joints(self.rotations, self.translation)
+        rest = self.rest_joints()
+        if self.offsets is None:
+            return forward_kinematics(self.rotations, rest, self.skeleton.parents)[1] + self.translation[:, None]
+        return (
+            _moving_bones(self.rotations, self.offsets, self.skeleton.parents) + (rest[0] + self.translation)[:, None]
+        )
+
+    def vertices(self, body: BodyModel, chunk: int | None = None) -> Float[Tensor, "frames vertices 3"]:
+        """Vertex positions in the world, metres."""
+        shaped = body.shaped(self.betas, self.expression if body.num_expressions else None)
+        return shaped.vertices(self.rotations, self.translation, chunk=chunk)
+
+    def rest_joints(self, body: BodyModel | None = None) -> Float[Tensor, "joints 3"]:
+        """Joint positions at rest: of the body with this clip's shape, or of the plain tree."""
+        if body is not None:
+            return body.shaped(self.betas).rest_joints
+        if self.skeleton.rest is None:
+            raise UsageError(
+                "where the joints are depends on the body, and none was given",
+                where=f"a motion on '{self.body_name or self.skeleton.name}'",
+                fix=f"pass the body: load_body('{self.body_name or 'open-smplx-neutral'}')",
+            )
+        return self.skeleton.rest.to(self.rotations)
+
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> Path:
+        """Write the motion; the file's ending names the format, as in `vitruve.save_motion`."""
+        from vitruve import save_motion  # the table of formats stands above this layer
+
+        return save_motion(self, path, overwrite=overwrite)
+
+
+def _moving_bones(rotations: Tensor, offsets: Tensor, parents: tuple[int, ...]) -> Tensor:
+    """Joint positions relative to the root where bones change over time."""
+    world, positions = [rotations[:, 0]], [torch.zeros_like(offsets[:, 0])]
+    for joint, parent in enumerate(parents[1:], start=1):
+        positions.append(positions[parent] + (world[parent] @ offsets[:, joint, :, None])[..., 0])
+        world.append(world[parent] @ rotations[:, joint])
+    return torch.stack(positions, 1)
+
+
+def _check(motion: Motion) -> None:
+    frames, joints = len(motion.rotations), len(motion.skeleton)
+    expected: dict[str, tuple[int, ...]] = {
+        "rotations": (frames, joints, 3, 3),
+        "translation": (frames, 3),
+        "offsets": (frames, joints, 3),
+        "mask": (frames,),
+    }
+    for key, shape in expected.items():
+        value = getattr(motion, key)
+        if value is not None and tuple(value.shape) != shape:
+            raise BadData(
+                f"the motion's {key} have the wrong shape",
+                where=f"found {tuple(value.shape)}, expected {shape} on skeleton '{motion.skeleton.name}'",
+                fix="give every field the same number of frames, and one rotation matrix per joint",
+            )
+    if motion.betas.dim() != 1:
+        raise BadData(
+            "a motion has one shape for the whole clip",
+            where=f"betas have shape {tuple(motion.betas.shape)}",
+            fix="average them, or cut the clip by person",
+        )
+    if motion.expression is not None and (motion.expression.dim() != 2 or len(motion.expression) != frames):
+        raise BadData(
+            "the expression does not run over the frames",
+            where=f"found {tuple(motion.expression.shape)}, expected ({frames}, expressions)",
+            fix="give one row per frame",
+        )
+    if not (motion.fps > 0 and np.isfinite(motion.fps)):
+        raise BadData("the frame rate is not a positive number", where=f"fps = {motion.fps}", fix="pass fps=30, say")
+    if motion.gender not in GENDERS:
+        raise BadData(f"unknown gender '{motion.gender}'", where="gender", fix="use 'neutral', 'female' or 'male'")
+    if frames == 0:
+        raise BadData("the motion has no frames", where="rotations", fix="check the file, or the slice that was taken")
