@@ -1,4 +1,4 @@
-"""Material that several tests use, made by code: a small body, a motion; and where the open data sets lie, if they do."""
+"""Material that several tests use, made by code: a small body, a motion; and where the open data sets lie."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYOUT_SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55", "m
 
 
 def shared_data(name: str) -> Path:
-    """A folder of the open test data (VITRUVE_TEST_DATA, or ../shared/data beside the checkout); skips where it is absent."""
+    """A folder of the open test data (VITRUVE_TEST_DATA, or ../shared/data beside the checkout); skips if absent."""
     root = Path(os.environ.get("VITRUVE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not (root / name).exists():
         pytest.skip(f"the open data set '{name}' is not beside the checkout")

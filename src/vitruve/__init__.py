@@ -27,7 +27,17 @@ _PUBLIC = {
     "save_motion": "vitruve.formats",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = [
+    "BodyModel",
+    "Motion",
+    "Skeleton",
+    "VitruveError",
+    "__version__",
+    "load_body",
+    "load_motion",
+    "load_skeleton",
+    "save_motion",
+]
 
 if TYPE_CHECKING:
     from vitruve.bodies import BodyModel, load_body

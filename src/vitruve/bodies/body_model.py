@@ -13,18 +13,17 @@ identity. The root joint ends up at its rest position plus `translation`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vitruve.bodies.hands import HandSpace
+from vitruve.bodies.skin import POSES_AT_A_TIME, Skin, pose_skin, split_skin
 from vitruve.errors import BadData, UsageError
 from vitruve.skeletons import Skeleton
-
-# Frames posed at a time when no chunk is asked for: the block transforms of that many frames stay in the processor's cache.
-_BLOCK = 16
 
 
 class BodyModel(nn.Module):
@@ -55,8 +54,11 @@ class BodyModel(nn.Module):
     joint_regressor: Tensor
     skin_weights: Tensor
     faces: Tensor
+    _joints_template: Tensor
+    _joints_shape: Tensor
+    _joints_expression: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the fields of a body, by keyword)
         self,
         *,
         name: str,
@@ -80,6 +82,7 @@ class BodyModel(nn.Module):
         self.name, self.layout, self.gender, self.licence = name, layout, gender, licence
         self.skeleton, self.hands, self.landmarks = skeleton, hands or {}, landmarks
         self.uv, self.uv_faces = uv, uv_faces
+        self._skin: Skin | None = None
         if expression_basis is None:
             expression_basis = template.new_zeros(len(template), 3, 0)
         self.register_buffer("template", template)
@@ -143,8 +146,8 @@ class BodyModel(nn.Module):
         """Fix the shape, so that poses cost no shape work.
 
         Args:
-            betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has is an error. The batch
-                axes broadcast against those of the rotations posed later, aligned on the right.
+            betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has is an error.
+                The batch axes broadcast against those of the rotations posed later, aligned on the right.
             expression: [*batch, up to num_expressions], one row per frame or one for all.
         """
         rest, joints = self.template, self._joints_template
@@ -158,6 +161,21 @@ class BodyModel(nn.Module):
             columns = expression.shape[-1]
             joints = joints + torch.einsum("...e,jce->...jc", expression, self._joints_expression[..., :columns])
         return ShapedBody(body=self, rest_vertices=rest, rest_joints=joints, expression=expression)
+
+    def skin(self, vertices: Int[Tensor, "chosen"] | None = None) -> Skin:
+        """The skin in parts, of all vertices (kept for the next call) or of some."""
+        if vertices is not None:
+            basis = None if self.pose_basis is None else self.pose_basis.unflatten(1, (-1, 3))[:, vertices].flatten(1)
+            return split_skin(self.skin_weights[vertices], basis, self.expression_basis[vertices])
+        if self._skin is None:
+            self._skin = split_skin(self.skin_weights, self.pose_basis, self.expression_basis)
+        return self._skin
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
+        """Moving the body to another device or precision moves the split skin too."""
+        super()._apply(fn, recurse)
+        self._skin = None if self._skin is None else self._skin.map(fn)
+        return self
 
     def _coefficients(self, values: Tensor, limit: int, what: str) -> Tensor:
         if values.dim() < 1 or values.shape[-1] > limit:
@@ -233,9 +251,27 @@ class ShapedBody:
         Args:
             rotations: parent-relative rotations.
             translation: added to the root.
-            chunk: iterate over this many poses at a time, so that working memory is that of one chunk.
+            chunk: poses at a time; working memory is that of one chunk. For clips whose result does not fit in memory
+                either, see `vertex_chunks`.
         """
         return self._pose(rotations, translation, None, chunk)
+
+    def vertex_chunks(
+        self,
+        rotations: Float[Tensor, "frames joints 3 3"],
+        translation: Float[Tensor, "frames 3"] | None = None,
+        chunk: int = POSES_AT_A_TIME,
+    ) -> Iterator[Float[Tensor, "chunk vertices 3"]]:
+        """Vertices of a long clip, a chunk of frames at a time: 100,000 frames need no more memory than one chunk.
+
+        The shape must be one for all frames; an expression per frame is cut along.
+        """
+        for start in range(0, len(rotations), chunk):
+            part = slice(start, start + chunk)
+            shaped = self
+            if self.expression is not None and self.expression.dim() == 2 and len(self.expression) == len(rotations):
+                shaped = replace(self, expression=self.expression[part], rest_joints=self.rest_joints[part])
+            yield shaped.vertices(rotations[part], None if translation is None else translation[part])
 
     def points(
         self,
@@ -244,7 +280,7 @@ class ShapedBody:
         translation: Float[Tensor, "*#batch 3"] | None = None,
         chunk: int | None = None,
     ) -> Float[Tensor, "*batch points 3"]:
-        """Points that a linear regressor (dense or sparse) picks from the vertices; only the vertices it uses are posed."""
+        """Points that a linear regressor (dense or sparse) picks; only the vertices it uses are posed."""
         if tuple(regressor.shape[1:]) != (self.body.num_vertices,):
             raise BadData(
                 f"the regressor does not fit body '{self.body.name}'",
@@ -267,52 +303,56 @@ class ShapedBody:
         return rotations.to(dtype=self.body.dtype, device=self.body.device)
 
     def _pose(self, rotations: Tensor, translation: Tensor | None, subset: Tensor | None, chunk: int | None) -> Tensor:
-        """Linear blend skinning with correctives, in blocks of poses."""
+        """Skin all vertices, or a subset, in chunks of poses; everything but the result is as large as one chunk."""
         body = self.body
         rotations = self._accept(rotations)
-        world, positions = self.world_joints(rotations, translation)
-        batch = positions.shape[:-2]
-        count = math.prod(batch)
-        # A vertex moves by sum_i w_vi (R_i x + o_i), with the offset o_i = p_i - R_i J_i.
-        offsets = positions - (world @ self.rest_joints[..., None])[..., 0]
-        blocks = torch.cat([world, offsets[..., None]], -1).reshape(count, body.num_joints, 12)
-        features = self._features(rotations, batch)
-        rest, weights, basis = self.rest_vertices, body.skin_weights, self._basis()
+        skin, rest = body.skin(subset), self.rest_vertices
         if subset is not None:
-            rest, weights = rest[..., subset, :], weights[subset]
-            basis = None if basis is None else basis.unflatten(1, (-1, 3))[:, subset].flatten(1)
-        one_shape = rest.dim() == 2 or math.prod(rest.shape[:-2]) == 1
-        rest = rest.reshape(1, -1, 3) if one_shape else rest.expand(*batch, *rest.shape[-2:]).reshape(count, -1, 3)
-        step = max(1, chunk or _BLOCK)
-        out = []
+            rest = rest[..., subset, :]
+        translation = rotations.new_zeros(3) if translation is None else translation.to(rotations)
+        expression = rotations.new_zeros(0) if self.expression is None else self.expression
+        inputs = ((rotations, 3), (translation, 1), (rest, 2), (self.rest_joints, 2), (expression, 1))
+        batch = torch.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
+        count = math.prod(batch)
+        flat = [_flat_batch(value, own, batch) for value, own in inputs]
+        step = max(1, chunk or POSES_AT_A_TIME)
+        out = [rest.new_zeros(0, rest.shape[-2], 3)]
         for start in range(0, count, step):
-            part = slice(start, start + step)
-            at_rest = rest if one_shape else rest[part]
-            if features is not None and basis is not None:
-                moved = features[part] @ basis
-                at_rest = at_rest + moved.view(len(moved), -1, 3)
-            out.append(_skin(weights, blocks[part], at_rest))
-        if not out:
-            return rest.new_zeros(*batch, rest.shape[-2], 3)
+            part = [value if len(value) == 1 else value[start : start + step] for value in flat]
+            out.append(_skin_chunk(body, skin, *part))
         return torch.cat(out).reshape(*batch, -1, 3)
 
-    def _features(self, rotations: Tensor, batch: torch.Size) -> Tensor | None:
-        """What the correctives are linear in: the entries of R - I of all joints but the root, then the expression."""
-        parts = []
-        if self.body.pose_basis is not None:
-            identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-            parts.append((rotations[..., 1:, :, :] - identity).flatten(-3).expand(*batch, -1))
-        if self.expression is not None:
-            parts.append(self.expression.expand(*batch, -1))
-        return torch.cat(parts, -1).reshape(-1, sum(part.shape[-1] for part in parts)) if parts else None
 
-    def _basis(self) -> Tensor | None:
-        """[features, 3 vertices] beside `_features`."""
-        parts = [] if self.body.pose_basis is None else [self.body.pose_basis]
-        if self.expression is not None:
-            columns = self.body.expression_basis[..., : self.expression.shape[-1]]
-            parts.append(columns.flatten(0, 1).T)
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)) if parts else None
+def _flat_batch(value: Tensor, own: int, batch: torch.Size) -> Tensor:
+    """All batch axes as one; a value that is the same for the whole batch stays a batch of one."""
+    core = value.shape[value.dim() - own :]
+    if math.prod(value.shape[: value.dim() - own]) == 1 and math.prod(batch) != 0:
+        return value.reshape(1, *core)
+    return value.expand(*batch, *core).reshape(-1, *core)
+
+
+def _skin_chunk(
+    body: BodyModel,
+    skin: Skin,
+    rotations: Tensor,
+    translation: Tensor,
+    rest: Tensor,
+    rest_joints: Tensor,
+    expression: Tensor,
+) -> Tensor:
+    world, positions = forward_kinematics(rotations, rest_joints, body.skeleton.parents)
+    # A rest point x that hangs on joint i goes to R_i x + o_i with o_i = p_i - R_i J_i.
+    offsets = positions + translation[:, None] - (world @ rest_joints[..., None])[..., 0]
+    transforms = torch.cat([world.expand(*offsets.shape, 3), offsets[..., None]], -1)
+    poses = max(len(transforms), len(rest), len(expression))
+    features = (rotations[:, 1:] - torch.eye(3, dtype=body.dtype, device=body.device)).flatten(1)
+    return pose_skin(
+        skin,
+        transforms.expand(poses, -1, -1, -1),
+        features.expand(poses, -1),
+        expression.expand(poses, -1) if expression.shape[1] else None,
+        rest if len(rest) > 1 else rest[0],
+    )
 
 
 def forward_kinematics(
@@ -352,12 +392,6 @@ def _levels(parents: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
             return out
         out.append((level, [above.index(parents[i]) for i in level]))
         above = level
-
-
-def _skin(weights: Tensor, blocks: Tensor, at_rest: Tensor) -> Tensor:
-    """Blend the joints' [R | o] by the weights and apply them to rest vertices: [poses, vertices, 3]."""
-    blended = (weights @ blocks).unflatten(-1, (3, 4))
-    return (blended[..., :3] @ at_rest[..., None])[..., 0] + blended[..., 3]
 
 
 def _joint_count_hint(rotations: Tensor) -> str:

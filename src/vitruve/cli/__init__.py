@@ -9,7 +9,7 @@ from cyclopts import App
 import vitruve
 from vitruve.errors import VitruveError
 
-# verb -> where its function or app lives, and the line that the root help shows. The help must not import torch, so the lines stand here.
+# verb -> where its function or app lives, and its line in the root help: that must not import torch, so it stands here.
 _VERBS = {
     "demo": ("vitruve.cli.demo:demo", "Try everything at once: a bundled clip on the open body, with pictures."),
     "info": ("vitruve.cli.info:info", "Say what a motion or body file is, and what is odd about it."),

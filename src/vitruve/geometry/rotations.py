@@ -1,14 +1,14 @@
 """Rotations: every conversion, distance and average the package uses, and the only importer of roma.
 
-Matrices are the form in memory, shape [*batch, 3, 3]. Everything else is a form in files and networks, and its name says
-which convention it has:
+Matrices are the form in memory, shape [*batch, 3, 3]. Everything else is a form in files and networks, and its name
+says which convention it has:
 
 - axis_angle: [*batch, 3], the axis times the angle in radians;
 - quaternion_wxyz, quaternion_xyzw: [*batch, 4], unit length;
 - sixd_columns: [*batch, 6], the first column then the second (HumanML3D and most trajectory code);
 - sixd_rows: [*batch, 6], the first row then the second (PyTorch3D, WHAM);
 - sixd_interleaved: [*batch, 6], the first two columns read row by row (SPIN, VPoser, MotionBERT);
-- euler: [*batch, 3] with an `order` such as "ZXY": rotations about moving axes, multiplied from left to right as BVH does.
+- euler: [*batch, 3] with an `order` such as "ZXY": about moving axes, multiplied from left to right as BVH does.
 """
 
 from __future__ import annotations
@@ -99,14 +99,14 @@ def euler_to_matrix(angles: Float[Tensor, "*batch 3"], order: str) -> Matrix:
 
 
 def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
-    """Euler angles (radians) of rotation matrices; at gimbal lock the third angle is zero and the rotation still right."""
+    """Euler angles (radians) of rotation matrices; at gimbal lock the third is zero and the rotation still right."""
     _check_order(order)
     if order[0] == order[2]:
-        return roma.rotmat_to_euler(order, matrix)
+        return roma.rotmat_to_euler(order, matrix)  # type: ignore[return-value]
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
     sine = (sign * matrix[..., i, k]).clamp(-1, 1)
-    # The angle between the first and the last axis from sine and cosine: the arcsine alone loses half the digits near 90 degrees.
+    # From sine and cosine: the arcsine alone loses half the digits near 90 degrees.
     cosine = torch.hypot(matrix[..., i, i], matrix[..., i, j])
     second = torch.atan2(sine, cosine)
     locked = cosine < 10 * torch.finfo(matrix.dtype).eps
@@ -153,7 +153,7 @@ def cross_matrix(vector: Float[Tensor, "*batch 3"]) -> Matrix:
 
 
 def geodesic_distance(a: Matrix, b: Matrix) -> Float[Tensor, "*batch"]:
-    """The angle of the rotation from `a` to `b`, in [0, pi] radians; its gradient is finite everywhere, zero at 0 and at pi."""
+    """The angle of the rotation from `a` to `b`, in [0, pi] radians; its gradient is finite also at 0 and at pi."""
     between = a.transpose(-1, -2) @ b
     lower = torch.stack([between[..., 2, 1], between[..., 0, 2], between[..., 1, 0]], -1)
     upper = torch.stack([between[..., 1, 2], between[..., 2, 0], between[..., 0, 1]], -1)
@@ -186,7 +186,7 @@ def mean_rotation(rotations: Float[Tensor, "*batch count 3 3"], weights: Tensor 
 
 def nearest_rotation(matrix: Matrix) -> Matrix:
     """The rotation nearest to any 3 x 3 matrix (orthogonal Procrustes, determinant +1)."""
-    return roma.special_procrustes(matrix)
+    return roma.special_procrustes(matrix)  # type: ignore[return-value]
 
 
 def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Matrix, Matrix]:

@@ -50,7 +50,7 @@ class Motion:
             shaped body, so turning the world needs the body (see `rotate_world`).
         fps: frames per second.
         skeleton: the joint tree; its `rest` positions count where `body` is empty.
-        body: the layout and make of the body it was made on, for example "smplh" or "open-smplx"; empty for a plain tree.
+        body: layout and make of the body it was made on, such as "smplh" or "open-smplx"; empty for a plain tree.
         gender: "neutral", "female" or "male".
         betas: [shapes], one shape for the clip; may have no entries.
         expression: [frames, expressions] or None.

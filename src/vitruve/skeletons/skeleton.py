@@ -102,7 +102,7 @@ class Skeleton:
         return {i: position[name] for i, name in enumerate(self.names) if name in position}
 
     def subset(self, names: Sequence[str], name: str | None = None) -> Skeleton:
-        """The skeleton of some joints, in the order given; a joint whose parent is left out hangs on its nearest kept ancestor."""
+        """The skeleton of some joints, in the order given; a joint hangs on its nearest ancestor that is kept."""
         keep = [self.index(joint) for joint in names]
         new = {old: i for i, old in enumerate(keep)}
 
