@@ -1,5 +1,46 @@
-"""Motion: the type, editing, features."""
+"""Motion: the type, editing, features, the bundled clip."""
 
+from vitruve.motion.clips import bundled_clip_path
+from vitruve.motion.editing import crop, join, mirror, set_shape
+from vitruve.motion.features import (
+    accelerations,
+    angular_velocities,
+    derivative,
+    foot_contacts,
+    foot_sliding,
+    ground_speed,
+    heading,
+    jitter,
+    velocities,
+)
 from vitruve.motion.motion import Motion, Source
+from vitruve.motion.resampling import fill_gaps, resample
+from vitruve.motion.smoothing import smooth
+from vitruve.motion.world import change_up_axis, put_on_ground, rotate_world, start_at_origin, translate_world
 
-__all__ = ["Motion", "Source"]
+__all__ = [
+    "Motion",
+    "Source",
+    "accelerations",
+    "angular_velocities",
+    "bundled_clip_path",
+    "change_up_axis",
+    "crop",
+    "derivative",
+    "fill_gaps",
+    "foot_contacts",
+    "foot_sliding",
+    "ground_speed",
+    "heading",
+    "jitter",
+    "join",
+    "mirror",
+    "put_on_ground",
+    "resample",
+    "rotate_world",
+    "set_shape",
+    "smooth",
+    "start_at_origin",
+    "translate_world",
+    "velocities",
+]

@@ -1,0 +1,224 @@
+"""Whole clips: cut, joined, mirrored, given another shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.bodies.body_model import BodyModel
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.geometry.rotations import mirrored, rotation_about, slerp
+from vitruve.motion.features import heading
+from vitruve.motion.motion import Motion
+from vitruve.motion.provenance import edited
+from vitruve.motion.world import root_at_rest, rotate_world, translate_world
+from vitruve.skeletons import Skeleton
+
+ALIGNMENTS = ("none", "position", "heading")
+
+
+def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion:
+    """The frames at times from `start` up to, not including, `end`; frame i has the time i / fps.
+
+    Crops that share a border share no frame: joined, they are the clip again.
+
+    Args:
+        motion: any clip.
+        start: seconds.
+        end: seconds; the end of the clip where not given.
+    """
+    # A time that is a frame's up to rounding is that frame's.
+    first = max(0, math.ceil(start * motion.fps - 1e-6))
+    last = len(motion) if end is None else min(len(motion), math.ceil(end * motion.fps - 1e-6))
+    if first >= last:
+        raise UsageError(
+            "nothing is left of the clip",
+            where=f"from {start:g} s to {'the end' if end is None else f'{end:g} s'} of {motion.duration:g} s",
+            fix=f"choose times between 0 and {motion.duration:g} s, the start before the end",
+        )
+    return motion[first:last]
+
+
+def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", body: BodyModel | None = None) -> Motion:
+    """One clip after the other.
+
+    Args:
+        motions: clips of one skeleton, body, gender, shape and frame rate.
+        blend: seconds that neighbours overlap and fade into each other, with no jump in speed; 0 sets them end to end.
+        align: "none" leaves each clip where it is; "position" moves each one so that its first frame stands where the
+            clip before it has come to (its last frame, or the first of the overlap), heights kept; "heading" turns it
+            there as well, which needs the body or a tree with rest positions.
+        body: the body of the motions.
+    """
+    if not motions:
+        raise UsageError("there is nothing to join", where="motions is empty", fix="pass at least one")
+    if align not in ALIGNMENTS:
+        raise UsageError(f"there is no alignment '{align}'", fix=nearest(align, ALIGNMENTS))
+    out = motions[0]
+    overlap = round(blend * out.fps)
+    for number, after in enumerate(motions[1:], start=1):
+        _check_joinable(out, after, number)
+        if overlap < 0 or overlap > min(len(out), len(after)):
+            raise UsageError(
+                f"an overlap of {blend:g} s does not fit",
+                where=f"motion {number}: {after!r}",
+                fix="use a shorter blend",
+            )
+        meeting = out[len(out) - max(overlap, 1) :][:1]
+        out = _joined(out, _aligned(after, meeting, align, body), overlap)
+    return edited(motions[0], f"joined from {len(motions)} clips", **_fields(out)) if len(motions) > 1 else out
+
+
+def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
+    """The movement as seen in a mirror across the plane x = 0: left and right limbs change places.
+
+    A body keeps its shape: SMPL-family templates are symmetric across x up to small differences. With the body given
+    the root is mirrored exactly; without it, its rest position is taken to lie in the middle plane. A plain tree is
+    mirrored with its rest positions, across the axis in which its pairs lie apart, so that every joint is exact. The
+    expression stays: its components know no left and right. Mirrored twice, a motion is itself again.
+
+    Args:
+        motion: any clip on a skeleton with pairs.
+        body: the body of the motion.
+    """
+    skeleton, flip = motion.skeleton, list(motion.skeleton.flip)
+    _check_mirrorable(skeleton)
+    axis, rest = "X", skeleton.rest
+    if not motion.body:
+        rest = motion.rest_joints().to(motion.rotations)
+        axis = "XYZ"[int(sum((rest[a] - rest[b]).abs() for a, b in skeleton.pairs).argmax())]  # type: ignore[union-attr]
+        mirrored_rest = rest[flip] * _signs(axis, rest)
+        if not torch.allclose(mirrored_rest, rest, atol=1e-6):
+            assert skeleton.rest is not None
+            skeleton = replace(skeleton, rest=mirrored_rest.to(skeleton.rest))
+        root, root_after = rest[0], mirrored_rest[0]
+    else:
+        root = torch.zeros(3).to(motion.translation) if body is None else root_at_rest(motion, body)
+        root_after = root
+    world = _signs("X", motion.translation)
+    inner = mirrored(motion.rotations[:, flip], axis)
+    # The root carries the rest pose into the world: mirror the world on its left, the rest pose on its right.
+    outer = world[:, None] * motion.rotations[:, :1] * _signs(axis, motion.rotations)
+    return edited(
+        motion,
+        "mirrored across x = 0",
+        skeleton=skeleton,
+        rotations=torch.cat([outer, inner[:, 1:]], 1),
+        translation=world * (root + motion.translation) - root_after,
+        offsets=None if motion.offsets is None else motion.offsets[:, flip] * _signs(axis, motion.offsets),
+    )
+
+
+def set_shape(motion: Motion, betas: Float[Tensor, "betas"], body: BodyModel | None = None) -> Motion:
+    """The same rotations on another shape.
+
+    With the body given, the root joint stays where it was; without it `translation` stays. Longer legs then reach below
+    the ground: see `put_on_ground`.
+    """
+    betas = betas.to(motion.betas)
+    note = "given another shape"
+    if body is None:
+        return edited(motion, note, betas=betas)
+    change = root_at_rest(motion, body) - root_at_rest(motion.replace(betas=betas), body)
+    return edited(motion, note, betas=betas, translation=motion.translation + change)
+
+
+def _aligned(after: Motion, meeting: Motion, align: str, body: BodyModel | None) -> Motion:
+    """`after`, moved so that its first frame meets the one-frame clip `meeting`."""
+    if align == "none":
+        return after
+    if align == "heading":
+        turn = heading(meeting, body)[0] - heading(after[:1], body)[0]
+        if bool(turn.isnan()):
+            raise BadData("where the body faces at a seam is unknown", where="heading", fix="use align='position'")
+        after = rotate_world(after, rotation_about("Z", turn), body)
+    change = meeting.translation[0] - after.translation[0]
+    return translate_world(after, change * torch.tensor([1, 1, 0]).to(change))
+
+
+def _joined(before: Motion, after: Motion, overlap: int) -> Motion:
+    start = len(before) - overlap
+    # Minimum jerk from 0 to 1, both ends left out: they are the clips' own frames.
+    t = torch.arange(1, overlap + 1, dtype=torch.float64) / (overlap + 1)
+    share = (t**3 * (10 - 15 * t + 6 * t**2)).to(before.rotations)
+
+    def fade(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        if a is None or b is None:
+            return None
+        weight = share.to(a).reshape(-1, *[1] * (a.dim() - 1))
+        return torch.cat([a[:start], a[start:] + weight * (b[:overlap] - a[start:]), b[overlap:]])
+
+    turned = slerp(before.rotations[start:], after.rotations[:overlap], share[:, None])
+    masks = [torch.ones(len(m), dtype=torch.bool) if m.mask is None else m.mask for m in (before, after)]
+    mask = torch.cat([masks[0][:start], masks[0][start:] & masks[1][:overlap], masks[1][overlap:]])
+    return before.replace(
+        rotations=torch.cat([before.rotations[:start], turned, after.rotations[overlap:]]),
+        translation=fade(before.translation, after.translation),
+        expression=fade(before.expression, after.expression),
+        offsets=fade(before.offsets, after.offsets),
+        mask=None if before.mask is None and after.mask is None else mask,
+    )
+
+
+def _fields(motion: Motion) -> dict[str, Tensor | None]:
+    return {
+        "rotations": motion.rotations,
+        "translation": motion.translation,
+        "expression": motion.expression,
+        "offsets": motion.offsets,
+        "mask": motion.mask,
+    }
+
+
+def _signs(axis: str, like: Tensor) -> Tensor:
+    return torch.tensor([-1.0 if axis == name else 1.0 for name in "XYZ"]).to(like)
+
+
+def _check_mirrorable(skeleton: Skeleton) -> None:
+    if not skeleton.pairs:
+        raise UsageError(
+            f"skeleton '{skeleton.name}' does not say which joints are left and right",
+            where="skeleton.pairs is empty",
+            fix="give the skeleton pairs = [['left_hip', 'right_hip'], ...]",
+        )
+    flip, parents = skeleton.flip, skeleton.parents
+    for joint, parent in enumerate(parents):
+        if parents[flip[joint]] != (flip[parent] if parent >= 0 else -1):
+            raise UsageError(
+                f"skeleton '{skeleton.name}' cannot be mirrored: the two sides are built differently",
+                where=f"'{skeleton.names[joint]}' and '{skeleton.names[flip[joint]]}' hang on joints that are no pair",
+                fix="correct the pairs",
+            )
+
+
+def _check_joinable(before: Motion, after: Motion, number: int) -> None:
+    def clash(what: str, first: object, second: object) -> UsageError:
+        fix = {"frame rate": "resample one of them", "shape": "set_shape on one of them"}.get(
+            what, "convert one of them"
+        )
+        return UsageError(
+            f"motions of different {what} cannot be joined", f"motion {number}: {second}, before: {first}", fix
+        )
+
+    same_tree = before.skeleton.names == after.skeleton.names and before.skeleton.parents == after.skeleton.parents
+    rests = [m.skeleton.rest for m in (before, after)]
+    same_rest = (rests[0] is None) == (rests[1] is None) and (
+        rests[0] is None or rests[1] is None or torch.allclose(rests[0].double(), rests[1].double(), atol=1e-6)
+    )
+    if not (same_tree and same_rest):
+        raise clash("skeleton", before.skeleton, after.skeleton)
+    if before.body_name != after.body_name:
+        raise clash("body", before.body_name or "none", after.body_name or "none")
+    if abs(before.fps / after.fps - 1) > 1e-6:
+        raise clash("frame rate", f"{before.fps:g} fps", f"{after.fps:g} fps")
+    if before.betas.shape != after.betas.shape or not torch.allclose(before.betas, after.betas.to(before.betas)):
+        raise clash("shape", before.betas.tolist()[:3], after.betas.tolist()[:3])
+    for key in ("expression", "offsets"):
+        a, b = getattr(before, key), getattr(after, key)
+        if (a is None) != (b is None) or (a is not None and a.shape[1:] != b.shape[1:]):
+            raise clash(key, None if a is None else tuple(a.shape), None if b is None else tuple(b.shape))

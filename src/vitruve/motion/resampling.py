@@ -1,0 +1,115 @@
+"""Frames at other times: another frame rate, and gaps filled in."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from vitruve.errors import BadData, UsageError
+from vitruve.geometry.rotations import slerp
+from vitruve.motion.motion import Motion
+from vitruve.motion.provenance import edited
+
+# Frame rates that agree to this fraction are taken as equal: files hold values such as 120.00004577636719.
+_SAME_RATE = 1e-6
+
+
+def resample(motion: Motion, fps: float) -> Motion:
+    """The same movement at another frame rate: rotations by slerp, everything else linearly.
+
+    Frame k of the result shows the time k / fps. It runs from the first frame to the last new frame that is not after
+    the old last one: nothing is invented beyond the end. So 120 to 30 fps takes every fourth frame, and the time from
+    the first to the last frame shrinks by less than one new frame. Where a new frame falls on an old one it is a copy
+    of it, bit for bit; elsewhere it is valid only if both neighbours are.
+
+    Args:
+        motion: a clip at any frame rate.
+        fps: the new frame rate.
+    """
+    if not fps > 0 or fps == float("inf"):
+        raise UsageError("a frame rate is a positive number", where=f"fps = {fps}", fix="resample(motion, 30), say")
+    if fps == motion.fps:
+        return motion
+    step = _step(motion.fps / fps)
+    count = int((len(motion) - 1) / step) + 1
+    # Positions as whole numbers over one denominator, so that a frame on the grid is found exactly.
+    position = torch.arange(count) * step.numerator
+    left = position // step.denominator
+    fraction = (position % step.denominator).double() / step.denominator
+    return _interpolated(motion, left, fraction, f"resampled from {motion.fps:g} to {fps:g} fps", fps)
+
+
+def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
+    """Frames that the mask calls invalid, interpolated between the valid frames around them.
+
+    A gap at the start or the end repeats the nearest valid frame. Where nothing invalid is left, the result's mask is
+    None.
+
+    Args:
+        motion: a clip with a mask; one without is returned as it is.
+        longest: gaps of more seconds than this stay as they are, masked.
+    """
+    if motion.mask is None or bool(motion.mask.all()):
+        return motion.replace(mask=None)
+    valid = motion.mask.nonzero()[:, 0].cpu()
+    if len(valid) == 0:
+        raise BadData("no frame is valid, so there is nothing to fill from", where="motion.mask", fix="check the file")
+    frames = torch.arange(len(motion))
+    after = torch.searchsorted(valid, frames).clamp_max(len(valid) - 1)
+    right = valid[after]
+    left = valid[torch.where(right > frames, after - 1, after).clamp_min(0)]
+    left, right = torch.where(left > frames, right, left), torch.where(right < frames, left, right)
+    gap = (right - left).double()
+    fraction = torch.where(gap > 0, (frames - left) / gap.clamp_min(1), torch.zeros_like(gap))
+    if longest is not None:
+        first = torch.where(frames < valid[0], -1, left)
+        last = torch.where(frames > valid[-1], len(motion), right)
+        too_long = (last - first - 1) > longest * motion.fps + 1e-6
+        keep = too_long & ~motion.mask.cpu()
+    else:
+        keep = torch.zeros(len(motion), dtype=torch.bool)
+    left, right, fraction = (
+        torch.where(keep, a, b) for a, b in ((frames, left), (frames, right), (0.0 * gap, fraction))
+    )
+    filled = int((~motion.mask.cpu() & ~keep).sum())
+    out = _interpolated(motion, left, fraction, f"filled {filled} invalid frames by interpolation", motion.fps, right)
+    return out.replace(mask=~keep.to(motion.mask.device) if bool(keep.any()) else None)
+
+
+def _step(ratio: float) -> Fraction:
+    """Old frames per new frame, as the plain fraction it is meant to be."""
+    simple = Fraction(ratio).limit_denominator(2002)
+    return simple if simple > 0 and abs(simple / Fraction(ratio) - 1) < _SAME_RATE else Fraction(ratio)
+
+
+def _interpolated(
+    motion: Motion, left: Tensor, fraction: Tensor, note: str, fps: float, right: Tensor | None = None
+) -> Motion:
+    """Frames between `left` and `right` (the next one where not given); copies of `left` where the fraction is zero."""
+    device = motion.rotations.device
+    exact = fraction == 0
+    right = (left + 1).clamp_max(len(motion) - 1) if right is None else right
+    left, right, exact = left.to(device), torch.where(exact, left, right).to(device), exact.to(device)
+    share = fraction.to(motion.rotations)
+
+    def linear(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        along = share.to(values).reshape(-1, *[1] * (values.dim() - 1))
+        between = values[left] + along * (values[right] - values[left])
+        return torch.where(exact.reshape(along.shape), values[left], between)
+
+    start = motion.rotations[left]
+    turned = torch.where(exact[:, None, None, None], start, slerp(start, motion.rotations[right], share[:, None]))
+    return edited(
+        motion,
+        note,
+        rotations=turned,
+        translation=linear(motion.translation),
+        fps=fps,
+        expression=linear(motion.expression),
+        offsets=linear(motion.offsets),
+        mask=None if motion.mask is None else motion.mask[left] & motion.mask[right],
+    )

@@ -1,0 +1,156 @@
+"""Where a motion stands in the world: turned, moved, put on the ground, started at the origin.
+
+`translation` is added to the root's rest position, and that position depends on the body's shape. So turning the world
+needs the body, or the rest positions of a plain tree; moving it does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.bodies.body_model import BodyModel
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.geometry.rotations import rotation_about, rotation_between, rotation_error
+from vitruve.motion.features import FOOT_JOINTS, foot_contacts, heading
+from vitruve.motion.motion import Motion
+from vitruve.motion.provenance import edited
+
+GROUND_METHODS = ("lowest_vertex", "lowest_joint", "contacts")
+_AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
+
+
+def rotate_world(
+    motion: Motion,
+    rotation: Float[Tensor, "3 3"],
+    body: BodyModel | None = None,
+    about: Float[Tensor, "3"] | None = None,
+) -> Motion:
+    """Turn the whole world: every joint at p goes to `rotation` (p - about) + about.
+
+    Args:
+        motion: any clip.
+        rotation: rotation matrix.
+        body: the body of the motion; not needed for a plain tree with rest positions.
+        about: the point that stays, metres; the origin where not given.
+    """
+    rotation = rotation.to(motion.rotations)
+    if float(rotation_error(rotation)) > 1e-3:
+        raise UsageError("the world is turned by a rotation", where=f"got {rotation.tolist()}", fix="check the matrix")
+    root = root_at_rest(motion, body)
+    centre = torch.zeros(3).to(root) if about is None else about.to(root)
+    turned = (root + motion.translation - centre) @ rotation.T + centre
+    return edited(
+        motion,
+        "world turned",
+        rotations=torch.cat([rotation @ motion.rotations[:, :1], motion.rotations[:, 1:]], 1),
+        translation=turned - root,
+    )
+
+
+def translate_world(motion: Motion, offset: Float[Tensor, "3"]) -> Motion:
+    """Move everything by `offset` metres."""
+    return edited(motion, "world moved", translation=motion.translation + offset.to(motion.translation))
+
+
+def change_up_axis(motion: Motion, start: str, end: str = "z", body: BodyModel | None = None) -> Motion:
+    """Turn a world whose up axis is `start` so that up is `end`, by the shortest way.
+
+    From "y" to "z" this keeps x; a camera's world, in which y points down, starts from "-y".
+
+    Args:
+        motion: any clip.
+        start: the axis that points up now: "x", "y", "z", "-x", "-y" or "-z".
+        end: the axis that shall point up.
+        body: the body of the motion, see `rotate_world`.
+    """
+    for axis in (start, end):
+        if axis not in _AXES:
+            raise UsageError(f"'{axis}' is not an axis", fix=nearest(axis, _AXES))
+    up = torch.tensor([_AXES[start], _AXES[end]], dtype=torch.float64)
+    return rotate_world(motion, rotation_between(up[0], up[1]).round(), body)
+
+
+def put_on_ground(
+    motion: Motion,
+    body: BodyModel | None = None,
+    method: str = "lowest_vertex",
+    chunk: int = 256,
+    joints: Sequence[str] = FOOT_JOINTS,
+) -> Motion:
+    """Move the clip up or down so that the ground is z = 0. One height for the whole clip; jumps stay jumps.
+
+    Args:
+        motion: any clip.
+        body: the body of the motion; plain trees with rest positions can do without, except for "lowest_vertex".
+        method: "lowest_vertex" puts the lowest vertex of all frames at 0; "lowest_joint" the lowest joint; "contacts"
+            the median, over the frames in which a foot stands, of the lowest vertex (of the lowest joint without a
+            body), which a few bad frames do not disturb.
+        chunk: frames whose vertices are held at a time.
+        joints: names of the foot joints that "contacts" looks at.
+    """
+    if method not in GROUND_METHODS:
+        raise UsageError(f"there is no way '{method}' to find the ground", fix=nearest(method, GROUND_METHODS))
+    if method == "lowest_vertex" and body is None:
+        raise UsageError("the lowest vertex needs a body", where="body is None", fix="pass it, or use 'lowest_joint'")
+    use = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu()
+    if method == "contacts":
+        heights = lowest_points(motion, body, chunk)
+        # Where the ground is must not be known yet: it is taken near the lowest tenth of the clip.
+        ground = float(heights[use].quantile(0.1)) if bool(use.any()) else 0.0
+        use &= foot_contacts(motion, body, ground=ground, joints=joints).any(1).cpu()
+    else:
+        heights = lowest_points(motion, body if method == "lowest_vertex" else None, chunk, body)
+    if not bool(use.any()):
+        raise BadData("no frame shows where the ground is", where=f"method '{method}'", fix="use 'lowest_joint'")
+    level = heights[use].median() if method == "contacts" else heights[use].min()
+    moved = motion.translation - torch.tensor([0, 0, 1]).to(motion.translation) * level.to(motion.translation)
+    return edited(motion, f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
+
+
+def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float = 0.0) -> Motion:
+    """Turn and move the clip so that its first valid frame has the root above the origin and faces the angle `facing`.
+
+    Heights stay. Two takes of one movement become comparable.
+
+    Args:
+        motion: any clip.
+        body: the body of the motion, see `rotate_world`.
+        facing: radians about z from +x; 0 faces +x, pi/2 faces +y.
+    """
+    angles = heading(motion, body)
+    known = (~angles.isnan()).nonzero()[:, 0]
+    if len(known) == 0:
+        raise BadData("no frame shows where the body faces", where="heading", fix="use rotate_world with an angle")
+    first = int(known[0])
+    turned = rotate_world(motion, rotation_about("Z", facing - angles[first]), body)
+    root = root_at_rest(turned, body) + turned.translation
+    flat = torch.tensor([1, 1, 0]).to(root)
+    return edited(
+        motion,
+        f"started at the origin, facing {math.degrees(facing):g} degrees",
+        rotations=turned.rotations,
+        translation=turned.translation - flat * root[first],
+    )
+
+
+def root_at_rest(motion: Motion, body: BodyModel | None = None) -> Tensor:
+    """The root's rest position: [3], or [frames, 3] where the expression moves it."""
+    if body is None:
+        return motion.rest_joints()[0]
+    shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
+    return shaped.rest_joints[..., 0, :].to(motion.translation)
+
+
+def lowest_points(
+    motion: Motion, body: BodyModel | None = None, chunk: int = 256, joints_of: BodyModel | None = None
+) -> Float[Tensor, "frames"]:
+    """The height of each frame's lowest vertex; of its lowest joint (on the body `joints_of`) without a body."""
+    if body is None:
+        return motion.joints(joints_of)[..., 2].amin(1).cpu()
+    parts = [motion[start : start + chunk] for start in range(0, len(motion), chunk)]
+    return torch.cat([part.vertices(body)[..., 2].amin(1) for part in parts]).cpu()
