@@ -326,9 +326,9 @@ class ShapedBody:
 def _flat_batch(value: Tensor, own: int, batch: torch.Size) -> Tensor:
     """All batch axes as one; a value that is the same for the whole batch stays a batch of one."""
     core = value.shape[value.dim() - own :]
-    if math.prod(value.shape[: value.dim() - own]) == 1 and math.prod(batch) != 0:
+    if math.prod(value.shape[: value.dim() - own]) == 1:
         return value.reshape(1, *core)
-    return value.expand(*batch, *core).reshape(-1, *core)
+    return value.expand(*batch, *core).reshape(math.prod(batch), *core)
 
 
 def _skin_chunk(
