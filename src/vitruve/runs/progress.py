@@ -1,0 +1,73 @@
+"""One progress bar: rate and time left on a terminal, a plain line per tenth of the work elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as _RichProgress
+from rich.text import Text
+
+Progress = Callable[[int, int], None]
+"""What library functions take as `progress`: called with how many are done and how many there are in all."""
+
+
+@contextmanager
+def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO | None = None) -> Iterator[Progress]:
+    """Show the progress of one piece of work.
+
+    Args:
+        title: what is being done.
+        unit: what is counted, for example "frames".
+        quiet: show nothing.
+        stream: where to write; standard error where not given.
+
+    Yields:
+        The callback to pass on as `progress`.
+    """
+    out: TextIO = stream or sys.stderr
+    if quiet:
+        yield lambda done, total: None
+    elif not out.isatty():
+        yield _plain_lines(title, unit, out)
+    else:
+        counts = (BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
+        with _RichProgress(TextColumn("{task.description}"), *counts, console=Console(file=out)) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _plain_lines(title: str, unit: str, stream: TextIO) -> Progress:
+    start, last_tenth = time.monotonic(), 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal last_tenth
+        tenth = 10 * done // max(total, 1)
+        if tenth <= last_tenth:
+            return
+        last_tenth = tenth
+        seconds = max(time.monotonic() - start, 1e-9)
+        left = "" if done >= total else f", {(total - done) * seconds / done:.0f} s left"
+        print(f"{title}: {done}/{total}{' ' + unit if unit else ''}, {_rate(done / seconds, unit)}{left}", file=stream)
+
+    return show
+
+
+def _rate(per_second: float, unit: str) -> str:
+    return f"{per_second:,.0f} {unit}/s".replace(" /s", "/s") if per_second >= 10 else f"{per_second:.2g} {unit}/s"
+
+
+class _Rate(ProgressColumn):
+    """How many units are done in a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(_rate(task.speed, self.unit) if task.speed else "")

@@ -1,0 +1,51 @@
+"""What a result was made with: versions, platform, and the commit where Vitruve runs from a checkout."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import vitruve
+
+_PACKAGES = ("torch", "numpy", "scipy", "roma", "safetensors", "trimesh", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Name to version; packages that are not installed are left out."""
+    found = {"vitruve": vitruve.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        version = package_version(package)
+        if version:
+            found[package] = version
+    found["platform"] = platform.platform()
+    commit = git_commit()
+    if commit:
+        found["git_commit"] = commit
+    return found
+
+
+def package_version(package: str) -> str:
+    """The installed version, read from the package's metadata without importing it; empty where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def git_commit() -> str:
+    """The commit of the checkout that Vitruve runs from, with "-dirty" where files were changed.
+
+    Empty for an installed package.
+    """
+    root = Path(vitruve.__file__).resolve().parents[2]
+    # Only our own checkout: an installation may lie inside somebody else's.
+    if not ((root / ".git").exists() and (root / "src" / "vitruve").is_dir()):
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,190 @@
+"""Pictures of bodies: one body, a strip of a motion, a row of pictures with labels. No display is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, ImageDraw, ImageFont
+
+from vitruve.bodies import BodyModel
+from vitruve.errors import BadData, UsageError
+from vitruve.motion import Motion
+from vitruve.runs.progress import Progress
+from vitruve.view.shading import render
+from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
+
+_INK = (60, 66, 76)
+_BONE, _JOINT = (200, 70, 40), (255, 255, 255)
+# The eye of a strip stands this far to the front of a plain side view, so that faces and both arms are seen.
+_THREE_QUARTER_DEG = 35.0
+
+
+def picture(
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    viewpoint: Viewpoint | None = None,
+    size: tuple[int, int] = (512, 512),
+    colours: ArrayLike | None = None,
+    ground: float | None = None,
+) -> Image.Image:
+    """A picture of one body, or of any mesh.
+
+    Args:
+        vertices: [vertices, 3] metres, z up.
+        faces: [faces, 3] vertex indices.
+        viewpoint: where it is seen from; where not given, from the front, a little to its left, all in sight.
+        size: width and height in pixels.
+        colours: [vertices, 3] or [3], red, green, blue from 0 to 1.
+        ground: height of the ground that the shadow falls on; None for no shadow.
+    """
+    points = _array(vertices)
+    if viewpoint is None:
+        viewpoint = fit_viewpoint(points, direction(25), size)
+    return Image.fromarray(render(points, _array(faces), viewpoint, size, colours, ground))
+
+
+def strip(
+    motion: Motion,
+    body: BodyModel,
+    frames: int = 8,
+    height: int = 480,
+    colours: ArrayLike | None = None,
+    joints: bool = False,
+    progress: Progress | None = None,
+) -> Image.Image:
+    """A motion as one wide picture: bodies at equal time intervals, left to right, each with its true pose and heading.
+
+    All are seen from one direction, so that the main way of the motion goes to the right; each stands in the middle of
+    its own cell, and the time stands below it.
+
+    Args:
+        motion: the clip; its rotations must fit the body.
+        body: what to draw it on.
+        frames: how many bodies; no more than the motion has frames.
+        height: of the picture in pixels; the width follows from how far the bodies reach.
+        colours: [vertices, 3], or [frames, vertices, 3] for the frames drawn, red, green, blue from 0 to 1.
+        joints: draw the joints and bones over the body.
+        progress: called with bodies done and bodies in all.
+    """
+    if frames < 1:
+        raise UsageError("a strip needs at least one frame", where=f"frames = {frames}", fix="use frames=8")
+    chosen = spread(len(motion), frames)
+    part = motion.replace(
+        rotations=motion.rotations[chosen],
+        translation=motion.translation[chosen],
+        expression=None if motion.expression is None else motion.expression[chosen],
+        offsets=None,
+        mask=None,
+    )
+    vertices, joint_positions = _array(part.vertices(body)), _array(part.joints(body))
+    if not np.isfinite(vertices).all():
+        frame = chosen[int(np.flatnonzero(~np.isfinite(vertices).all((1, 2)))[0])]
+        raise BadData("the motion cannot be drawn", where=f"frame {frame} has NaN", fix="look at it: vitruve info FILE")
+    # The ground that all frames share, so that a jump or a chair is seen as one.
+    ground = float(vertices[..., 2].min())
+    middle = (vertices.min(1) + vertices.max(1)) / 2
+    shift = np.concatenate([middle[:, :2], np.zeros((len(chosen), 1))], -1)[:, None]
+    centred, joint_positions = vertices - shift, joint_positions - shift
+    towards = _strip_direction(motion, body)
+    label_height = max(14, height // 16)
+    size = _cell_size(centred, towards, height - label_height)
+    viewpoint = fit_viewpoint(centred, towards, size, fov_deg=15.0, margin=1.08)
+    colours = None if colours is None else np.asarray(colours, np.float64)
+    cells = []
+    for i, frame in enumerate(chosen):
+        tint = colours[i] if colours is not None and colours.ndim == 3 else colours
+        cell = picture(centred[i], body.faces, viewpoint, size, tint, ground)
+        if joints:
+            draw_joints(cell, joint_positions[i], body.skeleton.edges, viewpoint)
+        cells.append((cell, f"{frame / motion.fps:.2f} s"))
+        if progress:
+            progress(i + 1, len(chosen))
+    return row([cell for cell, _ in cells], [label for _, label in cells], label_height)
+
+
+def row(pictures: Sequence[Image.Image], labels: Sequence[str] = (), label_height: int = 28) -> Image.Image:
+    """Pictures of one height side by side, each with a line of text below where labels are given."""
+    height = max(image.height for image in pictures)
+    below = label_height if labels else 0
+    out = Image.new("RGB", (sum(image.width for image in pictures), height + below))
+    draw, font = ImageDraw.Draw(out), ImageFont.load_default(max(10, round(0.55 * label_height)))
+    left = 0
+    for i, image in enumerate(pictures):
+        out.paste(image, (left, 0))
+        # The band below carries on the backdrop, so that it does not look like a frame.
+        draw.rectangle((left, height, left + image.width, height + below), fill=image.getpixel((0, image.height - 1)))
+        if labels:
+            draw.text((left + image.width / 2, height + below / 2), labels[i], _INK, font, anchor="mm")
+        left += image.width
+    return out
+
+
+def stack(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures below each other, on the left."""
+    out = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), (236, 238, 242))
+    top = 0
+    for image in pictures:
+        out.paste(image, (0, top))
+        top += image.height
+    return out
+
+
+def draw_joints(image: Image.Image, joints: ArrayLike, edges: Sequence[tuple[int, int]], viewpoint: Viewpoint) -> None:
+    """Draw bones and joints [joints, 3] (metres) over a picture that was taken from the viewpoint."""
+    points, depth = viewpoint.project(_array(joints), image.size)
+    draw = ImageDraw.Draw(image)
+    radius = max(1.5, image.height / 220)
+    for a, b in edges:
+        if depth[a] > 0 and depth[b] > 0:
+            draw.line((*points[a], *points[b]), _BONE, round(radius))
+    for (x, y), far in zip(points, depth, strict=True):
+        if far > 0:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), _JOINT, _BONE)
+
+
+def save_picture(image: Image.Image, path: str | Path, colours: int | None = None) -> Path:
+    """Write a PNG. With a number of colours it is reduced to a palette, which makes the file three times smaller."""
+    if colours is not None:
+        image = image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
+    image.save(path, "PNG", optimize=True)
+    return Path(path)
+
+
+def spread(available: int, wanted: int) -> list[int]:
+    """Indices of frames at equal distances, the first and the last among them."""
+    count = min(available, wanted)
+    return np.linspace(0, available - 1, count).round().astype(int).tolist() if count > 1 else [0]
+
+
+def _strip_direction(motion: Motion, body: BodyModel) -> tuple[float, float, float]:
+    """From the body to the eye: the main way leads to the right and a little towards the viewer."""
+    root = _array(motion.translation)
+    way = root[-1, :2] - root[0, :2]
+    if np.linalg.norm(way) < 0.5:
+        # The body stays about where it is: look it in the face, from a little to its left.
+        world = _array(motion.rotations[0, 0])
+        way = (world @ np.array([0.0, 0.0, 1.0]))[:2]
+        angle = math.degrees(math.atan2(way[1], way[0])) + 25.0
+    else:
+        # What is to go to the right is seen from a quarter turn clockwise of its way.
+        angle = math.degrees(math.atan2(way[1], way[0])) - 90.0 + _THREE_QUARTER_DEG
+    return direction(angle + 90.0, 7.0)
+
+
+def _cell_size(vertices: Floats, towards: tuple[float, float, float], height: int) -> tuple[int, int]:
+    """Width and height of one cell, as narrow as the widest body in it allows."""
+    right = np.cross(np.negative(towards), (0.0, 0.0, 1.0))
+    right /= np.linalg.norm(right)
+    across, tall = np.abs(vertices @ right).max() * 2, np.ptp(vertices[..., 2])
+    # Between a third and one and a half of the height: a lying body still gets a picture that can be seen.
+    return round(height * float(np.clip(across / max(tall, 1e-6), 0.33, 1.5))), height
+
+
+def _array(values: ArrayLike) -> Floats:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()  # type: ignore[union-attr]
+    return np.asarray(values)

@@ -1,0 +1,92 @@
+"""The page holds everything itself, is well formed, and lets no text become markup."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from vitruve.view import Figure, Heading, Note, Table, page
+
+VOID = {"meta", "img", "br", "link", "hr"}
+
+
+class Checker(HTMLParser):
+    """Fails on tags that do not match; collects texts, tags and attributes."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, key, value) for key, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def blocks(text="text"):
+    return [
+        Heading(text),
+        Note(text),
+        Note(text, "warning"),
+        Note(text, "code"),
+        Table([text, "b"], [[text, 1.5], ["x", None]]),
+        Figure(Image.new("RGB", (5, 4), "red"), text),
+    ]
+
+
+def test_well_formed_and_complete():
+    checked = Checker(page("Title", blocks(), footer="end"))
+    assert [checked.tags.count(tag) for tag in ("html", "h1", "h2", "table", "img", "pre", "footer")] == [1] * 7
+    assert checked.tags.count("tr") == 3 and checked.tags.count("td") == 4
+
+
+def test_needs_nothing_from_outside():
+    html = page("Title", [*blocks(), Note("see https://example.org")])
+    checked = Checker(html)
+    assert "script" not in checked.tags and "link" not in checked.tags and "iframe" not in checked.tags
+    sources = [value for _, key, value in checked.attributes if key in ("src", "href", "srcset", "data")]
+    assert sources and all(value.startswith("data:image/png;base64,") for value in sources)
+    assert not re.search(r"url\(|@import", html)
+
+
+def test_pictures_are_inside_unharmed():
+    image = Image.effect_noise((9, 7), 50).convert("RGB")
+    source = next(v for _, k, v in Checker(page("t", [Figure(image, "c")])).attributes if k == "src")
+    with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as again:
+        assert again.convert("RGB").tobytes() == image.tobytes()
+
+
+def test_pictures_have_a_text_and_a_size():
+    attributes = {
+        k: v
+        for tag, k, v in Checker(page("t", [Figure(Image.new("RGB", (5, 4)), "a walk")])).attributes
+        if tag == "img"
+    }
+    assert attributes["alt"] == "a walk" and (attributes["width"], attributes["height"]) == ("5", "4")
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1).map(lambda t: t + "<script>\"'&</p>"))
+def test_no_text_becomes_markup(text):
+    checked, plain = Checker(page(text, blocks(text), text)), Checker(page("t", blocks(), "t"))
+    assert checked.tags == plain.tags
+    assert [(tag, key) for tag, key, _ in checked.attributes] == [(tag, key) for tag, key, _ in plain.attributes]
+    assert checked.texts.count(text) >= 7  # title twice, heading, three notes, two cells, caption, footer
+
+
+def test_reads_light_and_dark_and_prints():
+    html = page("t", [])
+    assert "prefers-color-scheme: dark" in html and "@media print" in html and "color-scheme: light dark" in html
