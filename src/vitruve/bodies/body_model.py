@@ -320,7 +320,7 @@ class ShapedBody:
         for start in range(0, count, step):
             part = [value if len(value) == 1 else value[start : start + step] for value in flat]
             out.append(_skin_chunk(body, skin, *part))
-        return torch.cat(out).reshape(*batch, -1, 3)
+        return torch.cat(out).reshape(*batch, rest.shape[-2], 3)
 
 
 def _flat_batch(value: Tensor, own: int, batch: torch.Size) -> Tensor:
