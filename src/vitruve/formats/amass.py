@@ -1,0 +1,300 @@
+"""AMASS files and their relatives: one npz per clip with axis-angle vectors, z up, metres, absolute hands.
+
+- SMPL+H (`*_poses.npz`): `poses` [frames, 156];
+- SMPL-X (`*_stageii.npz`): `poses` [frames, 165], or the parts `root_orient`, `pose_body` ... one by one;
+- the npz that the SMPL-X Blender add-on reads: `poses` [frames, 165] or [frames, 55, 3];
+- SMPL in the same keys: `poses` [frames, 72].
+
+Fields that are not interpreted (soft tissue, markers ...) lie in `motion.source.extras` and are written back. The array
+`poses` is kept there too: it says which of the equivalent axis-angle vectors the file had.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitruve.bodies.pickles import read_npz
+from vitruve.errors import BadData
+from vitruve.formats.axis_angle import file_axis_angle, file_values, rotations_of_file, turn_notes
+from vitruve.formats.fields import MissingFrameRate, one_shape, read_gender, real_array
+from vitruve.motion import Motion, Source
+from vitruve.skeletons import load_skeleton
+
+# values per frame -> format, body, skeleton
+_LAYOUTS = {
+    72: ("smpl-npz", "smpl", "smpl24"),
+    156: ("amass-smplh", "smplh", "smplh52"),
+    165: ("amass-smplx", "smplx", "smplx55"),
+}
+_MEANING = {
+    63: "21 body joints without the root",
+    66: "the root and 21 body joints, without hands",
+    69: "SMPL without the root",
+}
+# The parts of SMPL-X's 165 values, in their order there.
+_PARTS = {
+    "root_orient": (0, 3),
+    "pose_body": (3, 66),
+    "pose_jaw": (66, 69),
+    "pose_eye": (69, 75),
+    "pose_hand": (75, 165),
+}
+
+_POSES = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
+_TRANS = ("trans", "transl", "translation", "smpl_trans")
+_RATES = ("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate", "framerate")
+_DERIVED = ("surface_model_type", "mocap_time_length", "num_betas", "num_expressions")
+# Held by the motion or written anew from it, so not carried as extras.
+_INTERPRETED = {*_POSES, *_TRANS, *_RATES, *_PARTS, *_DERIVED, "betas", "gender", "expression"}
+
+
+def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype: torch.dtype | None = None) -> Motion:
+    """Read an npz of the AMASS family; which body it is for is told from the number of values per frame.
+
+    Args:
+        path: the file.
+        fps: frames per second, if the file does not say; where it says, this counts and the difference is noted.
+        dtype: precision; that of the file where None.
+    """
+    path = Path(path)
+    notes: list[str] = []
+    arrays = _members(path, notes)
+    vectors = _vectors(arrays, path, notes)
+    name, body, skeleton_name = _LAYOUTS[vectors.shape[1] * 3]
+    skeleton = load_skeleton(skeleton_name)
+    frames = len(vectors)
+    translation = _translation(arrays, frames, path, notes)
+    expression = _expression(arrays, frames, path) if body == "smplx" else None
+    betas = one_shape(arrays.get("betas"), frames, path, notes)
+    precision = dtype or _precision(vectors, translation, betas)
+    rotations, valid = rotations_of_file(vectors.to(precision))
+    notes += turn_notes(vectors, skeleton.names)
+    extras = {key: value for key, value in arrays.items() if key not in _INTERPRETED}
+    extras["poses"] = vectors.flatten(1).numpy()
+    if np.ndim(arrays.get("betas", [])) != 1:
+        extras["betas"] = np.asarray(arrays["betas"])
+    per_frame = {"trans": translation} | ({} if expression is None else {"expression": expression})
+    for value in per_frame.values():
+        valid &= value.isfinite().all(-1)
+    if not valid.all():
+        notes.append(f"{int((~valid).sum())} of {frames} frames hold values that are not numbers; they are masked")
+        extras |= {key: value.numpy() for key, value in per_frame.items()}
+
+    def filled(value: Tensor) -> Tensor:
+        return torch.nan_to_num(value.to(precision), 0.0, 0.0, 0.0)
+
+    return Motion(
+        rotations=rotations,
+        translation=filled(translation),
+        fps=_rate(arrays, fps, path, notes),
+        skeleton=skeleton,
+        body=body,
+        gender=read_gender(arrays.get("gender"), path, notes),
+        betas=betas.to(precision),
+        expression=None if expression is None else filled(expression),
+        mask=None if valid.all() else valid,
+        source=Source(file=str(path), format=name, extras=extras, notes=tuple(notes)),
+    )
+
+
+def write_amass_smplh(motion: Motion, path: str | os.PathLike[str]) -> None:
+    """Write AMASS's SMPL+H layout: `poses` [frames, 156], `mocap_framerate`, and what came with the file."""
+    _save(path, _extras(motion, "amass-smplh") | _arrays(motion) | {"mocap_framerate": np.float64(motion.fps)})
+
+
+def write_smpl_npz(motion: Motion, path: str | os.PathLike[str]) -> None:
+    """Write SMPL's 24 joints in AMASS's keys: `poses` [frames, 72]."""
+    _save(path, _extras(motion, "smpl-npz") | _arrays(motion) | {"mocap_framerate": np.float64(motion.fps)})
+
+
+def write_amass_smplx(motion: Motion, path: str | os.PathLike[str]) -> None:
+    """Write one file that AMASS readers (`*_stageii.npz`) and the SMPL-X Blender add-on both accept.
+
+    The add-on reads `mocap_frame_rate` first and cuts it to an integer. A rate just below an integer would lose a whole
+    frame per second there, so that key holds the integer and `mocap_framerate` the exact rate.
+    """
+    arrays = _arrays(motion)
+    whole = round(motion.fps)
+    cut_wrongly = motion.fps < whole and whole - motion.fps < 1e-3
+    arrays |= {
+        "surface_model_type": np.array("smplx"),
+        "mocap_frame_rate": np.float64(whole if cut_wrongly else motion.fps),
+        "mocap_framerate": np.float64(motion.fps),
+        "fps": np.float64(motion.fps),
+        "mocap_time_length": np.float64(motion.duration),
+        "num_betas": np.int64(len(motion.betas)),
+    }
+    arrays |= {key: arrays["poses"][:, start:stop] for key, (start, stop) in _PARTS.items()}
+    if motion.expression is not None:
+        original = motion.source.extras.get("expression")
+        arrays["expression"] = file_values(motion.expression, motion.mask, original).cpu().numpy()
+        arrays["num_expressions"] = np.int64(motion.expression.shape[1])
+    markers = {
+        "markers_latent": np.zeros((0, 3)),
+        "latent_labels": np.zeros(0, dtype="<U1"),
+        "markers_latent_vids": np.zeros(0, dtype=np.int64),
+    }
+    _save(path, markers | _extras(motion, "amass-smplx") | arrays)
+
+
+def _arrays(motion: Motion) -> dict[str, Any]:
+    """What every npz of the family has."""
+    extras = motion.source.extras
+    betas = motion.betas.detach().cpu().numpy()
+    read_betas = extras.get("betas")
+    if isinstance(read_betas, np.ndarray) and np.allclose(np.atleast_2d(read_betas).mean(0), betas, atol=1e-6):
+        betas = read_betas
+    return {
+        "poses": file_axis_angle(motion, extras.get("poses")).detach().cpu().flatten(1).numpy(),
+        "trans": file_values(motion.translation, motion.mask, extras.get("trans")).detach().cpu().numpy(),
+        "betas": betas,
+        # Unicode always: the add-on calls str() on it, which turns bytes into "b'male'".
+        "gender": np.array(motion.gender),
+    }
+
+
+def _extras(motion: Motion, name: str) -> dict[str, Any]:
+    return dict(motion.source.extras) if motion.source.format == name else {}
+
+
+def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def _members(path: Path, notes: list[str]) -> dict[str, Any]:
+    """All arrays of the file. One that is not needed and cannot be read is left out, and noted."""
+    file, arrays = read_npz(path), {}
+    for key in file:
+        try:
+            arrays[key] = file[key]
+        except BadData as error:
+            if key in _INTERPRETED:
+                raise
+            notes.append(f"'{key}' was left out: {error.what}")
+    return arrays
+
+
+def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
+    """[frames, joints, 3] axis-angle vectors."""
+    key = next((key for key in _POSES if key in arrays), None)
+    if key is None:
+        return _joined_parts(arrays, path, notes)
+    poses = real_array(arrays[key], key, path)
+    flat = poses.reshape(len(poses), -1) if poses.ndim == 3 and poses.shape[-1] == 3 else poses
+    if flat.ndim != 2 or flat.shape[1] not in _LAYOUTS:
+        columns = flat.shape[1] if flat.ndim == 2 else 0
+        meaning = f" ({_MEANING[columns]})" if columns in _MEANING else ""
+        raise BadData(
+            f"'{key}' has {columns or 'no'} values per frame, which is no body that is read{meaning}",
+            where=f"{path}: {key} has shape {tuple(poses.shape)}, expected (frames, 72 or 156 or 165)",
+            fix="72 is SMPL, 156 SMPL+H, 165 SMPL-X; fill missing joints with zeros (63 lacks the root, 66 the hands)",
+        )
+    if len(flat) == 0:
+        raise BadData(
+            "the file has no frames", where=f"{path}: {key} has shape {tuple(poses.shape)}", fix="leave it out"
+        )
+    if flat.shape[1] == 165 and all(part in arrays for part in ("root_orient", "pose_body")):
+        parts = _joined_parts(arrays, path, []).flatten(1).numpy()
+        if parts.shape != flat.shape or not np.allclose(parts, flat, atol=1e-6, equal_nan=True):
+            notes.append(f"the parts (root_orient, pose_body ...) differ from '{key}'; '{key}' was used")
+    return torch.from_numpy(flat).unflatten(1, (-1, 3))
+
+
+def _joined_parts(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
+    missing = [key for key in ("root_orient", "pose_body") if key not in arrays]
+    if missing:
+        raise BadData(
+            f"there is no '{'poses' if len(missing) == 2 else missing[0]}' in the file",
+            where=f"{path}: it has {', '.join(sorted(arrays)[:12]) or 'no keys'}",
+            fix="give a motion file: an AMASS clip has 'poses', a shape file or a body model has not",
+        )
+    frames = len(real_array(arrays["root_orient"], "root_orient", path))
+    parts = []
+    for key, (start, stop) in _PARTS.items():
+        if key not in arrays:
+            notes.append(f"'{key}' is not in the file; taken as zero")
+            parts.append(np.zeros((frames, stop - start)))
+            continue
+        part = real_array(arrays[key], key, path)
+        part = part.reshape(len(part), -1) if len(part) else part
+        if part.shape != (frames, stop - start):
+            raise BadData(
+                f"'{key}' has the wrong shape",
+                where=f"{path}: found {part.shape}, expected {(frames, stop - start)}",
+                fix="all parts need one row per frame, as SMPL-X lays them out",
+            )
+        parts.append(part)
+    if frames == 0:
+        raise BadData("the file has no frames", where=f"{path}: root_orient", fix="leave it out")
+    return torch.from_numpy(np.concatenate(parts, 1)).unflatten(1, (-1, 3))
+
+
+def _translation(arrays: Mapping[str, Any], frames: int, path: Path, notes: list[str]) -> Tensor:
+    key = next((key for key in _TRANS if key in arrays), None)
+    if key is None:
+        notes.append("the file has no translation; the body stays at the origin")
+        return torch.zeros(frames, 3)
+    translation = real_array(arrays[key], key, path)
+    if translation.shape != (frames, 3):
+        raise BadData(
+            "translation and rotations do not belong together",
+            where=f"{path}: {key} has shape {translation.shape}, expected {(frames, 3)}",
+            fix="the file is damaged, or was cut in one array only",
+        )
+    return torch.from_numpy(translation)
+
+
+def _expression(arrays: Mapping[str, Any], frames: int, path: Path) -> Tensor | None:
+    value = arrays.get("expression")
+    if value is None or np.size(value) == 0:
+        return None
+    expression = real_array(value, "expression", path)
+    if expression.ndim != 2 or len(expression) not in (1, frames):
+        raise BadData(
+            "the expression does not run over the frames",
+            where=f"{path}: expression has shape {expression.shape}, expected ({frames}, expressions)",
+            fix="give one row per frame, or leave it out",
+        )
+    return torch.from_numpy(expression).expand(frames, -1).clone()
+
+
+def _rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: list[str]) -> float:
+    found = {key: _one_number(arrays[key]) for key in _RATES if key in arrays}
+    if given is not None:
+        for key, value in found.items():
+            if value != given:
+                notes.append(f"the frame rate of the file, {key} = {value:g}, was replaced by {given:g} as asked")
+        return float(given)
+    if not found:
+        raise MissingFrameRate(path, f"none of {', '.join(_RATES[:3])} is in the file")
+    key, value = next(iter(found.items()))
+    if not (value > 0 and math.isfinite(value)):
+        raise BadData(
+            f"the frame rate is {value:g}", where=f"{path}: {key}", fix="give the right one: load_motion(path, fps=30)"
+        )
+    for other, rate in found.items():
+        if abs(rate - value) > 1e-3:
+            notes.append(f"the file has two frame rates: {key} = {value:g} was used, not {other} = {rate:g}")
+        elif not rate.is_integer():
+            value = rate  # the exact one of a rate that another key has rounded
+    return value
+
+
+def _one_number(value: Any) -> float:
+    try:
+        return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+    except (TypeError, ValueError, IndexError):
+        return math.nan
+
+
+def _precision(*tensors: Tensor) -> torch.dtype:
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32

@@ -1,0 +1,88 @@
+"""Fields that several formats share: gender, shape, numbers of unknown make, and a frame rate that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitruve.errors import BadData
+from vitruve.motion.motion import GENDERS
+
+_SHORT = {"m": "male", "f": "female", "n": "neutral"}
+_CONSTANT = 1e-6
+
+
+class MissingFrameRate(BadData):
+    """The file does not say how many frames there are per second."""
+
+    def __init__(self, path: Path, where: str) -> None:
+        super().__init__(
+            f"{path.name} does not say its frame rate",
+            where=f"{path}: {where}",
+            fix="give it: load_motion(path, fps=30)",
+        )
+
+
+def real_array(value: Any, key: str, path: Path) -> np.ndarray:
+    """A float array of what a file holds, whatever number type, tensor or object array it comes as."""
+    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype == object:
+        try:
+            array = np.asarray(array.tolist(), dtype=np.float64)
+        except (TypeError, ValueError):
+            array = np.empty(array.shape, dtype="U1")
+    if array.dtype.kind not in "fiu":
+        raise BadData(
+            f"'{key}' does not hold numbers of one shape",
+            where=f"{path}: {key} has dtype {np.asarray(value).dtype} and shape {np.shape(value)}",
+            fix="write it as one array of floats",
+        )
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def read_gender(value: Any, path: Path, notes: list[str]) -> str:
+    """The gender a file names: text or bytes, bare or in an array. What is missing or unknown is noted, and neutral."""
+    if value is None:
+        notes.append("the file names no gender; taken as neutral")
+        return "neutral"
+    while isinstance(value, np.ndarray | list | tuple) and np.size(value) == 1:
+        value = np.asarray(value, dtype=object).reshape(-1)[0]
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    gender = text.strip().strip("\0").lower()
+    gender = _SHORT.get(gender, gender)
+    if gender not in GENDERS:
+        notes.append(f"the gender in the file, {text[:40]!r}, is not known; taken as neutral")
+        return "neutral"
+    return gender
+
+
+def one_shape(value: Any, frames: int, path: Path, notes: list[str]) -> Tensor:
+    """The betas of a clip, [betas]: from one row, or from equal rows of all frames."""
+    if value is None:
+        notes.append("the file has no betas; the mean shape")
+        return torch.zeros(0)
+    betas = real_array(value, "betas", path)
+    if betas.ndim == 0 or betas.ndim > 2 or (betas.ndim == 2 and len(betas) not in (1, frames)):
+        raise BadData(
+            "the betas have the wrong shape",
+            where=f"{path}: found {betas.shape}, expected (betas,), (1, betas) or ({frames}, betas)",
+            fix="give one row for the clip",
+        )
+    if not np.isfinite(betas).all():
+        raise BadData("the betas hold values that are not numbers", where=f"{path}: betas", fix="repair the file")
+    if betas.ndim == 1:
+        return torch.from_numpy(betas)
+    spread = np.ptp(betas, axis=0)
+    if betas.size and spread.max() > _CONSTANT:
+        row = int(np.abs(betas - betas[0]).max(1).argmax())
+        raise BadData(
+            "the shape changes from frame to frame, and a motion has one",
+            where=f"{path}: betas {betas.shape} vary by up to {spread.max():.3g}, most at frame {row}",
+            fix="average them if it is one person: betas.mean(0); cut the file if there are several",
+        )
+    # A mean of equal numbers can differ from them in the last digit: take the first row.
+    return torch.from_numpy(betas[0] if len(betas) else betas.reshape(-1))

@@ -1,0 +1,193 @@
+"""A first look at a file or folder: what it holds, told from its content, without reading its arrays.
+
+This module is light on purpose (no torch): it decides which reader is loaded at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from vitruve.errors import BadData, MissingAsset, nearest
+
+_HEAD = 4096
+_HEADER_LIMIT = 100_000_000
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What a path holds.
+
+    Attributes:
+        path: the file or folder.
+        kind: "npz", "pickle", "safetensors", "text", "folder", "empty" or "other".
+        shapes: of an npz or safetensors file, the shape of every array by its key.
+        text: of a text file, its first characters.
+        endings: of a folder, how many files there are of each ending (in lower case).
+    """
+
+    path: Path
+    kind: str
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    text: str = ""
+    endings: Mapping[str, int] = field(default_factory=dict)
+
+
+def glimpse(path: str | os.PathLike[str]) -> Glimpse:
+    """Look at a file or folder. A missing path, an unreadable file or a damaged archive is an error that says so."""
+    path = Path(path)
+    if path.is_dir():
+        return Glimpse(path, "folder", endings=Counter(file.suffix.lower() for file in path.iterdir()))
+    if not path.exists():
+        siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = nearest(path.name, siblings) if 0 < len(siblings) < 10_000 else f"the folder {path.parent} is not there"
+        raise MissingAsset(f"there is no file {path}", where=str(path.parent), fix=hint)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise BadData(
+            f"{path.name} cannot be read", where=f"{path}: {error.strerror}", fix="check the file's permissions"
+        ) from None
+    if not head:
+        return Glimpse(path, "empty")
+    if head.startswith(b"PK"):
+        return Glimpse(path, "npz", shapes=_npz_shapes(path))
+    if head[:1] == b"\x80":
+        return Glimpse(path, "pickle")
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _HEADER_LIMIT:
+        return Glimpse(path, "safetensors", shapes=_safetensors_shapes(path))
+    if b"\0" not in head:
+        return Glimpse(path, "text", text=head.decode("utf-8", errors="replace"))
+    return Glimpse(path, "other")
+
+
+def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    import numpy as np
+
+    shapes = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if not name.endswith(".npy"):
+                    continue
+                with archive.open(name) as member:
+                    version = np.lib.format.read_magic(member)
+                    shapes[name.removesuffix(".npy")] = _npy_shape(member, version)
+    # A zip can be damaged in many ways (zlib.error, EOFError, ...), and each means the same to a user.
+    except Exception as error:
+        raise BadData(
+            f"{path.name} is a damaged or truncated zip archive",
+            where=f"{path}: {error}",
+            fix="copy or download it again, and compare its size with the original",
+        ) from None
+    return shapes
+
+
+def _npy_shape(member: IO[bytes], version: tuple[int, int]) -> tuple[int, ...]:
+    import numpy as np
+
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read_header(member)[0]
+
+
+def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadData(
+            f"{path.name} is a damaged safetensors file",
+            where=f"{path}: its header cannot be read ({error})",
+            fix="write or copy it again",
+        ) from None
+
+
+# What each format looks like. One predicate per row of the table of formats.
+
+_SPLIT_KEYS = frozenset({"root_orient", "pose_body"})
+_ROTATION_KEYS = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
+
+
+def rotation_values(look: Glimpse) -> int:
+    """How many axis-angle values per frame an npz holds under one of the usual keys; 0 where there is none."""
+    for key in _ROTATION_KEYS:
+        shape = look.shapes.get(key, ())
+        if len(shape) == 3 and shape[-1] == 3:
+            return shape[1] * 3
+        if len(shape) == 2:
+            return shape[1]
+    return 0
+
+
+def is_amass_smplx(look: Glimpse) -> bool:
+    """An npz with 165 values per frame, or with the parts of SMPL-X one by one."""
+    if look.kind != "npz":
+        return False
+    return rotation_values(look) == 165 or (not rotation_values(look) and look.shapes.keys() >= _SPLIT_KEYS)
+
+
+def is_amass_smplh(look: Glimpse) -> bool:
+    """An npz with 156 values per frame."""
+    return look.kind == "npz" and rotation_values(look) == 156
+
+
+def is_smpl_npz(look: Glimpse) -> bool:
+    """An npz with 72 values per frame."""
+    return look.kind == "npz" and rotation_values(look) == 72
+
+
+def is_other_rotations(look: Glimpse) -> bool:
+    """An npz that has rotations under a usual key, but not in a number that is read: its reader says what is wrong."""
+    return look.kind == "npz" and any(key in look.shapes for key in _ROTATION_KEYS)
+
+
+def is_transfer_folder(look: Glimpse) -> bool:
+    """A folder with pickles in it."""
+    return look.kind == "folder" and look.endings.get(".pkl", 0) > 0
+
+
+def is_pickle(look: Glimpse) -> bool:
+    """A pickle; its reader looks for the keys."""
+    return look.kind == "pickle"
+
+
+def is_vitruve(look: Glimpse) -> bool:
+    """A safetensors file with the arrays of a motion."""
+    return look.kind == "safetensors" and {"rotations", "translation"} <= look.shapes.keys()
+
+
+def is_bvh(look: Glimpse) -> bool:
+    """A text that begins with HIERARCHY."""
+    return look.kind == "text" and look.text.lstrip("\ufeff \t\r\n")[:9].upper() == "HIERARCHY"
+
+
+def is_amc(look: Glimpse) -> bool:
+    """A text of Acclaim motion: after comments and keywords, a frame number alone on its line, then a bone."""
+    if look.kind != "text":
+        return False
+    lines = [line.strip() for line in look.text.splitlines()]
+    content = [line for line in lines if line and line[0] not in "#:"]
+    return len(content) > 1 and content[0].isdigit() and content[1][:1].isalpha()
+
+
+def is_mesh_folder(look: Glimpse) -> bool:
+    """A folder of OBJ or PLY files."""
+    return look.kind == "folder" and (look.endings.get(".obj", 0) + look.endings.get(".ply", 0)) > 0
+
+
+def is_body(look: Glimpse) -> bool:
+    """An npz or safetensors body model. (A pickle has to be opened to tell.)"""
+    return bool({"v_template", "template"} & look.shapes.keys()) and not is_vitruve(look)
+
+
+def is_skeleton(look: Glimpse) -> bool:
+    """A skeleton file: TOML that lists names."""
+    return look.kind == "text" and look.path.suffix.lower() == ".toml" and "names" in look.text

@@ -1,0 +1,302 @@
+"""The pkl files that the smplx package's transfer tool writes: one per frame in a folder, or joined in merged.pkl.
+
+A frame's file holds tensors for a batch of one: rotation matrices for every part but the eyes, which are axis-angle
+(in files of some versions matrices too), `transl` that may be None, and betas of its own. merged.pkl holds axis-angle
+vectors over all frames. Neither says a frame rate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitruve.bodies.pickles import read_pickle
+from vitruve.errors import BadData, UsageError
+from vitruve.formats.axis_angle import file_axis_angle, file_values
+from vitruve.formats.fields import MissingFrameRate, read_gender, real_array
+from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_error
+from vitruve.motion import Motion, Source
+from vitruve.skeletons import load_skeleton
+
+# The parts of each body in the order of its joints, with the number of joints.
+_BODIES: dict[str, tuple[str, dict[str, int]]] = {
+    "smplx": (
+        "smplx55",
+        {
+            "global_orient": 1,
+            "body_pose": 21,
+            "jaw_pose": 1,
+            "leye_pose": 1,
+            "reye_pose": 1,
+            "left_hand_pose": 15,
+            "right_hand_pose": 15,
+        },
+    ),
+    "smplh": ("smplh52", {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15}),
+    "smpl": ("smpl24", {"global_orient": 1, "body_pose": 23}),
+}
+_EYES = ("leye_pose", "reye_pose")
+# How far from a rotation a matrix of a file may be (single precision, through an optimiser) before it is called wrong.
+_NOT_A_ROTATION = 1e-2
+
+
+def read_transfer(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    fps: float | None = None,
+    dtype: torch.dtype | None = None,
+) -> Motion:
+    """Read a folder of pkl files, a list of them, one of them, or merged.pkl.
+
+    Files are taken in natural order (frame2 before frame10). The betas differ from frame to frame in what the tool
+    writes: the motion gets their mean, and the spread is noted.
+
+    Args:
+        path: folder, file, or list of files in order.
+        fps: frames per second: the files never say.
+        dtype: precision; that of the files where None.
+    """
+    notes: list[str] = []
+    files, shown = _files(path, notes)
+    if fps is None:
+        raise MissingFrameRate(shown, "files of the transfer tool hold no frame rate")
+    frames = [_content(file) for file in files]
+    body = _body(frames[0])
+    for content, file in zip(frames, files, strict=True):
+        if _body(content) != body:
+            raise BadData(
+                f"the files are of two bodies: {body} and {_body(content)}",
+                where=f"{files[0]} and {file.name}",
+                fix="keep the files of each body in a folder of their own",
+            )
+    skeleton_name, parts = _BODIES[body]
+    values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
+    rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
+    if rotations is None or betas is None:
+        raise BadData("the files hold no frames", where=str(shown), fix="leave them out")
+    if translation is None:
+        notes.append("NO TRANSLATION in the files: the body stays at the origin")
+        translation = torch.zeros(len(rotations), 3)
+    spread = float((betas.amax(0) - betas.amin(0)).max()) if betas.numel() else 0.0
+    if spread > 1e-6:
+        notes.append(f"every frame has a shape of its own; the mean was taken (the betas vary by up to {spread:.3g})")
+    valid = rotations.isfinite().flatten(1).all(1) & translation.isfinite().all(1)
+    if not valid.all():
+        notes.append(f"{int((~valid).sum())} of {len(valid)} frames hold values that are not numbers; they are masked")
+        rotations[~valid], translation[~valid] = torch.eye(3, dtype=rotations.dtype), 0.0
+    precision = dtype or rotations.dtype
+    return Motion(
+        rotations=rotations.to(precision),
+        translation=translation.to(precision),
+        fps=float(fps),
+        skeleton=load_skeleton(skeleton_name),
+        body=body,
+        gender=read_gender(frames[0].get("gender"), shown, notes),
+        betas=(betas.mean(0) if spread > 1e-6 else betas[0]).to(precision),
+        expression=None if expression is None else torch.nan_to_num(expression.to(precision)),
+        mask=None if valid.all() else valid,
+        source=Source(file=str(shown), format="transfer", notes=tuple(notes)),
+    )
+
+
+def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:
+    """Write one pkl per frame as the transfer tool does, with numpy arrays: matrices, and axis-angle for the eyes.
+
+    Vertices and joints, which the tool writes too, need a body and are not written. Masked frames are NaN.
+    """
+    rotations = motion.rotations.detach().clone()
+    if motion.mask is not None:
+        rotations[~motion.mask] = math.nan
+    arrays = _shared(motion) | {"full_pose": rotations.cpu().numpy()}
+    for key, joints in _slices(motion).items():
+        of_part = rotations[:, joints]
+        arrays[key] = (matrix_to_axis_angle(of_part) if key in _EYES else of_part).cpu().numpy()
+    betas = motion.betas.detach().cpu().numpy()[None]
+    width = max(6, len(str(len(motion))))
+    for frame in range(len(motion)):
+        content = {key: value[frame : frame + 1] for key, value in arrays.items()}
+        _dump(content | {"betas": betas, "gender": motion.gender}, Path(path) / f"{frame:0{width}d}.pkl")
+
+
+def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
+    """Write a merged.pkl: axis-angle vectors of each part over the frames, one shape, the gender."""
+    vectors = file_axis_angle(motion).detach().cpu().numpy()
+    content: dict[str, Any] = _shared(motion) | {"full_pose": vectors.reshape(len(motion), -1)}
+    for key, joints in _slices(motion).items():
+        # The tool flattens every part but the eyes.
+        content[key] = vectors[:, joints] if key in _EYES else vectors[:, joints].reshape(len(motion), -1)
+    _dump(content | {"betas": motion.betas.detach().cpu().numpy(), "gender": motion.gender}, Path(path))
+
+
+def _shared(motion: Motion) -> dict[str, np.ndarray]:
+    values = {"transl": motion.translation, "expression": motion.expression}
+    return {
+        key: file_values(value, motion.mask).detach().cpu().numpy()
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _slices(motion: Motion) -> dict[str, slice]:
+    parts = next(parts for skeleton, parts in _BODIES.values() if skeleton == motion.skeleton.name)
+    stops = list(itertools.accumulate(parts.values()))
+    return {key: slice(stop - count, stop) for (key, count), stop in zip(parts.items(), stops, strict=True)}
+
+
+def _dump(content: Mapping[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        pickle.dump(dict(content), file, protocol=4)
+
+
+def _files(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], notes: list[str]
+) -> tuple[list[Path], Path]:
+    """The files in order, and the path to show in errors."""
+    if not isinstance(path, str | os.PathLike):
+        files = [Path(file) for file in path]
+        if not files:
+            raise UsageError("the list of files is empty", fix="give the pkl files of the frames in order")
+        return files, files[0]
+    path = Path(path)
+    if not path.is_dir():
+        return [path], path
+    files = sorted((file for file in path.iterdir() if file.suffix.lower() == ".pkl"), key=_natural)
+    merged = [file for file in files if file.name == "merged.pkl"]
+    frames = [file for file in files if file not in merged]
+    if merged and frames:
+        notes.append("merged.pkl lies beside the frames and was not read")
+    if not files:
+        raise BadData(
+            "the folder holds no pkl files", where=str(path), fix="give the folder the transfer tool wrote to"
+        )
+    notes += _gaps([file.stem for file in frames])
+    return frames or merged, path
+
+
+def _natural(file: Path) -> list[tuple[int, int, str]]:
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", file.stem)]
+
+
+def _gaps(stems: list[str]) -> list[str]:
+    found = [re.search(r"(\d+)\D*$", stem) for stem in stems]
+    numbers = [int(match.group(1)) for match in found if match]
+    if len(numbers) != len(stems) or len(numbers) < 2:
+        return []
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    usual = max(set(steps), key=steps.count)
+    gaps = [f"{a} to {b}" for a, b in itertools.pairwise(numbers) if b - a != usual]
+    if not gaps:
+        return []
+    return [f"the numbering of the files has {len(gaps)} gaps ({_some(gaps)}); the frames are read as evenly spaced"]
+
+
+def _content(file: Path) -> Mapping[str, Any]:
+    content = read_pickle(file)
+    if not isinstance(content, Mapping) or content.get("global_orient") is None or content.get("body_pose") is None:
+        keys = ", ".join(sorted(str(key) for key in content)[:12]) if isinstance(content, Mapping) else type(content)
+        raise BadData(
+            f"{file.name} is no file of the transfer tool",
+            where=f"{file}: it holds {keys}",
+            fix="such files hold 'global_orient' and 'body_pose'; a body model is looked at by `vitruve bodies check`",
+        )
+    # Vertices and faces are most of a file; letting go of them keeps a long folder in memory.
+    wanted = {"transl", "betas", "expression", "gender", *itertools.chain(*(parts for _, parts in _BODIES.values()))}
+    return {key: value for key, value in content.items() if key in wanted and value is not None}
+
+
+def _body(content: Mapping[str, Any]) -> str:
+    if {"jaw_pose", "leye_pose", "reye_pose", "expression"} & content.keys():
+        return "smplx"
+    return "smplh" if {"left_hand_pose", "right_hand_pose"} & content.keys() else "smpl"
+
+
+def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path) -> tuple[Tensor | None, ...]:
+    """Rotations, translation, expression and betas of one file, each with an axis of frames in front."""
+    frames = len(_part(content["global_orient"], "global_orient", 1, file))
+    rotations = []
+    for key, joints in parts.items():
+        if key not in content:
+            rotations.append(torch.eye(3, dtype=rotations[0].dtype).expand(frames, joints, 3, 3))
+            continue
+        rotations.append(_part(content[key], key, joints, file))
+        if len(rotations[-1]) != frames:
+            raise BadData(
+                f"'{key}' has {len(rotations[-1])} frames, global_orient has {frames}",
+                where=f"{file}: {key} has shape {np.shape(content[key])}",
+                fix="the file is damaged; write it again",
+            )
+
+    def rows(key: str) -> Tensor | None:
+        if key not in content:
+            return None
+        value = torch.from_numpy(real_array(content[key], key, file))
+        value = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
+        if key != "betas" and len(value) != frames:
+            raise BadData(
+                f"'{key}' has {len(value)} frames, global_orient has {frames}",
+                where=f"{file}: {key} has shape {np.shape(content[key])}",
+                fix="the file is damaged; write it again",
+            )
+        return value
+
+    precision = torch.promote_types(rotations[0].dtype, rotations[-1].dtype)
+    betas = rows("betas")
+    return (
+        torch.cat([part.to(precision) for part in rotations], 1),
+        rows("transl"),
+        rows("expression"),
+        torch.zeros(1, 0) if betas is None else betas,
+    )
+
+
+def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
+    """Rotations [frames, joints, 3, 3] of a part, from matrices or axis-angle with axes of one anywhere."""
+    array = torch.from_numpy(real_array(value, key, file))
+    # Three frames of axis-angle for one joint look like one matrix: only a rotation is taken for a matrix.
+    matrix = array.shape[-2:] == (3, 3) and (array.ndim > 2 or bool(rotation_error(array) < _NOT_A_ROTATION))
+    if array.numel() == 0 or array.numel() % (joints * (9 if matrix else 3)):
+        raise BadData(
+            f"'{key}' does not hold {joints} joints",
+            where=f"{file}: found shape {tuple(array.shape)}, expected {joints} matrices or {3 * joints} values",
+            fix="the file is damaged, or of a body that is not read (SMPL, SMPL+H and SMPL-X are)",
+        )
+    if not matrix:
+        return axis_angle_to_matrix(array.reshape(-1, joints, 3))
+    matrices = array.reshape(-1, joints, 3, 3)
+    error = rotation_error(matrices)
+    if (error > _NOT_A_ROTATION).any():
+        raise BadData(
+            f"'{key}' holds matrices that are not rotations",
+            where=f"{file}: R R^T differs from the identity by {float(error.max()):.3g}",
+            fix="write the file again; scaled or mirrored matrices are not read",
+        )
+    return matrices
+
+
+def _joined(values: list[tuple[Tensor | None, ...]], files: list[Path], index: int) -> Tensor | None:
+    """One field of all files, along the frames; None where no file has it."""
+    what = ("rotations", "transl", "expression", "betas")[index]
+    shapes = {None if value[index] is None else tuple(value[index].shape[1:]): i for i, value in enumerate(values)}  # type: ignore[union-attr]
+    if len(shapes) > 1:
+        (first, i), (second, j), *_ = shapes.items()
+        raise BadData(
+            f"the files do not agree on '{what}'",
+            where=f"{files[i]}: {first or 'none'}; {files[j].name}: {second or 'none'}",
+            fix="take files of one run of the tool",
+        )
+    tensors = [value[index] for value in values if value[index] is not None]
+    return torch.cat(tensors) if tensors else None  # type: ignore[arg-type]
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")

@@ -1,0 +1,319 @@
+"""What is odd about a motion: wrong up axis, jumps, masked or repeated frames, constant hands, suspicious units.
+
+    for finding in inspect_motion(motion):
+        print(finding.severity, finding.what, finding.where, finding.hint)
+
+Each check is one function from a motion to findings, and stands in the table CHECKS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitruve.geometry.rotations import geodesic_distance, mirrored, rotation_error
+from vitruve.motion.motion import Motion
+
+# Rates that cameras and motion capture systems really use, within 0.1 %.
+_USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 59.94, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One odd thing.
+
+    Attributes:
+        severity: "error": the motion cannot be used so; "warning": probably wrong; "note": good to know.
+        what: one sentence.
+        where: frames (counted from 0), joints, values.
+        hint: what to do about it, or what it usually means; may be empty.
+    """
+
+    severity: str
+    what: str
+    where: str = ""
+    hint: str = ""
+
+
+def inspect_motion(motion: Motion) -> list[Finding]:
+    """Everything odd about a motion, errors first."""
+    findings = [finding for check in CHECKS for finding in check(motion)]
+    return sorted(findings, key=lambda finding: ("error", "warning", "note").index(finding.severity))
+
+
+def _values(motion: Motion) -> Iterator[Finding]:
+    """Values that are not numbers, matrices that are not rotations, masked frames."""
+    for name in ("rotations", "translation", "betas", "expression"):
+        value = getattr(motion, name)
+        if value is not None and not value.isfinite().all():
+            bad = (~value.isfinite()).reshape(len(value), -1).any(1)
+            yield Finding("error", f"the {name} hold values that are not numbers", f"{_runs(bad)}")
+    error = rotation_error(torch.nan_to_num(motion.rotations))
+    if float(error.max()) > 1e-3:
+        bad = (error > 1e-3).any(1)
+        yield Finding(
+            "error",
+            "some matrices are not rotations",
+            f"frames {_runs(bad)}: R R^T differs from the identity by up to {float(error.max()):.2g}",
+            "take the nearest rotation, or write the motion again from its source",
+        )
+    if motion.mask is not None and not motion.mask.all():
+        missing = ~motion.mask
+        yield Finding(
+            "warning",
+            f"{int(missing.sum())} of {len(motion)} frames are masked: they hold no valid motion",
+            f"frames {_runs(missing)}",
+            "cut them off, or fill them before use",
+        )
+
+
+def _up_axis(motion: Motion) -> Iterator[Finding]:
+    """Which world axis the body's up direction follows: it should be +z."""
+    up = _body_up(motion)
+    if up is None:
+        return
+    up = up[_valid(motion)]
+    if len(up) == 0:
+        return
+    mean = up.mean(0)
+    axis = int(mean.abs().argmax())
+    name = f"{'-' if mean[axis] < 0 else '+'}{'xyz'[axis]}"
+    if name == "+z" or abs(float(mean[axis])) < 0.5:
+        return
+    meaning = "stands on its head" if name == "-z" else "lies down all the time"
+    yield Finding(
+        "warning",
+        f"the body stands along {name}, and the world's up is +z",
+        f"mean direction of the body's up: ({mean[0]:.2f}, {mean[1]:.2f}, {mean[2]:.2f})",
+        f"turn the world so that {name} becomes +z, unless the person really {meaning}",
+    )
+
+
+def _jumps(motion: Motion) -> Iterator[Finding]:
+    """Single steps between frames that stand out from those around them."""
+    steps = (motion.translation[1:] - motion.translation[:-1]).norm(dim=-1)
+    jumps = _outliers(steps[:, None], least=max(0.05, 3 / motion.fps))
+    if jumps:
+        shown = ", ".join(f"{frame} ({float(steps[frame - 1]):.2f} m)" for frame, _ in jumps[:5])
+        yield Finding(
+            "warning",
+            f"the translation jumps {len(jumps)} times",
+            f"into frame {shown}{', ...' if len(jumps) > 5 else ''}",
+            "cut there, or remove the glitch",
+        )
+    turns = geodesic_distance(motion.rotations[:-1], motion.rotations[1:])
+    # One entry per frame, of the joint that turns most.
+    worst = {frame: int(turns[frame - 1].argmax()) for frame, _ in _outliers(turns, least=math.radians(25))}
+    if worst:
+        shown = ", ".join(
+            f"{frame} ({motion.skeleton.names[joint]}, {math.degrees(float(turns[frame - 1, joint])):.0f}°)"
+            for frame, joint in list(worst.items())[:5]
+        )
+        yield Finding(
+            "warning",
+            f"rotations jump {len(worst)} times",
+            f"into frame {shown}{', ...' if len(worst) > 5 else ''}",
+            "cut there, or remove the glitch",
+        )
+
+
+def _repeats(motion: Motion) -> Iterator[Finding]:
+    """Frames that equal the frame before."""
+    if len(motion) < 2:
+        yield Finding("note", "a single frame: a pose, not a motion")
+        return
+    step = (motion.rotations[1:] - motion.rotations[:-1]).abs().flatten(1).amax(1)
+    same = torch.maximum(step, (motion.translation[1:] - motion.translation[:-1]).abs().amax(1)) < _SAME
+    same = torch.cat([same.new_zeros(1), same])
+    if motion.mask is not None:
+        same &= motion.mask
+    count = int(same.sum())
+    if count == len(motion) - 1:
+        yield Finding("warning", "nothing moves: all frames are equal", f"{len(motion)} frames")
+        return
+    if count == 0:
+        return
+    every = _period(same)
+    hint = f"the motion was perhaps made at {motion.fps / every:g} fps and its frames repeated" if every else ""
+    yield Finding(
+        "warning" if every or count > 0.1 * len(motion) else "note",
+        f"{count} of {len(motion)} frames equal the frame before",
+        f"frames {_runs(same)}",
+        hint,
+    )
+
+
+def _hands(motion: Motion) -> Iterator[Finding]:
+    """Hands that do not move, or are not there."""
+    fingers = {side: _fingers(motion, side) for side in ("left", "right")}
+    if motion.body and not any(fingers.values()):
+        yield Finding("note", "the hands have no fingers in this layout", f"{motion.skeleton.name}")
+        return
+    still = {}
+    for side, joints in fingers.items():
+        if not joints:
+            continue
+        rotations = motion.rotations[_valid(motion)][:, list(joints)]
+        if len(rotations) and float((rotations - rotations[:1]).abs().max()) < 1e-4:
+            still[side] = rotations[0]
+    if not still:
+        return
+    who = "both hands are" if len(still) == 2 else f"the {next(iter(still))} hand is"
+    yield Finding("note", f"{who} constant: {_kind_of_hand(still)}", "all frames", _HAND_HINT)
+
+
+_HAND_HINT = "finger motion was probably not captured; most AMASS sets fill in the mean hand of MANO"
+
+
+def _kind_of_hand(still: dict[str, Tensor]) -> str:
+    bends = torch.stack([geodesic_distance(torch.eye(3).to(hand), hand).mean() for hand in still.values()])
+    bend = math.degrees(float(bends.mean()))
+    if bend < 0.1:
+        return "flat (all rotations zero)"
+    hands = list(still.values())
+    # A filled-in mean hand is relaxed, and one is the other's mirror image.
+    symmetric = len(hands) == 2 and float((mirrored(hands[0]) - hands[1]).abs().max()) < 0.1
+    if symmetric and 2 < bend < 40:
+        return f"relaxed (joints bent by {bend:.0f}° on average), left the mirror of right, as MANO's mean hand is"
+    return f"one fixed shape (joints bent by {bend:.0f}° on average)"
+
+
+def _feet(motion: Motion) -> Iterator[Finding]:
+    """Toes at zero."""
+    joints = [i for i, name in enumerate(motion.skeleton.names) if name in ("left_foot", "right_foot")]
+    if motion.body and joints and float(_off_identity(motion.rotations[:, joints]).max()) < _SAME:
+        yield Finding("note", "the toes never bend", "left_foot and right_foot are zero in all frames", "not captured")
+
+
+def _shape(motion: Motion) -> Iterator[Finding]:
+    """Betas that are absent, zero, or far from any person."""
+    if not motion.body:
+        return
+    if not bool(motion.betas.any()):
+        count = len(motion.betas)
+        yield Finding("note", "the shape is the mean shape", f"{count} betas, all zero" if count else "no betas")
+    elif float(motion.betas.abs().max()) > 5:
+        worst = int(motion.betas.abs().argmax())
+        yield Finding(
+            "warning",
+            "the shape is far from that of a person",
+            f"betas[{worst}] = {float(motion.betas[worst]):.2f}; most people lie between -3 and 3",
+            "check how the shape was fitted, and that the betas belong to this body",
+        )
+
+
+def _units(motion: Motion) -> Iterator[Finding]:
+    """Sizes and speeds that look like centimetres or millimetres."""
+    if motion.skeleton.rest is not None and not motion.body:
+        size = float((motion.skeleton.rest.amax(0) - motion.skeleton.rest.amin(0)).max())
+        if size > 4 or 0 < size < 0.3:
+            yield Finding(
+                "warning",
+                f"the skeleton is {size:.3g} m large",
+                "rest positions",
+                "the unit of the file is probably not the one it was read in",
+            )
+        return
+    translation = motion.translation[_valid(motion)]
+    if len(translation) < 2:
+        return
+    speed = float((translation[1:] - translation[:-1]).norm(dim=-1).median()) * motion.fps
+    # A root farther from the floor than any jump, or a median speed above that of a sprinter.
+    height = float(translation[:, 2].median().abs())
+    if height > 20 or speed > 15:
+        what = "millimetres" if height > 400 or speed > 700 else "centimetres"
+        yield Finding(
+            "warning",
+            f"the translation looks like {what}, not metres",
+            f"median height {height:.1f}, median speed {speed:.1f} per second",
+            f"divide the translation by {1000 if what == 'millimetres' else 100} if so",
+        )
+
+
+def _rate(motion: Motion) -> Iterator[Finding]:
+    """A frame rate that no usual source has."""
+    if not any(abs(motion.fps - rate) < 1e-3 * rate for rate in _USUAL_RATES):
+        yield Finding("note", f"{motion.fps:g} fps is an unusual frame rate", "fps", "check it against the source")
+
+
+CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
+    _values,
+    _up_axis,
+    _jumps,
+    _repeats,
+    _units,
+    _rate,
+    _hands,
+    _feet,
+    _shape,
+)
+
+
+def _valid(motion: Motion) -> Tensor:
+    return torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu()
+
+
+def _body_up(motion: Motion) -> Tensor | None:
+    """[frames, 3] the body's up direction in the world; None where the skeleton does not tell."""
+    if motion.body:
+        return motion.rotations[:, 0, :, 1]  # the templates of the SMPL family stand along y
+    head = next((i for i, name in enumerate(motion.skeleton.names) if "head" in name.lower()), None)
+    if head is None or motion.skeleton.rest is None:
+        return None
+    joints = motion.joints()
+    return torch.nn.functional.normalize(joints[:, head] - joints[:, 0], dim=-1)
+
+
+def _fingers(motion: Motion, side: str) -> tuple[int, ...]:
+    """The joints below a wrist of an SMPL-family tree that are fingers."""
+    skeleton = motion.skeleton
+    if not motion.body or f"{side}_wrist" not in skeleton.names:
+        return ()
+    joints = skeleton.below(skeleton.index(f"{side}_wrist"))[1:]
+    return joints if len(joints) > 1 else ()
+
+
+def _off_identity(rotations: Tensor) -> Tensor:
+    return (rotations - torch.eye(3, dtype=rotations.dtype, device=rotations.device)).abs()
+
+
+def _outliers(steps: Tensor, least: float, reach: int = 5, factor: float = 6.0) -> list[tuple[int, int]]:
+    """(frame, column) of steps [frames - 1, columns] that are large and far above the median around them.
+
+    A motion that is fast for several frames is no jump: its neighbours are fast too.
+    """
+    found = []
+    rows, columns = (steps > least).nonzero(as_tuple=True)
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        around = steps[max(0, row - reach) : row + reach + 1, column]
+        if float(steps[row, column]) > factor * float(around.median()):
+            found.append((row + 1, column))
+    return found
+
+
+def _period(same: Tensor) -> int:
+    """n if every n-th frame is new and the others repeat it; 0 otherwise."""
+    new = (~same).nonzero()[:, 0]
+    gaps = (new[1:] - new[:-1]).float()
+    if len(gaps) < 4:
+        return 0
+    usual = int(gaps.median())
+    return usual if usual > 1 and float((gaps == usual).float().mean()) > 0.9 else 0
+
+
+def _runs(bad: Tensor) -> str:
+    """Frames as ranges: "3, 10-12, ..."."""
+    frames = bad.nonzero()[:, 0].tolist()
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:6])
+    return shown + (", ..." if len(runs) > 6 else "")
