@@ -1,8 +1,8 @@
 """Posing speed against the `smplx` package, on the same files in the same run: python bench/bodies.py
 
-The open body is written in the official SMPL-X layout, once with its own pose correctives and once with dense random ones
-(those of licensed files reach most of the skin). Both libraries read that file and pose the same clip. The calls alternate,
-and the ratio is that of the medians; seconds depend on the machine and on what else it does, ratios much less.
+The open body is written in the official SMPL-X layout, once with its own pose correctives and once with dense random
+ones (those of licensed files reach most of the skin). Both libraries read that file and pose the same clip. The calls
+take turns, and the ratio is that of the medians: seconds depend on the machine and its load, ratios much less.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def matrix_rate() -> float:
 
 
 def work(body: BodyModel, frames: int) -> tuple[float, float]:
-    """Floating-point operations and bytes of our vertices: correctives, blending, application; read and written once."""
+    """Operations and bytes of our vertices: correctives, blending, application; each array read and written once."""
     multiplications, entries = 0, 0
     for part in body.skin().parts:
         n = len(part.vertices)
