@@ -128,17 +128,11 @@ def load_motion(
     look = glimpse(path)
     row = _named(format) if format else recognise(look)
     read = _function(row.read)
-    parameters = inspect.signature(read).parameters
-    unknown = [name for name in options if name not in parameters]
-    if unknown:
-        known = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
-        raise UsageError(
-            f"'{unknown[0]}' is no option of this format", where=str(path), fix=nearest(unknown[0], ["format", *known])
-        )
-    if "fps" in parameters and fps is not None:
+    takes_rate = "fps" in _options_of(read, options, path)
+    if takes_rate and fps is not None:
         options["fps"] = fps
     motion: Motion = read(look.path, dtype=dtype, **options)
-    if "fps" not in parameters and fps is not None and fps != motion.fps:
+    if not takes_rate and fps is not None and fps != motion.fps:
         motion = _with_rate(motion, fps)
     return motion
 
@@ -171,6 +165,7 @@ def save_motion(
             fix="choose another format, such as .safetensors or .bvh, or convert the motion to that body first",
         )
     write = _function(row.write)
+    _options_of(write, options, path)
     with replacing(path, overwrite=overwrite, folder_of=row.files) as temporary:
         write(motion, temporary, **options)
     return path
@@ -231,6 +226,17 @@ def _for_writing(motion: Motion, path: Path) -> Format:
 def _function(target: str) -> Callable[..., Any]:
     module, name = target.split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _options_of(function: Callable[..., Any], given: dict[str, Any], path: str | os.PathLike[str]) -> list[str]:
+    """The options a reader or writer takes; an error where others are given."""
+    parameters = inspect.signature(function).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    for name in given:
+        if name not in known:
+            fix = nearest(name, known) if known else "this format has no options"
+            raise UsageError(f"'{name}' is no option of this format", where=str(path), fix=fix)
+    return known
 
 
 def _with_rate(motion: Motion, fps: float) -> Motion:

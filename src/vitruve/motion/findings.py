@@ -21,6 +21,7 @@ from vitruve.motion.motion import Motion
 # Rates that cameras and motion capture systems really use, within 0.1 %.
 _USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 59.94, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
+SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Finding:
 def inspect_motion(motion: Motion) -> list[Finding]:
     """Everything odd about a motion, errors first."""
     findings = [finding for check in CHECKS for finding in check(motion)]
-    return sorted(findings, key=lambda finding: ("error", "warning", "note").index(finding.severity))
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _values(motion: Motion) -> Iterator[Finding]:

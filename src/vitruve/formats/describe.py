@@ -1,0 +1,168 @@
+"""What a file is and what is odd about it: motions, body models, skeletons and folders of meshes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vitruve.errors import VitruveError
+from vitruve.formats import load_motion
+from vitruve.formats.fields import MissingFrameRate
+from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_skeleton
+from vitruve.motion import Motion
+from vitruve.motion.findings import SEVERITIES, Finding, inspect_motion
+
+# The rate that speeds are judged with where a file does not say its own.
+_ASSUMED_RATE = 30.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file is.
+
+    Attributes:
+        path: the file or folder.
+        kind: "motion", "body", "skeleton" or "meshes".
+        facts: what there is to know, by name; numbers, text and lists of them. The translation is in metres.
+        findings: what is odd, errors first.
+    """
+
+    path: Path
+    kind: str
+    facts: Mapping[str, Any]
+    findings: list[Finding] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        findings = [asdict(finding) for finding in self.findings]
+        return {"path": str(self.path), "kind": self.kind, **self.facts, "findings": findings}
+
+
+def describe(path: str | os.PathLike[str], *, fps: float | None = None) -> Description:
+    """Say what a file or folder is: its kind from its content, its facts, and what is odd about it.
+
+    Args:
+        path: a motion, a body model, a skeleton, or a folder of motion or mesh files.
+        fps: frames per second, for files that do not say.
+    """
+    look = glimpse(path)
+    if is_skeleton(look):
+        return _skeleton(look)
+    if is_body(look) or (look.kind == "pickle" and _is_body_pickle(look.path)):
+        return _body(look)
+    return _motion(look, fps)
+
+
+def _motion(look: Glimpse, fps: float | None) -> Description:
+    findings = []
+    told = True
+    try:
+        motion = load_motion(look.path, fps=fps)
+    except MissingFrameRate:
+        told = False
+        motion = load_motion(look.path, fps=_ASSUMED_RATE)
+        findings.append(Finding("warning", "the file does not say its frame rate", "", "give it: --fps 30, or fps=30"))
+    found = inspect_motion(motion)
+    findings += found if told else [finding for finding in found if finding.where != "fps"]
+    for note in motion.source.notes:
+        # A note in capitals is one that must not be overlooked.
+        findings.append(Finding("warning" if note[:4].isupper() else "note", note))
+    findings.sort(key=_by_severity)
+    return Description(look.path, "motion", _motion_facts(motion, look, told), findings)
+
+
+def _motion_facts(motion: Motion, look: Glimpse, rate_told: bool) -> dict[str, Any]:
+    translation = motion.translation if motion.mask is None else motion.translation[motion.mask]
+    if len(translation) == 0:
+        translation = motion.translation
+    arrays = look.shapes or {
+        key: tuple(value.shape)
+        for key in ("rotations", "translation", "betas", "expression", "offsets")
+        if (value := getattr(motion, key)) is not None
+    }
+    return {
+        "format": motion.source.format or "vitruve",
+        "body": motion.body or None,
+        "gender": motion.gender if motion.body else None,
+        "skeleton": motion.skeleton.name,
+        "joints": len(motion.skeleton),
+        "frames": len(motion),
+        "masked": 0 if motion.mask is None else int((~motion.mask).sum()),
+        "fps": motion.fps if rate_told else None,
+        "seconds": round(motion.duration, 4) if rate_told else None,
+        "betas": _rounded(motion.betas),
+        "translation_min": _rounded(translation.amin(0)),
+        "translation_max": _rounded(translation.amax(0)),
+        "precision": str(motion.dtype).removeprefix("torch."),
+        "arrays": {key: list(shape) for key, shape in arrays.items()},
+    }
+
+
+def _body(look: Glimpse) -> Description:
+    from vitruve.bodies.check import check_body
+    from vitruve.bodies.files import read_body
+
+    findings = [
+        Finding(result.severity, f"{result.key}: {result.text}")
+        for result in check_body(look.path)
+        if result.severity != "ok"
+    ]
+    findings.sort(key=_by_severity)
+    try:
+        with warnings.catch_warnings(record=True) as notices:
+            warnings.simplefilter("always")
+            body = read_body(look.path)
+    except VitruveError:  # the check has said why
+        return Description(look.path, "body", {"format": "body model"}, findings)
+    findings += [Finding("note", str(notice.message)) for notice in notices]
+    facts = {
+        "format": "body model",
+        "body": body.layout,
+        "gender": body.gender,
+        "vertices": body.num_vertices,
+        "faces": len(body.faces),
+        "joints": body.num_joints,
+        "betas": body.num_betas,
+        "expressions": body.num_expressions,
+        "hand_components": {side: len(hand.components) for side, hand in body.hands.items()} or None,
+        "pose_correctives": body.pose_basis is not None,
+        "licence": body.licence or None,
+        "arrays": {key: list(shape) for key, shape in look.shapes.items()},
+    }
+    return Description(look.path, "body", facts, findings)
+
+
+def _skeleton(look: Glimpse) -> Description:
+    from vitruve.skeletons import load_skeleton
+
+    skeleton = load_skeleton(look.path)
+    facts = {
+        "name": skeleton.name,
+        "joints": len(skeleton),
+        "tree": bool(skeleton.parents),
+        "pairs": len(skeleton.pairs),
+        "rest_positions": skeleton.rest is not None,
+        "names": list(skeleton.names),
+    }
+    return Description(look.path, "skeleton", facts)
+
+
+def _by_severity(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(value, 4) for value in values.tolist()]
+
+
+def _is_body_pickle(path: Path) -> bool:
+    from vitruve.bodies.pickles import read_pickle
+
+    content = read_pickle(path)
+    return isinstance(content, Mapping) and "v_template" in content
