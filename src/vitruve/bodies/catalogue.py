@@ -1,0 +1,252 @@
+"""Bodies by name, and where their files are looked for.
+
+body = load_body("smplx-female")
+body = load_body("smplh-male", folder="/data/body_models")
+body = load_body("open-smplx-neutral")          # ships with the package
+body = load_body("some/where/SMPL_MALE.pkl")    # a file works too
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vitruve.bodies import open_body
+from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.files import BodyNotice, read_body
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+
+_BODY_GENDERS = ("neutral", "female", "male")
+
+
+@dataclass(frozen=True)
+class Licensed:
+    """Where the files of one kind of licensed body come from, and what they are called.
+
+    Attributes:
+        site: where the user registers.
+        folders: folder names the files usually lie in, below a folder of bodies.
+        files: file names; {gender}, {GENDER} and {g} stand for female, FEMALE and f.
+    """
+
+    site: str
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+LICENSED = {
+    "smpl": Licensed(
+        "smpl.is.tue.mpg.de",
+        ("smpl", "SMPL", "smpl/models", "SMPL_python_v.1.1.0/smpl/models", ""),
+        (
+            "SMPL_{GENDER}.pkl",
+            "SMPL_{GENDER}.npz",
+            "SMPL_{GENDER}.safetensors",
+            "basicmodel_{g}_lbs_10_207_0_v1.1.0.pkl",
+            "basicModel_{g}_lbs_10_207_0_v1.0.0.pkl",
+            "basicmodel_{g}_lbs_10_207_0_v1.0.0.pkl",
+            "{gender}/model.npz",
+            "{gender}/model.pkl",
+        ),
+    ),
+    "smplh": Licensed(
+        "mano.is.tue.mpg.de",
+        ("smplh", "SMPLH", "smplh16", "mano_v1_2/models", ""),
+        (
+            "SMPLH_{GENDER}.pkl",
+            "SMPLH_{GENDER}.npz",
+            "SMPLH_{GENDER}.safetensors",
+            "SMPLH_{gender}.pkl",
+            "{gender}/model.npz",
+            "{gender}/model.pkl",
+        ),
+    ),
+    "smplx": Licensed(
+        "smpl-x.is.tue.mpg.de",
+        (
+            *("smplx", "SMPLX", "smplx/models", "models/smplx", "models_smplx_v1_1/models/smplx"),
+            *("smplx_lockedhead_20230207/models_lockedhead/smplx", "smplx_locked_head", ""),
+        ),
+        (
+            "SMPLX_{GENDER}.npz",
+            "SMPLX_{GENDER}.pkl",
+            "SMPLX_{GENDER}.safetensors",
+            "{gender}/model.npz",
+            "{gender}/model.pkl",
+        ),
+    ),
+    "mano": Licensed(
+        "mano.is.tue.mpg.de",
+        ("mano", "MANO", "mano_v1_2/models", ""),
+        ("MANO_{GENDER}.pkl", "MANO_{GENDER}.npz", "MANO_{GENDER}.safetensors"),
+    ),
+}
+
+_USUAL = ("body_models", "models", "~/body_models", "~/.vitruve/bodies", "~/.cache/vitruve/bodies")
+# Folders that other libraries are told of: (variable, folder below it).
+_VARIABLES = (("SMPLFITTER_BODY_MODELS", ""), ("DATA_ROOT", "body_models"), ("SMPLX_MODEL_PATH", ""))
+
+
+def body_names() -> tuple[str, ...]:
+    """All names that `load_body` knows, the open bodies first."""
+    return tuple(
+        f"{prefix}{layout}-{gender}" for prefix in ("open-", "") for layout in LICENSED for gender in _genders(layout)
+    )
+
+
+def load_body(
+    name: str | Path,
+    *,
+    folder: str | Path | Sequence[str | Path] | None = None,
+    num_betas: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> BodyModel:
+    """A body by name, or by the path of its file.
+
+    Args:
+        name: "smplx-neutral", "mano-left", "open-smplh-female" and so on (see `body_names`); "smplx" means neutral.
+            Where no SMPL-X file is found, "smplx" alone means the open body, which is said once; so with the others.
+        folder: where to look, before VITRUVE_BODIES, the config file and the usual folders.
+        num_betas: how many shape columns to keep; all of the file where left out.
+        dtype: precision of the tensors.
+
+    Raises:
+        UsageError: an unknown name, or more betas than the file has.
+        MissingAsset: the file was not found; the error lists where it was looked for and where to get it.
+        BadData: the file is damaged.
+    """
+    if is_path(name):
+        return read_body(name, num_betas=num_betas, dtype=dtype)
+    layout, gender, is_open = parse_name(str(name))
+    if is_open:
+        return open_body.load_open_body(layout, gender, num_betas, dtype)
+    path = find_file(layout, gender, folder)
+    if path is not None:
+        return read_body(
+            path, name=f"{layout}-{gender}", gender=gender, layout=layout, num_betas=num_betas, dtype=dtype
+        )
+    if str(name).lower() == layout and not any(find_file(layout, other, folder) for other in _BODY_GENDERS):
+        warnings.warn(
+            f"no {layout} file was found: '{name}' is taken as the open body 'open-{layout}-{gender}'",
+            BodyNotice,
+            stacklevel=2,
+        )
+        return open_body.load_open_body(layout, gender, num_betas, dtype)
+    raise _missing(layout, gender, folder)
+
+
+def is_path(name: str | Path) -> bool:
+    """Whether a body is given by its file rather than by its name."""
+    return isinstance(name, Path) or os.sep in name or Path(name).suffix in (".pkl", ".npz", ".safetensors")
+
+
+def parse_name(name: str) -> tuple[str, str, bool]:
+    """(layout, gender, whether it is the open body) of a name in the catalogue."""
+    known = body_names()
+    plain = name.lower().replace("_", "-")
+    if plain in (*LICENSED, *(f"open-{layout}" for layout in LICENSED)):
+        if plain.endswith("mano"):
+            raise UsageError(f"body '{name}' leaves open which hand", fix=f"say {plain}-left or {plain}-right")
+        plain += "-neutral"
+    if plain not in known:
+        raise UsageError(f"there is no body '{name}'", fix=f"{nearest(plain, known)} A file works too: give its path.")
+    *prefix, layout, gender = plain.split("-")
+    return layout, gender, bool(prefix)
+
+
+def find_file(layout: str, gender: str, folder: str | Path | Sequence[str | Path] | None = None) -> Path | None:
+    """The file of a licensed body, or None."""
+    for root in search_folders(folder):
+        for candidate in _candidates(root, layout, gender):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def find_bodies(folder: str | Path | Sequence[str | Path] | None = None) -> dict[str, Path]:
+    """The licensed bodies that are there: name to file."""
+    found = {}
+    for layout in LICENSED:
+        for gender in _genders(layout):
+            path = find_file(layout, gender, folder)
+            if path is not None:
+                found[f"{layout}-{gender}"] = path
+    return found
+
+
+def search_folders(folder: str | Path | Sequence[str | Path] | None = None) -> dict[Path, str]:
+    """Folders in the order they are searched, with the reason for each: the argument, a variable, the config file."""
+    given = [] if folder is None else [folder] if isinstance(folder, str | Path) else list(folder)
+    found: dict[Path, str] = {}
+    for path in given:
+        found.setdefault(Path(path).expanduser(), "folder given")
+    for path in os.environ.get("VITRUVE_BODIES", "").split(os.pathsep):
+        if path:
+            found.setdefault(Path(path).expanduser(), "VITRUVE_BODIES")
+    for path in _configured():
+        found.setdefault(path, str(config_file()))
+    for variable, below in _VARIABLES:
+        if os.environ.get(variable):
+            found.setdefault(Path(os.environ[variable]).expanduser() / below, variable)
+    for path in _USUAL:
+        found.setdefault(Path(path).expanduser(), "usual folder")
+    return found
+
+
+def config_file() -> Path:
+    """Where a user may list folders of bodies: `bodies = ["/data/body_models"]`."""
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(home).expanduser() / "vitruve" / "config.toml"
+
+
+def _configured() -> list[Path]:
+    path = config_file()
+    try:
+        if not path.is_file():
+            return []
+        folders = tomllib.loads(path.read_text(encoding="utf-8")).get("bodies", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadData("the config file cannot be read", where=f"{path}: {error}", fix="mend or remove it") from None
+    folders = [folders] if isinstance(folders, str) else folders
+    if not isinstance(folders, list) or not all(isinstance(entry, str) for entry in folders):
+        raise BadData(
+            "'bodies' in the config file is no list of folders", where=str(path), fix='bodies = ["/a/folder"]'
+        )
+    return [Path(entry).expanduser() for entry in folders]
+
+
+def _genders(layout: str) -> tuple[str, ...]:
+    return ("left", "right") if layout == "mano" else _BODY_GENDERS
+
+
+def _candidates(root: Path, layout: str, gender: str) -> Iterator[Path]:
+    """Where a body's file may lie below a folder."""
+    licensed = LICENSED[layout]
+    letter = gender if gender == "neutral" else gender[0]
+    for folder in licensed.folders:
+        for file in licensed.files:
+            # `female/model.npz` says its layout by its folder only: not looked for directly in a folder of all bodies,
+            # unless that folder is itself the one of this layout.
+            if file.startswith("{gender}/") and not folder and not re.match(f"{layout}(?![a-z])", root.name.lower()):
+                continue
+            yield root / folder / file.format(gender=gender, GENDER=gender.upper(), g=letter)
+
+
+def _missing(layout: str, gender: str, folder: str | Path | Sequence[str | Path] | None) -> MissingAsset:
+    licensed = LICENSED[layout]
+    files = " or ".join(file.format(gender=gender, GENDER=gender.upper(), g=gender[0]) for file in licensed.files[:2])
+    looked = ", ".join(str(path) for path in search_folders(folder))
+    stand_in = f"open-{layout}-{gender}"
+    return MissingAsset(
+        f"the body '{layout}-{gender}' was not found; it is licensed and cannot ship with Vitruve",
+        where=f"looked for {licensed.folders[0]}/{files} in {looked}",
+        fix=f"register at {licensed.site}, put the file into one of these folders (or set VITRUVE_BODIES); "
+        f"or go on with the open body: '{stand_in}'",
+    )

@@ -1,0 +1,189 @@
+"""The open body: Vitruve's own, CC0, in two meshes that ship with the package.
+
+The file of the SMPL+H mesh also gives the SMPL body (fingers made stiff) and both hands; the SMPL-X mesh has a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.files import SKELETONS
+from vitruve.bodies.hands import HandSpace
+from vitruve.errors import MissingAsset, UsageError, nearest
+from vitruve.skeletons import load_skeleton
+
+GENDERS = ("neutral", "female", "male")
+LAYOUTS = ("smpl", "smplh", "smplx", "mano")
+LICENCE = "CC0-1.0 (open body of Vitruve, made from MakeHuman data; not SMPL)"
+
+_SIDES = ("left", "right")
+_WRISTS = {"left": 20, "right": 21}
+
+
+def load_open_body(
+    layout: str, gender: str = "neutral", num_betas: int | None = None, dtype: torch.dtype = torch.float32
+) -> BodyModel:
+    """The open body in the layout of SMPL, SMPL+H, SMPL-X or MANO.
+
+    Args:
+        layout: "smpl", "smplh", "smplx" or "mano".
+        gender: "neutral", "female" or "male"; "left" or "right" for a hand.
+        num_betas: how many shape columns to keep; all where left out.
+        dtype: precision of the tensors; everything is worked out in float64 before.
+    """
+    genders = _SIDES if layout == "mano" else GENDERS
+    if layout not in LAYOUTS:
+        raise UsageError(f"the open body has no layout '{layout}'", fix=nearest(layout, LAYOUTS))
+    if gender not in genders:
+        raise UsageError(f"there is no open {layout} body '{gender}'", fix=nearest(gender, genders))
+    parts = _parts(layout, "neutral" if layout == "mano" else gender)
+    if layout == "smpl":
+        parts = _stiff_fingers(parts)
+    elif layout == "mano":
+        parts = _hand(parts, gender)
+    shape = parts.pop("shape_basis")
+    if num_betas is not None:
+        if not 0 <= num_betas <= shape.shape[-1]:
+            raise UsageError(
+                f"{num_betas} betas asked for, the open body has {shape.shape[-1]}",
+                where=f"open-{layout}-{gender}",
+                fix=f"num_betas={shape.shape[-1]}",
+            )
+        shape = shape[..., :num_betas].clone()
+    landmarks = (parts.pop("landmark_faces"), parts.pop("landmark_bary")) if "landmark_faces" in parts else None
+    hands = _hand_spaces(parts, gender)
+    kept = {key: value.to(dtype) if value.is_floating_point() else value for key, value in parts.items()}
+    return BodyModel(
+        name=f"open-{layout}-{gender}",
+        layout=layout,
+        gender=gender,
+        skeleton=load_skeleton(SKELETONS[layout]),
+        shape_basis=shape.to(dtype),
+        hands={side: HandSpace(mean.to(dtype), components.to(dtype)) for side, (mean, components) in hands.items()},
+        landmarks=None if landmarks is None else (landmarks[0], landmarks[1].to(dtype)),
+        licence=LICENCE,
+        **kept,
+    )
+
+
+def open_contour() -> tuple[Tensor, Tensor]:
+    """The face contour of the SMPL-X layout by head turn: (face indices [79, 17], barycentric weights [79, 17, 3])."""
+    tensors = _read("smplx", ("contour_faces", "contour_bary"))
+    return tensors["contour_faces"].long(), tensors["contour_bary"].double()
+
+
+def open_words(layout: str) -> dict[str, str]:
+    """The metadata of a baked file: licence, source, names of the expressions."""
+    from safetensors import safe_open
+
+    with safe_open(_file(layout), framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _file(layout: str) -> Path:
+    name = "smplx" if layout == "smplx" else "smplh"
+    file = Path(str(resources.files("vitruve.bodies") / "open_data" / f"{name}.safetensors"))
+    if not file.is_file():
+        raise MissingAsset("the open body's data is missing", where=str(file), fix="install the package again")
+    return file
+
+
+def _read(layout: str, keys: Sequence[str]) -> dict[str, Tensor]:
+    from safetensors import safe_open
+
+    with safe_open(_file(layout), framework="pt") as file:
+        present = set(file.keys())
+        return {key: file.get_tensor(key) for key in keys if key in present}
+
+
+_KEYS = (
+    *("template", "shape_space", "expression_basis", "skin_joints", "skin_values", "faces", "uv", "uv_faces"),
+    *("regressor_rows", "regressor_columns", "regressor_values", "landmark_faces", "landmark_bary"),
+    *("hand_mean_left", "hand_mean_right", "hand_components_left", "hand_components_right"),
+)
+
+
+def _parts(layout: str, gender: str) -> dict[str, Tensor]:
+    """The baked tensors of one gender as the body's own, in float64."""
+    mean, mix = f"shape_mean_{gender}", f"shape_mix_{gender}"
+    extra = ("mano_left_ids", "mano_right_ids") if layout == "mano" else ()
+    raw = _read(layout, (*_KEYS, mean, mix, *extra))
+    space = raw.pop("shape_space").double()
+    template = raw.pop("template").double() + space @ raw.pop(mean).double()
+    joints = len(load_skeleton(SKELETONS["smplx" if layout == "smplx" else "smplh"]))
+    parts = {
+        "template": template,
+        "shape_basis": space @ raw.pop(mix).double(),
+        "joint_regressor": _rows_to_one(
+            _scatter((joints, len(template)), raw.pop("regressor_rows"), raw.pop("regressor_columns"), raw, "regressor")
+        ),
+        "skin_weights": _skin_weights(raw.pop("skin_joints"), raw.pop("skin_values"), joints),
+    }
+    if "expression_basis" in raw:
+        parts["expression_basis"] = raw.pop("expression_basis").double()
+    return parts | {key: value.double() if value.is_floating_point() else value.long() for key, value in raw.items()}
+
+
+def _scatter(size: tuple[int, int], rows: Tensor, columns: Tensor, raw: dict[str, Tensor], key: str) -> Tensor:
+    dense = torch.zeros(size, dtype=torch.float64)
+    dense[rows.long(), columns.long()] = raw.pop(f"{key}_values").double()
+    return dense
+
+
+def _skin_weights(joints_of: Tensor, values: Tensor, joints: int) -> Tensor:
+    weights = torch.zeros(len(values), joints, dtype=torch.float64)
+    weights.scatter_add_(1, joints_of.long(), values.double())
+    return _rows_to_one(weights)
+
+
+def _rows_to_one(rows: Tensor) -> Tensor:
+    return rows / rows.sum(-1, keepdim=True)
+
+
+def _stiff_fingers(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """SMPL's 24 joints of SMPL+H's 52: each hand's fingers become one joint where the middle finger begins."""
+    weights, regressor = parts["skin_weights"], parts["joint_regressor"]
+    lumped = torch.stack([weights[:, 22:37].sum(1), weights[:, 37:52].sum(1)], 1)
+    names = load_skeleton(SKELETONS["smplh"])
+    middle = [names.index("left_middle1"), names.index("right_middle1")]
+    bare = {key: value for key, value in parts.items() if not key.startswith("hand_")}
+    return bare | {
+        "skin_weights": torch.cat([weights[:, :22], lumped], 1),
+        "joint_regressor": torch.cat([regressor[:22], regressor[middle]]),
+    }
+
+
+def _hand(parts: dict[str, Tensor], side: str) -> dict[str, Tensor]:
+    """One hand as a body of its own: the wrist is its root and, in every shape, its origin."""
+    ids = parts[f"mano_{side}_ids"]
+    first = 22 if side == "left" else 37
+    joints = [_WRISTS[side], *range(first, first + 15)]
+    weights, regressor = parts["skin_weights"][ids], parts["joint_regressor"][joints][:, ids]
+    weights = torch.cat([1 - weights[:, joints[1:]].sum(1, keepdim=True), weights[:, joints[1:]]], 1)
+    regressor = _rows_to_one(regressor)
+    new = torch.full((len(parts["template"]),), -1)
+    new[ids] = torch.arange(len(ids))
+    faces = new[parts["faces"]]
+    inside = (faces >= 0).all(1)
+    template, shape = parts["template"][ids], parts["shape_basis"][ids]
+    hand = {
+        "template": template - regressor[0] @ template,
+        "shape_basis": shape - torch.einsum("v,vcs->cs", regressor[0], shape),
+        "joint_regressor": regressor,
+        "skin_weights": weights,
+        "faces": faces[inside],
+        f"hand_mean_{side}": parts[f"hand_mean_{side}"],
+        f"hand_components_{side}": parts[f"hand_components_{side}"],
+    }
+    return hand | ({"uv": parts["uv"], "uv_faces": parts["uv_faces"][inside]} if "uv" in parts else {})
+
+
+def _hand_spaces(parts: dict[str, Tensor], gender: str) -> dict[str, tuple[Tensor, Tensor]]:
+    sides = [side for side in _SIDES if f"hand_mean_{side}" in parts]
+    return {side: (parts.pop(f"hand_mean_{side}"), parts.pop(f"hand_components_{side}")) for side in sides}
