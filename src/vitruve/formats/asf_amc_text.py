@@ -1,0 +1,323 @@
+"""The texts of ASF and AMC files: the bones, and the numbers of every frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitruve.errors import BadData
+
+_DOF = ("rx", "ry", "rz", "tx", "ty", "tz", "l")
+Line = tuple[int, list[str]]  # its number in the file, and its words
+
+
+@dataclass
+class Bone:
+    """A bone, or the root, which has no length.
+
+    Attributes:
+        name: what it is called in both files.
+        dof: the channels in the AMC file: "rx", "ry", "rz", and for the root "tx", "ty", "tz".
+        parent: index of the bone it starts at the end of; -1 for the root.
+        tip: its end relative to its start, at rest, in units of length.
+        axis: angles of its own axes, in units of angle; `axis_order` is the order they are applied in.
+        limits: (lowest, highest) of each channel, in units of angle; may be empty.
+    """
+
+    name: str
+    dof: tuple[str, ...] = ()
+    parent: int = -1
+    tip: tuple[float, ...] = (0.0, 0.0, 0.0)
+    axis: tuple[float, ...] = (0.0, 0.0, 0.0)
+    axis_order: str = "XYZ"
+    limits: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass
+class Figure:
+    """An ASF file.
+
+    Attributes:
+        bones: parents first, the root at 0.
+        length: the factor to inches: a unit of length is 1 / length inches.
+        degrees: whether angles are in degrees.
+        position: where the root stands, in units of length.
+    """
+
+    bones: list[Bone] = field(default_factory=list)
+    length: float = 1.0
+    degrees: bool = True
+    position: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+
+def parse_asf(data: bytes, where: str) -> Figure:
+    """Parse an ASF file; unknown sections are passed over."""
+    sections = _sections(data, where)
+    missing = [name for name in ("root", "bonedata", "hierarchy") if name not in sections]
+    if missing:
+        raise BadData(f"the ASF file has no section ':{missing[0]}'", where=where, fix="is it an ASF file, and whole?")
+    figure = Figure()
+    for number, words in sections.get("units", []):
+        if words[0].lower() == "length":
+            figure.length = _numbers(words[1:], 1, f"{where}, line {number}")[0]
+            if figure.length <= 0:
+                raise BadData(
+                    "the unit of length is not positive", where=f"{where}, line {number}", fix="mend the file"
+                )
+        elif words[0].lower() == "angle":
+            figure.degrees = _is_degrees(words[1:], f"{where}, line {number}")
+    root, figure.position = _root(sections["root"], where)
+    bones = _bones(sections["bonedata"], where)
+    figure.bones = _linked(root, bones, sections["hierarchy"], where)
+    return figure
+
+
+def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[str, NDArray[np.float64]], bool | None]:
+    """Parse an AMC file.
+
+    Args:
+        data: the file.
+        where: its name in errors.
+        widths: how many numbers each bone has in a frame.
+
+    Returns:
+        [frames, numbers] by bone, and whether the angles are in degrees, or None where the file does not say.
+    """
+    lines = data.decode("latin-1").splitlines()
+    header = 0
+    while header < len(lines) and lines[header].strip()[:1] in ("", "#", ":"):
+        header += 1
+    keywords = [line.strip().lower()[:4] for line in lines[:header]]
+    degrees = ":deg" in keywords if ":deg" in keywords or ":rad" in keywords else None
+    body = lines[header:]
+    moving = [name for name, width in widths.items() if width]
+    values = _regular(body, moving, widths)
+    if values is None:
+        values = _line_by_line(body, header + 1, moving, widths, where)
+    for name, table in values.items():
+        if not np.isfinite(table).all():
+            frame = int(np.flatnonzero(~np.isfinite(table).all(1))[0])
+            raise BadData(
+                f"a value of '{name}' is not finite", where=f"{where}, frame {frame + 1}", fix="cut or mend that frame"
+            )
+    frames = len(next(iter(values.values()))) if values else 0
+    return {name: values.get(name, np.zeros((frames, 0))) for name in widths}, degrees
+
+
+def _regular(body: list[str], moving: list[str], widths: Mapping[str, int]) -> dict[str, NDArray[np.float64]] | None:
+    """The fast way, for files whose frames all list the same bones in the same order; None where this one does not."""
+    words = " ".join(body).split()
+    period = 1 + sum(1 + widths[name] for name in moving)
+    if not words or len(words) % period or len(body) < period - 1 - sum(widths.values()):
+        return None
+    table = np.array(words).reshape(-1, period)
+    values, column = {}, 1
+    try:
+        numbers = table[:, 0].astype(np.int64)
+        while column < period:
+            name = str(table[0, column])
+            if name not in moving or name in values or (table[:, column] != name).any():
+                return None
+            values[name] = table[:, column + 1 : column + 1 + widths[name]].astype(np.float64)
+            column += 1 + widths[name]
+    except ValueError:
+        return None
+    return values if (np.diff(numbers) == 1).all() else None
+
+
+def _line_by_line(
+    body: list[str], first: int, moving: list[str], widths: Mapping[str, int], where: str
+) -> dict[str, NDArray[np.float64]]:
+    """The careful way, which finds the line that is wrong."""
+    frames: list[dict[str, list[float]]] = []
+    last = None
+    for number, line in enumerate(body, start=first):
+        words, here = line.split(), f"{where}, line {number}"
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) == 1 and words[0].isdigit():
+            if frames:
+                _complete(frames[-1], moving, f"{where}, before line {number}")
+            if last is not None and int(words[0]) != last + 1:
+                raise BadData(f"frame {words[0]} follows frame {last}", where=here, fix="export or copy the file anew")
+            last = int(words[0])
+            frames.append({})
+        elif not frames:
+            raise BadData(f"'{words[0][:20]}' stands before the first frame", where=here, fix="is it an AMC file?")
+        elif words[0] not in widths:
+            raise BadData(
+                f"the skeleton has no bone '{words[0][:30]}'", where=here, fix="give the ASF file of this take"
+            )
+        elif words[0] in frames[-1]:
+            raise BadData(f"bone '{words[0]}' stands twice in a frame", where=here, fix="export or copy the file anew")
+        else:
+            frames[-1][words[0]] = _numbers(words[1:], widths[words[0]], here)
+    if not frames:
+        raise BadData("the AMC file has no frames", where=where, fix="is it an AMC file, and whole?")
+    _complete(frames[-1], moving, f"{where}, the last frame")
+    return {name: np.array([frame[name] for frame in frames]) for name in moving}
+
+
+def _complete(frame: Mapping[str, list[float]], moving: list[str], where: str) -> None:
+    missing = [name for name in moving if name not in frame]
+    if missing:
+        raise BadData(
+            f"a frame has no values for '{missing[0]}'", where=where, fix="copy the file anew, or give its own ASF file"
+        )
+
+
+def _sections(data: bytes, where: str) -> dict[str, list[Line]]:
+    """The lines of each section, without comments; the section's own line counts where it says more than its name."""
+    sections: dict[str, list[Line]] = {}
+    current = None
+    for number, line in enumerate(data.decode("latin-1").splitlines(), start=1):
+        text = line.strip()
+        if text.startswith(":"):
+            current = sections.setdefault(text[1:].split()[0].lower() if text[1:].split() else "", [])
+        elif current is not None and text and not text.startswith("#"):
+            current.append((number, text.split("#")[0].replace("(", " ( ").replace(")", " ) ").split()))
+    if not sections:
+        raise BadData("this is not an ASF file", where=f"{where}: it has no ':' sections", fix="give the .asf file")
+    return sections
+
+
+def _root(lines: list[Line], where: str) -> tuple[Bone, tuple[float, ...]]:
+    bone, position = Bone("root", dof=("tx", "ty", "tz", "rx", "ry", "rz")), (0.0, 0.0, 0.0)
+    for number, (key, *words) in lines:
+        here = f"{where}, line {number}"
+        if key.lower() == "order":
+            bone.dof = _dof(words, here)
+        elif key.lower() == "axis":
+            bone.axis_order = _axis_order(words, here)
+        elif key.lower() == "position":
+            position = tuple(_numbers(words, 3, here))
+        elif key.lower() == "orientation":
+            bone.axis = tuple(_numbers(words, 3, here))
+    return bone, position
+
+
+def _bones(lines: list[Line], where: str) -> dict[str, Bone]:
+    bones: dict[str, Bone] = {}
+    fields: dict[str, Line] | None = None
+    key = ""
+    for number, words in lines:
+        here, word = f"{where}, line {number}", words[0].lower()
+        if word == "begin":
+            fields = {}
+        elif fields is None:
+            raise BadData(f"'{words[0]}' stands outside of a bone", where=here, fix="check 'begin' and 'end'")
+        elif word == "end":
+            bone = _bone(fields, here, where)
+            if bone.name in bones or bone.name == "root":
+                raise BadData(f"two bones are called '{bone.name}'", where=here, fix="rename one of them")
+            bones[bone.name] = bone
+            fields = None
+        elif word == "(" and key == "limits":
+            fields["limits"][1].extend(words)
+        else:
+            key = word
+            fields[key] = (number, words[1:])
+    if fields is not None:
+        raise BadData("the bone data breaks off", where=where, fix="export or copy the file anew")
+    return bones
+
+
+def _bone(fields: Mapping[str, Line], here: str, where: str) -> Bone:
+    missing = [key for key in ("name", "direction", "length") if key not in fields or not fields[key][1]]
+    if missing:
+        raise BadData(f"a bone has no '{missing[0]}'", where=here, fix="export or copy the file anew")
+
+    def at(key: str) -> str:
+        return f"{where}, line {fields[key][0]}"
+
+    bone = Bone(fields["name"][1][0])
+    direction = np.array(_numbers(fields["direction"][1], 3, at("direction")))
+    (length,) = _numbers(fields["length"][1], 1, at("length"))
+    norm = float(np.linalg.norm(direction))
+    if length and not norm:
+        raise BadData(f"bone '{bone.name}' has no direction", where=at("direction"), fix="export the file anew")
+    bone.tip = tuple(direction / norm * length) if norm else bone.tip
+    if "axis" in fields:
+        *angles, order = fields["axis"][1] or [""]
+        bone.axis = tuple(_numbers(angles, 3, at("axis")))
+        bone.axis_order = _axis_order([order], at("axis"))
+    if "dof" in fields:
+        bone.dof = _dof(fields["dof"][1], at("dof"))
+        other = [channel for channel in bone.dof if channel[0] != "r"]
+        if other:
+            raise BadData(
+                f"bone '{bone.name}' slides or stretches, which is not supported",
+                where=f"{at('dof')}: {other[0]}",
+                fix="export the take with bones of constant length",
+            )
+    if "limits" in fields:
+        words = [word for word in fields["limits"][1] if word not in "()"]
+        bounds = _numbers(words, 2 * len(bone.dof), at("limits"), finite=False)
+        bone.limits = tuple(zip(bounds[::2], bounds[1::2], strict=True))
+    return bone
+
+
+def _linked(root: Bone, bones: dict[str, Bone], lines: list[Line], where: str) -> list[Bone]:
+    """The bones with their parents set, in the file's order as far as parents come first."""
+    parents: dict[str, str] = {}
+    for number, (parent, *children) in lines:
+        here = f"{where}, line {number}"
+        if parent.lower() in ("begin", "end") and not children:
+            continue
+        for name in (parent, *children):
+            if name != "root" and name not in bones:
+                raise BadData(f"the hierarchy names a bone '{name}' that has no data", where=here, fix="mend the file")
+        for child in children:
+            if child in parents or child == "root":
+                raise BadData(f"'{child}' hangs on two bones", where=here, fix="mend the hierarchy")
+            parents[child] = parent
+    order, waiting = [root], list(bones.values())
+    place = {"root": 0}
+    while waiting:
+        ready = [bone for bone in waiting if parents.get(bone.name) in place]
+        if not ready:
+            raise BadData(f"bone '{waiting[0].name}' does not hang on the root", where=where, fix="mend the hierarchy")
+        bone = ready[0]
+        waiting.remove(bone)
+        bone.parent, place[bone.name] = place[parents[bone.name]], len(order)
+        order.append(bone)
+    return order
+
+
+def _dof(words: list[str], where: str) -> tuple[str, ...]:
+    dof = tuple(word.lower() for word in words)
+    if set(dof) - set(_DOF) or len(set(dof)) < len(dof):
+        raise BadData(
+            f"'{' '.join(words)}' is no list of channels", where=where, fix=f"use each of {', '.join(_DOF)} once"
+        )
+    return dof
+
+
+def _axis_order(words: list[str], where: str) -> str:
+    order = words[0].upper() if len(words) == 1 else ""
+    if sorted(order) != ["X", "Y", "Z"]:
+        raise BadData(f"'{' '.join(words)}' is no order of axes", where=where, fix="it should be XYZ or the like")
+    return order
+
+
+def _is_degrees(words: list[str], where: str) -> bool:
+    word = words[0].lower() if words else ""
+    if not word.startswith(("deg", "rad")):
+        raise BadData(f"unknown unit of angle '{word}'", where=where, fix="it should be deg or rad")
+    return word.startswith("deg")
+
+
+def _numbers(words: list[str], count: int, where: str, finite: bool = True) -> list[float]:
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        raise BadData(f"'{' '.join(words)[:40]}' is not numbers", where=where, fix="mend the line") from None
+    if len(values) != count:
+        raise BadData(f"{len(values)} numbers where {count} are needed", where=where, fix="mend the line")
+    if any(math.isnan(value) or (finite and math.isinf(value)) for value in values):
+        raise BadData("a value is not a finite number", where=where, fix="mend the line")
+    return values
