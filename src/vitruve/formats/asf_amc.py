@@ -1,12 +1,12 @@
 """ASF and AMC: Acclaim's skeleton and motion files, as the CMU motion capture database has them.
 
-A bone is a segment from the end of its parent to its own end. Its joint here carries the bone's name, sits at the bone's
-start and turns the bone; the ends of the last bones are in `source.extras["end_sites"]`. Bones that start at the root have
-their joints there, at no distance from it.
+A bone is a segment from the end of its parent to its own end. Its joint here carries the bone's name, sits at the
+bone's start and turns the bone; the ends of the last bones are in `source.extras["end_sites"]`. Bones that start at
+the root have their joints there, at no distance from it.
 
-The angles of a bone are about axes of its own, C, given in the ASF file. Relative to frames that agree with the world at
-rest, a bone with local rotation L turns by C L C^-1. Rotations are applied in the order in which axis and dof list them,
-about fixed axes: for "rx ry rz" the matrix is Rz Ry Rx.
+The angles of a bone are about axes of its own, C, given in the ASF file. Relative to frames that agree with the
+world at rest, a bone with local rotation L turns by C L C^-1. Rotations are applied in the order in which axis and
+dof list them, about fixed axes: for "rx ry rz" the matrix is Rz Ry Rx.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read_asf_amc(
 
 
 def _skeleton_beside(path: Path) -> Path:
-    """The ASF file of an AMC file: of the same name, or of the name before the last underscore; capitals do not count."""
+    """The ASF file of an AMC file: of the same name, or of the name before the last underscore; capitals are equal."""
     stems = [path.stem.lower(), path.stem.rpartition("_")[0].lower()]
     skeletons = {file.stem.lower(): file for file in sorted(path.parent.iterdir()) if file.suffix.lower() == ".asf"}
     for stem in stems:

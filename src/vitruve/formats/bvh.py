@@ -1,8 +1,9 @@
 """BVH: a joint tree with Euler angles, as most animation programs and motion data sets write it.
 
-Read with any order and subset of channels on every joint, positions on any joint, and End Sites; written with angles
-that run on without jumps. Position channels replace the joint's OFFSET, as the common programs have it. The world is
-turned from the file's y up to z up and back; `skeleton.rest` stays in the file's own axes, as the template of a body does.
+Read with any order and subset of channels on every joint, positions on any joint, and End Sites; written with
+angles that run on without jumps. Position channels replace the joint's OFFSET, as the common programs have it. The
+world is turned from the file's y up to z up and back; `skeleton.rest` stays in the file's own axes, as the template
+of a body does.
 """
 
 from __future__ import annotations
