@@ -42,13 +42,14 @@ def info(
         try:
             described.append((file, describe(file, fps=fps)))
         except VitruveError as error:
-            if len(files) == 1 and not as_json:
-                raise
             described.append((file, error))
     if as_json:
         print(json.dumps([_as_json(file, result) for file, result in described], indent=2))
     elif len(files) == 1:
-        _show_one(described[0][1])
+        only = described[0][1]
+        if isinstance(only, VitruveError):
+            raise only
+        _show_one(only)
     else:
         _show_many(described)
     return 4 if any(_is_bad(result) for _, result in described) else 0

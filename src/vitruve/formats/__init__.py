@@ -199,7 +199,10 @@ def _what_it_is(look: Glimpse) -> str:
 
 
 def _readable() -> str:
-    return "readable are: " + "; ".join(f"{name} ({row.line})" for name, row in FORMATS.items())
+    rows = (
+        f"{name} ({'a folder' if row.endings == ('/',) else ' '.join(row.endings)})" for name, row in FORMATS.items()
+    )
+    return f"these are read: {', '.join(rows)}; see docs/formats.md"
 
 
 def _writable() -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
-from vitruve.formats.axis_angle import file_axis_angle, file_values, rotations_of_file, turn_notes
+from vitruve.formats.axis_angle import arrays_of_file, rotations_of_file, turn_notes
 from vitruve.formats.fields import MissingFrameRate, one_shape, read_gender, real_array
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
@@ -134,8 +134,6 @@ def write_amass_smplx(motion: Motion, path: str | os.PathLike[str]) -> None:
     }
     arrays |= {key: arrays["poses"][:, start:stop] for key, (start, stop) in _PARTS.items()}
     if motion.expression is not None:
-        original = motion.source.extras.get("expression")
-        arrays["expression"] = file_values(motion.expression, motion.mask, original).cpu().numpy()
         arrays["num_expressions"] = np.int64(motion.expression.shape[1])
     markers = {
         "markers_latent": np.zeros((0, 3)),
@@ -152,13 +150,8 @@ def _arrays(motion: Motion) -> dict[str, Any]:
     read_betas = extras.get("betas")
     if isinstance(read_betas, np.ndarray) and np.allclose(np.atleast_2d(read_betas).mean(0), betas, atol=1e-6):
         betas = read_betas
-    return {
-        "poses": file_axis_angle(motion, extras.get("poses")).detach().cpu().flatten(1).numpy(),
-        "trans": file_values(motion.translation, motion.mask, extras.get("trans")).detach().cpu().numpy(),
-        "betas": betas,
-        # Unicode always: the add-on calls str() on it, which turns bytes into "b'male'".
-        "gender": np.array(motion.gender),
-    }
+    # The gender is unicode always: the add-on calls str() on it, which turns bytes into "b'male'".
+    return {**arrays_of_file(motion, extras), "betas": betas, "gender": np.array(motion.gender)}
 
 
 def _extras(motion: Motion, name: str) -> dict[str, Any]:

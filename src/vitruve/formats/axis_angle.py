@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,36 +32,51 @@ def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return axis_angle_to_matrix(torch.where(finite[..., None], vectors, 0.0)), finite.all(-1)
 
 
-def file_axis_angle(motion: Motion, original: object = None) -> Tensor:
-    """The axis-angle vectors to write for a motion, [frames, joints, 3].
+def arrays_of_file(motion: Motion, read: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays over the frames to write for a motion: `poses` [frames, joints * 3], `trans`, and `expression` if any.
 
     A rotation has many axis-angle vectors, 2 pi apart. Where a rotation is still the one that was read, the file's own
     vector is written again, so that an unchanged motion comes back bit for bit. Elsewhere the vectors run on from frame
-    to frame without a jump by 2 pi. Masked frames are written as NaN, the only way these files have to say "no value".
+    to frame without a jump by 2 pi. These files can say "no value" only by NaN: a masked frame has one at least.
 
     Args:
         motion: what to write.
-        original: the array that was read, where the reader kept it; used where its shape still fits.
+        read: the arrays of those names as they were read, where the reader kept them; used where they still fit.
     """
-    kept = _still_as_read(motion, original)
-    if kept is not None and kept[1].all():
-        return kept[0]
-    vectors = continuous_axis_angle(matrix_to_axis_angle(motion.rotations))
+    arrays = {"poses": _vectors(motion, read.get("poses")).flatten(1), "trans": motion.translation}
+    if motion.expression is not None:
+        arrays["expression"] = motion.expression
     if motion.mask is not None:
-        vectors[~motion.mask] = math.nan
-    return vectors if kept is None else torch.where(kept[1][..., None], kept[0], vectors)
+        for key in arrays.keys() - {"poses"}:
+            arrays[key] = _as_read(arrays[key], read.get(key))
+        finite = torch.stack([array.isfinite().all(1) for array in arrays.values()]).all(0)
+        blank = (finite & ~motion.mask)[:, None]
+        arrays = {key: array.masked_fill(blank, math.nan) for key, array in arrays.items()}
+    return {key: array.detach().cpu().numpy() for key, array in arrays.items()}
 
 
-def file_values(values: Tensor, mask: Tensor | None, original: object = None) -> Tensor:
-    """Per-frame values to write, [frames, n]: NaN in masked frames, except where they are still as they were read."""
-    if mask is None:
+def _vectors(motion: Motion, read: Any) -> Tensor:
+    """[frames, joints, 3]"""
+    frames, joints = motion.rotations.shape[:2]
+    if not isinstance(read, np.ndarray) or len(read) != frames or read.size != frames * joints * 3:
+        return continuous_axis_angle(matrix_to_axis_angle(motion.rotations))
+    original = torch.from_numpy(read.reshape(frames, joints, 3)).to(motion.rotations)
+    same = (rotations_of_file(original)[0] == motion.rotations).all(-1).all(-1)
+    if motion.mask is None:
+        same &= original.isfinite().all(-1)
+    if same.all():
+        return original
+    anew = continuous_axis_angle(matrix_to_axis_angle(motion.rotations))
+    return torch.where(same[..., None], original, anew)
+
+
+def _as_read(values: Tensor, read: Any) -> Tensor:
+    """Values [frames, n], with the NaN of the file again in rows that did not change."""
+    if not isinstance(read, np.ndarray) or read.shape != tuple(values.shape):
         return values
-    out = torch.where(mask[:, None], values, math.nan)
-    if isinstance(original, np.ndarray) and original.shape == tuple(values.shape):
-        read = torch.from_numpy(original).to(values)
-        same = (torch.nan_to_num(read, 0.0, 0.0, 0.0) == values).all(-1, keepdim=True)
-        out = torch.where(same, read, out)
-    return out
+    original = torch.from_numpy(read).to(values)
+    same = (torch.nan_to_num(original, 0.0, 0.0, 0.0) == values).all(-1, keepdim=True)
+    return torch.where(same, original, values)
 
 
 def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
@@ -84,17 +101,6 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
             f"({names[int(joints[0])]}); the rotations themselves run on"
         )
     return notes
-
-
-def _still_as_read(motion: Motion, original: object) -> tuple[Tensor, Tensor] | None:
-    frames, joints = motion.rotations.shape[:2]
-    if not isinstance(original, np.ndarray) or original.size != frames * joints * 3 or len(original) != frames:
-        return None
-    vectors = torch.from_numpy(original.reshape(frames, joints, 3)).to(motion.rotations)
-    same = (rotations_of_file(vectors)[0] == motion.rotations).all(-1).all(-1)
-    if motion.mask is None:
-        same &= vectors.isfinite().all(-1)
-    return vectors, same
 
 
 def _some(words: list[str]) -> str:

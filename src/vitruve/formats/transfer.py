@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vitruve.bodies.pickles import read_pickle
 from vitruve.errors import BadData, UsageError
-from vitruve.formats.axis_angle import file_axis_angle, file_values
+from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.formats.fields import MissingFrameRate, read_gender, real_array
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_error
 from vitruve.motion import Motion, Source
@@ -117,7 +117,7 @@ def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:
     rotations = motion.rotations.detach().clone()
     if motion.mask is not None:
         rotations[~motion.mask] = math.nan
-    arrays = _shared(motion) | {"full_pose": rotations.cpu().numpy()}
+    arrays = _renamed(arrays_of_file(motion, {})) | {"full_pose": rotations.cpu().numpy()}
     for key, joints in _slices(motion).items():
         of_part = rotations[:, joints]
         arrays[key] = (matrix_to_axis_angle(of_part) if key in _EYES else of_part).cpu().numpy()
@@ -130,21 +130,18 @@ def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:
 
 def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
     """Write a merged.pkl: axis-angle vectors of each part over the frames, one shape, the gender."""
-    vectors = file_axis_angle(motion).detach().cpu().numpy()
-    content: dict[str, Any] = _shared(motion) | {"full_pose": vectors.reshape(len(motion), -1)}
+    arrays = arrays_of_file(motion, {})
+    vectors = arrays["poses"].reshape(len(motion), -1, 3)
+    content: dict[str, Any] = _renamed(arrays)
     for key, joints in _slices(motion).items():
         # The tool flattens every part but the eyes.
         content[key] = vectors[:, joints] if key in _EYES else vectors[:, joints].reshape(len(motion), -1)
     _dump(content | {"betas": motion.betas.detach().cpu().numpy(), "gender": motion.gender}, Path(path))
 
 
-def _shared(motion: Motion) -> dict[str, np.ndarray]:
-    values = {"transl": motion.translation, "expression": motion.expression}
-    return {
-        key: file_values(value, motion.mask).detach().cpu().numpy()
-        for key, value in values.items()
-        if value is not None
-    }
+def _renamed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    names = {"poses": "full_pose", "trans": "transl"}
+    return {names.get(key, key): value for key, value in arrays.items()}
 
 
 def _slices(motion: Motion) -> dict[str, slice]:

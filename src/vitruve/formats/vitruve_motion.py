@@ -145,7 +145,7 @@ def _as_json(value: Any) -> Any:
 
 def _of_json(told: Mapping[str, Any]) -> Any:
     if "value" in told:
-        return told["value"]
+        return _tuples(told["value"])
     array = told["text array"]
     dtype = np.dtype(array["dtype"])
     if dtype.kind not in "US":

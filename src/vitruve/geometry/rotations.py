@@ -226,10 +226,11 @@ def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Floa
     turn = 2 * torch.pi
     for frame in range(1, len(out)):
         angle = out[frame].norm(dim=-1, keepdim=True)
-        axis = out[frame] / angle.clamp_min(1e-9)
+        # At a whole number of turns there is no axis: it goes on as it was.
+        whole = angle < 10 * torch.finfo(out.dtype).eps
+        axis = torch.nn.functional.normalize(torch.where(whole, out[frame - 1], out[frame]), dim=-1)
         along = (out[frame - 1] * axis).sum(-1, keepdim=True)
-        turns = torch.round((along - angle) / turn)
-        out[frame] += torch.where(angle > 1e-6, turns * turn * axis, torch.zeros_like(axis))
+        out[frame] += torch.round((along - angle) / turn) * turn * axis
     return out
 
 
