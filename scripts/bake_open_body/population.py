@@ -1,62 +1,13 @@
-"""A population of adults drawn from MakeHuman's sliders, in the T-pose, and its principal components."""
-
-from dataclasses import dataclass
+"""A population of adults drawn from MakeHuman's sliders."""
 
 import numpy as np
-import rig
 from makehuman import MACRO, Source
 
 GENDERS = ("neutral", "female", "male")
 # Sliders that are not about the shape of an adult body in general.
 _EXCLUDED = ("genitals/", "pelvis/bulge", "pregnant", "navel", "nipple", "breast-point", "ears/ear-shape-pointed")
 # Standard deviation of what a single-feature slider moves the farthest vertex by (m), and of the slider itself at most.
-LOCAL_SPREAD, LOCAL_SIGMA = 0.008, 0.3
-
-
-@dataclass(frozen=True)
-class Surface:
-    """The part of the source mesh that is kept, numbered 0..N-1. N = 13492 with the eyes, without the tongue."""
-
-    ids: np.ndarray  # [N] the source's vertex ids
-    mirror: np.ndarray  # [N]
-    triangles: np.ndarray  # [F, 3] symmetric
-    triangle_uv: np.ndarray  # [F, 3] rows of uv
-    uv: np.ndarray  # [T, 2]
-    eyes: tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Population:
-    """T-pose samples on a Surface: vertices [N, V, 3] m and joints [N, 55, 3] m (MakeHuman's bone heads)."""
-
-    vertices: np.ndarray
-    joints: np.ndarray
-
-
-def make_surface(source: Source) -> Surface:
-    ids = np.unique(source.quads)
-    number = np.full(len(source.vertices), -1)
-    number[ids] = np.arange(len(ids))
-    triangles, triangle_uv = _split_quads(source)
-    return Surface(
-        ids=ids,
-        mirror=number[source.mirror[ids]],
-        triangles=number[triangles],
-        triangle_uv=triangle_uv,
-        uv=source.uv,
-        eyes=(number[source.eyes[0]], number[source.eyes[1]]),
-    )
-
-
-def _split_quads(source: Source):
-    """Cut every quad along its shorter diagonal; a quad and its mirror image are cut alike."""
-    quads, v = source.quads, source.vertices
-    mirrored = source.mirror[quads]
-    lengths = [np.linalg.norm(v[q[:, a]] - v[q[:, b]], axis=1) for q in (quads, mirrored) for a, b in ((0, 2), (1, 3))]
-    first = lengths[0] + lengths[2] <= lengths[1] + lengths[3] + 1e-9
-    order = np.where(first[:, None, None], [[0, 1, 2], [0, 2, 3]], [[0, 1, 3], [1, 2, 3]])
-    rows = np.arange(len(quads))[:, None, None]
-    return quads[rows, order].reshape(-1, 3), source.quad_uv[rows, order].reshape(-1, 3)
+LOCAL_SPREAD, LOCAL_SIGMA = 0.0035, 0.3
 
 
 def _hat(values: np.ndarray, labels: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -75,9 +26,9 @@ def draw_macro(source: Source, gender: str, count: int, random: np.random.Genera
     sliders = {
         "gender": np.abs(female - np.abs(bell(0.0, 0.1, -0.3, 0.3))),
         "age": random.beta(1.2, 2.0, count),
-        "muscle": bell(0.5, 0.18),
-        "weight": bell(0.52, 0.22),
-        "height": bell(0.385, 0.05),
+        "muscle": bell(0.5, 0.2),
+        "weight": bell(0.52, 0.3),
+        "height": bell(0.385, 0.055),
         "proportions": random.uniform(0.0, 0.8, count),
         "cupsize": bell(0.5, 0.2),
         "firmness": bell(0.5, 0.2),
@@ -100,7 +51,7 @@ def draw_local(source: Source, count: int, random: np.random.Generator) -> dict[
     return drawn
 
 
-def draw_population(source: Source, surface: Surface, gender: str, count: int, seed: int) -> np.ndarray:
+def draw_population(source: Source, gender: str, count: int, seed: int) -> np.ndarray:
     """[count, V, 3] whole source vertices (helpers too) of random adults in the A-pose, exactly symmetric."""
     random = np.random.default_rng(seed)
     flat = (draw_macro(source, gender, count, random) @ _stack(source.macro.values())).astype(np.float32)

@@ -24,6 +24,19 @@ def _mirror_of_joints() -> np.ndarray:
 
 
 MIRROR = _mirror_of_joints()
+# SMPL+H has no face joints: the numbers above them move down by three.
+SMPLH_MIRROR = np.delete(MIRROR, FACE_JOINTS)
+SMPLH_MIRROR = np.where(SMPLH_MIRROR > RIGHT_EYE, SMPLH_MIRROR - 3, SMPLH_MIRROR)
+NAMES = (
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
+    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+    "jaw left_eye right_eye"
+).split() + [
+    f"{side}_{finger}{i}"
+    for side in ("left", "right")
+    for finger in ("index", "middle", "pinky", "ring", "thumb")
+    for i in (1, 2, 3)
+]
 
 
 def _bones_of_joints() -> dict[int, list[str]]:
@@ -73,24 +86,26 @@ def skin_weights(source: Source) -> np.ndarray:
             np.add.at(weights[:, owner[listed]], ids.astype(int), values)
     total = weights.sum(1, keepdims=True)
     weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    for joint, ball in zip((LEFT_EYE, RIGHT_EYE), source.eyes):
+        weights[ball] = np.eye(JOINTS)[joint]
     return 0.5 * (weights + weights[source.mirror][:, MIRROR])
 
 
-def bone_head_weights(source: Source) -> np.ndarray:
-    """[55, V] the vertices (of joint cubes, mostly) whose mean is where MakeHuman puts each joint."""
+def bone_end_weights(source: Source, end: str) -> np.ndarray:
+    """[55, V] the vertices (of joint cubes, mostly) whose mean is the "head" or "tail" of each joint's first bone."""
     regressor = np.zeros((JOINTS, len(source.vertices)))
     for joint, bones in BONES.items():
         heads = bones if bones[0].startswith("toe") else bones[:1]
         for bone in heads:
-            ids = _head_vertices(source, source.bones[bone]["head"])
+            ids = _end_vertices(source, source.bones[bone][end])
             regressor[joint, ids] += 1 / (len(ids) * len(heads))
     return 0.5 * (regressor + regressor[MIRROR][:, source.mirror])
 
 
-def _head_vertices(source: Source, head: dict) -> np.ndarray:
-    if head["strategy"] == "CUBE":
-        return source.groups[head["cube_name"]]
-    return np.atleast_1d(head["vertex_index"] if head["strategy"] == "VERTEX" else head["vertex_indices"])
+def _end_vertices(source: Source, end: dict) -> np.ndarray:
+    if end["strategy"] == "CUBE":
+        return source.groups[end["cube_name"]]
+    return np.atleast_1d(end["vertex_index"] if end["strategy"] == "VERTEX" else end["vertex_indices"])
 
 
 def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -101,8 +116,11 @@ def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.eye(3) + cross + cross @ cross / (1 + cosine)
 
 
-def pose_rotations(joints: np.ndarray) -> np.ndarray:
-    """[55, 3, 3] world rotations that take MakeHuman's A-pose (mean joints [55, 3]) to the T-pose, palms down."""
+def pose_rotations(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
+    """[55, 3, 3] world rotations that take MakeHuman's A-pose to the T-pose, palms down, fingers straight.
+
+    joints, tips: [55, 3] where the joints of the mean body and the ends of their bones are.
+    """
     turn = np.tile(np.eye(3), (JOINTS, 1, 1))
     for left in (True, False):
         side = 1.0 if left else -1.0
@@ -121,9 +139,20 @@ def pose_rotations(joints: np.ndarray) -> np.ndarray:
         roll = np.arctan2(across[1], across[2])
         turn[wrist] = _about_x(roll) @ turn[wrist]
         turn[elbow] = _about_x(0.5 * roll) @ turn[elbow]
-        fingers = slice(25, 40) if left else slice(40, 55)
-        turn[fingers] = turn[wrist]
+        first = 25 if left else 40
+        turn[first : first + 15] = turn[wrist]
+        for knuckle in range(first, first + 12, 3):
+            _straighten(turn, joints, tips, knuckle)
     return turn
+
+
+def _straighten(turn: np.ndarray, joints: np.ndarray, tips: np.ndarray, knuckle: int) -> None:
+    """Lay the three bones of a finger level and in line, keeping where the finger points seen from above."""
+    hand = turn[knuckle].copy()
+    ends = np.stack([*joints[knuckle : knuckle + 3], tips[knuckle + 2]]) @ hand.T
+    level = (ends[3] - ends[0]) * [1, 0, 1]
+    for i in range(3):
+        turn[knuckle + i] = rotation_between(ends[i + 1] - ends[i], level) @ hand
 
 
 def _about_x(angle: float) -> np.ndarray:
