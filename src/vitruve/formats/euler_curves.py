@@ -55,5 +55,6 @@ def _nearer_branch(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
     # From twin to twin is as far as from plain to plain, so each frame changes side or does not, whatever came before.
     changes = distance(twin[1:], angles[:-1]) < distance(angles[1:], angles[:-1])
-    on_twin = np.cumsum(np.concatenate([np.zeros_like(changes[:1]), changes]), axis=0) % 2 == 1
+    on_twin = np.zeros(angles.shape[:-1], bool)
+    on_twin[1:] = np.cumsum(changes, axis=0) % 2 == 1
     return np.where(on_twin[..., None], twin, angles)
