@@ -30,6 +30,7 @@ def picture(
     size: tuple[int, int] = (512, 512),
     colours: ArrayLike | None = None,
     ground: float | None = None,
+    wire: bool = False,
 ) -> Image.Image:
     """A picture of one body, or of any mesh.
 
@@ -40,11 +41,12 @@ def picture(
         size: width and height in pixels.
         colours: [vertices, 3] or [3], red, green, blue from 0 to 1.
         ground: height of the ground that the shadow falls on; None for no shadow.
+        wire: draw the edges of the triangles.
     """
     points = _array(vertices)
     if viewpoint is None:
         viewpoint = fit_viewpoint(points, direction(25), size)
-    return Image.fromarray(render(points, _array(faces), viewpoint, size, colours, ground))
+    return Image.fromarray(render(points, _array(faces), viewpoint, size, colours, ground, wire))
 
 
 def strip(
@@ -149,7 +151,7 @@ def draw_joints(image: Image.Image, joints: ArrayLike, edges: Sequence[tuple[int
 def save_picture(image: Image.Image, path: str | Path, colours: int | None = None) -> Path:
     """Write a PNG. With a number of colours it is reduced to a palette, which makes the file three times smaller."""
     if colours is not None:
-        image = image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
+        image = image.quantize(colours, method=Image.Quantize.MEDIANCUT, kmeans=2)
     image.save(path, "PNG", optimize=True)
     return Path(path)
 

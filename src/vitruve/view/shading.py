@@ -21,9 +21,10 @@ _LIGHTS = (
     ((0.35, -0.60, -0.85), (0.46, 0.48, 0.52), 0.10),  # rim: from behind
 )
 _SKY, _FLOOR = np.array([0.22, 0.25, 0.29]), np.array([0.15, 0.135, 0.125])
-_BACK_TOP, _BACK_BOTTOM = np.array([0.925, 0.935, 0.95]), np.array([0.865, 0.872, 0.882])
+_BACK_TOP, _BACK_BOTTOM = np.array([0.93, 0.937, 0.95]), np.array([0.88, 0.886, 0.896])
 _SHADOW_CELL = 0.02  # metres
 _OVERSAMPLING = 2
+_WIRE = 0.04  # share of a triangle's height that its edge line takes
 
 
 def render(
@@ -33,6 +34,7 @@ def render(
     size: tuple[int, int],
     colours: ArrayLike | None = None,
     ground: float | None = None,
+    wire: bool = False,
 ) -> NDArray[np.uint8]:
     """Draw a mesh.
 
@@ -43,6 +45,7 @@ def render(
         size: width and height in pixels.
         colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay where not given.
         ground: height of the ground that the shadow falls on, metres; None for no shadow.
+        wire: draw the edges of the triangles.
 
     Returns:
         [height, width, 3] picture.
@@ -54,6 +57,8 @@ def render(
     image = np.repeat(np.repeat(background(vertices, viewpoint, size, ground), _OVERSAMPLING, 0), _OVERSAMPLING, 1)
     tint = np.broadcast_to(np.asarray(CLAY if colours is None else colours, np.float64), vertices.shape)
     image[raster.mask] = _lit(raster, vertices, faces, tint, viewpoint)
+    if wire:
+        image[raster.mask] *= 1 - 0.55 * (raster.weights[raster.mask].min(-1) < _WIRE)[:, None]
     image = image.reshape(height, _OVERSAMPLING, width, _OVERSAMPLING, 3).mean((1, 3))
     return (255 * image.clip(0, 1) + 0.5).astype(np.uint8)
 
@@ -85,7 +90,9 @@ def background(vertices: Floats, viewpoint: Viewpoint, size: tuple[int, int], gr
     distance = (ground - viewpoint.position[2]) / falling
     on_ground = (np.asarray(viewpoint.position)[:2] + distance[..., None] * rays[..., :2] - corner) / _SHADOW_CELL
     on_ground = np.where((distance > 0)[..., None], on_ground, -1e6)
-    return image * (1 - map_coordinates(shadow, on_ground.transpose(2, 0, 1), order=1))[..., None]
+    # Fading out towards the edges, so that no seam is seen between neighbours.
+    edge = (np.minimum(np.arange(width), np.arange(width)[::-1]) / (0.12 * width)).clip(0, 1)
+    return image * (1 - edge * map_coordinates(shadow, on_ground.transpose(2, 0, 1), order=1))[..., None]
 
 
 def _shadow_map(vertices: Floats, ground: float) -> tuple[Floats, Floats]:

@@ -1,0 +1,165 @@
+"""`vitruve doctor`: what is installed, which bodies were found and where they were looked for, what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+# extra -> what it unlocks. The packages of each are read from Vitruve's own metadata.
+EXTRAS = {
+    "dev": "the tests, the checks and the benchmark against other body model libraries",
+}
+
+
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+    """Say what is installed, which bodies were found, and what is missing.
+
+    Examples: `vitruve doctor`, `vitruve doctor --json`.
+
+    Args:
+        as_json: print everything as JSON, to send with a question.
+    """
+    found = examine()
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+
+
+def examine() -> dict[str, Any]:
+    """Everything `vitruve doctor` reports, as plain data."""
+    from vitruve.runs.versions import versions
+
+    return {
+        "versions": versions(),
+        "device": _device(),
+        "extras": {extra: {"unlocks": line, "missing": _missing(extra)} for extra, line in EXTRAS.items()},
+        "bodies": _bodies(),
+        "folders": _folders(),
+    }
+
+
+def _device() -> dict[str, Any]:
+    import torch
+
+    cuda = (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    return {
+        "cpu_cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": cuda,
+        "cuda_build": torch.version.cuda,
+    }
+
+
+def _missing(extra: str) -> list[str]:
+    """Packages of an extra that are not installed."""
+    from vitruve.runs.versions import package_version
+
+    try:
+        required = metadata.requires("vitruve") or []
+    except metadata.PackageNotFoundError:  # run from a checkout that was never installed
+        required = []
+    lines = [line for line in required if re.search(rf"""extra\s*==\s*['"]{extra}['"]""", line)]
+    names = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines]
+    return [name for name in names if not package_version(name)]
+
+
+def _bodies() -> dict[str, Any]:
+    from vitruve.bodies import catalogue, open_body
+    from vitruve.errors import VitruveError
+
+    try:
+        folders = catalogue.search_folders()
+        found = {name: str(path) for name, path in catalogue.find_bodies().items()}
+        problem = ""
+    except VitruveError as error:  # a config file that cannot be read must not keep the doctor from answering
+        folders, found, problem = {}, {}, str(error)
+    try:
+        for layout in ("smplh", "smplx"):
+            open_body.open_words(layout)
+        ours = [name for name in catalogue.body_names() if name.startswith("open-")]
+    except (VitruveError, OSError):
+        ours = []
+    return {
+        "open": ours,
+        "found": found,
+        "not_found": [name for name in catalogue.body_names() if not name.startswith("open-") and name not in found],
+        "looked_in": [{"folder": str(path), "why": why, "exists": path.is_dir()} for path, why in folders.items()],
+        "problem": problem,
+    }
+
+
+def _folders() -> dict[str, Any]:
+    from vitruve.bodies import catalogue
+
+    config, temporary = catalogue.config_file(), Path(tempfile.gettempdir())
+    return {
+        "config_file": {"path": str(config), "exists": config.is_file()},
+        "temporary": {"path": str(temporary), "writable": os.access(temporary, os.W_OK)},
+        "current": {"path": os.getcwd(), "writable": os.access(os.getcwd(), os.W_OK)},
+        "python": sys.executable,
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = ["Versions"]
+    lines += [f"  {name:<14}{version}" for name, version in found["versions"].items()]
+    device = found["device"]
+    cuda = ", ".join(device["cuda"]) or ("none found" if device["cuda_build"] else "none (torch is built for the CPU)")
+    lines += ["", "Device", f"  {'CPU':<14}{device['cpu_cores']} cores, torch uses {device['threads']} threads"]
+    lines += [f"  {'CUDA':<14}{cuda}", "", "Extras"]
+    for extra, state in found["extras"].items():
+        missing = ", ".join(state["missing"])
+        state_line = f"not installed (missing: {missing})" if missing else "installed"
+        lines.append(f"  {extra:<14}{state_line}; unlocks {state['unlocks']}")
+        if missing:
+            lines.append(f"  {'':<14}to install: pip install 'vitruve[{extra}]'")
+    return [*lines, *_body_lines(found["bodies"]), *_folder_lines(found["folders"])]
+
+
+def _body_lines(bodies: dict[str, Any]) -> list[str]:
+    lines = ["", "Bodies"]
+    if bodies["open"]:
+        lines += [f"  {'open':<14}{len(bodies['open'])} ship with the package: {_grouped(bodies['open'])}"]
+    else:
+        lines += [f"  {'open':<14}the data is missing: install the package again"]
+    lines += [f"  {name:<14}{path}" for name, path in bodies["found"].items()]
+    if bodies["not_found"]:
+        lines.append(f"  {'not found':<14}{_grouped(bodies['not_found'])}")
+        lines.append(f"  {'':<14}these are licensed; put them into a folder below, or set VITRUVE_BODIES to yours")
+    if bodies["problem"]:
+        lines.append("  " + bodies["problem"].replace("\n", "\n  "))
+    lines.append("  looked in")
+    width = max((len(entry["folder"]) for entry in bodies["looked_in"]), default=0)
+    for entry in bodies["looked_in"]:
+        there = "" if entry["exists"] else ", not there"
+        lines.append(f"    {entry['folder']:<{width}}  ({entry['why']}{there})")
+    return lines
+
+
+def _grouped(names: list[str]) -> str:
+    """Names such as smpl-female by their layout: "smpl (neutral, female), mano (left)"."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        layout, _, gender = name.rpartition("-")
+        groups.setdefault(layout, []).append(gender)
+    return ", ".join(f"{layout} ({', '.join(genders)})" for layout, genders in groups.items())
+
+
+def _folder_lines(folders: dict[str, Any]) -> list[str]:
+    config = folders["config_file"]
+    lines = [
+        "",
+        "Folders",
+        f"  {'config file':<14}{config['path']}{'' if config['exists'] else ' (not there, not needed)'}",
+    ]
+    for name in ("temporary", "current"):
+        lines.append(f"  {name:<14}{folders[name]['path']}{'' if folders[name]['writable'] else ' (NOT writable)'}")
+    return [*lines, f"  {'python':<14}{folders['python']}"]
