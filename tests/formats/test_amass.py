@@ -56,7 +56,7 @@ def test_unchanged_vectors_come_back_bit_for_bit_even_when_longer_than_pi(dtype,
     motion = load_motion(write_npz(tmp_path / "in.npz", arrays))
     assert motion.rotations.numpy().dtype == dtype
     assert "longer than pi in 10" in " ".join(motion.source.notes)
-    assert "jump by 2 pi 2 times, first at frame 10 (pelvis)" in " ".join(motion.source.notes)
+    assert "jump by 2 pi, 2 in all, first at frame 10 (pelvis)" in " ".join(motion.source.notes)
     back = read_back(save_motion(motion, tmp_path / "out.npz"))
     assert same(back["poses"], poses)
     assert same(read_back(save_motion(motion[3:25:2], tmp_path / "part.npz"))["poses"], poses[3:25:2])

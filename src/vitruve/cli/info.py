@@ -107,11 +107,9 @@ def _show_many(described: list[tuple[Path, Description | VitruveError]]) -> None
         numbers = ("" if facts.get(key) is None else f"{facts[key]:g}" for key in ("frames", "fps", "seconds"))
         body = "-".join(str(facts[key]) for key in ("body", "gender") if facts.get(key))
         table.add_row(escape(str(file)), facts.get("format", result.kind), body, *numbers, _counts(result))
-        lines += [
-            f"[{_COLOURS[finding.severity]}]{escape(str(file))}[/]: {escape(finding.what)}"
-            for finding in result.findings
-            if finding.severity != "note"
-        ]
+        serious = [finding.what for finding in result.findings if finding.severity != "note"]
+        if serious:
+            lines.append(f"[yellow]{escape(str(file))}[/yellow]: {escape('; '.join(serious))}")
     console.print(table)
     for line in lines:
         console.print(line)

@@ -40,6 +40,7 @@ class Format:
         sniff: whether a path looks like this format.
         write: "module:function" that takes a Motion and a path; empty where it cannot be written.
         skeletons: the joint trees it can hold; empty where it holds any.
+        holds: "motion", or "meshes" where it holds vertices, which `read` gives instead.
         files: the endings of the files inside, where the format is a folder.
     """
 
@@ -50,6 +51,7 @@ class Format:
     write: str = ""
     skeletons: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    holds: str = "motion"
 
 
 # Order matters: the first row that recognises a file reads it, the first that fits ending and skeleton writes it.
@@ -102,6 +104,27 @@ FORMATS: dict[str, Format] = {
         sniff=look_at.is_pickle,
         skeletons=("smplx55", "smplh52", "smpl24"),
     ),
+    "bvh": Format(
+        "a joint tree with Euler angles, as animation programs exchange it",
+        (".bvh",),
+        read="vitruve.formats.bvh:read_bvh",
+        write="vitruve.formats.bvh:write_bvh",
+        sniff=look_at.is_bvh,
+    ),
+    "asf-amc": Format(
+        "Acclaim motion with the skeleton beside it, as in the CMU data set",
+        (".amc",),
+        read="vitruve.formats.asf_amc:read_asf_amc",
+        sniff=look_at.is_amc,
+    ),
+    "mesh-sequence": Format(
+        "a folder of OBJ or PLY files, one per frame",
+        ("/",),
+        read="vitruve.formats.mesh_sequence:read_mesh_sequence",
+        sniff=look_at.is_mesh_folder,
+        files=(".obj", ".ply"),
+        holds="meshes",
+    ),
 }
 
 
@@ -127,6 +150,12 @@ def load_motion(
     """
     look = glimpse(path)
     row = _named(format) if format else recognise(look)
+    if row.holds != "motion":
+        raise BadData(
+            f"{look.path.name} holds {row.holds}, not a motion",
+            where=f"{path}: {row.line}",
+            fix=f"read them with {row.read.replace(':', '.')}(path)",
+        )
     read = _function(row.read)
     takes_rate = "fps" in _options_of(read, options, path)
     if takes_rate and fps is not None:
@@ -157,7 +186,7 @@ def save_motion(
     path = Path(path)
     row = _named(format) if format else _for_writing(motion, path)
     if not row.write:
-        raise UsageError(f"format '{format}' can be read, not written", fix=_writable())
+        raise UsageError(f"a motion cannot be written as {row.line}", where=str(path), fix=_writable())
     if row.skeletons and motion.skeleton.name not in row.skeletons:
         raise UsageError(
             f"this format holds {' or '.join(row.skeletons)}, not {motion.skeleton.name}",

@@ -97,7 +97,7 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
     frames, joints = frames[turns < 1], joints[turns < 1]
     if len(frames):
         notes.append(
-            f"axis-angle vectors jump by 2 pi {len(frames)} times, first at frame {int(frames[0]) + 1} "
+            f"axis-angle vectors jump by 2 pi, {len(frames)} in all, first at frame {int(frames[0]) + 1} "
             f"({names[int(joints[0])]}); the rotations themselves run on"
         )
     return notes

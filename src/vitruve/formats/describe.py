@@ -14,7 +14,7 @@ from torch import Tensor
 from vitruve.errors import VitruveError
 from vitruve.formats import load_motion
 from vitruve.formats.fields import MissingFrameRate
-from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_skeleton
+from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton
 from vitruve.motion import Motion
 from vitruve.motion.findings import SEVERITIES, Finding, inspect_motion
 
@@ -52,6 +52,8 @@ def describe(path: str | os.PathLike[str], *, fps: float | None = None) -> Descr
         fps: frames per second, for files that do not say.
     """
     look = glimpse(path)
+    if is_mesh_folder(look):
+        return _meshes(look)
     if is_skeleton(look):
         return _skeleton(look)
     if is_body(look) or (look.kind == "pickle" and _is_body_pickle(look.path)):
@@ -84,7 +86,7 @@ def _motion_facts(motion: Motion, look: Glimpse, rate_told: bool) -> dict[str, A
     arrays = look.shapes or {
         key: tuple(value.shape)
         for key in ("rotations", "translation", "betas", "expression", "offsets")
-        if (value := getattr(motion, key)) is not None
+        if (value := getattr(motion, key)) is not None and value.numel()
     }
     return {
         "format": motion.source.format or "vitruve",
@@ -151,6 +153,30 @@ def _skeleton(look: Glimpse) -> Description:
         "names": list(skeleton.names),
     }
     return Description(look.path, "skeleton", facts)
+
+
+def _meshes(look: Glimpse) -> Description:
+    from vitruve.formats.mesh_sequence import read_mesh_sequence
+
+    meshes = read_mesh_sequence(look.path)
+    points = meshes.vertices.flatten(0, 1)
+    size = float((points.amax(0) - points.amin(0)).max())
+    facts = {
+        "format": "mesh-sequence",
+        "frames": len(meshes.vertices),
+        "vertices": meshes.vertices.shape[1],
+        "faces": len(meshes.faces),
+        "vertices_min": _rounded(points.amin(0)),
+        "vertices_max": _rounded(points.amax(0)),
+        "first_file": meshes.files[0].name,
+        "last_file": meshes.files[-1].name,
+    }
+    findings = []
+    if not points.isfinite().all():
+        findings.append(Finding("error", "some vertices are not numbers"))
+    elif size > 20:
+        findings.append(Finding("warning", f"the meshes span {size:.3g} m", "", "the unit is probably not metres"))
+    return Description(look.path, "meshes", facts, findings)
 
 
 def _by_severity(finding: Finding) -> int:

@@ -18,6 +18,8 @@ from vitruve.errors import BadData, MissingAsset, nearest
 
 _HEAD = 4096
 _HEADER_LIMIT = 100_000_000
+# How pickles of Python 2 begin, where they hold a table: the oldest protocol is text.
+_OLD_PICKLES = (b"(d", b"}q")
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ def glimpse(path: str | os.PathLike[str]) -> Glimpse:
         return Glimpse(path, "empty")
     if head.startswith(b"PK"):
         return Glimpse(path, "npz", shapes=_npz_shapes(path))
-    if head[:1] == b"\x80":
-        return Glimpse(path, "pickle")
+    # A safetensors file can begin with the byte of a pickle, so it is looked for first.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _HEADER_LIMIT:
         return Glimpse(path, "safetensors", shapes=_safetensors_shapes(path))
+    if head[:1] == b"\x80" or head[:2] in _OLD_PICKLES:
+        return Glimpse(path, "pickle")
     if b"\0" not in head:
         return Glimpse(path, "text", text=head.decode("utf-8", errors="replace"))
     return Glimpse(path, "other")

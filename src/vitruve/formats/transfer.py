@@ -194,7 +194,7 @@ def _gaps(stems: list[str]) -> list[str]:
     gaps = [f"{a} to {b}" for a, b in itertools.pairwise(numbers) if b - a != usual]
     if not gaps:
         return []
-    return [f"the numbering of the files has {len(gaps)} gaps ({_some(gaps)}); the frames are read as evenly spaced"]
+    return [f"the numbering of the files has gaps ({_some(gaps)}); the frames are read as evenly spaced"]
 
 
 def _content(file: Path) -> Mapping[str, Any]:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vitruve.geometry.rotations import geodesic_distance, mirrored, rotation_error
+from vitruve.geometry.rotations import geodesic_distance, matrix_to_axis_angle, mirrored, rotation_error
 from vitruve.motion.motion import Motion
 
-# Rates that cameras and motion capture systems really use, within 0.1 %.
-_USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 59.94, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
+# Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
+_USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
 SEVERITIES = ("error", "warning", "note")
 
@@ -103,13 +103,16 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
         shown = ", ".join(f"{frame} ({float(steps[frame - 1]):.2f} m)" for frame, _ in jumps[:5])
         yield Finding(
             "warning",
-            f"the translation jumps {len(jumps)} times",
+            f"the translation jumps {_times(len(jumps))}",
             f"into frame {shown}{', ...' if len(jumps) > 5 else ''}",
             "cut there, or remove the glitch",
         )
     turns = geodesic_distance(motion.rotations[:-1], motion.rotations[1:])
     # One entry per frame, of the joint that turns most.
-    worst = {frame: int(turns[frame - 1].argmax()) for frame, _ in _outliers(turns, least=math.radians(25))}
+    worst = {
+        frame: int(turns[frame - 1].argmax())
+        for frame, _ in _outliers(turns, least=math.radians(20 + 600 / motion.fps))
+    }
     if worst:
         shown = ", ".join(
             f"{frame} ({motion.skeleton.names[joint]}, {math.degrees(float(turns[frame - 1, joint])):.0f}°)"
@@ -117,7 +120,7 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
         )
         yield Finding(
             "warning",
-            f"rotations jump {len(worst)} times",
+            f"rotations jump {_times(len(worst))}",
             f"into frame {shown}{', ...' if len(worst) > 5 else ''}",
             "cut there, or remove the glitch",
         )
@@ -172,8 +175,7 @@ _HAND_HINT = "finger motion was probably not captured; most AMASS sets fill in t
 
 
 def _kind_of_hand(still: dict[str, Tensor]) -> str:
-    bends = torch.stack([geodesic_distance(torch.eye(3).to(hand), hand).mean() for hand in still.values()])
-    bend = math.degrees(float(bends.mean()))
+    bend = math.degrees(float(matrix_to_axis_angle(torch.stack(list(still.values()))).norm(dim=-1).mean()))
     if bend < 0.1:
         return "flat (all rotations zero)"
     hands = list(still.values())
@@ -211,11 +213,11 @@ def _shape(motion: Motion) -> Iterator[Finding]:
 def _units(motion: Motion) -> Iterator[Finding]:
     """Sizes and speeds that look like centimetres or millimetres."""
     if motion.skeleton.rest is not None and not motion.body:
-        size = float((motion.skeleton.rest.amax(0) - motion.skeleton.rest.amin(0)).max())
+        size = _longest_chain(motion)
         if size > 4 or 0 < size < 0.3:
             yield Finding(
                 "warning",
-                f"the skeleton is {size:.3g} m large",
+                f"the longest chain of bones measures {size:.3g} m",
                 "rest positions",
                 "the unit of the file is probably not the one it was read in",
             )
@@ -238,7 +240,7 @@ def _units(motion: Motion) -> Iterator[Finding]:
 
 def _rate(motion: Motion) -> Iterator[Finding]:
     """A frame rate that no usual source has."""
-    if not any(abs(motion.fps - rate) < 1e-3 * rate for rate in _USUAL_RATES):
+    if not any(abs(motion.fps - rate) < 1.1e-3 * rate for rate in _USUAL_RATES):
         yield Finding("note", f"{motion.fps:g} fps is an unusual frame rate", "fps", "check it against the source")
 
 
@@ -263,11 +265,13 @@ def _body_up(motion: Motion) -> Tensor | None:
     """[frames, 3] the body's up direction in the world; None where the skeleton does not tell."""
     if motion.body:
         return motion.rotations[:, 0, :, 1]  # the templates of the SMPL family stand along y
-    head = next((i for i, name in enumerate(motion.skeleton.names) if "head" in name.lower()), None)
-    if head is None or motion.skeleton.rest is None:
+    names = [name.lower() for name in motion.skeleton.names]
+    head = [i for i, name in enumerate(names) if "head" in name]
+    feet = [i for i, name in enumerate(names) if any(word in name for word in ("foot", "toe", "ankle"))]
+    if not head or not feet or motion.skeleton.rest is None:
         return None
     joints = motion.joints()
-    return torch.nn.functional.normalize(joints[:, head] - joints[:, 0], dim=-1)
+    return torch.nn.functional.normalize(joints[:, head[0]] - joints[:, feet].mean(1), dim=-1)
 
 
 def _fingers(motion: Motion, side: str) -> tuple[int, ...]:
@@ -277,6 +281,22 @@ def _fingers(motion: Motion, side: str) -> tuple[int, ...]:
         return ()
     joints = skeleton.below(skeleton.index(f"{side}_wrist"))[1:]
     return joints if len(joints) > 1 else ()
+
+
+def _longest_chain(motion: Motion) -> float:
+    """Metres from the root to the farthest joint along the bones; bones that change their length (often the way of the
+    hips through the world) are left out."""
+    rest, parents = motion.skeleton.rest, motion.skeleton.parents
+    if rest is None or not parents:
+        return 0.0
+    lengths = (rest - rest[[max(parent, 0) for parent in parents]]).norm(dim=-1)
+    if motion.offsets is not None:
+        over_time = motion.offsets.norm(dim=-1)
+        lengths = torch.where(over_time.std(0, correction=0) < 1e-3, over_time.mean(0), 0.0)
+    ends: list[float] = []
+    for length, parent in zip(lengths.tolist(), parents, strict=True):
+        ends.append(0.0 if parent < 0 else ends[parent] + length)
+    return max(ends)
 
 
 def _off_identity(rotations: Tensor) -> Tensor:
@@ -305,6 +325,10 @@ def _period(same: Tensor) -> int:
         return 0
     usual = int(gaps.median())
     return usual if usual > 1 and float((gaps == usual).float().mean()) > 0.9 else 0
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _runs(bad: Tensor) -> str:
