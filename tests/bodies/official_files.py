@@ -29,24 +29,29 @@ def random_values(
     face: bool = True,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The keys of an official file. `expressions` columns stand behind the betas; the tree is the true one."""
+    """The keys of an official file. `expressions` columns stand behind the betas; the tree is the true one.
+
+    All numbers are exact in float32, as the smplx package rounds them to it; the weights are multiples of 2^-16 whose
+    rows sum to exactly one.
+    """
     rng = np.random.default_rng(seed)
     joints, faces = LAYOUTS[layout], 2 * vertices
     parents = load_skeleton(SKELETONS[layout]).parents
     weights = rng.random((vertices, joints)) ** 8
+    weights = np.floor(weights / weights.sum(1, keepdims=True) * 2**16)
+    weights[np.arange(vertices), weights.argmax(1)] += 2**16 - weights.sum(1)
     regressor = scipy.sparse.random(joints, vertices, density=0.2, format="csc", rng=rng)
     regressor = scipy.sparse.csc_matrix(regressor + scipy.sparse.csc_matrix(np.eye(joints, vertices)))
-    corners = rng.permuted(np.tile(np.arange(vertices), (faces, 1)), axis=1)[:, :3] if vertices < 1000 else None
-    if corners is None:
-        corners = (np.arange(faces)[:, None] + rng.integers(1, 1000, (1, 3)).cumsum(1)) % vertices
+    steps = rng.integers(1, vertices // 3, (faces, 2)).cumsum(1)
+    corners = (np.arange(faces)[:, None] + np.c_[np.zeros(faces, int), steps]) % vertices
     size = 0.1 if layout == "mano" else 1.0
     values = {
         "v_template": rng.uniform(-size, size, (vertices, 3)),
         "f": corners.astype(np.uint32),
         "shapedirs": 0.02 * rng.standard_normal((vertices, 3, betas + expressions)),
-        "posedirs": 0.005 * rng.standard_normal((vertices, 3, 9 * (joints - 1))),
+        "posedirs": 0.005 * rng.standard_normal((vertices, 3, 9 * (joints - 1)), dtype=np.float32),
         "J_regressor": scipy.sparse.csc_matrix(regressor.multiply(1 / regressor.sum(1))),
-        "weights": weights / weights.sum(1, keepdims=True),
+        "weights": weights / 2**16,
         "kintree_table": np.array([[4294967295, *parents[1:]], range(joints)], dtype=np.uint32),
         "J": np.zeros((joints, 3)),
         "bs_style": "lbs",
@@ -67,7 +72,12 @@ def random_values(
             "vt": rng.random((80, 2)),
             "ft": rng.integers(0, 80, (faces, 3)).astype(np.uint32),
         }
-    return values
+    return {key: _exact(value) for key, value in values.items()}
+
+
+def _exact(value: Any) -> Any:
+    is_float = isinstance(value, np.ndarray | scipy.sparse.csc_matrix) and value.dtype == np.float64
+    return value.astype(np.float32).astype(np.float64) if is_float else value
 
 
 def write_pkl(path: Path, values: dict[str, Any], protocol: int = 2) -> Path:
@@ -118,7 +128,7 @@ def _with(instance: Any, **attributes: Any) -> Any:
     return instance
 
 
-class _modules_of_then:  # noqa: N801
+class _modules_of_then:
     """Modules chumpy.ch, chumpy.reordering and scipy.sparse.csc with one class each, while a pickle is written."""
 
     _NAMES = (("chumpy.ch", "Ch"), ("chumpy.reordering", "Select"), ("scipy.sparse.csc", "csc_matrix"))

@@ -33,7 +33,7 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
     """Write a body in the official layout it has.
 
     Args:
-        body: from `load_body`; load it with `dtype=torch.float64` to lose nothing.
+        body: from `load_body`. Numbers are written in its precision.
         folder: gets smpl/, smplh/, smplx/ or mano/ with the file in it, and a licence text.
         short: SMPL-X with 10 + 10 shape and expression columns (v1.0) instead of 300 + 100 (v1.1).
         overwrite: replace files that are there.
@@ -47,7 +47,8 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
     values = official_values(body, short)
     for path in paths:
         bare = body.layout == "smplh" and path.suffix == ".npz"
-        write_values(path, {k: v for k, v in values.items() if not (bare and k.startswith("hands_"))}, overwrite)
+        kept = {key: value for key, value in values.items() if not (bare and key.startswith("hands_"))}
+        write_values(path, kept, overwrite, npz_objects=True)
     note = Path(folder).expanduser() / body.layout / "LICENCE.txt"
     note.write_text(_OPEN_NOTE if body.licence == open_body.LICENCE else f"{body.name}: {body.licence}\n")
     return [*paths, note]
@@ -98,8 +99,7 @@ def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    array = tensor.detach().cpu().numpy()
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    return tensor.detach().cpu().numpy()
 
 
 def _posedirs(body: BodyModel) -> np.ndarray:
@@ -115,7 +115,7 @@ def _split_columns(body: BodyModel, short: bool) -> np.ndarray:
     shape, expression = _numpy(body.shape_basis), _numpy(body.expression_basis)
     if not short and (shape.shape[-1] > shapes or expression.shape[-1] > expressions):
         raise UsageError(f"body '{body.name}' has more columns than the layout", fix="load it with fewer num_betas")
-    columns = np.zeros((body.num_vertices, 3, shapes + expressions))
+    columns = np.zeros((body.num_vertices, 3, shapes + expressions), dtype=shape.dtype)
     shape, expression = shape[..., :shapes], expression[..., :expressions]
     columns[..., : shape.shape[-1]] = shape
     columns[..., shapes : shapes + expression.shape[-1]] = expression

@@ -65,8 +65,10 @@ def output_positions(
 ) -> Float[Tensor, "*batch points 3"]:
     """Joints and extra points in metres, in the order of `output_points(body)[0]`; few vertices are posed for them."""
     _, regressor = output_points(shaped.body)
-    joints = shaped.joints(rotations, translation)
-    return torch.cat([joints, shaped.points(regressor, rotations, translation, chunk)], -2)
+    joints = shaped.joints(rotations)
+    points = torch.cat([joints, shaped.points(regressor, rotations, chunk=chunk)], -2)
+    # Added last: a landmark's weights sum to one only as far as its file is precise.
+    return points if translation is None else points + translation.to(points)[..., None, :]
 
 
 def _skeleton(body: BodyModel, points: int) -> Skeleton:

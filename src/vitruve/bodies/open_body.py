@@ -18,10 +18,10 @@ from vitruve.bodies.hands import HandSpace
 from vitruve.errors import MissingAsset, UsageError, nearest
 from vitruve.skeletons import load_skeleton
 
-GENDERS = ("neutral", "female", "male")
 LAYOUTS = ("smpl", "smplh", "smplx", "mano")
 LICENCE = "CC0-1.0 (open body of Vitruve, made from MakeHuman data; not SMPL)"
 
+_GENDERS = ("neutral", "female", "male")
 _SIDES = ("left", "right")
 _WRISTS = {"left": 20, "right": 21}
 
@@ -31,15 +31,18 @@ def load_open_body(
 ) -> BodyModel:
     """The open body in the layout of SMPL, SMPL+H, SMPL-X or MANO.
 
+    Its numbers are worked out in float64 and then rounded to float32, so that both precisions, and exported files, hold
+    exactly the same body.
+
     Args:
         layout: "smpl", "smplh", "smplx" or "mano".
         gender: "neutral", "female" or "male"; "left" or "right" for a hand.
         num_betas: how many shape columns to keep; all where left out.
-        dtype: precision of the tensors; everything is worked out in float64 before.
+        dtype: precision of the tensors.
     """
-    genders = _SIDES if layout == "mano" else GENDERS
     if layout not in LAYOUTS:
         raise UsageError(f"the open body has no layout '{layout}'", fix=nearest(layout, LAYOUTS))
+    genders = open_genders(layout)
     if gender not in genders:
         raise UsageError(f"there is no open {layout} body '{gender}'", fix=nearest(gender, genders))
     parts = _parts(layout, "neutral" if layout == "mano" else gender)
@@ -47,6 +50,7 @@ def load_open_body(
         parts = _stiff_fingers(parts)
     elif layout == "mano":
         parts = _hand(parts, gender)
+    parts = {key: value.float() if value.is_floating_point() else value for key, value in parts.items()}
     shape = parts.pop("shape_basis")
     if num_betas is not None:
         if not 0 <= num_betas <= shape.shape[-1]:
@@ -70,6 +74,11 @@ def load_open_body(
         licence=LICENCE,
         **kept,
     )
+
+
+def open_genders(layout: str) -> tuple[str, ...]:
+    """The genders, or for hands the sides, that a layout has."""
+    return _SIDES if layout == "mano" else _GENDERS
 
 
 def open_contour() -> tuple[Tensor, Tensor]:
@@ -137,9 +146,13 @@ def _scatter(size: tuple[int, int], rows: Tensor, columns: Tensor, raw: dict[str
 
 
 def _skin_weights(joints_of: Tensor, values: Tensor, joints: int) -> Tensor:
+    """Weights that sum to exactly one in float32 too: multiples of 2^-20, the rest goes to the largest."""
     weights = torch.zeros(len(values), joints, dtype=torch.float64)
     weights.scatter_add_(1, joints_of.long(), values.double())
-    return _rows_to_one(weights)
+    grid = (_rows_to_one(weights) * 2**20).round()
+    largest = grid.argmax(1, keepdim=True)
+    grid.scatter_add_(1, largest, 2**20 - grid.sum(1, keepdim=True))
+    return grid / 2**20
 
 
 def _rows_to_one(rows: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ files. All four are read into, and written from, a mapping with the official key
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pickle
@@ -74,15 +75,24 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     return values | words
 
 
-def write_values(path: str | Path, values: Mapping[str, Any], overwrite: bool = False) -> Path:
-    """Write values as .pkl (protocol 2, plain numpy and scipy), .npz or .safetensors (both without pickled objects).
+def write_values(
+    path: str | Path, values: Mapping[str, Any], overwrite: bool = False, npz_objects: bool = False
+) -> Path:
+    """Write values as .pkl (protocol 2, plain numpy and scipy), .npz or .safetensors.
 
-    In the last two, sparse matrices become dense, and tables become JSON text. The file appears whole or not at all.
+    In the last two, sparse matrices become dense and tables become JSON text, so that no reader needs pickles for them.
+    The file appears whole or not at all.
+
+    Args:
+        path: its suffix says the form.
+        values: arrays, sparse matrices, words, tables.
+        overwrite: replace a file that is there.
+        npz_objects: keep tables in an npz file as pickled objects, as the official files have them.
     """
     path = Path(path).expanduser()
     writers: dict[str, Callable[[BinaryIO, Mapping[str, Any]], None]] = {
         ".pkl": _write_pickle,
-        ".npz": _write_npz,
+        ".npz": functools.partial(_write_npz, objects=npz_objects),
         ".safetensors": _write_safetensors,
     }
     if path.suffix not in writers:
@@ -136,7 +146,7 @@ def _write_pickle(stream: BinaryIO, values: Mapping[str, Any]) -> None:
     _PlainPickler(stream, protocol=2).dump(dict(values))
 
 
-def _write_npz(stream: BinaryIO, values: Mapping[str, Any]) -> None:
+def _write_npz(stream: BinaryIO, values: Mapping[str, Any], objects: bool) -> None:
     with zipfile.ZipFile(stream, "w") as archive:
         for key, value in values.items():
             if value is not None:
@@ -144,7 +154,8 @@ def _write_npz(stream: BinaryIO, values: Mapping[str, Any]) -> None:
                 entry = zipfile.ZipInfo(f"{key}.npy")
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(entry, "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asarray(_plain(value)), allow_pickle=False)
+                    array = np.asarray(value) if objects and isinstance(value, dict) else np.asarray(_plain(value))
+                    np.lib.format.write_array(member, array, allow_pickle=objects)
 
 
 def _write_safetensors(stream: BinaryIO, values: Mapping[str, Any]) -> None:
@@ -153,7 +164,15 @@ def _write_safetensors(stream: BinaryIO, values: Mapping[str, Any]) -> None:
     plain = {key: _plain(value) for key, value in values.items() if value is not None}
     arrays = {key: _native(value) for key, value in plain.items() if isinstance(value, np.ndarray)}
     words = {key: str(value) for key, value in plain.items() if key not in arrays}
-    stream.write(save(arrays, metadata=words))
+    data = save(arrays, metadata=words)
+    # The library writes the words in any order; sorted, the same values give the same bytes.
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(words.items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    stream.write(len(text).to_bytes(8, "little") + text)
+    stream.write(memoryview(data)[8 + size :])
 
 
 def _native(array: np.ndarray) -> np.ndarray:
