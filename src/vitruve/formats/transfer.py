@@ -68,10 +68,10 @@ def read_transfer(
     """
     notes: list[str] = []
     files, shown = _files(path, notes)
+    body = _body(_content(files[0]))
     if fps is None:
         raise MissingFrameRate(shown, "files of the transfer tool hold no frame rate")
     frames = [_content(file) for file in files]
-    body = _body(frames[0])
     for content, file in zip(frames, files, strict=True):
         if _body(content) != body:
             raise BadData(
