@@ -47,7 +47,7 @@ def main() -> None:
 
 def write_model(folder: Path, correctives: str) -> Path:
     """The open body as an official SMPL-X file; optionally with correctives that reach every vertex."""
-    export_body(load_body("open-smplx-neutral"), "smplx", folder)
+    export_body(load_body("open-smplx-neutral"), folder)
     file = folder / "smplx" / "SMPLX_NEUTRAL.npz"
     if correctives == "dense":
         with np.load(file, allow_pickle=True) as archive:

@@ -12,6 +12,7 @@ identity. The root joint ends up at its rest position plus `translation`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -166,9 +167,11 @@ class BodyModel(nn.Module):
         """The skin in parts, of all vertices (kept for the next call) or of some."""
         if vertices is not None:
             basis = None if self.pose_basis is None else self.pose_basis.unflatten(1, (-1, 3))[:, vertices].flatten(1)
-            return split_skin(self.skin_weights[vertices], basis, self.expression_basis[vertices])
+            return split_skin(
+                self.skin_weights[vertices], basis, self.expression_basis[vertices], self.skeleton.parents
+            )
         if self._skin is None:
-            self._skin = split_skin(self.skin_weights, self.pose_basis, self.expression_basis)
+            self._skin = split_skin(self.skin_weights, self.pose_basis, self.expression_basis, self.skeleton.parents)
         return self._skin
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
@@ -369,29 +372,31 @@ def forward_kinematics(
         ([*batch, joints, 3, 3], [*batch, joints, 3])
     """
     batch = torch.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
-    rotations = rotations.expand(*batch, *rotations.shape[-3:])
     rest = rest_joints.expand(*batch, *rest_joints.shape[-2:])
-    # One batched product per level of the tree instead of one per joint.
-    order, world, positions = [0], [rotations[..., :1, :, :]], [rest[..., :1, :]]
-    for level, above in _levels(parents):
-        parent_world, parent_position = world[-1][..., above, :, :], positions[-1][..., above, :]
-        bones = rest[..., level, :] - rest[..., [parents[i] for i in level], :]
-        positions.append(parent_position + (parent_world @ bones[..., None])[..., 0])
-        world.append(parent_world @ rotations[..., level, :, :])
-        order += level
-    back = [order.index(i) for i in range(len(parents))]
-    return torch.cat(world, -3)[..., back, :, :], torch.cat(positions, -2)[..., back, :]
+    bones = torch.cat([rest[..., :1, :], rest[..., 1:, :] - rest[..., list(parents[1:]), :]], -2)
+    local = torch.cat([rotations.expand(*batch, *rotations.shape[-3:]), bones[..., None]], -1)
+    last_row = local.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*local.shape[:-2], 1, 4)
+    # Joints first, so that a level of the tree is one contiguous product instead of one per joint.
+    local = torch.cat([local, last_row], -2).movedim(-3, 0)
+    levels = _levels(parents)
+    world = [local[:1]]
+    for joints, above in levels[1:]:
+        world.append(world[-1][above] @ local[joints])
+    order = [joint for joints, _ in levels for joint in joints]
+    all_world = torch.cat(world)[[order.index(joint) for joint in range(len(parents))]].movedim(0, -3)
+    return all_world[..., :3, :3], all_world[..., :3, 3]
 
 
+@functools.cache
 def _levels(parents: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
-    """Joints by depth below the root, each level with its joints' parents as positions within the level above."""
-    out, above = [], [0]
+    """Joints by depth from the root down, each level with its joints' parents as positions within the level above."""
+    out: list[tuple[list[int], list[int]]] = [([0], [])]
     while True:
-        level = [i for i, parent in enumerate(parents) if parent in above]
+        above = out[-1][0]
+        level = [joint for joint, parent in enumerate(parents) if parent in above]
         if not level:
             return out
-        out.append((level, [above.index(parents[i]) for i in level]))
-        above = level
+        out.append((level, [above.index(parents[joint]) for joint in level]))
 
 
 def _joint_count_hint(rotations: Tensor) -> str:

@@ -1,8 +1,9 @@
 """Skinning: linear blend skinning with correctives, exact and fast on a processor's cache.
 
 A patch of skin hangs on few joints, and often few joints correct it. So the vertices are split once by the joint that
-moves them most; each part keeps only the joints and corrective features that are not zero there. The products become
-dense, small and cache-sized, and the result is the same as that of the full matrices.
+moves them most (small patches, such as those of a hand, together); each part keeps only the joints and corrective
+features that are not zero there. The products become dense, small and cache-sized, and the result is the same as that
+of the full matrices.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from torch import Tensor
 # Poses skinned at a time: large enough for an efficient matrix product, small enough to bound memory (about 50 MB on
 # 10,000 vertices in float32).
 POSES_AT_A_TIME = 128
+# A part smaller than this joins that of the next joint up: below it, starting a product costs more than it saves.
+LEAST_VERTICES = 300
 
 
 @dataclass(frozen=True, eq=False)
 class SkinPart:
-    """The vertices that one joint moves most.
+    """The vertices that one joint, or a few neighbouring ones, move most.
 
     Attributes:
         vertices: [n] indices.
@@ -57,9 +60,14 @@ def split_skin(
     weights: Float[Tensor, "vertices joints"],
     pose_basis: Float[Tensor, "features coordinates"] | None,
     expression_basis: Float[Tensor, "vertices 3 expressions"],
+    parents: tuple[int, ...],
 ) -> Skin:
     """Split a body's skin into parts."""
     main = weights.argmax(1)
+    for joint in range(len(parents) - 1, 0, -1):
+        own = main == joint
+        if own.sum() < LEAST_VERTICES:
+            main[own] = parents[joint]
     parts = []
     for joint in main.unique().tolist():
         vertices = (main == joint).nonzero()[:, 0]
