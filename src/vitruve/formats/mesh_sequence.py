@@ -89,6 +89,8 @@ def read_mesh_sequence(
             )
         world = torch.from_numpy(found)
         vertices[frame] = world if up == "z" else world @ z_up_from("y", world).T
+        if not vertices[frame].isfinite().all():
+            raise BadData(f"a vertex of {file.name} is too far away for {dtype}", where=str(file), fix="export it anew")
         if progress:
             progress(frame + 1, len(files))
     assert vertices is not None and faces is not None  # there is at least one file

@@ -195,8 +195,9 @@ def _ascii(element: _Element, body: bytes, where: str) -> tuple[Values, bytes]:
         at = 0
         for name, _, length in element.properties:
             count = 1
-            if length and at < len(row) and row[at] >= 0 and row[at] < len(row):
-                count = int(row[at])
+            if length:
+                announced = row[at] if at < len(row) else -1.0
+                count = int(announced) if 0 <= announced < len(row) else len(row)  # the latter is more than is left
                 at += 1
             if at + count > len(row):
                 here = f"{where}, {element.name} {number}"
