@@ -161,37 +161,42 @@ def skeleton_from_toml(text: str, where: str) -> Skeleton:
     unknown = [key for key in table if key not in _KEYS]
     if unknown:
         raise BadData(f"unknown key '{unknown[0]}'", where=where, fix=nearest(unknown[0], _KEYS))
-    names = tuple(str(joint) for joint in table.get("names", ()))
-    if not names:
-        raise BadData("a skeleton needs 'names'", where=where, fix="list the joints in order: names = [...]")
+    try:
+        return _from_table(table, where)
+    except BadData as error:
+        raise BadData(error.what, where=f"{where}: {error.where}", fix=error.fix) from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadData("an entry has the wrong form", where=f"{where}: {error}", fix="see docs/skeletons.md") from None
+
+
+def _from_table(table: dict[str, Any], where: str) -> Skeleton:
+    names = table.get("names", [])
+    if not isinstance(names, list) or not names:
+        raise BadData(
+            "a skeleton needs 'names'", where="names", fix='list the joints in order: names = ["pelvis", ...]'
+        )
+    names = tuple(str(joint) for joint in names)
 
     def indices(entries: Sequence[Any], key: str) -> tuple[int, ...]:
-        return tuple(_joint_index(entry, names, f"{where}: {key}") for entry in entries)
+        return tuple(_joint_index(entry, names, key) for entry in entries)
 
-    parents = table.get("parents", [])
-    parents = tuple(-1 if parent == -1 else indices([parent], "parents")[0] for parent in parents)
+    parents = tuple(-1 if parent == -1 else indices([parent], "parents")[0] for parent in table.get("parents", []))
     edges = tuple(indices(edge, "edges") for edge in table.get("edges", ()))
     if not edges and parents:
         edges = tuple((parent, i) for i, parent in enumerate(parents) if parent >= 0)
     root = table.get("root", [parents.index(-1)] if -1 in parents else [])
-    try:
-        rest = torch.tensor(table["rest"], dtype=torch.float64) if "rest" in table else None
-        return Skeleton(
-            name=str(table.get("name", Path(where).stem)),
-            names=names,
-            parents=parents,
-            pairs=tuple(indices(pair, "pairs") for pair in table.get("pairs", ())),  # type: ignore[misc]
-            edges=edges,  # type: ignore[arg-type]
-            root=indices(root if isinstance(root, list) else [root], "root"),
-            rest=rest,
-            oks_sigmas=tuple(float(sigma) for sigma in table.get("oks_sigmas", ())),
-            source=str(table.get("source", "")),
-            note=str(table.get("note", "")),
-        )
-    except BadData as error:
-        raise BadData(error.what, where=f"{where}: {error.where}", fix=error.fix) from None
-    except (TypeError, ValueError) as error:
-        raise BadData("an entry has the wrong form", where=f"{where}: {error}", fix="see docs/skeletons.md") from None
+    return Skeleton(
+        name=str(table.get("name", Path(where).stem)),
+        names=names,
+        parents=parents,
+        pairs=tuple(indices(pair, "pairs") for pair in table.get("pairs", ())),  # type: ignore[misc]
+        edges=edges,  # type: ignore[arg-type]
+        root=indices(root if isinstance(root, list) else [root], "root"),
+        rest=torch.tensor(table["rest"], dtype=torch.float64) if "rest" in table else None,
+        oks_sigmas=tuple(float(sigma) for sigma in table.get("oks_sigmas", ())),
+        source=str(table.get("source", "")),
+        note=str(table.get("note", "")),
+    )
 
 
 def _joint_index(entry: Any, names: tuple[str, ...], where: str) -> int:
@@ -234,5 +239,7 @@ def _check(skeleton: Skeleton) -> None:
         raise bad("an index is out of range", "pairs, edges or root", f"use 0 to {len(names) - 1}")
     if skeleton.rest is not None and tuple(skeleton.rest.shape) != (len(names), 3):
         raise bad(f"rest has shape {tuple(skeleton.rest.shape)}", "rest", f"give [{len(names)}, 3] positions in metres")
+    if skeleton.rest is not None and not skeleton.rest.isfinite().all():
+        raise bad("a rest position is not finite", "rest", "give numbers in metres")
     if skeleton.oks_sigmas and len(skeleton.oks_sigmas) != len(names):
         raise bad(f"{len(skeleton.oks_sigmas)} sigmas for {len(names)} points", "oks_sigmas", "one per point")
