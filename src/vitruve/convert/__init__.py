@@ -1,0 +1,1 @@
+"""Conversion of motion from one body to another."""
