@@ -195,7 +195,7 @@ def faces() -> Image.Image:
         head(expression=smile),
         head({"jaw": (18, 0, 0)}),
         head({eye: (0, 28, 0) for eye in eyes}),
-        head({eye: (-20, 0, 0) for eye in eyes}),
+        head({eye: (-12, 0, 0) for eye in eyes}),
     ]
     return head_views(heads, [FRONT, direction(50)], ("at rest", "smile", "jaw open", "eyes left", "eyes up"))
 

@@ -79,6 +79,13 @@ def test_impossible_frames_are_refused(frames, tmp_path, capsys):
     assert os.listdir(tmp_path) == []
 
 
+def test_dry_run_names_the_files_and_writes_none(folder, tmp_path, capsys):
+    assert run("demo", "--out", str(tmp_path / "o"), "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert all(str(tmp_path / "o" / name) in said for name in os.listdir(folder))
+    assert os.listdir(tmp_path) == []
+
+
 def test_summary_says_where_and_what_next(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("demo", "--frames", "1") == 0

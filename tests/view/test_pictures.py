@@ -11,7 +11,7 @@ from PIL import Image
 from tests.material import small_body, small_motion
 from vitruve.errors import BadData, UsageError
 from vitruve.view import picture, save_picture, strip
-from vitruve.view.pictures import draw_joints, row, spread, stack
+from vitruve.view.pictures import _strip_direction, draw_joints, row, spread, stack
 from vitruve.view.shading import render, vertex_normals
 from vitruve.view.viewpoint import Viewpoint
 
@@ -94,6 +94,8 @@ def test_strip_colours_per_frame():
     reddish = image[..., 0] - image[..., 2]
     assert reddish[:, :half].max() > 80 and reddish[:, half:].min() < -80
     assert reddish[:, half:].max() < 30 and reddish[:, :half].min() > -30
+    with pytest.raises(UsageError, match="colours"):
+        strip(motion, body, frames=3, height=80, colours=colours)
 
 
 def test_strip_draws_joints_on_request():
@@ -117,6 +119,18 @@ def test_strip_says_which_frame_is_broken():
         strip(motion, body, frames=0)
 
 
+def test_strip_leaves_out_invalid_frames():
+    body, motion = small_body("smplh"), small_motion("smplh")
+    translation, mask = motion.translation.clone(), torch.ones(len(motion), dtype=torch.bool)
+    translation[[0, -1]], mask[[0, -1]] = torch.nan, False
+    masked = motion.replace(translation=translation, mask=mask)
+    inside = dataclasses.replace(motion[1:-1], mask=None)
+    image, expected = (np.asarray(strip(m, body, frames=3, height=70))[:50] for m in (masked, inside))
+    assert (image == expected).all()
+    with pytest.raises(BadData, match="no frame is valid"):
+        strip(motion.replace(mask=~torch.ones_like(mask)), body, frames=3)
+
+
 def test_strip_at_rest_looks_the_body_in_the_face():
     """A body that stays in place and faces +x is seen from +x, wherever the world's axes are."""
     body = small_body("smplh", vertices=60)
@@ -125,22 +139,18 @@ def test_strip_at_rest_looks_the_body_in_the_face():
     rotations = body.rest_rotations(2)
     rotations[:, 0] = facing_x
     still = motion.replace(rotations=rotations, translation=motion.translation * 0)
-    from vitruve.view.pictures import _strip_direction
-
-    towards = np.array(_strip_direction(still, body))
+    towards = np.array(_strip_direction(still))
     assert towards @ [1, 0, 0] > 0.85
 
 
 @pytest.mark.parametrize("way_deg", [0, 90, 200])
 def test_strip_of_a_walk_goes_to_the_right_and_shows_faces(way_deg):
-    from vitruve.view.pictures import _strip_direction
-
-    body, motion = small_body("smplh", vertices=60), small_motion("smplh")
+    motion = small_motion("smplh")
     way = np.array([np.cos(np.radians(way_deg)), np.sin(np.radians(way_deg)), 0.0])
     walk = motion.replace(
         translation=torch.linspace(0, 2, len(motion), dtype=torch.float64)[:, None] * torch.tensor(way)
     )
-    towards = np.array(_strip_direction(walk, body))
+    towards = np.array(_strip_direction(walk))
     right, _, forward = Viewpoint(tuple(5 * towards), (0, 0, 0)).axes
     assert right @ way > 0.7
     assert forward @ way < -0.3

@@ -14,17 +14,24 @@ if TYPE_CHECKING:
 
     from vitruve import BodyModel, Motion
 
+_FILES = {
+    "motion.npz": "the motion in AMASS's layout; try: vitruve info motion.npz",
+    "strip.png": "the picture above",
+    "report.html": "this page",
+    "results.json": "the numbers above",
+    "run.toml": "options, versions and the hash of the input",
+}
 # The vertices of so many frames say how fast it is; the demo should not take longer than it must.
 _POSED_FRAMES = 150
 _NEXT = (
-    "vitruve info YOUR_FILE.npz      what a motion file of your own is, and what is odd about it",
-    "vitruve bodies list             the bodies on this machine",
-    "vitruve doctor                  what is installed, and what is missing",
+    "vitruve info YOUR_FILE.npz   what it is, and what is odd about it",
+    "vitruve bodies list          the bodies on this machine",
+    "vitruve doctor               what is installed, and what is missing",
 )
 _PYTHON = """import vitruve
 motion = vitruve.load_motion("YOUR_FILE.npz")
 body = vitruve.load_body("open-smplh-neutral")
-vertices = motion.vertices(body)                  # [frames, vertices, 3], metres, z up"""
+vertices = motion.vertices(body)  # [frames, vertices, 3], metres, z up"""
 
 
 def demo(
@@ -33,6 +40,7 @@ def demo(
     overwrite: bool = False,
     frames: Annotated[int, Parameter(validator=Number(gte=1, lte=32))] = 8,
     quiet: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Try everything at once: a bundled clip on the open body, with pictures.
 
@@ -47,16 +55,21 @@ def demo(
         overwrite: replace the folder of an earlier run.
         frames: how many bodies the strip shows.
         quiet: show no progress and no summary.
+        dry_run: say what would be read and written, and stop.
     """
     from vitruve.runs.run_folder import check_out
 
     check_out(out, overwrite)  # before anything slow
-    import vitruve
     from vitruve.motion.clips import bundled_clip_path
+
+    clip = bundled_clip_path()
+    if dry_run:
+        print(f"would read   {clip}\nwould write  {', '.join(str(out / name) for name in _FILES)}")
+        return
+    import vitruve
     from vitruve.runs import progress_bar, run_folder
     from vitruve.view import save_picture, strip
 
-    clip = bundled_clip_path()
     options = {"out": out, "overwrite": overwrite, "frames": frames, "quiet": quiet}
     with run_folder(out, "demo", options, inputs=[clip], overwrite=overwrite) as run:
         motion = vitruve.load_motion(clip)
@@ -103,7 +116,7 @@ def _report(motion: Motion, body: BodyModel, image: Image, measured: dict[str, f
     import vitruve
     from vitruve.view import Figure, Heading, Note, Table, page
 
-    step = motion.duration / max(1, round(image.width / image.height))
+    last = (len(motion) - 1) / motion.fps
     return page(
         "Vitruve: a bundled clip on the open body",
         [
@@ -112,20 +125,12 @@ def _report(motion: Motion, body: BodyModel, image: Image, measured: dict[str, f
                 f"'{body.name}' ({body.num_vertices:,} vertices) that ships with the package."
             ),
             Figure(
-                image, f"Bodies at equal time intervals, each with its true pose and heading, from 0 to {step:.0f} s."
+                image, f"Bodies at equal time intervals from 0 to {last:.1f} s, each with its true pose and heading."
             ),
             Heading("Measured"),
             Table(("what", "value"), _rows(measured)),
             Heading("In this folder"),
-            Table(
-                ("file", "what it is"),
-                (
-                    ("motion.npz", "the motion in AMASS's layout: `vitruve info motion.npz`"),
-                    ("strip.png", "the picture above"),
-                    ("results.json", "the numbers above"),
-                    ("run.toml", "options, versions and the hash of the input, to repeat the run"),
-                ),
-            ),
+            Table(("file", "what it is"), list(_FILES.items())),
             Heading("Next, with your own file"),
             Note("\n".join(_NEXT), "code"),
             Note("In Python:"),
@@ -141,7 +146,7 @@ def _rows(measured: dict[str, float | int | str]) -> list[tuple[str, str]]:
     return [
         ("length", f"{measured['frames']} frames at {measured['fps']:g} fps = {measured['duration_s']:.1f} s"),
         ("body height", f"{measured['height_m']:.2f} m"),
-        ("way on the ground", f"{measured['walked_m']:.1f} m"),
+        ("walked", f"{measured['walked_m']:.1f} m"),
         ("lowest point", f"{100 * float(measured['lowest_point_m']):+.1f} cm from the ground"),
         ("a foot on the ground", f"{100 * float(measured['standing_share']):.0f} % of the time"),
         ("speed, joints alone", f"{measured['joints_frames_per_s']:,.0f} frames/s"),

@@ -37,7 +37,8 @@ def picture(
     Args:
         vertices: [vertices, 3] metres, z up.
         faces: [faces, 3] vertex indices.
-        viewpoint: where it is seen from; where not given, from the front, a little to its left, all in sight.
+        viewpoint: where it is seen from; where not given, all of it is in sight, from the front and a little to the
+            left of a body that faces -y.
         size: width and height in pixels.
         colours: [vertices, 3] or [3], red, green, blue from 0 to 1.
         ground: height of the ground that the shadow falls on; None for no shadow.
@@ -66,46 +67,36 @@ def strip(
     Args:
         motion: the clip; its rotations must fit the body.
         body: what to draw it on.
-        frames: how many bodies; no more than the motion has frames.
+        frames: how many bodies; no more than the motion has valid frames.
         height: of the picture in pixels; the width follows from how far the bodies reach.
-        colours: [vertices, 3], or [frames, vertices, 3] for the frames drawn, red, green, blue from 0 to 1.
+        colours: red, green, blue from 0 to 1: [3] or [vertices, 3] for all, or [frames, vertices, 3] for the frames that
+            are drawn (`spread`).
         joints: draw the joints and bones over the body.
         progress: called with bodies done and bodies in all.
     """
-    if frames < 1:
-        raise UsageError("a strip needs at least one frame", where=f"frames = {frames}", fix="use frames=8")
-    chosen = spread(len(motion), frames)
-    part = motion.replace(
-        rotations=motion.rotations[chosen],
-        translation=motion.translation[chosen],
-        expression=None if motion.expression is None else motion.expression[chosen],
-        offsets=None,
-        mask=None,
-    )
+    chosen, part = _part(motion, frames)
     vertices, joint_positions = _array(part.vertices(body)), _array(part.joints(body))
     if not np.isfinite(vertices).all():
         frame = chosen[int(np.flatnonzero(~np.isfinite(vertices).all((1, 2)))[0])]
         raise BadData("the motion cannot be drawn", where=f"frame {frame} has NaN", fix="look at it: vitruve info FILE")
+    tints = _tints(colours, vertices.shape)
     # The ground that all frames share, so that a jump or a chair is seen as one.
     ground = float(vertices[..., 2].min())
-    middle = (vertices.min(1) + vertices.max(1)) / 2
-    shift = np.concatenate([middle[:, :2], np.zeros((len(chosen), 1))], -1)[:, None]
-    centred, joint_positions = vertices - shift, joint_positions - shift
-    towards = _strip_direction(motion, body)
+    middle = (vertices.min(1) + vertices.max(1)) / 2 * (1, 1, 0)
+    vertices, joint_positions = vertices - middle[:, None], joint_positions - middle[:, None]
+    towards = _strip_direction(part)
     label_height = max(14, height // 16)
-    size = _cell_size(centred, towards, height - label_height)
-    viewpoint = fit_viewpoint(centred, towards, size, fov_deg=15.0, margin=1.08)
-    colours = None if colours is None else np.asarray(colours, np.float64)
+    size = _cell_size(vertices, towards, height - label_height)
+    viewpoint = fit_viewpoint(vertices, towards, size, fov_deg=15.0, margin=1.08)
     cells = []
-    for i, frame in enumerate(chosen):
-        tint = colours[i] if colours is not None and colours.ndim == 3 else colours
-        cell = picture(centred[i], body.faces, viewpoint, size, tint, ground)
+    for i in range(len(chosen)):
+        cell = picture(vertices[i], body.faces, viewpoint, size, None if tints is None else tints[i], ground)
         if joints:
             draw_joints(cell, joint_positions[i], body.skeleton.edges, viewpoint)
-        cells.append((cell, f"{frame / motion.fps:.2f} s"))
+        cells.append(cell)
         if progress:
             progress(i + 1, len(chosen))
-    return row([cell for cell, _ in cells], [label for _, label in cells], label_height)
+    return row(cells, [f"{frame / motion.fps:.2f} s" for frame in chosen], label_height)
 
 
 def row(pictures: Sequence[Image.Image], labels: Sequence[str] = (), label_height: int = 28) -> Image.Image:
@@ -162,7 +153,40 @@ def spread(available: int, wanted: int) -> list[int]:
     return np.linspace(0, available - 1, count).round().astype(int).tolist() if count > 1 else [0]
 
 
-def _strip_direction(motion: Motion, body: BodyModel) -> tuple[float, float, float]:
+def _part(motion: Motion, frames: int) -> tuple[list[int], Motion]:
+    """The frames that a strip shows, and the motion of these alone."""
+    if frames < 1:
+        raise UsageError("a strip needs at least one frame", where=f"frames = {frames}", fix="use frames=8")
+    valid = list(range(len(motion))) if motion.mask is None else motion.mask.nonzero()[:, 0].tolist()
+    if not valid:
+        raise BadData("the motion cannot be drawn", where="no frame is valid", fix="look at it: vitruve info FILE")
+    chosen = [valid[i] for i in spread(len(valid), frames)]
+    part = motion.replace(
+        rotations=motion.rotations[chosen],
+        translation=motion.translation[chosen],
+        expression=None if motion.expression is None else motion.expression[chosen],
+        offsets=None,
+        mask=None,
+    )
+    return chosen, part
+
+
+def _tints(colours: ArrayLike | None, shape: tuple[int, ...]) -> Floats | None:
+    """Colours for every vertex of every frame drawn."""
+    if colours is None:
+        return None
+    colours = np.asarray(_array(colours), np.float64)
+    try:
+        return np.broadcast_to(colours, shape)
+    except ValueError:
+        raise UsageError(
+            "the colours do not fit the bodies",
+            where=f"colours have shape {colours.shape}, the strip draws {shape}",
+            fix="give [3], [vertices, 3] or [frames, vertices, 3]",
+        ) from None
+
+
+def _strip_direction(motion: Motion) -> tuple[float, float, float]:
     """From the body to the eye: the main way leads to the right and a little towards the viewer."""
     root = _array(motion.translation)
     way = root[-1, :2] - root[0, :2]

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitruve.view.viewpoint import Viewpoint
 
-# Pixels tested at a time: bounds the memory at about 100 bytes each.
-_BATCH = 1_000_000
+# Pixels tested at a time: bounds the memory, at about 200 bytes each.
+_BATCH = 250_000
 # A pixel centre this far outside an edge (as a share of the triangle) still counts: rounding leaves no pinholes.
 _EDGE = -1e-9
 
