@@ -93,6 +93,21 @@ def test_a_run_that_breaks_leaves_nothing_and_the_earlier_run_stands(tmp_path, f
         assert (tmp_path / "o" / "file.txt").read_text() == "one"
 
 
+@pytest.mark.parametrize("failure", [OSError, KeyboardInterrupt])
+def test_an_interrupt_while_replacing_keeps_the_earlier_run(tmp_path, monkeypatch, failure):
+    out, rename = make(tmp_path / "o"), Path.rename
+
+    def fail_on_the_last(self, target):
+        if "partial" in self.name and not self.name.endswith("-earlier"):
+            raise failure
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_on_the_last)
+    with pytest.raises(failure):
+        make(out, "two", overwrite=True)
+    assert os.listdir(tmp_path) == ["o"] and (out / "file.txt").read_text() == "one"
+
+
 def test_a_run_that_finishes_second_does_not_replace_the_first(tmp_path):
     with pytest.raises(UsageError), run_folder(tmp_path / "o", "demo", {}):
         make(tmp_path / "o")

@@ -169,7 +169,8 @@ def _move(partial: Path, place: Path, overwrite: bool) -> None:
     place.rename(earlier)
     try:
         partial.rename(place)
-    except OSError:
-        earlier.rename(place)
+    except BaseException:  # also an interrupt: the earlier run must not be lost
+        if not place.exists():
+            earlier.rename(place)
         raise
     shutil.rmtree(earlier, ignore_errors=True)

@@ -69,8 +69,8 @@ def strip(
         body: what to draw it on.
         frames: how many bodies; no more than the motion has valid frames.
         height: of the picture in pixels; the width follows from how far the bodies reach.
-        colours: red, green, blue from 0 to 1: [3] or [vertices, 3] for all, or [frames, vertices, 3] for the frames that
-            are drawn (`spread`).
+        colours: red, green, blue from 0 to 1: [3] or [vertices, 3] for all, or [frames, vertices, 3] for those drawn
+            (`spread`).
         joints: draw the joints and bones over the body.
         progress: called with bodies done and bodies in all.
     """
