@@ -196,6 +196,13 @@ def test_betas_of_every_shape(shape, tmp_path: Path) -> None:
     assert same(read_back(save_motion(motion, tmp_path / "b.npz"))["betas"], betas)
 
 
+def test_rows_of_betas_are_not_written_for_another_shape(tmp_path: Path) -> None:
+    motion = load_motion(write_npz(tmp_path / "a.npz", amass_smplh(betas=np.zeros((20, 10)))))
+    for betas in (torch.ones(10, dtype=torch.float64), torch.ones(4, dtype=torch.float64)):
+        back = read_back(save_motion(motion.replace(betas=betas), tmp_path / "b.npz", overwrite=True))
+        assert np.array_equal(back["betas"], betas)
+
+
 @pytest.mark.parametrize("key", ["mocap_framerate", "mocap_frame_rate", "fps"])
 def test_frame_rate_under_every_name(key, tmp_path: Path) -> None:
     arrays = amass_smplh(mocap_framerate=None) | {key: np.array([59.94])}

@@ -15,7 +15,7 @@ import torch
 from tests.formats.files import amass_smplh, amass_smplx, transfer_frame, turning, write_npz, write_pickle
 from tests.material import small_body, small_motion
 from vitruve.cli import main
-from vitruve.formats import save_motion
+from vitruve.formats import load_motion, save_motion
 from vitruve.formats.describe import describe
 
 
@@ -70,6 +70,13 @@ def test_a_frame_rate_that_is_not_there_is_no_obstacle(tmp_path: Path) -> None:
     assert described.facts["fps"] is None and described.facts["seconds"] is None
     assert any("does not say its frame rate" in finding.what for finding in described.findings)
     assert describe(path, fps=30).facts["fps"] == 30
+
+
+def test_meshes_beside_the_frames_of_the_transfer_tool_do_not_hide_them(tmp_path: Path) -> None:
+    path = write_pickle(tmp_path / "frames" / "0.pkl", transfer_frame()).parent
+    (path / "0.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    assert describe(path, fps=30).kind == "motion"
+    assert load_motion(path, fps=30).body == "smplx"
 
 
 def test_notes_of_the_reader_and_loud_ones(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_wrong_wishes_are_usage_errors(tmp_path: Path) -> None:
     motion, path = small_motion(), write_npz(tmp_path / "a.npz", amass_smplh())
+    stretching = motion.replace(offsets=torch.zeros(12, 52, 3, dtype=torch.float64))
     for call, words in [
         (lambda: save_motion(motion, tmp_path / "a.xyz"), ".npz"),
         (lambda: save_motion(motion, tmp_path / "a"), "no format"),
@@ -170,6 +171,7 @@ def test_wrong_wishes_are_usage_errors(tmp_path: Path) -> None:
         (lambda: save_motion(motion, tmp_path / "b.npz", format="amas-smplh"), "did you mean 'amass-smplh'"),
         (lambda: save_motion(motion, tmp_path / "b.amc", format="asf-amc"), "cannot be written"),
         (lambda: save_motion(on_tree(motion), tmp_path / "b.bvh", unitt="m"), "did you mean 'unit'"),
+        (lambda: save_motion(stretching, tmp_path / "b.npz"), "change their length"),
         (lambda: load_motion(path, format="amass"), "amass-smplh"),
         (lambda: load_motion(path, speed=3), "'speed' is no option"),
     ]:

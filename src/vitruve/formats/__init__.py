@@ -193,6 +193,12 @@ def save_motion(
             where=f"{path}: {row.line}",
             fix="choose another format, such as .safetensors or .bvh, or convert the motion to that body first",
         )
+    if row.skeletons and motion.offsets is not None:
+        raise UsageError(
+            "this format holds no bones that change their length",
+            where=f"{path}: {row.line}",
+            fix="write .bvh or .safetensors, or set the offsets to None where the change does not matter",
+        )
     write = _function(row.write)
     _options_of(write, options, path)
     with replacing(path, overwrite=overwrite, folder_of=row.files) as temporary:

@@ -5,8 +5,8 @@
 - the npz that the SMPL-X Blender add-on reads: `poses` [frames, 165] or [frames, 55, 3];
 - SMPL in the same keys: `poses` [frames, 72].
 
-Fields that are not interpreted (soft tissue, markers ...) lie in `motion.source.extras` and are written back. The array
-`poses` is kept there too: it says which of the equivalent axis-angle vectors the file had.
+Fields that are not interpreted (soft tissue, markers ...) lie in `motion.source.extras` and are written back. What the
+file had in another form than the motion is kept there too, as `file_axis_angle` and so on: see _ORIGINALS.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
 from vitruve.formats.axis_angle import arrays_of_file, rotations_of_file, turn_notes
 from vitruve.formats.fields import MissingFrameRate, one_shape, read_gender, real_array
+from vitruve.formats.glimpse import ROTATION_KEYS
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
 
@@ -48,12 +49,18 @@ _PARTS = {
     "pose_hand": (75, 165),
 }
 
-_POSES = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
 _TRANS = ("trans", "transl", "translation", "smpl_trans")
 _RATES = ("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate", "framerate")
 _DERIVED = ("surface_model_type", "mocap_time_length", "num_betas", "num_expressions")
+# The extras that hold arrays as they were in the file: which of the equivalent vectors, where NaN was, betas in rows.
+_ORIGINALS = {
+    "poses": "file_axis_angle",
+    "trans": "file_translation",
+    "expression": "file_expression",
+    "betas": "file_betas",
+}
 # Held by the motion or written anew from it, so not carried as extras.
-_INTERPRETED = {*_POSES, *_TRANS, *_RATES, *_PARTS, *_DERIVED, "betas", "gender", "expression"}
+_INTERPRETED = {*ROTATION_KEYS, *_TRANS, *_RATES, *_PARTS, *_DERIVED, "betas", "gender", "expression"}
 
 
 def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype: torch.dtype | None = None) -> Motion:
@@ -78,15 +85,15 @@ def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype:
     rotations, valid = rotations_of_file(vectors.to(precision))
     notes += turn_notes(vectors, skeleton.names)
     extras = {key: value for key, value in arrays.items() if key not in _INTERPRETED}
-    extras["poses"] = vectors.flatten(1).numpy()
+    extras[_ORIGINALS["poses"]] = vectors.flatten(1).numpy()
     if np.ndim(arrays.get("betas", [])) != 1:
-        extras["betas"] = np.asarray(arrays["betas"])
+        extras[_ORIGINALS["betas"]] = np.asarray(arrays["betas"])
     per_frame = {"trans": translation} | ({} if expression is None else {"expression": expression})
     for value in per_frame.values():
         valid &= value.isfinite().all(-1)
     if not valid.all():
         notes.append(f"{int((~valid).sum())} of {frames} frames hold values that are not numbers; they are masked")
-        extras |= {key: value.numpy() for key, value in per_frame.items()}
+        extras |= {_ORIGINALS[key]: value.numpy() for key, value in per_frame.items()}
 
     def filled(value: Tensor) -> Tensor:
         return torch.nan_to_num(value.to(precision), 0.0, 0.0, 0.0)
@@ -145,17 +152,19 @@ def write_amass_smplx(motion: Motion, path: str | os.PathLike[str]) -> None:
 
 def _arrays(motion: Motion) -> dict[str, Any]:
     """What every npz of the family has."""
-    extras = motion.source.extras
+    read = {key: motion.source.extras.get(kept) for key, kept in _ORIGINALS.items()}
     betas = motion.betas.detach().cpu().numpy()
-    read_betas = extras.get("betas")
-    if isinstance(read_betas, np.ndarray) and np.allclose(np.atleast_2d(read_betas).mean(0), betas, atol=1e-6):
-        betas = read_betas
+    rows = read["betas"]
+    if isinstance(rows, np.ndarray) and rows.shape in ((1, len(betas)), (len(motion), len(betas))):
+        betas = rows if np.allclose(rows, betas, rtol=0, atol=1e-6) else betas
     # The gender is unicode always: the add-on calls str() on it, which turns bytes into "b'male'".
-    return {**arrays_of_file(motion, extras), "betas": betas, "gender": np.array(motion.gender)}
+    return {**arrays_of_file(motion, read), "betas": betas, "gender": np.array(motion.gender)}
 
 
 def _extras(motion: Motion, name: str) -> dict[str, Any]:
-    return dict(motion.source.extras) if motion.source.format == name else {}
+    """The uninterpreted fields, if the motion comes from a file of the same format."""
+    extras = motion.source.extras if motion.source.format == name else {}
+    return {key: value for key, value in extras.items() if key not in _ORIGINALS.values()}
 
 
 def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
@@ -178,7 +187,7 @@ def _members(path: Path, notes: list[str]) -> dict[str, Any]:
 
 def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
     """[frames, joints, 3] axis-angle vectors."""
-    key = next((key for key in _POSES if key in arrays), None)
+    key = next((key for key in ROTATION_KEYS if key in arrays), None)
     if key is None:
         return _joined_parts(arrays, path, notes)
     poses = real_array(arrays[key], key, path)

@@ -14,7 +14,7 @@ from torch import Tensor
 from vitruve.errors import VitruveError
 from vitruve.formats import load_motion
 from vitruve.formats.fields import MissingFrameRate
-from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton
+from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
 from vitruve.motion.findings import SEVERITIES, Finding, inspect_motion
 
@@ -52,7 +52,8 @@ def describe(path: str | os.PathLike[str], *, fps: float | None = None) -> Descr
         fps: frames per second, for files that do not say.
     """
     look = glimpse(path)
-    if is_mesh_folder(look):
+    # The transfer tool writes a mesh beside each pkl: the motion counts.
+    if is_mesh_folder(look) and not is_transfer_folder(look):
         return _meshes(look)
     if is_skeleton(look):
         return _skeleton(look)

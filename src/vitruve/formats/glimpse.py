@@ -116,12 +116,13 @@ def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 # What each format looks like. One predicate per row of the table of formats.
 
 _SPLIT_KEYS = frozenset({"root_orient", "pose_body"})
-_ROTATION_KEYS = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
+# The names that an npz has its axis-angle vectors under.
+ROTATION_KEYS = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
 
 
 def rotation_values(look: Glimpse) -> int:
     """How many axis-angle values per frame an npz holds under one of the usual keys; 0 where there is none."""
-    for key in _ROTATION_KEYS:
+    for key in ROTATION_KEYS:
         shape = look.shapes.get(key, ())
         if len(shape) == 3 and shape[-1] == 3:
             return shape[1] * 3
@@ -149,7 +150,7 @@ def is_smpl_npz(look: Glimpse) -> bool:
 
 def is_other_rotations(look: Glimpse) -> bool:
     """An npz that has rotations under a usual key, but not in a number that is read: its reader says what is wrong."""
-    return look.kind == "npz" and any(key in look.shapes for key in _ROTATION_KEYS)
+    return look.kind == "npz" and any(key in look.shapes for key in ROTATION_KEYS)
 
 
 def is_transfer_folder(look: Glimpse) -> bool:
