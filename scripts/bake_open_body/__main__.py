@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 from pathlib import Path
 
+import correctives
 import face
 import hands
 import joints
@@ -55,9 +56,13 @@ def bake(folder: Path) -> dict[str, tuple[dict[str, np.ndarray], dict[str, str]]
     topologies = {n: make_topology(n, mean, wrist, surface, special) for n in ("smplh", "smplx")}
     expressions = face.expression_basis({k: t[surface.ids] for k, t in source.faceunits.items()}, surface.mirror)
     targets = target_bodies(space, samples["neutral"], heads["neutral"], surface)
+    remedies = correctives.fit_correctives(mean, targets[1][0], weights, surface)
     files = {}
     for name in ("smplx", "smplh"):
         files[name], reached = tensors_of(topologies[name], space, weights, expressions, targets, tips)
+        per_joint = [(topologies[name].points @ b.reshape(len(mean), -1)).reshape(-1, 3, 9) for b in remedies]
+        files[name] |= correctives.pack_correctives(np.stack(per_joint))
+        print(f"{name}: {len(files[name]['pose_basis_joints'])} correctives of a joint at a vertex")
         targets = (targets[0], reached)  # the second topology aims at the joints of the first, so that they agree
     add_correspondences(files, topologies)
     sums = makehuman.fingerprint(folder)

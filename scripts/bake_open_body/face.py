@@ -6,12 +6,12 @@ import numpy as np
 EXPRESSIONS = {
     "smile": {"mouthSmile+": 0.9, "cheekSquint+": 0.4, "mouthDimple+": 0.2},
     "frown": {"mouthFrown+": 0.9, "mouthShrugLower": 0.3},
-    "mouth_open": {"mouthLowerDown+": 0.7, "mouthUpperUp+": 0.4},
+    "mouth_open": {"mouthLowerDown+": 1.0, "mouthUpperUp+": 0.6},
     "pucker": {"mouthPucker": 0.9},
-    "brows_up": {"browInnerUp": 0.8, "browOuterUp+": 0.8},
+    "brows_up": {"browInnerUp": 1.1, "browOuterUp+": 1.1},
     "brows_down": {"browDown+": 0.9, "eyeSquint+": 0.2},
     "blink": {"eyeBlink+": 1.0},
-    "cheek_puff": {"cheekPuff": 0.8},
+    "cheek_puff": {"cheekPuff": 1.4},
     "nose_sneer": {"noseSneer+": 0.9, "mouthUpperUp+": 0.3},
     "mouth_left": {"mouthLeft": 0.9},
 }

@@ -28,7 +28,7 @@ MANO_TIPS = {"thumb": 744, "index": 320, "middle": 443, "ring": 554, "pinky": 67
 VERTICES = {"smplh": 6890, "smplx": 10475}
 # How dearly a region's vertices are sold: the cost of removing them is multiplied by this.
 IMPORTANCE = {
-    "smplh": {"body": 1, "head": 30, "foot": 6, "cavity": 0.5},
+    "smplh": {"body": 1, "head": 200, "foot": 10, "cavity": 1},
     "smplx": {"body": 1, "head": 5, "foot": 2, "cavity": 0.1},
 }
 RELAX_STEPS, RELAX_SHARE = {"smplh": 8, "smplx": 0}, 0.5
