@@ -215,6 +215,9 @@ def test_the_frame_rate_is_kept_exactly(tmp_path: Path, fps: float):
         ("4E-2", 25.0),
         ("0.04", 25.0),
         ("0.05", 20.0),
+        ("0.3", 1 / 0.3),
+        ("0.06", 1 / 0.06),
+        ("0.035", 1 / 0.035),
         ("0.01", 100.0),
         ("1", 1.0),
         ("0.0333667", 29.97),
@@ -314,6 +317,17 @@ def test_the_unit_is_guessed_from_the_size_and_said(tmp_path: Path, unit: str):
     other = read_bvh(tmp_path / "other.bvh")
     assert (other.joints() - motion.joints()).abs().max() < 1e-6
     assert any(f"guessed to be {unit} " in note for note in other.source.notes)
+
+
+def test_the_unit_is_guessed_even_where_every_bone_trembles(tmp_path: Path):
+    still = read_bvh(write(tmp_path, SMALL))
+    assert still.skeleton.rest is not None
+    bones = still.skeleton.rest - torch.tensor([[0.0, 0, 0], *[still.skeleton.rest[0].tolist()] * 2]).double()
+    trembling = still.replace(offsets=bones + torch.tensor([[[0.0]], [[1e-4]]]).double() * torch.ones(3, 1).double())
+    write_bvh(trembling, tmp_path / "trembling.bvh", unit="mm")
+    back = read_bvh(tmp_path / "trembling.bvh")
+    assert any("guessed to be mm " in note for note in back.source.notes)
+    assert (back.joints() - trembling.joints()).abs().max() < 1e-6
 
 
 def test_a_file_that_stands_along_z_is_taken_as_z_up_and_it_is_said(tmp_path: Path):

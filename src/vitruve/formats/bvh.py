@@ -58,25 +58,27 @@ def read_bvh(
     tree, table, fps, notes = parse_bvh(read_bytes(path), str(path))
     angles, positions = _split(tree, table)
     changing = _changing(positions)
-    scale, unit_note = _metres_per_unit(unit, tree, np.where(changing[:, None], 0.0, positions[0]))
+    rigid = _rigid(positions, changing)
+    scale, unit_note = _metres_per_unit(unit, tree, rigid)
     bones = scale * positions
     # The bone at rest is the position of a joint that stays in place, but OFFSET for one that moves and for the root.
     at_rest = np.where(changing[:, None], scale * np.array(tree.offsets), bones[0])
     rest = _cumulated(at_rest, tree.parents)
+    root = bones[:, 0].copy()
+    bones[:, 0] = rest[0]
     motion = Motion(
         rotations=_rotations(tree, torch.from_numpy(angles)),
-        translation=torch.from_numpy(bones[:, 0] - rest[0]),
+        translation=torch.from_numpy(root - rest[0]),
         fps=fps,
         skeleton=tree_skeleton(path.stem, tree.names, tree.parents, torch.from_numpy(rest)),
         offsets=torch.from_numpy(bones) if changing[1:].any() else None,
     )
-    rigid = _cumulated(np.where(changing[:, None], 0.0, bones[0]), tree.parents)
-    up, up_note = _up_axis(up, motion, torch.from_numpy(rigid))
+    up, up_note = _up_axis(up, motion, torch.from_numpy(_cumulated(rigid, tree.parents)))
     turn = z_up_from(up, motion.rotations)
     ends: EndSites = tuple((tree.names[joint], _scaled(offset, scale)) for joint, offset in tree.end_sites)
     motion = motion.replace(
         rotations=torch.cat([turn @ motion.rotations[:, :1], motion.rotations[:, 1:]], 1),
-        translation=torch.from_numpy(bones[:, 0]) @ turn.T - torch.from_numpy(rest[0]),
+        translation=torch.from_numpy(root) @ turn.T - torch.from_numpy(rest[0]),
         source=Source(str(path), "bvh", {"end_sites": ends}, (*notes, *unit_note, *up_note)),
     )
     return recognised(motion).to(dtype=dtype or torch.float64)
@@ -190,14 +192,27 @@ def _changing(positions: Array) -> NDArray[np.bool_]:
     return changing
 
 
+def _rigid(positions: Array, changing: NDArray[np.bool_]) -> Array:
+    """[joints, 3] bones that tell how large the body is and how it stands, zero for the others.
+
+    The way from the origin to wandering hips tells nothing. Where no bone is constant, those that change little count.
+    """
+    bones = np.where(changing[:, None], 0.0, positions[0])
+    if not bones.any():
+        mean = positions.mean(0)
+        wandering = np.ptp(positions, axis=0).max(-1) > 0.1 * np.linalg.norm(mean, axis=-1)
+        bones = np.where(wandering[:, None], 0.0, mean)
+        bones[0] = 0.0
+    return bones
+
+
 def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[float, tuple[str, ...]]:
     """The scale, and what to say about it.
 
     Args:
         unit: as the caller gave it.
         tree: the file's hierarchy.
-        bones: [joints, 3] in file units, zero where they change: the way from the origin to wandering hips says nothing
-            about the size of the body.
+        bones: [joints, 3] of the body, in file units; see `_rigid`.
     """
     if unit != "auto":
         return _known_unit(unit), ()
@@ -214,7 +229,7 @@ def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[
 
 
 def _up_axis(up: str, motion: Motion, rigid: Tensor) -> tuple[str, tuple[str, ...]]:
-    """The upward axis of the file, and what to say about it; `rigid` are rest positions by the constant bones alone."""
+    """The upward axis of the file, and what to say about it; `rigid` are rest positions by the bones of `_rigid`."""
     if up in ("y", "z"):
         return up, ("the world was turned from y up to z up",) if up == "y" else ()
     if up != "auto":

@@ -207,18 +207,19 @@ def _number(word: str, where: str) -> float:
 
 
 def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
-    """Frames per second of a frame time: the simplest rate that is written like this."""
+    """Frames per second of a frame time, and a note where its digits were taken to be rounded: 0.033 is 30 fps."""
     time = _number(word, where)
     if time <= 0:
         raise BadData(f"the frame time {word} s is not positive", where=where, fix="write 1 / frames per second there")
     mantissa, _, exponent = word.replace(",", ".").lower().partition("e")
     last_digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
-    slack = max(min(last_digit, 0.1 * time), 4 * np.finfo(float).eps * time)
+    digits = len(mantissa.replace(".", "").strip("+-").lstrip("0"))
+    slack = max(last_digit, 4 * np.finfo(float).eps * time)
     raw = 1 / time
-    candidates = [round(raw), *sorted(_USUAL_RATES, key=lambda rate: abs(rate - raw))[:1]]
-    if abs(raw - candidates[0]) > 1e-6 * raw:
-        candidates.reverse()
-    candidates += [round(raw, digits) for digits in range(1, 12)]
+    candidates = [round(raw)] if abs(raw - round(raw)) < 1e-6 * raw else []
+    # What was written short is a usual rate, or nothing can be said about it; many digits may be of any round rate.
+    candidates += sorted(_USUAL_RATES, key=lambda rate: abs(rate - raw))[:1] if digits > 1 else []
+    candidates += [round(raw, decimals) for decimals in range(12)] if digits > 3 else []
     fps = next((float(rate) for rate in candidates if rate > 0 and abs(1 / rate - time) <= slack), raw)
     return fps, (f"the frame time of {word} s was read as {fps:g} fps",) if abs(fps - raw) > 1e-9 * raw else ()
 
