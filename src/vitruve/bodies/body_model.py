@@ -219,12 +219,18 @@ class ShapedBody:
         rest_vertices: [*shape batch, vertices, 3] without expression.
         rest_joints: [*shape batch, joints, 3] with expression.
         expression: [*batch, expressions] or None; it joins the pose correctives, since it is linear as they are.
+        chosen: the skin of some vertices only, see `only`; None for all.
     """
 
     body: BodyModel
     rest_vertices: Tensor
     rest_joints: Tensor
     expression: Tensor | None
+    chosen: Skin | None = None
+
+    def only(self, vertices: Int[Tensor, "chosen"]) -> ShapedBody:
+        """The same body with only some of its vertices, in the order given, at the cost of these alone."""
+        return replace(self, rest_vertices=self.rest_vertices[..., vertices, :], chosen=self.body.skin(vertices))
 
     def joints(
         self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None
@@ -257,7 +263,7 @@ class ShapedBody:
             chunk: poses at a time; working memory is that of one chunk. For clips whose result does not fit in memory
                 either, see `vertex_chunks`.
         """
-        return self._pose(rotations, translation, None, chunk)
+        return self._pose(rotations, translation, chunk)
 
     def vertex_chunks(
         self,
@@ -293,7 +299,7 @@ class ShapedBody:
         dense = regressor.to_dense() if regressor.layout != torch.strided else regressor
         used = dense.ne(0).any(0).nonzero()[:, 0]
         weights = dense[:, used].to(dtype=self.body.dtype, device=self.body.device)
-        return weights @ self._pose(rotations, translation, used.to(self.body.device), chunk)
+        return weights @ self.only(used.to(self.body.device)).vertices(rotations, translation, chunk)
 
     def _accept(self, rotations: Tensor) -> Tensor:
         j = self.body.num_joints
@@ -305,13 +311,11 @@ class ShapedBody:
             )
         return rotations.to(dtype=self.body.dtype, device=self.body.device)
 
-    def _pose(self, rotations: Tensor, translation: Tensor | None, subset: Tensor | None, chunk: int | None) -> Tensor:
-        """Skin all vertices, or a subset, in chunks of poses; everything but the result is as large as one chunk."""
+    def _pose(self, rotations: Tensor, translation: Tensor | None, chunk: int | None) -> Tensor:
+        """Skin the vertices in chunks of poses; everything but the result is as large as one chunk."""
         body = self.body
         rotations = self._accept(rotations)
-        skin, rest = body.skin(subset), self.rest_vertices
-        if subset is not None:
-            rest = rest[..., subset, :]
+        skin, rest = self.chosen or body.skin(), self.rest_vertices
         translation = rotations.new_zeros(3) if translation is None else translation.to(rotations)
         expression = rotations.new_zeros(0) if self.expression is None else self.expression
         inputs = ((rotations, 3), (translation, 1), (rest, 2), (self.rest_joints, 2), (expression, 1))
