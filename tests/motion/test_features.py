@@ -129,7 +129,7 @@ def test_contacts_are_found_at_every_frame_rate(fps: float):
 
 
 def test_a_contact_needs_the_inner_threshold_once_and_lasts_to_the_outer_one():
-    heights = torch.tensor([0.0, 0.03, 0.06, 0.05, 0.06, 0.09, 0.06, 0.05], dtype=torch.float64)
+    heights = torch.tensor([0.0, 0.03, 0.058, 0.05, 0.058, 0.07, 0.058, 0.05], dtype=torch.float64)
     path = torch.stack([0 * heights, 0 * heights, heights], -1)
     contacts = foot_contacts(moving(1.0, path), joints=("right_ankle",), speed=1.0)
     assert contacts[:, 0].tolist() == [True] * 5 + [False] * 3

@@ -22,6 +22,8 @@ from vitruve.skeletons import Skeleton
 
 # Heel and toe, left and right: the ankle stands for the heel. The columns of `foot_contacts`.
 FOOT_JOINTS = ("left_ankle", "left_foot", "right_ankle", "right_foot")
+# A contact lasts until a threshold is passed by this factor.
+_LEAVE = 1.5
 # Left-right pairs whose line across the body shows where it faces.
 ACROSS = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"))
 
@@ -97,15 +99,15 @@ def foot_contacts(
     motion: Motion,
     body: BodyModel | None = None,
     height: float = 0.04,
-    speed: float = 0.25,
+    speed: float = 0.2,
     ground: float = 0.0,
     joints: Sequence[str] = FOOT_JOINTS,
 ) -> Bool[Tensor, "frames feet"]:
     """Which foot joints stand on the ground, one column per joint; False at invalid frames.
 
     A joint stands while it is no more than `height` above where it stands at rest, and slower than `speed`. A contact,
-    once there, lasts until twice one of the two is passed (hysteresis), in both directions of time. Speeds are averaged
-    over 50 ms, so that clips at 20 and 120 fps agree.
+    once there, lasts until one of the two is passed by half (hysteresis), in both directions of time. Speeds are
+    averaged over 50 ms, so that clips at 20 and 120 fps agree.
 
     Args:
         motion: a clip whose ground is level.
@@ -133,7 +135,7 @@ def foot_contacts(
     # A single frame has no speed: the height alone decides.
     speeds = speeds.nan_to_num(0.0)
     surely = (above <= height) & (speeds <= speed)
-    maybe = (above <= 2 * height) & (speeds <= 2 * speed) & valid.to(above.device)[:, None]
+    maybe = (above <= _LEAVE * height) & (speeds <= _LEAVE * speed) & valid.to(above.device)[:, None]
     return _runs_with(surely.cpu(), maybe.cpu()).to(positions.device)
 
 

@@ -124,7 +124,7 @@ def _savgol(values: np.ndarray, fps: float, settings: Mapping[str, float]) -> np
             fix=f"use window={(order + 2) / fps:.3g} or more",
         )
     window = min(window, len(values) - 1 + len(values) % 2)
-    return values if window <= order else signal.savgol_filter(values, window, order, axis=0, mode="interp")
+    return values if window <= order else np.asarray(signal.savgol_filter(values, window, order, axis=0, mode="interp"))
 
 
 # name -> (filter, its settings with their defaults)
