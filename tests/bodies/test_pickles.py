@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from tests.bodies.official_files import random_values, write_python2_pkl
-from vitruve.bodies.pickles import read_npz, read_pickle, unpickle
+from vitruve.bodies.pickles import read_npz, read_pickle
+from vitruve.bodies.unpickler import unpickle
 from vitruve.errors import BadData, MissingAsset
 
 # numpy itself answers the deprecated dtype aliases that hypothesis may try.
@@ -40,6 +41,7 @@ def back(value: Any, protocol: int = 4) -> Any:
     return unpickle(io.BytesIO(pickle.dumps(value, protocol)), "there")
 
 
+@settings(max_examples=60, deadline=None)
 @given(nps.arrays(_DTYPES, nps.array_shapes(min_dims=0, min_side=0)), st.integers(0, 5), st.booleans())
 def test_arrays_come_back(array: np.ndarray, protocol: int, fortran: bool):
     array = np.asfortranarray(array) if fortran else array
@@ -65,6 +67,23 @@ def test_values_of_all_kinds_come_back(protocol: int):
     assert list(found["ordered"]) == ["b", "a"] and found["objects"].item()["x"].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"), [(0, (4,), (1,)), (-1, (2,), (1,)), (0, (2,), (9,)), (3, (1,), (1,))]
+)
+def test_a_tensor_that_reaches_outside_its_storage(offset: int, size: tuple, stride: tuple):
+    storage = torch.arange(3.0)._typed_storage()
+    with pytest.raises(BadData, match="outside"):
+        back(Call(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, {}))
+
+
+def test_code_hidden_in_the_storage_of_a_tensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    inner = pickle.dumps(Call(os.system, "echo run > ran"), 2)
+    with pytest.raises(BadData, match="system"):
+        back(Call(torch.storage._load_from_bytes, inner))
+    assert not Path("ran").exists()
+
+
 @pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array"])
 def test_sparse_matrices_come_back(kind: str):
     matrix = getattr(scipy.sparse, kind)(scipy.sparse.random(5, 7, 0.4, rng=np.random.default_rng(0)))
@@ -75,7 +94,11 @@ def test_sparse_matrices_come_back(kind: str):
 def test_tensors_come_back_as_arrays(protocol: int):
     whole = torch.randn(4, 5)
     values = {"plain": whole, "view": whole.T[1:, 2:], "parameter": torch.nn.Parameter(whole), "empty": whole[:0]}
+    values |= {"one": torch.tensor(3), "of nothing": torch.zeros(0, 3), "shared": whole[1]}
+    values |= {str(kind): whole.to(kind) for kind in (torch.half, torch.double, torch.int16, torch.bool, torch.uint8)}
     found = back(values, protocol)
+    rounded = whole.bfloat16()
+    np.testing.assert_array_equal(back(rounded, protocol), rounded.float().numpy())
     for key, tensor in values.items():
         np.testing.assert_array_equal(found[key], tensor.detach().numpy())
 

@@ -199,7 +199,7 @@ def _first_columns(shape: np.ndarray, count: int, path: Path) -> np.ndarray:
     if not 0 <= count <= columns:
         raise UsageError(f"{count} betas asked for, the file has {columns}", where=where, fix=f"num_betas={columns}")
     if count < columns:
-        warnings.warn(f"{path.name}: {count} of its {columns} betas are used", BodyNotice, stacklevel=5)
+        warnings.warn(f"{path.name}: {count} of its {columns} betas are used", BodyNotice, stacklevel=4)
     return shape[..., :count]
 
 
@@ -272,7 +272,7 @@ def gender_of(values: Mapping[str, Any], path: Path, layout: str, asked: str | N
         f"{path.name}: its gender stands neither in the file nor in its name or folder; taken as neutral "
         "(say gender= where it is not)",
         BodyNotice,
-        stacklevel=5,
+        stacklevel=4,
     )
     return "neutral"
 

@@ -49,11 +49,10 @@ def output_points(body: BodyModel) -> tuple[Skeleton, Float[Tensor, "points vert
         faces, bary = (part.cpu() for part in body.landmarks)
         corners = torch.cat([corners.expand(-1, 3), body.faces.cpu()[faces]])
         weights = torch.cat([weights * torch.tensor([[1.0, 0, 0]]), bary.double()])
-    rows = torch.arange(len(corners))[:, None].expand_as(corners)
-    regressor = torch.sparse_coo_tensor(
-        torch.stack([rows.flatten(), corners.flatten()]), weights.flatten(), (len(corners), body.num_vertices)
-    )
-    regressor = regressor.coalesce().to(dtype=body.dtype, device=body.device)
+    places = torch.stack([torch.arange(len(corners))[:, None].expand_as(corners).flatten(), corners.flatten()])
+    size = (len(corners), body.num_vertices)
+    regressor = torch.sparse_coo_tensor(places, weights.flatten(), size, check_invariants=True).coalesce()
+    regressor = regressor.to(dtype=body.dtype, device=body.device)
     return _skeleton(body, len(corners)), regressor
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.files import SKELETONS
 from vitruve.bodies.hands import HandSpace
-from vitruve.errors import MissingAsset, UsageError, nearest
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.skeletons import load_skeleton
 
 LAYOUTS = ("smpl", "smplh", "smplx", "mano")
@@ -83,16 +83,13 @@ def open_genders(layout: str) -> tuple[str, ...]:
 
 def open_contour() -> tuple[Tensor, Tensor]:
     """The face contour of the SMPL-X layout by head turn: (face indices [79, 17], barycentric weights [79, 17, 3])."""
-    tensors = _read("smplx", ("contour_faces", "contour_bary"))
+    tensors, _ = _open("smplx", ("contour_faces", "contour_bary"))
     return tensors["contour_faces"].long(), tensors["contour_bary"].double()
 
 
 def open_words(layout: str) -> dict[str, str]:
     """The metadata of a baked file: licence, source, names of the expressions."""
-    from safetensors import safe_open
-
-    with safe_open(_file(layout), framework="pt") as file:
-        return dict(file.metadata() or {})
+    return _open(layout, ())[1]
 
 
 def _file(layout: str) -> Path:
@@ -103,12 +100,19 @@ def _file(layout: str) -> Path:
     return file
 
 
-def _read(layout: str, keys: Sequence[str]) -> dict[str, Tensor]:
-    from safetensors import safe_open
+def _open(layout: str, keys: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(those tensors of a baked file that it has, its words)"""
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(_file(layout), framework="pt") as file:
-        present = set(file.keys())
-        return {key: file.get_tensor(key) for key in keys if key in present}
+    path = _file(layout)
+    try:
+        with safe_open(path, framework="pt") as file:
+            present = set(file.keys())
+            return {key: file.get_tensor(key) for key in keys if key in present}, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise BadData(
+            "the open body's data is damaged", where=f"{path}: {error}", fix="install the package again"
+        ) from None
 
 
 _KEYS = (
@@ -122,7 +126,7 @@ def _parts(layout: str, gender: str) -> dict[str, Tensor]:
     """The baked tensors of one gender as the body's own, in float64."""
     mean, mix = f"shape_mean_{gender}", f"shape_mix_{gender}"
     extra = ("mano_left_ids", "mano_right_ids") if layout == "mano" else ()
-    raw = _read(layout, (*_KEYS, mean, mix, *extra))
+    raw, _ = _open(layout, (*_KEYS, mean, mix, *extra))
     space = raw.pop("shape_space").double()
     template = raw.pop("template").double() + space @ raw.pop(mean).double()
     joints = len(load_skeleton(SKELETONS["smplx" if layout == "smplx" else "smplh"]))
