@@ -60,7 +60,7 @@ def fit_correctives(template: np.ndarray, joints: np.ndarray, weights: np.ndarra
 def _fit_joint(arm, carried, turns, keep: float, smooth, detail, triangles) -> np.ndarray:
     """[V, 3, 9] the corrective of one joint.
 
-    arm [V, 3]: vertices seen from the joint; carried [V]: how much of each vertex the joint carries along; turns [N, 3].
+    arm [V, 3]: vertices seen from the joint; carried [V]: how much of each the joint carries along; turns [N, 3].
     """
     features, offsets = [], []
     for turn in turns:

@@ -37,7 +37,14 @@ def expression_basis(faceunits: dict[str, np.ndarray], mirror: np.ndarray) -> np
 _BROW = ((9, 13), (18, 18), (28, 20), (38, 18), (46, 12))  # inner to outer
 _BRIDGE = ((0, 1), (0, -11), (0, -23), (0, -36))
 _NOSTRIL = ((0, -47.5), (7, -45), (14, -44))  # middle to side
-_EYE = ((19, -3.2), (26, 2.8), (36, 2.8), (44.5, -1.8), (36, -6.6), (26, -6.6))  # inner corner, over the lid, back below
+_EYE = (
+    (19, -3.2),
+    (26, 2.8),
+    (36, 2.8),
+    (44.5, -1.8),
+    (36, -6.6),
+    (26, -6.6),
+)  # inner corner, over the lid, back below
 _LIP = ((0, -64.5), (6, -63.5), (14, -65.5), (24.5, -71), (15, -79), (7, -82.5), (0, -83))  # above to below
 _INNER_LIP = ((0, -68.6), (9, -68.8), (22.6, -71.0), (9, -72.2), (0, -72.2))
 _CONTOUR = ((0, -110), (19, -107), (36, -99), (49, -86), (57, -71), (62, -55), (65.5, -38), (67.5, -20), (69, -2))
@@ -45,7 +52,7 @@ CONTOUR_TURNS = 79  # rows of the contour table of SMPL-X, one per degree of hea
 
 
 def landmark_places() -> tuple[np.ndarray, np.ndarray]:
-    """(51 landmarks [51, 2], contour [17, 2]) in mm as seen from the front, in iBUG's order: the person's right first."""
+    """(51 landmarks [51, 2], contour [17, 2]) in mm seen from the front, in iBUG's order: the person's right first."""
 
     def right(points):
         return [(-x, y) for x, y in points]

@@ -8,7 +8,7 @@ from topology import Topology
 
 WEIGHTS_PER_VERTEX = 4
 NEAREST, NEAREST_OF_TRUNK, NEAREST_OF_FINGERS, SMALLEST = 240, 600, 80, 1e-3
-SPREAD = 3e-3  # how much a regressor prefers many vertices, against metres of error
+SPREAD = 1e-3  # how much a regressor prefers many vertices, against metres of error
 TRUNK = (0, 3, 6, 9, 12, 13, 15)
 # Where joints are put relative to MakeHuman's bone heads in the mean body, left side (m). Hips and collars come nearer
 # to where motion data of SMPL-like bodies turns them, knuckles to the middle of the finger.

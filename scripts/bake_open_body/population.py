@@ -17,7 +17,7 @@ def _hat(values: np.ndarray, labels: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def draw_macro(source: Source, gender: str, count: int, random: np.random.Generator) -> np.ndarray:
-    """[count, macro targets] coefficients of random adults. Spreads chosen for statures and weights as people have them."""
+    """[count, macro targets] coefficients of random adults, as tall and as heavy as people are."""
 
     def bell(mean, sigma, low=0.0, high=1.0):
         return np.clip(random.normal(mean, sigma, count), low, high)

@@ -4,9 +4,11 @@ import numpy as np
 from makehuman import Source
 
 PARENTS = np.array(
-    [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15]
-    + [20, 25, 26, 20, 28, 29, 20, 31, 32, 20, 34, 35, 20, 37, 38]
-    + [21, 40, 41, 21, 43, 44, 21, 46, 47, 21, 49, 50, 21, 52, 53]
+    [
+        *(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15),
+        *(20, 25, 26, 20, 28, 29, 20, 31, 32, 20, 34, 35, 20, 37, 38),
+        *(21, 40, 41, 21, 43, 44, 21, 46, 47, 21, 49, 50, 21, 52, 53),
+    ]
 )
 JOINTS = 55
 JAW, LEFT_EYE, RIGHT_EYE, HEAD, NECK = 22, 23, 24, 15, 12
@@ -28,15 +30,16 @@ MIRROR = _mirror_of_joints()
 SMPLH_MIRROR = np.delete(MIRROR, FACE_JOINTS)
 SMPLH_MIRROR = np.where(SMPLH_MIRROR > RIGHT_EYE, SMPLH_MIRROR - 3, SMPLH_MIRROR)
 NAMES = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
-    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
-    "jaw left_eye right_eye"
-).split() + [
-    f"{side}_{finger}{i}"
-    for side in ("left", "right")
-    for finger in ("index", "middle", "pinky", "ring", "thumb")
-    for i in (1, 2, 3)
-]
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
+    *("spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"),
+    *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "jaw", "left_eye", "right_eye"),
+    *(
+        f"{side}_{finger}{i}"
+        for side in ("left", "right")
+        for finger in ("index", "middle", "pinky", "ring", "thumb")
+        for i in (1, 2, 3)
+    ),
+)
 
 
 def _bones_of_joints() -> dict[int, list[str]]:
@@ -74,7 +77,7 @@ BONES = _bones_of_joints()
 
 
 def skin_weights(source: Source) -> np.ndarray:
-    """[V, 55] weights of the joints: those of the bones, a bone that is not listed going to its nearest listed ancestor."""
+    """[V, 55] weights of the joints: those of the bones; a bone not listed goes to its nearest listed ancestor."""
     owner = {bone: joint for joint, bones in BONES.items() for bone in bones}
     weights = np.zeros((len(source.vertices), JOINTS))
     for bone, rows in source.weights.items():

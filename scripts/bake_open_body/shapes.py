@@ -19,7 +19,7 @@ class ShapeSpace:
 
 
 def fit_shape_space(samples: dict[str, np.ndarray], areas: np.ndarray, heaviness: dict[str, np.ndarray]) -> ShapeSpace:
-    """samples {gender: [N, V, 3]}, one of them "neutral"; areas [V] of the vertices; heaviness {gender: [N]}, any scale.
+    """samples {gender: [N, V, 3]}, one of them "neutral"; areas [V] of the vertices; heaviness {gender: [N]}.
 
     Vertices count by the square root of their area: between by area, which forgets the face, and alike.
     """

@@ -9,9 +9,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 REGIONS = (
-    ("body", "head", "left_hand", "right_hand", "left_foot", "right_foot")
-    + ("mouth_cavity", "eye_sockets", "left_eye", "right_eye")
-)  # fmt: skip
+    *("body", "head", "left_hand", "right_hand", "left_foot", "right_foot"),
+    *("mouth_cavity", "eye_sockets", "left_eye", "right_eye"),
+)
 # MakeHuman's texture islands from the one with most triangles to the one with fewest.
 _ISLANDS = ("body", "head", "hand", "hand", "foot", "foot", "mouth_cavity", "eye_sockets", "eye_sockets") + 4 * ("eye",)
 # Where islands meet, the later one owns the vertices.
@@ -49,9 +49,7 @@ def _split_quads(source: Source):
     """Cut every quad along its shorter diagonal; a quad and its mirror image are cut alike."""
     quads, v = source.quads, source.vertices
     mirrored = source.mirror[quads]
-    lengths = [
-        np.linalg.norm(v[q[:, a]] - v[q[:, b]], axis=1) for q in (quads, mirrored) for a, b in ((0, 2), (1, 3))
-    ]
+    lengths = [np.linalg.norm(v[q[:, a]] - v[q[:, b]], axis=1) for q in (quads, mirrored) for a, b in ((0, 2), (1, 3))]
     first = lengths[0] + lengths[2] <= lengths[1] + lengths[3] + 1e-9
     order = np.where(first[:, None, None], [[0, 1, 2], [0, 2, 3]], [[0, 1, 3], [1, 2, 3]])
     rows = np.arange(len(quads))[:, None, None]
@@ -108,7 +106,7 @@ def vertex_areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def closest_on_triangle(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """[N, 3] barycentric coordinates of the points of triangles (a, b, c) that are closest to the points p, all [N, 3]."""
+    """[N, 3] barycentric coordinates of the points of triangles (a, b, c) closest to the points p, all [N, 3]."""
     best = np.zeros((len(p), 3))
     best_distance = np.full(len(p), np.inf)
 

@@ -50,7 +50,7 @@ class Topology:
 
 
 def landmarks(template: np.ndarray, joints: np.ndarray, tips: np.ndarray, weights: np.ndarray, surface: Surface):
-    """{name: source vertex} for FIXED_IDS. template [V, 3], joints and tips (ends of bones) [55, 3] of the mean body."""
+    """{name: source vertex} for FIXED_IDS. template [V, 3], joints, tips (ends of bones) [55, 3] of the mean body."""
     v, named = template, {}
     region = np.array(REGIONS)[surface.regions]
 
@@ -80,7 +80,7 @@ def landmarks(template: np.ndarray, joints: np.ndarray, tips: np.ndarray, weight
 
 
 def make_topology(name: str, template: np.ndarray, wrist: float, surface: Surface, special: dict[str, int]) -> Topology:
-    """Thin the source mesh (mean body `template` [V, 3]) to the vertex count of `name`; wrist: |x| of the wrists (m)."""
+    """Thin the source mesh (mean body `template` [V, 3]) to the vertices of `name`; wrist: |x| of the wrists (m)."""
     hand = np.abs(template[:, 0]) > wrist - 0.045
     ring = _inner_rim(hand, surface)
     mesh = make_mesh(template, surface.mirror, surface.triangles, surface.triangle_uv)
