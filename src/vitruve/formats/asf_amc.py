@@ -63,23 +63,14 @@ def read_asf_amc(
     rotations = torch.stack([_rotations(bone, angle * values[bone.name], own_angle) for bone in figure.bones], 1)
     turn = z_up_from("y", rotations)
     rotations[:, 0] = turn @ rotations[:, 0]
-    names, parents = [bone.name for bone in figure.bones], [bone.parent for bone in figure.bones]
-    tips = metres * np.array([bone.tip for bone in figure.bones])
-    # A joint stands where its parent's bone ends; the root's own bone has no length.
-    rest = np.zeros((len(names), 3))
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            rest[joint] = rest[parent] + tips[parent]
-    ends: EndSites = tuple(
-        (name, (float(x), float(y), float(z)))
-        for joint, (name, (x, y, z)) in enumerate(zip(names, tips, strict=True))
-        if joint not in parents
-    )
+    rest, ends = _rest_and_ends(figure, metres)
     notes = (
         f"the skeleton is that of {asf_path.name}",
         f"the frame rate was taken to be {fps:g} fps, the file has none",
+        f"a unit of length was taken to be {metres:.5g} m",
+        "the world was turned from y up to z up",
     )
-    notes += (f"a unit of length was taken to be {metres:.5g} m", "the world was turned from y up to z up")
+    names, parents = [bone.name for bone in figure.bones], [bone.parent for bone in figure.bones]
     motion = Motion(
         rotations=rotations,
         translation=torch.from_numpy(metres * _root_positions(figure, values["root"])) @ turn.T,
@@ -122,6 +113,17 @@ def _rotations(bone: Bone, values: NDArray[np.float64], own_angle: float) -> Ten
         if channel[0] == "r":
             local = rotation_about(channel[1].upper(), angles) @ local
     return own @ local @ own.T
+
+
+def _rest_and_ends(figure: Figure, metres: float) -> tuple[NDArray[np.float64], EndSites]:
+    """Joints at rest and the ends of the last bones, in metres; a joint stands where its parent's bone ends."""
+    tips = metres * np.array([bone.tip for bone in figure.bones])
+    parents = [bone.parent for bone in figure.bones]
+    rest = np.zeros_like(tips)
+    for joint, parent in enumerate(parents[1:], start=1):
+        rest[joint] = rest[parent] + tips[parent]
+    last = [(figure.bones[joint].name, tips[joint].tolist()) for joint in range(len(parents)) if joint not in parents]
+    return rest, tuple((name, (x, y, z)) for name, (x, y, z) in last)
 
 
 def _root_positions(figure: Figure, values: NDArray[np.float64]) -> NDArray[np.float64]:

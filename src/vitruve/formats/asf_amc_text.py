@@ -110,17 +110,18 @@ def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[
 
 def _regular(body: list[str], moving: list[str], widths: Mapping[str, int]) -> dict[str, NDArray[np.float64]] | None:
     """The fast way, for files whose frames all list the same bones in the same order; None where this one does not."""
-    words = " ".join(body).split()
+    # Bytes take a quarter of the memory of texts.
+    words = " ".join(body).encode("latin-1").split()
     period = 1 + sum(1 + widths[name] for name in moving)
-    if not words or len(words) % period or len(body) < period - 1 - sum(widths.values()):
+    if not words or len(words) % period:
         return None
     table = np.array(words).reshape(-1, period)
     values, column = {}, 1
     try:
         numbers = table[:, 0].astype(np.int64)
         while column < period:
-            name = str(table[0, column])
-            if name not in moving or name in values or (table[:, column] != name).any():
+            name = table[0, column].decode("latin-1")
+            if name not in moving or name in values or (table[:, column] != table[0, column]).any():
                 return None
             values[name] = table[:, column + 1 : column + 1 + widths[name]].astype(np.float64)
             column += 1 + widths[name]

@@ -44,7 +44,8 @@ def read_bvh(
 
     Args:
         path: the file.
-        unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number; "auto" guesses from the skeleton's size.
+        unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number; "auto" guesses from the skeleton's size
+            between m, cm, mm and cmu.
         up: the axis of the file that points upwards, "y" or "z"; "auto" takes y unless the skeleton both rests and
             moves along z.
         dtype: precision; float64 where None.
@@ -105,7 +106,8 @@ def write_bvh(
             empty.
         order: the order of the rotation channels.
         unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number.
-        up: the axis that points upwards in the file, "y" or "z".
+        up: the axis that points upwards in the file's world, "y" or "z". The skeleton's own axes stay as they are, so
+            a file written with "z" has to be read with `up="z"`.
     """
     scale = _known_unit(unit)
     if up not in ("y", "z"):
@@ -134,8 +136,11 @@ def write_bvh(
 
 
 def _split(tree: Hierarchy, table: Array) -> tuple[Array, Array]:
-    """The table's angles [frames, joints, 3] in radians, in the order of each joint's channels and zero where it has
-    fewer, and its positions [frames, joints, 3], which are OFFSET where a joint has no channel for them."""
+    """Angles and positions of all joints, both [frames, joints, 3].
+
+    Angles are in radians in the order of a joint's channels, zero where it has fewer than three. Positions are OFFSET
+    where a joint has no channel for them.
+    """
     positions = np.broadcast_to(np.array(tree.offsets), (len(table), len(tree.names), 3)).copy()
     angles = np.zeros_like(positions)
     column = 0
@@ -224,8 +229,11 @@ def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[
     if longest == 0:
         return UNITS["cm"], ("the skeleton has no size; its unit was taken to be cm",)
     name = min(_GUESSED, key=lambda unit: abs(np.log(longest * UNITS[unit] / _REACH)))
-    size = f"its longest chain of bones is then {longest * UNITS[name]:.2f} m"
-    return UNITS[name], (f"the unit was guessed to be {name} ({UNITS[name]:.5g} m): {size}",)
+    size = longest * UNITS[name]
+    note = f"the unit was guessed to be {name} ({UNITS[name]:.5g} m): the longest chain of bones is then {size:.2f} m"
+    if not _REACH / 2 < size < _REACH * 2:
+        note += ", which is odd for an adult; give the unit if that is wrong"
+    return UNITS[name], (note,)
 
 
 def _up_axis(up: str, motion: Motion, rigid: Tensor) -> tuple[str, tuple[str, ...]]:
