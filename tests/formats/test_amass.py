@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_every_key_comes_back(make, tmp_path: Path) -> None:
             assert back[key].item() == value.item()
         else:
             assert same(back[key], np.asarray(value)) or (key == "num_betas" and back[key] == value), key
+
+
+def test_fields_of_any_name_are_carried(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write_npz(path, amass_smplh())
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("file", "args", "allow_pickle", "arr_0", "a b/c"):
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, np.arange(3))
+    back = read_back(save_motion(load_motion(path), tmp_path / "b.npz"))
+    assert {"file", "args", "allow_pickle", "arr_0", "a b/c"} <= back.keys()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -154,6 +166,32 @@ def test_add_on_layouts_and_split_keys_give_the_same_motion(tmp_path: Path) -> N
     assert torch.equal(lacking.rotations[:, 22], torch.eye(3, dtype=torch.float64).expand(20, 3, 3))
 
 
+def test_smplh_files_with_parts_and_other_names_give_every_key_back(tmp_path: Path) -> None:
+    poses = turning(20, 52)
+    parts = {"root_orient": poses[:, :3], "pose_body": poses[:, 3:66], "pose_hand": poses[:, 66:]}
+    words = {
+        "surface_model_type": np.array("smplh"),
+        "mocap_frame_rate": np.array(59.94),
+        "mocap_time_length": np.array(20 / 59.94),
+        "num_betas": np.array(16),
+        "expression": np.ones((20, 3)),
+    }
+    arrays = amass_smplh(poses=poses, mocap_framerate=None) | parts | words
+    motion = load_motion(write_npz(tmp_path / "a.npz", arrays))
+    assert motion.body == "smplh" and motion.fps == 59.94 and not motion.source.notes
+    back = read_back(save_motion(motion, tmp_path / "b.npz"))
+    assert back.keys() == arrays.keys() | {"mocap_framerate"}
+    assert all(np.array_equal(back[key], value) for key, value in arrays.items())
+    # What follows from the motion is never as old as the file.
+    turned = motion.replace(rotations=motion.rotations.transpose(-1, -2))[:10]
+    back = read_back(save_motion(turned, tmp_path / "c.npz"))
+    assert np.array_equal(back["pose_body"], back["poses"][:, 3:66])
+    assert np.allclose(back["pose_body"], -parts["pose_body"][:10])
+    assert back["mocap_time_length"] == pytest.approx(10 / 59.94)
+    split = {key: value for key, value in arrays.items() if key != "poses"}
+    assert torch.equal(load_motion(write_npz(tmp_path / "d.npz", split)).rotations, motion.rotations)
+
+
 def test_parts_that_differ_from_poses_are_told(tmp_path: Path) -> None:
     arrays = amass_smplx()
     arrays["pose_body"] = arrays["pose_body"] + 0.1
@@ -215,8 +253,10 @@ def test_given_frame_rate_counts_and_is_noted(tmp_path: Path) -> None:
     assert motion.fps == 60 and "replaced by 60" in motion.source.notes[0]
     path = write_npz(tmp_path / "b.npz", amass_smplh(mocap_framerate=None))
     assert not load_motion(path, fps=60).source.notes
-    two = amass_smplh(fps=np.array(30.0), mocap_framerate=np.array(60.0))
-    assert "two frame rates" in load_motion(write_npz(tmp_path / "c.npz", two)).source.notes[0]
+    for other in (30.0, np.nan):
+        two = amass_smplh(fps=np.array(other), mocap_framerate=np.array(60.0))
+        motion = load_motion(write_npz(tmp_path / "c.npz", two))
+        assert motion.fps == 60 and "two frame rates" in motion.source.notes[0]
 
 
 def test_values_that_are_no_numbers_are_masked_and_written_back(tmp_path: Path) -> None:

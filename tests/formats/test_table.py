@@ -144,7 +144,7 @@ def test_a_failed_write_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.Monk
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np.lib.format, "write_array", full)
     with pytest.raises(BadData) as error:
         save_motion(small_motion(), path, overwrite=True)
     assert_tells(error, "cannot be written", "No space left")

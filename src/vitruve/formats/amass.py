@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,23 +36,25 @@ _LAYOUTS = {
     156: ("amass-smplh", "smplh", "smplh52"),
     165: ("amass-smplx", "smplx", "smplx55"),
 }
+# values per frame -> where the parts that some files name one by one stand among them
+_PARTS: dict[int, dict[str, tuple[int, int]]] = {
+    72: {},
+    156: {"root_orient": (0, 3), "pose_body": (3, 66), "pose_hand": (66, 156)},
+    165: {
+        "root_orient": (0, 3),
+        "pose_body": (3, 66),
+        "pose_jaw": (66, 69),
+        "pose_eye": (69, 75),
+        "pose_hand": (75, 165),
+    },
+}
 _MEANING = {
     63: "21 body joints without the root",
     66: "the root and 21 body joints, without hands",
     69: "SMPL without the root",
 }
-# The parts of SMPL-X's 165 values, in their order there.
-_PARTS = {
-    "root_orient": (0, 3),
-    "pose_body": (3, 66),
-    "pose_jaw": (66, 69),
-    "pose_eye": (69, 75),
-    "pose_hand": (75, 165),
-}
-
 _TRANS = ("trans", "transl", "translation", "smpl_trans")
 _RATES = ("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate", "framerate")
-_DERIVED = ("surface_model_type", "mocap_time_length", "num_betas", "num_expressions")
 # The extras that hold arrays as they were in the file: which of the equivalent vectors, where NaN was, betas in rows.
 _ORIGINALS = {
     "poses": "file_axis_angle",
@@ -59,8 +62,7 @@ _ORIGINALS = {
     "expression": "file_expression",
     "betas": "file_betas",
 }
-# Held by the motion or written anew from it, so not carried as extras.
-_INTERPRETED = {*ROTATION_KEYS, *_TRANS, *_RATES, *_PARTS, *_DERIVED, "betas", "gender", "expression"}
+_HELD = {*ROTATION_KEYS, *_TRANS, "betas", "gender"}
 
 
 def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype: torch.dtype | None = None) -> Motion:
@@ -75,20 +77,21 @@ def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype:
     notes: list[str] = []
     arrays = _members(path, notes)
     vectors = _vectors(arrays, path, notes)
-    name, body, skeleton_name = _LAYOUTS[vectors.shape[1] * 3]
+    columns = vectors.shape[1] * 3
+    name, body, skeleton_name = _LAYOUTS[columns]
     skeleton = load_skeleton(skeleton_name)
     frames = len(vectors)
     translation = _translation(arrays, frames, path, notes)
     expression = _expression(arrays, frames, path) if body == "smplx" else None
     betas = one_shape(arrays.get("betas"), frames, path, notes)
-    precision = dtype or _precision(vectors, translation, betas)
+    per_frame = {"trans": translation} | ({} if expression is None else {"expression": expression})
+    precision = dtype or _precision(vectors, betas, *per_frame.values())
     rotations, valid = rotations_of_file(vectors.to(precision))
     notes += turn_notes(vectors, skeleton.names)
-    extras = {key: value for key, value in arrays.items() if key not in _INTERPRETED}
+    extras = {key: value for key, value in arrays.items() if key not in _HELD | _always_written(columns)}
     extras[_ORIGINALS["poses"]] = vectors.flatten(1).numpy()
     if np.ndim(arrays.get("betas", [])) != 1:
         extras[_ORIGINALS["betas"]] = np.asarray(arrays["betas"])
-    per_frame = {"trans": translation} | ({} if expression is None else {"expression": expression})
     for value in per_frame.values():
         valid &= value.isfinite().all(-1)
     if not valid.all():
@@ -114,40 +117,71 @@ def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype:
 
 def write_amass_smplh(motion: Motion, path: str | os.PathLike[str]) -> None:
     """Write AMASS's SMPL+H layout: `poses` [frames, 156], `mocap_framerate`, and what came with the file."""
-    _save(path, _extras(motion, "amass-smplh") | _arrays(motion) | {"mocap_framerate": np.float64(motion.fps)})
+    _write(motion, path, 156)
 
 
 def write_smpl_npz(motion: Motion, path: str | os.PathLike[str]) -> None:
     """Write SMPL's 24 joints in AMASS's keys: `poses` [frames, 72]."""
-    _save(path, _extras(motion, "smpl-npz") | _arrays(motion) | {"mocap_framerate": np.float64(motion.fps)})
+    _write(motion, path, 72)
 
 
 def write_amass_smplx(motion: Motion, path: str | os.PathLike[str]) -> None:
-    """Write one file that AMASS readers (`*_stageii.npz`) and the SMPL-X Blender add-on both accept.
+    """Write one file that AMASS readers (`*_stageii.npz`) and the SMPL-X Blender add-on both accept."""
+    _write(motion, path, 165)
 
-    The add-on reads `mocap_frame_rate` first and cuts it to an integer. A rate just below an integer would lose a whole
-    frame per second there, so that key holds the integer and `mocap_framerate` the exact rate.
-    """
+
+def _write(motion: Motion, path: str | os.PathLike[str], columns: int) -> None:
+    name = _LAYOUTS[columns][0]
+    extras = motion.source.extras if motion.source.format == name else {}
+    extras = {key: value for key, value in extras.items() if key not in _ORIGINALS.values()}
     arrays = _arrays(motion)
+    # What follows from the motion: always, or where the file had it, but never as old as the file.
+    wanted = _always_written(columns) | extras.keys()
+    derived = {key: value for key, value in _derived(motion, arrays, columns).items() if key in wanted}
+    _save(path, _no_markers(columns) | extras | derived | arrays)
+
+
+def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+    # np.savez takes the arrays as keyword arguments, so that a field named "file" would be taken for its own.
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, value in arrays.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(value))
+
+
+def _always_written(columns: int) -> set[str]:
+    if columns != 165:
+        return {"mocap_framerate"}
+    words = {"surface_model_type", "mocap_time_length", "num_betas", "num_expressions", "expression"}
+    return {*_RATES[:3], *words, *_PARTS[columns]}
+
+
+def _derived(motion: Motion, arrays: Mapping[str, Any], columns: int) -> dict[str, Any]:
+    # The add-on reads `mocap_frame_rate` first and cuts it to an integer. A rate just below an integer would lose a
+    # whole frame per second there, so that key holds the integer, and the others the exact rate.
     whole = round(motion.fps)
     cut_wrongly = motion.fps < whole and whole - motion.fps < 1e-3
-    arrays |= {
-        "surface_model_type": np.array("smplx"),
-        "mocap_frame_rate": np.float64(whole if cut_wrongly else motion.fps),
-        "mocap_framerate": np.float64(motion.fps),
-        "fps": np.float64(motion.fps),
+    values: dict[str, Any] = {key: np.float64(motion.fps) for key in _RATES}
+    values |= {
+        "mocap_frame_rate": np.float64(whole if cut_wrongly and columns == 165 else motion.fps),
+        "surface_model_type": np.array(_LAYOUTS[columns][1]),
         "mocap_time_length": np.float64(motion.duration),
         "num_betas": np.int64(len(motion.betas)),
     }
-    arrays |= {key: arrays["poses"][:, start:stop] for key, (start, stop) in _PARTS.items()}
     if motion.expression is not None:
-        arrays["num_expressions"] = np.int64(motion.expression.shape[1])
-    markers = {
+        values["num_expressions"] = np.int64(motion.expression.shape[1])
+    return values | {key: arrays["poses"][:, start:stop] for key, (start, stop) in _PARTS[columns].items()}
+
+
+def _no_markers(columns: int) -> dict[str, Any]:
+    """Empty marker fields, which readers of SMPL-X files may ask for; those of the file take their place."""
+    if columns != 165:
+        return {}
+    return {
         "markers_latent": np.zeros((0, 3)),
         "latent_labels": np.zeros(0, dtype="<U1"),
         "markers_latent_vids": np.zeros(0, dtype=np.int64),
     }
-    _save(path, markers | _extras(motion, "amass-smplx") | arrays)
 
 
 def _arrays(motion: Motion) -> dict[str, Any]:
@@ -161,17 +195,6 @@ def _arrays(motion: Motion) -> dict[str, Any]:
     return {**arrays_of_file(motion, read), "betas": betas, "gender": np.array(motion.gender)}
 
 
-def _extras(motion: Motion, name: str) -> dict[str, Any]:
-    """The uninterpreted fields, if the motion comes from a file of the same format."""
-    extras = motion.source.extras if motion.source.format == name else {}
-    return {key: value for key, value in extras.items() if key not in _ORIGINALS.values()}
-
-
-def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
-    with open(path, "wb") as file:
-        np.savez(file, **arrays)
-
-
 def _members(path: Path, notes: list[str]) -> dict[str, Any]:
     """All arrays of the file. One that is not needed and cannot be read is left out, and noted."""
     file, arrays = read_npz(path), {}
@@ -179,7 +202,7 @@ def _members(path: Path, notes: list[str]) -> dict[str, Any]:
         try:
             arrays[key] = file[key]
         except BadData as error:
-            if key in _INTERPRETED:
+            if key in _HELD or key in _RATES or key in _PARTS[165] or key == "expression":
                 raise
             notes.append(f"'{key}' was left out: {error.what}")
     return arrays
@@ -189,7 +212,8 @@ def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
     """[frames, joints, 3] axis-angle vectors."""
     key = next((key for key in ROTATION_KEYS if key in arrays), None)
     if key is None:
-        return _joined_parts(arrays, path, notes)
+        smplh = "surface_model_type" in arrays and str(arrays["surface_model_type"]) == "smplh"
+        return _joined_parts(arrays, _PARTS[156 if smplh else 165], path, notes)
     poses = real_array(arrays[key], key, path)
     flat = poses.reshape(len(poses), -1) if poses.ndim == 3 and poses.shape[-1] == 3 else poses
     if flat.ndim != 2 or flat.shape[1] not in _LAYOUTS:
@@ -204,14 +228,17 @@ def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
         raise BadData(
             "the file has no frames", where=f"{path}: {key} has shape {tuple(poses.shape)}", fix="leave it out"
         )
-    if flat.shape[1] == 165 and all(part in arrays for part in ("root_orient", "pose_body")):
-        parts = _joined_parts(arrays, path, []).flatten(1).numpy()
+    layout = _PARTS[flat.shape[1]]
+    if layout and all(part in arrays for part in layout):
+        parts = _joined_parts(arrays, layout, path, []).flatten(1).numpy()
         if parts.shape != flat.shape or not np.allclose(parts, flat, atol=1e-6, equal_nan=True):
             notes.append(f"the parts (root_orient, pose_body ...) differ from '{key}'; '{key}' was used")
     return torch.from_numpy(flat).unflatten(1, (-1, 3))
 
 
-def _joined_parts(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
+def _joined_parts(
+    arrays: Mapping[str, Any], layout: Mapping[str, tuple[int, int]], path: Path, notes: list[str]
+) -> Tensor:
     missing = [key for key in ("root_orient", "pose_body") if key not in arrays]
     if missing:
         raise BadData(
@@ -221,7 +248,7 @@ def _joined_parts(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Te
         )
     frames = len(real_array(arrays["root_orient"], "root_orient", path))
     parts = []
-    for key, (start, stop) in _PARTS.items():
+    for key, (start, stop) in layout.items():
         if key not in arrays:
             notes.append(f"'{key}' is not in the file; taken as zero")
             parts.append(np.zeros((frames, stop - start)))
@@ -232,7 +259,7 @@ def _joined_parts(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Te
             raise BadData(
                 f"'{key}' has the wrong shape",
                 where=f"{path}: found {part.shape}, expected {(frames, stop - start)}",
-                fix="all parts need one row per frame, as SMPL-X lays them out",
+                fix="all parts need one row per frame, as SMPL-X or SMPL+H lays them out",
             )
         parts.append(part)
     if frames == 0:
@@ -284,7 +311,7 @@ def _rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: lis
             f"the frame rate is {value:g}", where=f"{path}: {key}", fix="give the right one: load_motion(path, fps=30)"
         )
     for other, rate in found.items():
-        if abs(rate - value) > 1e-3:
+        if not abs(rate - value) <= 1e-3:
             notes.append(f"the file has two frame rates: {key} = {value:g} was used, not {other} = {rate:g}")
         elif not rate.is_integer():
             value = rate  # the exact one of a rate that another key has rounded

@@ -83,9 +83,10 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
     """What there is to say about turns of 2 pi in a file's vectors [frames, joints, 3]: too long ones, and jumps."""
     notes = []
     lengths = vectors.norm(dim=-1)
-    long = int((lengths > math.pi + 1e-6).sum())
+    too_long = (lengths > math.pi + 1e-6) & lengths.isfinite()
+    long = int(too_long.sum())
     if long:
-        where = sorted({names[int(joint)] for joint in (lengths > math.pi + 1e-6).any(0).nonzero()[:, 0]})
+        where = sorted({names[int(joint)] for joint in too_long.any(0).nonzero()[:, 0]})
         notes.append(
             f"axis-angle vectors are longer than pi in {long} of {lengths.numel()} places ({_some(where)}); "
             "they are the same rotations"

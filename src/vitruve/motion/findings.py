@@ -308,13 +308,11 @@ def _outliers(steps: Tensor, least: float, reach: int = 5, factor: float = 6.0) 
 
     A motion that is fast for several frames is no jump: its neighbours are fast too.
     """
-    found = []
     rows, columns = (steps > least).nonzero(as_tuple=True)
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        around = steps[max(0, row - reach) : row + reach + 1, column]
-        if float(steps[row, column]) > factor * float(around.median()):
-            found.append((row + 1, column))
-    return found
+    around = (rows[:, None] + torch.arange(-reach, reach + 1, device=rows.device)).clamp(0, len(steps) - 1)
+    usual = steps[around, columns[:, None]].median(-1).values
+    stands_out = steps[rows, columns] > factor * usual
+    return list(zip((rows[stands_out] + 1).tolist(), columns[stands_out].tolist(), strict=True))
 
 
 def _period(same: Tensor) -> int:
