@@ -189,7 +189,7 @@ def is_mesh_folder(look: Glimpse) -> bool:
 
 def is_body(look: Glimpse) -> bool:
     """An npz or safetensors body model. (A pickle has to be opened to tell.)"""
-    return bool({"v_template", "template"} & look.shapes.keys()) and not is_vitruve(look)
+    return "v_template" in look.shapes
 
 
 def is_skeleton(look: Glimpse) -> bool:
