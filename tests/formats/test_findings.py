@@ -109,7 +109,7 @@ def test_masked_frames_and_values_that_are_no_numbers() -> None:
     translation = motion.translation.clone()
     translation[5] = math.nan
     finding = inspect_motion(motion.replace(translation=translation))[0]
-    assert (finding.severity, finding.where) == ("error", "5") and "translation" in finding.what
+    assert (finding.severity, finding.where) == ("error", "frames 5") and "translation" in finding.what
 
 
 def test_matrices_that_are_no_rotations() -> None:

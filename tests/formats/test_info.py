@@ -109,6 +109,8 @@ def test_skeleton_meshes_and_own_files(tmp_path: Path) -> None:
         (tmp_path / "meshes" / f"{frame}.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     meshes = describe(tmp_path / "meshes")
     assert meshes.kind == "meshes" and meshes.facts["frames"] == 3 and meshes.facts["vertices_max"] == [1, 1, 0]
+    amass = load_motion(write_npz(tmp_path / "a.npz", amass_smplx()))
+    assert describe(save_motion(amass, tmp_path / "from_amass.safetensors")).facts["format"] == "vitruve"
     own = describe(save_motion(small_motion("smplx"), tmp_path / "a.safetensors"))
     assert own.facts["format"] == "vitruve" and own.facts["arrays"]["rotations"] == [12, 55, 3, 3]
 

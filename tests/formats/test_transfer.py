@@ -123,8 +123,10 @@ def test_gaps_and_a_merged_file_beside_the_frames_are_noted(tmp_path: Path) -> N
 def test_frames_that_are_no_numbers_are_masked(tmp_path: Path) -> None:
     broken = transfer_frame(1)
     broken["body_pose"][0, 3] = torch.nan
+    broken["betas"][:] = torch.nan
     motion = load_motion(folder_of(tmp_path, transfer_frame(0), broken, transfer_frame(2)), fps=30)
     assert motion.mask is not None and motion.mask.tolist() == [True, False, True]
+    assert motion.betas.isfinite().all()
     again = load_motion(save_motion(motion, tmp_path / "again", format="transfer"), fps=30)
     assert again.mask is not None and again.mask.tolist() == [True, False, True]
 

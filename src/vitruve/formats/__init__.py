@@ -149,7 +149,7 @@ def load_motion(
         The motion; what the reader had to decide is in `motion.source.notes`.
     """
     look = glimpse(path)
-    row = _named(format) if format else recognise(look)
+    row = FORMATS[_known(format) if format else recognise(look)]
     if row.holds != "motion":
         raise BadData(
             f"{look.path.name} holds {row.holds}, not a motion",
@@ -184,7 +184,7 @@ def save_motion(
     from vitruve.formats.replacing import replacing
 
     path = Path(path)
-    row = _named(format) if format else _for_writing(motion, path)
+    row = FORMATS[_known(format)] if format else _for_writing(motion, path)
     if not row.write:
         raise UsageError(f"a motion cannot be written as {row.line}", where=str(path), fix=_writable())
     if row.skeletons and motion.skeleton.name not in row.skeletons:
@@ -206,13 +206,13 @@ def save_motion(
     return path
 
 
-def recognise(look: Glimpse) -> Format:
-    """The row of FORMATS that reads what was looked at; an error that says what it is instead where none does."""
-    for row in FORMATS.values():
+def recognise(look: Glimpse) -> str:
+    """The name of the format that reads what was looked at; an error that says what it is instead where none does."""
+    for name, row in FORMATS.items():
         if row.sniff(look):
-            return row
+            return name
     if look_at.is_other_rotations(look):
-        return FORMATS["amass-smplh"]  # its reader says what the number of columns would mean
+        return "amass-smplh"  # its reader says what the number of columns would mean
     raise BadData(_what_it_is(look), where=str(look.path), fix=_readable())
 
 
@@ -246,10 +246,10 @@ def _writable() -> str:
     )
 
 
-def _named(name: str) -> Format:
+def _known(name: str) -> str:
     if name not in FORMATS:
         raise UsageError(f"there is no format '{name}'", fix=nearest(name, FORMATS))
-    return FORMATS[name]
+    return name
 
 
 def _for_writing(motion: Motion, path: Path) -> Format:

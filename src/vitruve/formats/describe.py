@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from vitruve.errors import VitruveError
-from vitruve.formats import load_motion
+from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
@@ -90,7 +90,7 @@ def _motion_facts(motion: Motion, look: Glimpse, rate_told: bool) -> dict[str, A
         if (value := getattr(motion, key)) is not None and value.numel()
     }
     return {
-        "format": motion.source.format or "vitruve",
+        "format": recognise(look),
         "body": motion.body or None,
         "gender": motion.gender if motion.body else None,
         "skeleton": motion.skeleton.name,

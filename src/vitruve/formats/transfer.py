@@ -82,18 +82,17 @@ def read_transfer(
     skeleton_name, parts = _BODIES[body]
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
     rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
-    if rotations is None or betas is None:
-        raise BadData("the files hold no frames", where=str(shown), fix="leave them out")
+    assert rotations is not None and betas is not None  # every file has them: see _frames_of
     if translation is None:
         notes.append("NO TRANSLATION in the files: the body stays at the origin")
         translation = torch.zeros(len(rotations), 3)
-    spread = float((betas.amax(0) - betas.amin(0)).max()) if betas.numel() else 0.0
-    if spread > 1e-6:
-        notes.append(f"every frame has a shape of its own; the mean was taken (the betas vary by up to {spread:.3g})")
-    valid = rotations.isfinite().flatten(1).all(1) & translation.isfinite().all(1)
+    given = [value for value in (rotations, translation, expression) if value is not None]
+    valid = torch.stack([value.isfinite().flatten(1).all(1) for value in given]).all(0)
     if not valid.all():
         notes.append(f"{int((~valid).sum())} of {len(valid)} frames hold values that are not numbers; they are masked")
-        rotations[~valid], translation[~valid] = torch.eye(3, dtype=rotations.dtype), 0.0
+        rotations[~valid] = torch.eye(3, dtype=rotations.dtype)
+        for value in given[1:]:
+            value[~valid] = 0.0
     precision = dtype or rotations.dtype
     return Motion(
         rotations=rotations.to(precision),
@@ -102,11 +101,23 @@ def read_transfer(
         skeleton=load_skeleton(skeleton_name),
         body=body,
         gender=read_gender(frames[0].get("gender"), shown, notes),
-        betas=(betas.mean(0) if spread > 1e-6 else betas[0]).to(precision),
-        expression=None if expression is None else torch.nan_to_num(expression.to(precision)),
+        betas=_mean_shape(betas, notes).to(precision),
+        expression=None if expression is None else expression.to(precision),
         mask=None if valid.all() else valid,
         source=Source(file=str(shown), format="transfer", notes=tuple(notes)),
     )
+
+
+def _mean_shape(betas: Tensor, notes: list[str]) -> Tensor:
+    """[betas]: the mean of the rows that are numbers."""
+    betas = betas[betas.isfinite().all(1)]
+    if betas.numel() == 0:
+        return torch.zeros(betas.shape[1], dtype=betas.dtype)
+    spread = float((betas.amax(0) - betas.amin(0)).max())
+    if spread < 1e-6:
+        return betas[0]  # a mean of equal numbers can differ from them in the last digit
+    notes.append(f"every frame has a shape of its own; the mean was taken (the betas vary by up to {spread:.3g})")
+    return betas.mean(0)
 
 
 def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:

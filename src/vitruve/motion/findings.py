@@ -53,7 +53,8 @@ def _values(motion: Motion) -> Iterator[Finding]:
         value = getattr(motion, name)
         if value is not None and not value.isfinite().all():
             bad = (~value.isfinite()).reshape(len(value), -1).any(1)
-            yield Finding("error", f"the {name} hold values that are not numbers", f"{_runs(bad)}")
+            where = f"{'numbers' if name == 'betas' else 'frames'} {_runs(bad)}"
+            yield Finding("error", f"the {name} hold values that are not numbers", where, "write the motion again")
     error = rotation_error(torch.nan_to_num(motion.rotations))
     if float(error.max()) > 1e-3:
         bad = (error > 1e-3).any(1)
