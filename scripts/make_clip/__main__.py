@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from acting import make_motion
 
-from vitruve.bodies import BodyModel, load_body
+from vitruve.bodies import load_body
 from vitruve.geometry.rotations import continuous_axis_angle, matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.motion.clips import bundled_clip_path
@@ -34,9 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the bundled clip.")
     parser.add_argument("--out", type=Path, default=bundled_clip_path())
     out = parser.parse_args().out
-    body = load_body("open-smplh-neutral")
-    assert isinstance(body, BodyModel)
-    np.savez_compressed(out, **amass_fields(make_motion(body)))
+    np.savez_compressed(out, **amass_fields(make_motion(load_body("open-smplh-neutral"))))
     print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
 
 

@@ -23,6 +23,8 @@ ANKLE_DEG = (0, -5, -4, 0, 3, 5, 6, 8, 9, 10, 8, 0, -13, -17, -10, -4, 0, 1, 2, 
 # The pelvis: its left side goes forward, up, and the whole tilts forward; the cycle of the left leg.
 PELVIS_ROTATION_DEG = (4.5, 4.2, 3.5, 2.5, 1.5, 0.5, -0.8, -2.0, -3.2, -4.2)
 PELVIS_OBLIQUITY_DEG = (0.5, 2.6, 4.0, 3.6, 2.5, 1.4, 0.6, 0.2, -0.1, -0.3)
+# The angles of the hip count from a pelvis that tilts forward a little.
+_TILT_DEG = 4
 STANCE_SHARE = 0.62
 _HARMONICS = 6
 
@@ -82,8 +84,6 @@ def smoothed(values: Tensor, sigma: float) -> Tensor:
     return (padded.unfold(0, 2 * reach + 1, 1) @ (kernel / kernel.sum())).reshape(values.shape)
 
 
-# The hip's angles count from a pelvis that tilts forward a little.
-_TILT_DEG = 4
 _FOOT = fourier([h - _TILT_DEG - k + a for h, k, a in zip(HIP_DEG, KNEE_DEG, ANKLE_DEG, strict=True)])
 _ROTATION = fourier(half_wave(PELVIS_ROTATION_DEG))
 _OBLIQUITY = fourier(half_wave(PELVIS_OBLIQUITY_DEG))

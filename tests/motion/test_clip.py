@@ -26,7 +26,7 @@ from vitruve.motion import (
     heading,
     resample,
 )
-from vitruve.motion.world import lowest_points
+from vitruve.motion.world import lowest_vertices
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_clip"
 
@@ -78,7 +78,7 @@ def test_rotations_are_sound_and_nothing_jumps():
 
 def test_feet_stand_on_the_ground_and_do_not_slide():
     motion, body = clip(), open_body()
-    lowest = lowest_points(motion, body)
+    lowest = lowest_vertices(motion, body)
     assert float(lowest.min()) > -0.02 and float(lowest.max()) < 0.01
     contacts = foot_contacts(motion, body)
     assert contacts.any(1).all()
@@ -141,7 +141,7 @@ def test_the_committed_code_makes_the_clip(monkeypatch: pytest.MonkeyPatch):
 
         made = make_motion(open_body())
     finally:
-        for name in ("acting", "footsteps", "gait_curves", "limbs"):
+        for name in ("acting", "footsteps", "gait_curves", "limbs", "schedule"):
             sys.modules.pop(name, None)
     assert torch.allclose(made.rotations, clip().rotations, atol=1e-5)
     assert torch.allclose(made.translation, clip().translation, atol=1e-5)

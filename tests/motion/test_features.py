@@ -69,7 +69,10 @@ def test_speeds_do_not_depend_on_where_the_world_is(seed: int):
     assert torch.allclose(angular_velocities(other)[:, 1:], angular_velocities(motion)[:, 1:], atol=1e-8)
     assert torch.allclose(angular_velocities(other)[:, 0], angular_velocities(motion)[:, 0] @ turn.T, atol=1e-8)
     change = heading(other, BODY) - heading(motion, BODY)
-    assert torch.allclose(torch.sin(change - 1.2), 0 * change, atol=1e-8)
+    # Where the random body lies on its side both headings are unknown.
+    assert torch.equal(heading(other, BODY).isnan(), heading(motion, BODY).isnan())
+    known = change[~change.isnan()]
+    assert torch.allclose(torch.cos(known - 1.2), torch.ones_like(known), atol=1e-8)
     assert jitter(other, BODY) == pytest.approx(jitter(motion, BODY), rel=1e-6)
 
 

@@ -88,18 +88,17 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
     """
     skeleton, flip = motion.skeleton, list(motion.skeleton.flip)
     _check_mirrorable(skeleton)
-    axis, rest = "X", skeleton.rest
-    if not motion.body:
-        rest = motion.rest_joints().to(motion.rotations)
-        axis = "XYZ"[int(sum((rest[a] - rest[b]).abs() for a, b in skeleton.pairs).argmax())]  # type: ignore[union-attr]
-        mirrored_rest = rest[flip] * _signs(axis, rest)
-        if not torch.allclose(mirrored_rest, rest, atol=1e-6):
-            assert skeleton.rest is not None
-            skeleton = replace(skeleton, rest=mirrored_rest.to(skeleton.rest))
-        root, root_after = rest[0], mirrored_rest[0]
-    else:
+    axis = "X"
+    if motion.body:
         root = torch.zeros(3).to(motion.translation) if body is None else root_at_rest(motion, body)
         root_after = root
+    else:
+        rest = motion.rest_joints()
+        axis = "XYZ"[int(torch.stack([(rest[a] - rest[b]).abs() for a, b in skeleton.pairs]).sum(0).argmax())]
+        mirrored_rest = rest[flip] * _signs(axis, rest)
+        root, root_after = rest[0], mirrored_rest[0]
+        if not torch.allclose(mirrored_rest, rest, atol=1e-6):
+            skeleton = replace(skeleton, rest=mirrored_rest)
     world = _signs("X", motion.translation)
     inner = mirrored(motion.rotations[:, flip], axis)
     # The root carries the rest pose into the world: mirror the world on its left, the rest pose on its right.
@@ -154,7 +153,8 @@ def _joined(before: Motion, after: Motion, overlap: int) -> Motion:
         return torch.cat([a[:start], a[start:] + weight * (b[:overlap] - a[start:]), b[overlap:]])
 
     turned = slerp(before.rotations[start:], after.rotations[:overlap], share[:, None])
-    masks = [torch.ones(len(m), dtype=torch.bool) if m.mask is None else m.mask for m in (before, after)]
+    device = before.rotations.device
+    masks = [torch.ones(len(m), dtype=torch.bool, device=device) if m.mask is None else m.mask for m in (before, after)]
     mask = torch.cat([masks[0][:start], masks[0][start:] & masks[1][:overlap], masks[1][overlap:]])
     return before.replace(
         rotations=torch.cat([before.rotations[:start], turned, after.rotations[overlap:]]),

@@ -20,6 +20,7 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
 
     Rotations are filtered as quaternions of continuous sign and normalised again, which does not depend on how the
     world or the rest pose is turned. Each run of valid frames is filtered by itself; invalid frames stay as they are.
+    It runs on the processor in float64 and has no gradient.
 
     Args:
         motion: any clip.

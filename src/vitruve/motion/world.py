@@ -99,12 +99,14 @@ def put_on_ground(
         raise UsageError("the lowest vertex needs a body", where="body is None", fix="pass it, or use 'lowest_joint'")
     use = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu()
     if method == "contacts":
-        heights = lowest_points(motion, body, chunk)
+        heights = lowest_joints(motion) if body is None else lowest_vertices(motion, body, chunk)
         # Where the ground is must not be known yet: it is taken near the lowest tenth of the clip.
         ground = float(heights[use].quantile(0.1)) if bool(use.any()) else 0.0
         use &= foot_contacts(motion, body, ground=ground, joints=joints).any(1).cpu()
+    elif method == "lowest_vertex" and body is not None:
+        heights = lowest_vertices(motion, body, chunk)
     else:
-        heights = lowest_points(motion, body if method == "lowest_vertex" else None, chunk, body)
+        heights = lowest_joints(motion, body)
     if not bool(use.any()):
         raise BadData("no frame shows where the ground is", where=f"method '{method}'", fix="use 'lowest_joint'")
     level = heights[use].median() if method == "contacts" else heights[use].min()
@@ -146,11 +148,12 @@ def root_at_rest(motion: Motion, body: BodyModel | None = None) -> Tensor:
     return shaped.rest_joints[..., 0, :].to(motion.translation)
 
 
-def lowest_points(
-    motion: Motion, body: BodyModel | None = None, chunk: int = 256, joints_of: BodyModel | None = None
-) -> Float[Tensor, "frames"]:
-    """The height of each frame's lowest vertex; of its lowest joint (on the body `joints_of`) without a body."""
-    if body is None:
-        return motion.joints(joints_of)[..., 2].amin(1).cpu()
+def lowest_vertices(motion: Motion, body: BodyModel, chunk: int = 256) -> Float[Tensor, "frames"]:
+    """The height of each frame's lowest vertex, metres; vertices of `chunk` frames are held at a time."""
     parts = [motion[start : start + chunk] for start in range(0, len(motion), chunk)]
     return torch.cat([part.vertices(body)[..., 2].amin(1) for part in parts]).cpu()
+
+
+def lowest_joints(motion: Motion, body: BodyModel | None = None) -> Float[Tensor, "frames"]:
+    """The height of each frame's lowest joint, metres."""
+    return motion.joints(body)[..., 2].amin(1).cpu()
