@@ -333,6 +333,18 @@ def test_an_unreadable_file(tmp_path: Path):
         read_body(path)
 
 
+def test_a_file_on_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = write_pkl(tmp_path / "SMPL_MALE.pkl", random_values("smpl", 40))
+
+    def fail(*words: object, **more: object):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(BadData, match="cannot be read") as raised:
+        read_body(path)
+    assert "SMPL_MALE.pkl: Input/output error" in raised.value.where and len(str(raised.value).splitlines()) == 3
+
+
 def test_wrong_words_are_refused(tmp_path: Path):
     path = write_pkl(tmp_path / "SMPL_MALE.pkl", random_values("smpl", 40))
     for words in ({"gender": "mael"}, {"layout": "smpk"}, {"num_betas": -1}):

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vitruve.bodies.files import LAYOUTS, NEEDED, array, body_from_values, parents_of, shape_columns
+from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.files import LAYOUTS, NEEDED, SKELETONS, array, body_from_values, parents_of, shape_columns
 from vitruve.bodies.values import read_values, write_values
 from vitruve.errors import BadData, VitruveError
+from vitruve.skeletons import load_skeleton
 
 Severity = Literal["ok", "warning", "error"]
 
@@ -59,7 +61,7 @@ def clean_body(path: str | Path, out: str | Path, overwrite: bool = False) -> Pa
         overwrite: replace a file that is there.
     """
     values = read_values(path)
-    body_from_values_quietly(values, Path(path))
+    _body_of(values, Path(path))
     return write_values(out, values, overwrite)
 
 
@@ -75,10 +77,10 @@ def merge_hands(
         overwrite: replace a file that is there.
     """
     values = dict(read_values(smplh))
-    body_from_values_quietly(values, Path(smplh), layout="smplh")
+    _body_of(values, Path(smplh), layout="smplh")
     for path, side in ((mano_left, "left"), (mano_right, "right")):
         hand = read_values(path)
-        body = body_from_values_quietly(hand, Path(path), layout="mano")
+        body = _body_of(hand, Path(path), layout="mano")
         if body.gender != side or side not in body.hands:
             raise BadData(
                 f"{Path(path).name} is no {side} hand with a pose space",
@@ -91,7 +93,7 @@ def merge_hands(
     return write_values(out, values, overwrite)
 
 
-def body_from_values_quietly(values: Mapping[str, Any], path: Path, layout: str | None = None) -> Any:
+def _body_of(values: Mapping[str, Any], path: Path, layout: str | None = None) -> BodyModel:
     """The body of values, to see whether it is one; notices about what it is called do not matter here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -105,7 +107,7 @@ def _short(error: VitruveError, path: str | Path) -> str:
 
 def _as_a_whole(values: Mapping[str, Any], path: Path) -> Iterator[Finding]:
     try:
-        body = body_from_values_quietly(values, path)
+        body = _body_of(values, path)
     except VitruveError as error:
         yield Finding("error", "file", f"{error.what} ({error.where})")
         return
@@ -114,7 +116,7 @@ def _as_a_whole(values: Mapping[str, Any], path: Path) -> Iterator[Finding]:
     correctives = "pose correctives" if body.pose_basis is not None else "no pose correctives"
     whole = f"{body.layout}, {body.gender}: {counts}, {body.num_expressions} expressions, {hands}, {correctives}"
     yield Finding("ok", "file", whole)
-    if body.skeleton.name.partition("-of-")[2]:
+    if body.skeleton.parents != load_skeleton(SKELETONS[body.layout]).parents:
         yield Finding("warning", "kintree_table", "the parents differ from those of the layout")
     if body.layout == "smplh" and not body.hands:
         yield Finding(

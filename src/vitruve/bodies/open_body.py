@@ -61,7 +61,7 @@ def load_open_body(
             )
         shape = shape[..., :num_betas].clone()
     landmarks = (parts.pop("landmark_faces"), parts.pop("landmark_bary")) if "landmark_faces" in parts else None
-    hands = _hand_spaces(parts, gender)
+    hands = _hand_spaces(parts)
     kept = {key: value.to(dtype) if value.is_floating_point() else value for key, value in parts.items()}
     return BodyModel(
         name=f"open-{layout}-{gender}",
@@ -198,9 +198,12 @@ def _hand(parts: dict[str, Tensor], side: str) -> dict[str, Tensor]:
         f"hand_mean_{side}": parts[f"hand_mean_{side}"],
         f"hand_components_{side}": parts[f"hand_components_{side}"],
     }
-    return hand | ({"uv": parts["uv"], "uv_faces": parts["uv_faces"][inside]} if "uv" in parts else {})
+    if "uv" in parts:
+        used, uv_faces = parts["uv_faces"][inside].unique(return_inverse=True)
+        hand |= {"uv": parts["uv"][used], "uv_faces": uv_faces}
+    return hand
 
 
-def _hand_spaces(parts: dict[str, Tensor], gender: str) -> dict[str, tuple[Tensor, Tensor]]:
+def _hand_spaces(parts: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
     sides = [side for side in _SIDES if f"hand_mean_{side}" in parts]
     return {side: (parts.pop(f"hand_mean_{side}"), parts.pop(f"hand_components_{side}")) for side in sides}
