@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -373,6 +374,21 @@ def test_a_body_motion_stands_in_the_file_as_on_the_body(tmp_path: Path, layout:
     expected = body.shaped(motion.betas).joints(motion.rotations, motion.translation)
     assert (back.joints() - expected).abs().max() < 1e-6
     assert (back.translation - motion.translation).abs().max() < 1e-6
+
+
+def test_changing_bones_follow_the_order_of_the_shipped_tree(tmp_path: Path):
+    motion = small_motion("smplh", frames=4)
+    rest = torch.randn(52, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.1
+    bones = rest - torch.where(torch.arange(52)[:, None] > 0, rest[list(motion.skeleton.parents)], 0.0)
+    growing = torch.linspace(1, 1.5, 4, dtype=torch.float64)[:, None, None] * bones
+    tree = replace(motion.skeleton, rest=rest)
+    motion = motion.replace(skeleton=tree, body="", offsets=growing)
+    write_bvh(motion, tmp_path / "growing.bvh")
+    back = read_bvh(tmp_path / "growing.bvh", unit="cm", up="y")
+    assert back.skeleton.names == motion.skeleton.names
+    assert (back.joints() - motion.joints()).abs().max() < 1e-6
+    assert back.offsets is not None
+    assert (back.offsets - growing)[:, 1:].abs().max() < 1e-7
 
 
 def test_end_sites_come_back_and_open_ends_get_one(tmp_path: Path):
