@@ -1,0 +1,63 @@
+"""The README tells the truth: its commands and its Python run, in order, beside files like those it names."""
+
+from __future__ import annotations
+
+import glob
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import vitruve
+from vitruve.cli import main
+from vitruve.motion.clips import bundled_clip_path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    return [text for name, text in fenced if name == language]
+
+
+def run(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    arguments = [path for word in words[1:] for path in (sorted(glob.glob(word)) if "*" in word else [word])]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0, line
+
+
+@pytest.fixture
+def files_named(tmp_path, monkeypatch):
+    """A folder with the files that the README talks about, written by the package itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    shutil.copy(bundled_clip_path(), "walk_poses.npz")
+    motion = vitruve.load_motion("walk_poses.npz")[:40]
+    vitruve.save_motion(motion, "take.bvh", body=vitruve.load_body("open-smplh-neutral"))
+    for layout in ("smpl", "smplh", "mano"):
+        run(f"vitruve bodies export --layout {layout} --out body_models")
+
+
+def test_its_commands_run(files_named, capsys):
+    joined = "\n".join(blocks("")).replace("\\\n", " ")
+    lines = [line for line in joined.splitlines() if line.startswith("vitruve ")]
+    assert len(lines) >= 6
+    for line in lines:
+        run(line)
+
+
+def test_its_python_runs(files_named):
+    namespace: dict[str, object] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert Path("walk_30.npz").is_file()
+
+
+def test_its_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
