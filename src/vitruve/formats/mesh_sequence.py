@@ -51,7 +51,7 @@ def read_mesh_sequence(
     meshes: PathOrText | Sequence[PathOrText],
     *,
     up: str = "z",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MeshSequence:
     """Read OBJ or PLY files, one per frame.
@@ -60,7 +60,7 @@ def read_mesh_sequence(
         meshes: a folder, whose .obj or .ply files are read in the order of the numbers in their names, or the files in
             the order of the frames.
         up: the axis that points upwards in the files, "z" or "y".
-        dtype: precision of the vertices.
+        dtype: precision of the vertices; float32 where None.
         progress: called after each file with how many are read, and of how many.
 
     Returns:
@@ -69,6 +69,7 @@ def read_mesh_sequence(
     """
     files = _files(meshes)
     _check_up(up)
+    dtype = dtype or torch.float32
     vertices: Tensor | None = None
     faces: NDArray[np.int64] | None = None
     for frame, file in enumerate(files):
