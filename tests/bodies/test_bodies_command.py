@@ -61,14 +61,17 @@ def test_clean_skips_a_bad_file_and_does_the_rest(capsys: pytest.CaptureFixture,
     good = write_npz(tmp_path / "female" / "model.npz", random_values("smplh", 60, 16))
     (tmp_path / "bad.pkl").write_bytes(b"cos\nsystem\n(S'echo run > ran'\ntR.")
     dry = run(capsys, "clean", tmp_path / "bad.pkl", good, "--out", "clean", "--dry-run")
-    assert dry[0] == 0 and "would write clean/female_model.safetensors" in dry[1] and not Path("clean").exists()
+    assert dry[0] == 0 and "would write clean/female/model.safetensors" in dry[1] and not Path("clean").exists()
     status, text = run(capsys, "clean", tmp_path / "bad.pkl", good, "--out", "clean")
     assert status == 4 and "bad.pkl skipped" in text and "os.system" in text and not Path("ran").exists()
-    assert [path.name for path in Path("clean").iterdir()] == ["female_model.safetensors"]
-    assert read_body("clean/female_model.safetensors").gender == "female"
+    assert [str(path) for path in Path("clean").rglob("*.*")] == ["clean/female/model.safetensors"]
+    assert read_body("clean/female/model.safetensors").gender == "female"
     assert run(capsys, "clean", good, "--out", "clean")[0] == 2
     assert run(capsys, "clean", good, "--out", "clean", "--overwrite")[0] == 0
     assert run(capsys, "clean", good, good, "--out", "clean")[0] == 2
+    # Copies into a folder of bodies are found there.
+    assert run(capsys, "clean", good, "--out", "bodies/smplh")[0] == 0
+    assert load_body("smplh-female", folder="bodies").num_betas == 16
 
 
 def test_merge(capsys: pytest.CaptureFixture, tmp_path: Path):

@@ -41,6 +41,7 @@ class Licensed:
     files: tuple[str, ...]
 
 
+_MODEL = ("{gender}/model.npz", "{gender}/model.pkl", "{gender}/model.safetensors")
 LICENSED = {
     "smpl": Licensed(
         "smpl.is.tue.mpg.de",
@@ -52,8 +53,7 @@ LICENSED = {
             "basicmodel_{g}_lbs_10_207_0_v1.1.0.pkl",
             "basicModel_{g}_lbs_10_207_0_v1.0.0.pkl",
             "basicmodel_{g}_lbs_10_207_0_v1.0.0.pkl",
-            "{gender}/model.npz",
-            "{gender}/model.pkl",
+            *_MODEL,
         ),
     ),
     "smplh": Licensed(
@@ -64,8 +64,7 @@ LICENSED = {
             "SMPLH_{GENDER}.npz",
             "SMPLH_{GENDER}.safetensors",
             "SMPLH_{gender}.pkl",
-            "{gender}/model.npz",
-            "{gender}/model.pkl",
+            *_MODEL,
         ),
     ),
     "smplx": Licensed(
@@ -78,8 +77,7 @@ LICENSED = {
             "SMPLX_{GENDER}.npz",
             "SMPLX_{GENDER}.pkl",
             "SMPLX_{GENDER}.safetensors",
-            "{gender}/model.npz",
-            "{gender}/model.pkl",
+            *_MODEL,
         ),
     ),
     "mano": Licensed(

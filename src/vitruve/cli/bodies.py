@@ -180,9 +180,9 @@ def _refuse_none(files: tuple[Path, ...]) -> None:
 
 
 def _clean_name(path: Path, out: Path, suffix: str) -> Path:
-    """`female/model.npz` says its gender by its folder only, so the copy gets both names."""
-    stem = path.stem if path.stem.lower() != "model" else f"{path.absolute().parent.name}_{path.stem}"
-    return out / f"{stem}{suffix}"
+    """`female/model.npz` says its gender by its folder only, so the copy keeps the folder."""
+    folder = out / path.absolute().parent.name if path.stem.lower() == "model" else out
+    return folder / f"{path.stem}{suffix}"
 
 
 def _would_write(paths: Iterable[Path]) -> int:
