@@ -112,6 +112,16 @@ def test_masked_frames_and_values_that_are_no_numbers() -> None:
     assert (finding.severity, finding.where) == ("error", "frames 5") and "translation" in finding.what
 
 
+def test_there_is_no_jump_into_or_out_of_a_masked_frame() -> None:
+    motion, mask = clip(), torch.ones(60, dtype=torch.bool)
+    mask[20:23] = False
+    translation, rotations = motion.translation.clone(), motion.rotations.clone()
+    translation[20:23], rotations[20:23] = 0, torch.eye(3, dtype=torch.float64)
+    blanked = motion.replace(translation=translation, rotations=rotations)
+    assert sum("jump" in what for what in told(blanked)) == 2
+    assert told(blanked.replace(mask=mask)) == ["3 of 60 frames are masked: they hold no valid motion"]
+
+
 def test_matrices_that_are_no_rotations() -> None:
     motion = clip()
     rotations = motion.rotations.clone()

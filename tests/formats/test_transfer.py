@@ -146,6 +146,7 @@ def test_a_list_of_files_is_read_in_its_order(tmp_path: Path) -> None:
         ([{"body_pose": 2 * torch.eye(3).expand(1, 21, 3, 3)}], ["not rotations", "0.pkl"]),
         ([{"jaw_pose": torch.eye(3).expand(2, 1, 3, 3)}], ["jaw_pose", "2 frames"]),
         ([{"transl": torch.zeros(4, 3)}], ["transl", "4 frames"]),
+        ([{"betas": np.zeros((1, 0))}, {}], ["betas", "agree"]),
         ([{"global_orient": None}], ["no file of the transfer tool"]),
         ([{"body_pose": "text"}], ["body_pose", "numbers"]),
     ],

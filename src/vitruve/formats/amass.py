@@ -246,14 +246,14 @@ def _joined_parts(
             where=f"{path}: it has {', '.join(sorted(arrays)[:12]) or 'no keys'}",
             fix="give a motion file: an AMASS clip has 'poses', a shape file or a body model has not",
         )
-    frames = len(real_array(arrays["root_orient"], "root_orient", path))
+    frames = len(np.atleast_1d(real_array(arrays["root_orient"], "root_orient", path)))
     parts = []
     for key, (start, stop) in layout.items():
         if key not in arrays:
             notes.append(f"'{key}' is not in the file; taken as zero")
             parts.append(np.zeros((frames, stop - start)))
             continue
-        part = real_array(arrays[key], key, path)
+        part = np.atleast_1d(real_array(arrays[key], key, path))
         part = part.reshape(len(part), -1) if len(part) else part
         if part.shape != (frames, stop - start):
             raise BadData(
@@ -319,8 +319,9 @@ def _rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: lis
 
 
 def _one_number(value: Any) -> float:
+    array = np.asarray(value).reshape(-1)
     try:
-        return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+        return float(array[0]) if array.dtype.kind in "fiuO" else math.nan
     except (TypeError, ValueError, IndexError):
         return math.nan
 

@@ -248,7 +248,7 @@ def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path)
         if key not in content:
             return None
         value = torch.from_numpy(real_array(content[key], key, file))
-        value = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
+        value = value.reshape(math.prod(value.shape[:-1]), value.shape[-1]) if value.ndim else value.reshape(1, 1)
         if key != "betas" and len(value) != frames:
             raise BadData(
                 f"'{key}' has {len(value)} frames, global_orient has {frames}",

@@ -98,7 +98,10 @@ def _up_axis(motion: Motion) -> Iterator[Finding]:
 
 def _jumps(motion: Motion) -> Iterator[Finding]:
     """Single steps between frames that stand out from those around them."""
-    steps = (motion.translation[1:] - motion.translation[:-1]).norm(dim=-1)
+    # The values of masked frames mean nothing, so there is no step into or out of one.
+    valid = _valid(motion).to(motion.rotations.device)
+    unknown = ~(valid[1:] & valid[:-1])
+    steps = (motion.translation[1:] - motion.translation[:-1]).norm(dim=-1).masked_fill(unknown, 0)
     jumps = _outliers(steps[:, None], least=max(0.05, 3 / motion.fps))
     if jumps:
         shown = ", ".join(f"{frame} ({float(steps[frame - 1]):.2f} m)" for frame, _ in jumps[:5])
@@ -108,7 +111,7 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
             f"into frame {shown}{', ...' if len(jumps) > 5 else ''}",
             "cut there, or remove the glitch",
         )
-    turns = geodesic_distance(motion.rotations[:-1], motion.rotations[1:])
+    turns = geodesic_distance(motion.rotations[:-1], motion.rotations[1:]).masked_fill(unknown[:, None], 0)
     # One entry per frame, of the joint that turns most.
     worst = {
         frame: int(turns[frame - 1].argmax())
