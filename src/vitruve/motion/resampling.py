@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
-from vitruve.geometry.rotations import slerp
+from vitruve.geometry.rotations import matrix_to_quaternion_wxyz, quaternion_wxyz_to_matrix
 from vitruve.motion.motion import Motion
 from vitruve.motion.provenance import edited
 
 # Frame rates that agree to this fraction are taken as equal: files hold values such as 120.00004577636719.
 _SAME_RATE = 1e-6
+# New frames made at a time.
+_BLOCK = 1024
 
 
 def resample(motion: Motion, fps: float) -> Motion:
@@ -101,15 +103,34 @@ def _interpolated(
         between = values[left] + along * (values[right] - values[left])
         return torch.where(exact.reshape(along.shape), values[left], between)
 
-    start = motion.rotations[left]
-    turned = torch.where(exact[:, None, None, None], start, slerp(start, motion.rotations[right], share[:, None]))
     return edited(
         motion,
         note,
-        rotations=turned,
+        rotations=_turned(motion.rotations, left, right, share, exact),
         translation=linear(motion.translation),
         fps=fps,
         expression=linear(motion.expression),
         offsets=linear(motion.offsets),
         mask=None if motion.mask is None else motion.mask[left] & motion.mask[right],
     )
+
+
+def _turned(rotations: Tensor, left: Tensor, right: Tensor, share: Tensor, exact: Tensor) -> Tensor:
+    """Slerp between frames through quaternions, in blocks of frames, and only where a frame is no copy."""
+    out = rotations[left]
+    between = (~exact).nonzero()[:, 0]
+    for at in range(0, len(between), _BLOCK):
+        block = between[at : at + _BLOCK]
+        # The frames of a block lie close together: their quaternions are made once.
+        first, last = int(left[block].min()), int(right[block].max())
+        quaternions = matrix_to_quaternion_wxyz(rotations[first : last + 1])
+        start, end = quaternions[left[block] - first], quaternions[right[block] - first]
+        end = torch.where((start * end).sum(-1, keepdim=True) < 0, -end, end)
+        angle = 2 * torch.atan2((end - start).norm(dim=-1), (end + start).norm(dim=-1))[..., None]
+        part = share[block][:, None, None]
+        # sinc(x / pi) is sin(x) / x, also at zero.
+        whole = torch.sinc(angle / torch.pi)
+        weight_start = (1 - part) * torch.sinc((1 - part) * angle / torch.pi) / whole
+        weight_end = part * torch.sinc(part * angle / torch.pi) / whole
+        out[block] = quaternion_wxyz_to_matrix(weight_start * start + weight_end * end)
+    return out

@@ -98,17 +98,19 @@ def put_on_ground(
     if method == "lowest_vertex" and body is None:
         raise UsageError("the lowest vertex needs a body", where="body is None", fix="pass it, or use 'lowest_joint'")
     use = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu()
+    if not bool(use.any()):
+        raise BadData("no frame is valid", where="motion.mask", fix="check the mask")
     if method == "contacts":
         heights = lowest_joints(motion) if body is None else lowest_vertices(motion, body, chunk)
         # Where the ground is must not be known yet: it is taken near the lowest tenth of the clip.
-        ground = float(heights[use].quantile(0.1)) if bool(use.any()) else 0.0
+        ground = float(heights[use].quantile(0.1))
         use &= foot_contacts(motion, body, ground=ground, joints=joints).any(1).cpu()
     elif method == "lowest_vertex" and body is not None:
         heights = lowest_vertices(motion, body, chunk)
     else:
         heights = lowest_joints(motion, body)
     if not bool(use.any()):
-        raise BadData("no frame shows where the ground is", where=f"method '{method}'", fix="use 'lowest_joint'")
+        raise BadData("no foot stands in any frame", where="method 'contacts'", fix="use 'lowest_vertex'")
     level = heights[use].median() if method == "contacts" else heights[use].min()
     moved = motion.translation - torch.tensor([0, 0, 1]).to(motion.translation) * level.to(motion.translation)
     return edited(motion, f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
