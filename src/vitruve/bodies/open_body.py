@@ -71,6 +71,7 @@ def load_open_body(
         shape_basis=shape.to(dtype),
         hands={side: HandSpace(mean.to(dtype), components.to(dtype)) for side, (mean, components) in hands.items()},
         landmarks=None if landmarks is None else (landmarks[0], landmarks[1].to(dtype)),
+        pose_basis=None if layout == "mano" else _pose_basis(layout, len(kept["template"]), dtype),
         licence=LICENCE,
         **kept,
     )
@@ -157,6 +158,16 @@ def _skin_weights(joints_of: Tensor, values: Tensor, joints: int) -> Tensor:
     largest = grid.argmax(1, keepdim=True)
     grid.scatter_add_(1, largest, 2**20 - grid.sum(1, keepdim=True))
     return grid / 2**20
+
+
+def _pose_basis(layout: str, vertices: int, dtype: torch.dtype) -> Tensor:
+    """The pose correctives as the dense matrix of official files; all layouts number their joints alike."""
+    raw, _ = _open(layout, ("pose_basis_joints", "pose_basis_vertices", "pose_basis_values"))
+    joints = len(load_skeleton(SKELETONS[layout]))
+    basis = torch.zeros(joints - 1, 9, vertices, 3, dtype=dtype)
+    rows = raw["pose_basis_joints"].long() - 1
+    basis[rows, :, raw["pose_basis_vertices"].long()] = raw["pose_basis_values"].to(dtype).transpose(1, 2)
+    return basis.reshape(9 * (joints - 1), 3 * vertices)
 
 
 def _rows_to_one(rows: Tensor) -> Tensor:
