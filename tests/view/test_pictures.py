@@ -132,28 +132,53 @@ def test_strip_leaves_out_invalid_frames():
 
 
 def test_strip_at_rest_looks_the_body_in_the_face():
-    """A body that stays in place and faces +x is seen from +x, wherever the world's axes are."""
-    body = small_body("smplh", vertices=60)
-    facing_x = torch.tensor([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]], dtype=torch.float64)  # forward z to x, up y to z
-    motion = small_motion("smplh", frames=2)
-    rotations = body.rest_rotations(2)
-    rotations[:, 0] = facing_x
-    still = motion.replace(rotations=rotations, translation=motion.translation * 0)
-    towards = np.array(_strip_direction(still))
+    towards, _ = seen_from([0, 0], np.zeros((2, 3)))
     assert towards @ [1, 0, 0] > 0.85
 
 
+def facing(degrees):
+    """Root rotations [frames, 3, 3] of bodies stood up that face these directions, degrees from +x."""
+    angles = torch.deg2rad(torch.as_tensor(degrees, dtype=torch.float64))
+    forward = torch.stack([angles.cos(), angles.sin(), 0 * angles], -1)
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64).expand_as(forward)
+    return torch.stack([torch.linalg.cross(up, forward), up, forward], -1)
+
+
+def seen_from(degrees, positions):
+    rotations = small_body("smplh", vertices=60).rest_rotations(len(degrees))
+    rotations[:, 0] = facing(degrees)
+    motion = small_motion("smplh", frames=len(degrees))
+    towards = np.array(_strip_direction(motion.replace(rotations=rotations, translation=torch.as_tensor(positions))))
+    return towards, Viewpoint(tuple(5 * towards), (0, 0, 0)).axes
+
+
 @pytest.mark.parametrize("way_deg", [0, 90, 200])
-def test_strip_of_a_walk_goes_to_the_right_and_shows_faces(way_deg):
-    motion = small_motion("smplh")
+def test_strip_of_a_straight_walk_goes_to_the_right_and_shows_faces(way_deg):
     way = np.array([np.cos(np.radians(way_deg)), np.sin(np.radians(way_deg)), 0.0])
-    walk = motion.replace(
-        translation=torch.linspace(0, 2, len(motion), dtype=torch.float64)[:, None] * torch.tensor(way)
-    )
-    towards = np.array(_strip_direction(walk))
-    right, _, forward = Viewpoint(tuple(5 * towards), (0, 0, 0)).axes
-    assert right @ way > 0.7
-    assert forward @ way < -0.3
+    _, (right, _, forward) = seen_from([way_deg] * 5, np.linspace(0, 2, 5)[:, None] * way)
+    assert right @ way == pytest.approx(np.cos(np.radians(35)), abs=0.02)
+    assert forward @ way < -0.5
+
+
+def test_strip_of_a_round_shows_the_side_that_most_face():
+    """Who walks a round comes back to where he was: what counts is where the bodies face."""
+    positions = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0.1, 0], [0, 0, 0]], float)
+    towards, _ = seen_from([0, 0, 90, 180, 0, 0], positions)
+    assert towards @ [1, 0, 0] > 0.85
+
+
+def test_strip_of_standing_walking_and_standing_the_other_way_shows_few_backs():
+    degrees = [0, 0, 3, -77, -129, 115, 115, 115, 115, 115]
+    positions = np.zeros((10, 3))
+    positions[3:, 0], positions[4:, 1] = 1.5, -1.0
+    towards, _ = seen_from(degrees, positions)
+    toward_faces = np.cos(np.radians(degrees)) * towards[0] + np.sin(np.radians(degrees)) * towards[1]
+    assert (toward_faces > 0.2).sum() >= 8
+
+
+def test_strip_of_a_whole_turn_begins_with_a_face():
+    towards, _ = seen_from([40, 130, 220, 310], np.zeros((4, 3)))
+    assert towards @ [np.cos(np.radians(40)), np.sin(np.radians(40)), 0] > 0.85
 
 
 @pytest.mark.parametrize(("available", "wanted"), [(1, 8), (5, 8), (8, 8), (600, 8), (7, 1)])

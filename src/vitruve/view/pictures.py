@@ -19,8 +19,9 @@ from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 
 _INK = (60, 66, 76)
 _BONE, _JOINT = (200, 70, 40), (255, 255, 255)
-# The eye of a strip stands this far to the front of a plain side view, so that faces and both arms are seen.
-_THREE_QUARTER_DEG = 35.0
+# The eye of a strip stands this far to the side of where the bodies face, and this much more to the side of a straight
+# way: a straight walk is seen from 35 degrees before its side.
+_FACE_DEG, _SIDE = -25.0, 0.875
 
 
 def picture(
@@ -187,18 +188,23 @@ def _tints(colours: ArrayLike | None, shape: tuple[int, ...]) -> Floats | None:
 
 
 def _strip_direction(motion: Motion) -> tuple[float, float, float]:
-    """From the body to the eye: the main way leads to the right and a little towards the viewer."""
-    root = _array(motion.translation)
-    way = root[-1, :2] - root[0, :2]
-    if np.linalg.norm(way) < 0.5:
-        # The body stays about where it is: look it in the face, from a little to its left.
-        world = _array(motion.rotations[0, 0])
-        way = (world @ np.array([0.0, 0.0, 1.0]))[:2]
-        angle = math.degrees(math.atan2(way[1], way[0])) + 25.0
-    else:
-        # What is to go to the right is seen from a quarter turn clockwise of its way.
-        angle = math.degrees(math.atan2(way[1], way[0])) - 90.0 + _THREE_QUARTER_DEG
-    return direction(angle + 90.0, 7.0)
+    """From the body to the eye: faces are seen from a little to their right, and a straight way leads to the right."""
+    facing = (_array(motion.rotations)[:, 0] @ (0.0, 0.0, 1.0))[:, :2]
+    steps = np.diff(_array(motion.translation)[:, :2], axis=0)
+    path = np.linalg.norm(steps, axis=-1).sum()
+    # Of length one where the way is straight, near zero on a round or on the spot.
+    straight = steps.sum(0) / path if path > 0.5 else np.zeros(2)
+    front = facing.mean(0) if np.linalg.norm(facing.mean(0)) > 0.1 else facing[0]
+    # The way counts only as far as the bodies also face along it.
+    along = max(0.0, float(front @ straight))
+    eye = _turned(front, _FACE_DEG) + _SIDE * along * _turned(straight, -90.0)
+    return direction(math.degrees(math.atan2(eye[1], eye[0])) + 90.0, 7.0)
+
+
+def _turned(flat: Floats, degrees: float) -> Floats:
+    """A direction on the ground, turned counter-clockwise."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([c * flat[0] - s * flat[1], s * flat[0] + c * flat[1]])
 
 
 def _cell_size(vertices: Floats, towards: tuple[float, float, float], height: int) -> tuple[int, int]:
