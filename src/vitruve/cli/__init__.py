@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from cyclopts import App
 
@@ -18,15 +19,15 @@ _VERBS = {
 }
 
 
-def build_app() -> App:
-    """The root command with its verbs unloaded."""
+def build_app(called: str = "") -> App:
+    """The root command with its verbs unloaded; the verb that is called brings the help of its own docstring."""
     app = App(
         name="vitruve",
         help="Human motion on SMPL-family bodies.\n\nBegin with `vitruve demo`; then `vitruve info YOUR_FILE`.",
         version=vitruve.__version__,
     )
     for verb, (target, line) in _VERBS.items():
-        app.command(target, name=verb, help=line)
+        app.command(target, name=verb, help=None if verb == called else line)
     return app
 
 
@@ -34,8 +35,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors the user can mend are printed without a traceback and set the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    warnings.showwarning = _say
     try:
-        result = build_app()([a for a in arguments if a != "--debug"])
+        result = build_app(arguments[0] if arguments else "")(arguments)
     except VitruveError as error:
         if debug:
             raise
@@ -45,3 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         print("vitruve: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _say(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line for the user, without the code it came from."""
+    print(f"vitruve: note: {message}", file=sys.stderr)
