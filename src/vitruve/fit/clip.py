@@ -1,0 +1,203 @@
+"""Fit a whole clip: the shape on key frames, then every frame, then those that failed once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.errors import BadData
+from vitruve.fit.moments import Fitted, Moments
+from vitruve.fit.points import Points, choose_points
+from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
+from vitruve.fit.retry import retry_frames, suspects
+from vitruve.fit.shape import solve_shape
+from vitruve.fit.terms import Loss, RotationTerm, TowardRotations
+from vitruve.geometry.rotations import slerp
+
+Targets = Tensor | Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    Attributes:
+        rounds: most steps a frame; most frames need two or three from a copied pose.
+        key_frames: frames that the shape is solved on.
+        shape_iterations: most steps of the shape solve.
+        ridge: pull of solved betas to zero: one standard deviation costs the square of this many metres.
+        solve_scale: also find one uniform scale.
+        smoothing_sweeps: times that each frame is drawn to its neighbours, where smoothness is asked for.
+    """
+
+    rounds: int = 10
+    key_frames: int = 32
+    shape_iterations: int = 8
+    ridge: float = 0.0
+    solve_scale: bool = False
+    smoothing_sweeps: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFit:
+    """A fitted clip.
+
+    Attributes:
+        rotations: [frames, joints, 3, 3] parent-relative.
+        translation: [frames, 3].
+        betas: [betas] one shape for the clip.
+        scale: one uniform scale; 1.0 unless it was solved.
+        error: [frames] root mean square distance to the targets in metres; infinite where a frame had none.
+        failed: [frames] True where the result must not be trusted: no targets, or an error far above the clip's after
+            every retry. Such frames hold the best found, or the start.
+        retried: [frames] True where a second try was made.
+    """
+
+    rotations: Tensor
+    translation: Tensor
+    betas: Tensor
+    scale: float
+    error: Tensor
+    failed: Tensor
+    retried: Tensor
+
+
+def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
+    body: BodyModel,
+    points: Points | Tensor,
+    targets: Targets,
+    rotations: Float[Tensor, "frames joints 3 3"],
+    translation: Float[Tensor, "frames 3"],
+    *,
+    betas: Tensor | None = None,
+    start_betas: Tensor | None = None,
+    expression: Tensor | None = None,
+    weights: Tensor | None = None,
+    loss: Loss | None = None,
+    free: Tensor | None = None,
+    terms: tuple[RotationTerm, ...] = (),
+    smoothness: Tensor | None = None,
+    effort: Effort = Effort(),
+    progress: Callable[[int, int], None] | None = None,
+) -> ClipFit:
+    """Fit rotations, translation and, where not given, one shape of a body to points over a clip.
+
+    Args:
+        body: the body to fit.
+        points: which of its points: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
+        targets: [frames, points, 3] metres, or a function from frame indices to the targets of those frames, for clips
+            whose targets do not fit in memory. A point that is not finite does not count in its frame.
+        rotations: where to start, on the body's joints: a copied pose is a good start. Must be finite.
+        translation: likewise.
+        betas: the shape, if known; solved on key frames otherwise.
+        start_betas: where the shape solve starts; zero where not given. Their number is the number of betas solved.
+        expression: [frames, expressions] known coefficients.
+        weights: [points]; equal where not given.
+        loss: robust cost of a distance (`huber`, `geman_mcclure`); squares where not given.
+        free: [joints] False where a joint keeps its start; all turn where not given.
+        terms: on the rotations: `TowardRotations`, `RotationLimits`.
+        smoothness: [joints] metres: how strongly each frame's rotations are drawn to the middle of their neighbours'.
+        effort: how hard to try.
+        progress: called with (frames done, frames) now and then.
+    """
+    chosen = _chosen(body, points)
+    _check(body, rotations, translation)
+    problem = Problem(
+        points=chosen,
+        targets=targets if callable(targets) else lambda rows: targets[rows],
+        rotations=rotations.to(chosen.rest),
+        translation=translation.to(chosen.rest),
+        expression=expression,
+        weights=weights,
+        loss=loss,
+        free=free,
+        terms=terms,
+        rounds=effort.rounds,
+    )
+    with torch.no_grad():
+        return _fit(
+            problem, betas, body.num_betas if start_betas is None else start_betas, smoothness, effort, progress
+        )
+
+
+def _fit(
+    problem: Problem,
+    betas: Tensor | None,
+    start_betas: Tensor | int,
+    smoothness: Tensor | None,
+    effort: Effort,
+    progress: Callable[[int, int], None] | None,
+) -> ClipFit:
+    scale = problem.rotations.new_ones(())
+    if betas is None:
+        start = problem.rotations.new_zeros(start_betas) if isinstance(start_betas, int) else start_betas
+        betas, scale = solve_shape(
+            problem,
+            start.to(problem.rotations),
+            key_frames=effort.key_frames,
+            iterations=effort.shape_iterations,
+            ridge=effort.ridge,
+            solve_scale=effort.solve_scale,
+        )
+    moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
+    best = _fit_all(problem, moments, problem.rotations, problem.translation, problem.terms, progress)
+    failed = suspects(best.error)
+    retried = failed & torch.isfinite(best.error)
+    if retried.any():
+        best = retry_frames(problem, moments, best, retried)
+        failed = suspects(best.error)
+    if smoothness is not None and len(problem) > 2:
+        for _ in range(effort.smoothing_sweeps):
+            middle = TowardRotations(_between_neighbours(best.rotations), smoothness)
+            best = _fit_all(problem, moments, best.rotations, best.translation, (*problem.terms, middle), None)
+    return ClipFit(best.rotations, best.translation, betas, float(scale), best.error, failed, retried)
+
+
+def _fit_all(
+    problem: Problem,
+    moments: Moments,
+    rotations: Tensor,
+    translation: Tensor,
+    terms: tuple[RotationTerm, ...],
+    progress: Callable[[int, int], None] | None,
+) -> Fitted:
+    """All frames from a start, some at a time."""
+    out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
+    for rows in torch.arange(len(rotations)).split(FRAMES_AT_A_TIME):
+        new = problem.fit_rows(moments, rows, rotations[rows], translation[rows], terms)
+        for name, value in vars(out).items():
+            value[rows] = getattr(new, name)
+        if progress is not None:
+            progress(int(rows[-1]) + 1, len(rotations))
+    return out
+
+
+def _between_neighbours(rotations: Tensor) -> Tensor:
+    """The rotation half way between the frame before and the frame after; the ends keep their own."""
+    middle = rotations.clone()
+    for rows in torch.arange(1, len(rotations) - 1).split(4 * FRAMES_AT_A_TIME):
+        middle[rows] = slerp(rotations[rows - 1], rotations[rows + 1], 0.5)
+    return middle
+
+
+def _chosen(body: BodyModel, points: Points | Tensor) -> Points:
+    if isinstance(points, Points):
+        return points
+    if points.is_floating_point():
+        return choose_points(body, regressor=points)
+    return choose_points(body, vertices=points)
+
+
+def _check(body: BodyModel, rotations: Tensor, translation: Tensor) -> None:
+    found, expected = tuple(rotations.shape), (len(translation), body.num_joints, 3, 3)
+    if found != expected or translation.shape[1:] != (3,):
+        raise BadData(
+            f"the start does not fit body '{body.name}'",
+            where=f"rotations {found}, translation {tuple(translation.shape)}; expected {expected} and [frames, 3]",
+            fix="give one parent-relative rotation per joint of the body that is fitted",
+        )

@@ -1,0 +1,281 @@
+"""Fitting rotations and translation of a body with one shape to points, frame by frame.
+
+The Gauss-Newton matrix of points x = sum_i w_i (R_i (t - J_i) + p_i) depends on the points only through
+
+    M_ij = sum over points of m h_i h_j^T        with h_i = w_i (t - J_i, 1)
+
+(4 x 4, constant over the clip, for joints that share points), and the gradient through the sums of m r h_i^T with the
+residuals r. So the solve works on joint pairs alone and costs the same for any number of points. The gradient is the
+true one, correctives included; the matrix leaves out what the correctives couple between joints. Each step is judged by
+the true error: one that does not lower it is taken back, and the frame is damped harder.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.fit.dense import entries_by_turn
+from vitruve.fit.points import Points, pose_points
+from vitruve.fit.terms import PointTargets, RotationTerm, total_pull
+
+_START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
+# Every turn is damped by this share of the frame's energy: directions that few points hold (the twist of a finger) wait
+# until the rest is in place. It vanishes with the error, so it costs no accuracy.
+_CAUTION = 0.03
+# A frame is done when a step lowers its energy by less than this part, or below this many square metres.
+_TOLERANCE, _EXACT = 1e-4, 1e-14
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What stays constant over a clip when points with weights are fitted by the compiled step.
+
+    Attributes:
+        points: the shaped points.
+        weights: [points] shares.
+        pairs: [pairs, 2] joints that share points.
+        second: [pairs, 4, 4] the moments M.
+        meeting: [pairs] depth of the joint where a pair's branches meet.
+        parents, depth: of each joint.
+        above: [nodes, levels] ancestors; node 0 is the translation, node k + 1 joint k.
+        stiffness: [joints, 9, 9] second moments of each joint's correctives by the entries of its rotation.
+    """
+
+    points: Points
+    weights: Tensor
+    pairs: np.ndarray
+    second: np.ndarray
+    meeting: np.ndarray
+    parents: np.ndarray
+    depth: np.ndarray
+    above: np.ndarray
+    stiffness: Tensor | None
+
+    @staticmethod
+    def of(points: Points, weights: Float[Tensor, "points"] | None = None) -> Moments:
+        """Collect the moments of shaped points with weights (equal where None)."""
+        weights = points.rest.new_ones(len(points)) if weights is None else weights.to(points.rest)
+        weights = weights / weights.sum()
+        joints = len(points.parents)
+        lever = points.rest[:, None] - points.joints
+        anchors = points.weights[..., None] * torch.cat([lever, torch.ones_like(lever[..., :1])], -1)
+        flat = points.gather(anchors.double().flatten(1).T)  # [joints * 4, points]
+        full = ((flat * weights.double()) @ flat.T).view(joints, 4, joints, 4).transpose(1, 2)
+        i, j = torch.nonzero(torch.triu(full.abs().sum((-1, -2))), as_tuple=True)
+        chains = _chains(points.parents)
+        meeting = [len(set(chains[a + 1]) & set(chains[b + 1])) - 2 for a, b in zip(i.tolist(), j.tolist())]
+        above = np.zeros((joints + 1, max(map(len, chains)) - 1), dtype=np.int64)
+        for node, chain in enumerate(chains):
+            above[node, : len(chain) - 1] = chain[:-1]
+        return Moments(
+            points=points,
+            weights=weights,
+            pairs=torch.stack([i, j], 1).numpy(),
+            second=full[i, j].contiguous().numpy(),
+            meeting=np.array(meeting, dtype=np.int64),
+            parents=np.array(points.parents),
+            depth=np.array([len(chain) - 2 for chain in chains[1:]]),
+            above=above,
+            stiffness=_corrective_stiffness(points, weights),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The result of a fit of some frames.
+
+    Attributes:
+        rotations: [frames, joints, 3, 3].
+        translation: [frames, 3].
+        error: [frames] root of the mean cost of the points (with plain squares: root mean square distance), metres.
+            Infinite for a frame that had no targets; it keeps its start.
+    """
+
+    rotations: Tensor
+    translation: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Stand:
+    """Where frames stand: what the compiled step needs, and the energies that judge it."""
+
+    local: Tensor
+    shift: Tensor
+    energy: Tensor  # with rotation terms
+    error: Tensor  # of the points alone, squared
+    world: Tensor
+    residual: Tensor
+    slope: Tensor
+    curvature: Tensor
+
+    def rows(self, rows: Tensor) -> _Stand:
+        return _Stand(*(value[rows] for value in vars(self).values()))
+
+    def put(self, rows: Tensor, other: _Stand, which: Tensor) -> None:
+        for name, value in vars(self).items():
+            value[rows[which]] = getattr(other, name)[which]
+
+
+def fit_frames(
+    moments: Moments,
+    targets: PointTargets,
+    rotations: Float[Tensor, "frames joints 3 3"],
+    translation: Float[Tensor, "frames 3"],
+    *,
+    terms: tuple[RotationTerm, ...] = (),
+    frames: Tensor | None = None,
+    free: Tensor | None = None,
+    expression: Tensor | None = None,
+    rounds: int = 10,
+) -> Fitted:
+    """Fit rotations and translation of frames, each on its own, from a start.
+
+    Args:
+        moments: the shaped points; its weights must be those of the targets.
+        targets: where the points should be.
+        rotations: where to start, parent-relative.
+        translation: likewise.
+        terms: on the rotations.
+        frames: rows of the clip that these frames are, for the terms; counted from zero where not given.
+        free: [joints] joints that may turn; all where not given.
+        expression: [frames, expressions] known coefficients, where the points' shape holds none yet.
+        rounds: most steps a frame.
+    """
+    points, count = moments.points, len(rotations)
+    frames = torch.arange(count) if frames is None else frames
+    free = torch.ones(len(points.parents), dtype=torch.bool) if free is None else free
+    usable = (targets.share() > 0.5) & torch.isfinite(rotations).flatten(1).all(1) & torch.isfinite(translation).all(1)
+    active = usable.nonzero()[:, 0]
+    # Around the start, so that single precision serves clips that walk far.
+    near = replace(targets, targets=targets.targets - translation[:, None])
+
+    def stand(local: Tensor, shift: Tensor, rows: Tensor) -> _Stand:
+        part = near if len(rows) == count else near.rows(rows)
+        shaped = points if expression is None else points.shaped(expression=expression[rows])
+        return _evaluate(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
+
+    now = stand(rotations[active].double(), translation.new_zeros(len(active), 3, dtype=torch.float64), active)
+    left = torch.arange(len(active))
+    damping = torch.full((len(active),), _START_DAMPING, dtype=torch.float64)
+    for _ in range(rounds):
+        if not len(left):
+            break
+        part = now if len(left) == len(active) else now.rows(left)
+        local, moved = compiled_step(moments, part, damping[left], free)
+        trial = stand(local, part.shift + moved, active[left])
+        better = trial.energy < part.energy
+        gained = (part.energy - trial.energy) / part.energy.clamp_min(1e-300)
+        now.put(left, trial, better)
+        damping[left] = torch.where(better, damping[left] * 0.1, damping[left] * 30).clamp(_LEAST_DAMPING, None)
+        done = torch.where(better, (gained < _TOLERANCE) | (trial.energy < _EXACT), damping[left] > _MOST_DAMPING)
+        left = left[~done]
+    out = Fitted(rotations.clone(), translation.clone(), translation.new_full((count,), torch.inf))
+    out.rotations[active] = now.local.to(rotations)
+    out.translation[active] += now.shift.to(translation)
+    out.error[active] = now.error.sqrt()
+    return out
+
+
+def _evaluate(
+    moments: Moments,
+    targets: PointTargets,
+    local: Tensor,
+    shift: Tensor,
+    terms: tuple[RotationTerm, ...],
+    frames: Tensor,
+) -> _Stand:
+    """Energy and its derivatives at rotations and a shift (double precision in, the points' precision inside)."""
+    points = moments.points
+    rotations = local.to(points.rest)
+    posed = pose_points(points, rotations, shift.to(points.rest))
+    pull = targets.pull(posed.positions)
+    force = points.spread(pull.slope.transpose(1, 2))  # [frames, 3, parts]
+    # Sum of m r w (t + c - J, 1) per joint.
+    residual = torch.empty(len(local), 3, 4, len(points.parents), dtype=points.rest.dtype)
+    outer = torch.cat([force[:, :, None] * posed.corrected[:, None], force[:, :, None]], 2)
+    torch.matmul(outer, points.weights, out=residual)
+    residual[:, :, :3] -= residual[:, :, 3:] * points.joints.mT.unsqueeze(-3)
+    slope, curvature = torch.zeros_like(rotations), torch.zeros_like(rotations)
+    if moments.stiffness is not None:
+        at_rest = torch.einsum("fabp,fap->fbp", posed.blended, force)
+        slope[:, 1:] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
+        by_turn = entries_by_turn(rotations[:, 1:])
+        curvature[:, 1:] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, moments.stiffness, by_turn)
+    energy, extra = pull.energy.double(), total_pull(terms, rotations, frames)
+    if extra is not None:
+        slope, curvature, energy = slope + extra.slope, curvature + extra.curvature, energy + extra.energy.double()
+    return _Stand(
+        local=local,
+        shift=shift,
+        energy=energy.nan_to_num(torch.inf),
+        error=pull.energy,
+        world=posed.world,
+        residual=residual.permute(0, 3, 1, 2).contiguous(),
+        slope=slope,
+        curvature=curvature,
+    )
+
+
+def compiled_step(moments: Moments, stand: _Stand, damping: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """New local rotations and the step of the translation, frames shared among as many threads as torch uses."""
+    step = compiled()
+    turned, moved = torch.empty_like(stand.local), torch.empty_like(stand.shift)
+    least = _CAUTION * stand.energy + 1e-12
+    per_frame = [stand.world, stand.local, stand.residual, stand.slope, stand.curvature, damping, least, turned, moved]
+    arrays = [value.double().contiguous().numpy() for value in per_frame]
+    tables = (moments.second, moments.pairs, moments.meeting, moments.parents, moments.depth, moments.above)
+    allowed = free.numpy()
+
+    def work(part: slice) -> None:
+        *inputs, new, shift = (array[part] for array in arrays)
+        step(*inputs, *tables, allowed, new, shift)
+
+    threads = max(1, min(torch.get_num_threads(), len(turned) // 8))
+    size = -(-len(turned) // threads)
+    parts = [slice(start, start + size) for start in range(0, len(turned), size)]
+    if len(parts) == 1:
+        work(parts[0])
+    else:
+        with ThreadPoolExecutor(len(parts)) as pool:
+            list(pool.map(work, parts))
+    return turned, moved
+
+
+def compiled() -> Callable[..., None]:
+    """The compiled step. The first call on a machine compiles it in a few seconds and logs that; later ones load it."""
+    if "vitruve.fit.kernels" not in sys.modules:
+        _log.info("loading the compiled solver; the first time on a machine this takes a few seconds")
+    start = time.perf_counter()
+    from vitruve.fit.kernels import gauss_newton_step
+
+    if time.perf_counter() - start > 1:
+        _log.info("the solver was ready after %.1f s; the next start finds it compiled", time.perf_counter() - start)
+    return gauss_newton_step
+
+
+def _chains(parents: tuple[int, ...]) -> list[list[int]]:
+    """For each node its ancestors from the translation (node 0) down, itself at the end."""
+    chains: list[list[int]] = [[0]]
+    for joint, parent in enumerate(parents):
+        chains.append([*chains[parent + 1], joint + 1])
+    return chains
+
+
+def _corrective_stiffness(points: Points, weights: Tensor) -> Tensor | None:
+    """How much the correctives of each joint move the points: [joints - 1, 9, 9]; blended rotations keep lengths."""
+    if not len(points.pose_basis):
+        return None
+    basis = points.pose_basis.unflatten(0, (-1, 9))
+    return torch.einsum("jap,p,jbp->jab", basis, points.spread(weights).repeat(3), basis)

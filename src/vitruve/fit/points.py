@@ -1,0 +1,248 @@
+"""Points on a body in the form that the solver works with.
+
+A vertex of the skin moves as x = sum_i w_i (R_i (t + c - J_i) + p_i): rest position t, corrective c, joints at J_i at
+rest and at p_i when posed. A joint is a point of weight one on itself. A regressed marker is a sum of such points, one
+for each joint that moves it. So a choice of points is a little body of its own, and the solver never touches another
+vertex.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.bodies.body_model import forward_kinematics
+from vitruve.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Linear points of a body, as parts that hang on joints.
+
+    Attributes:
+        weights: [parts, joints]; they need not sum to one.
+        rest: [parts, 3] rest positions; [frames, parts, 3] with an expression per frame, and so `joints`.
+        shape_basis: [parts, 3, betas].
+        expression_basis: [parts, 3, expressions].
+        pose_basis: [features, 3 parts] pose correctives, coordinates first; no rows without correctives.
+        joints: [joints, 3] at rest.
+        joints_shape: [joints, 3, betas].
+        joints_expression: [joints, 3, expressions].
+        parents: the tree.
+        owner: [parts] the point that a part belongs to, or None where each point is one part.
+        count: how many points there are.
+    """
+
+    weights: Tensor
+    rest: Tensor
+    shape_basis: Tensor
+    expression_basis: Tensor
+    pose_basis: Tensor
+    joints: Tensor
+    joints_shape: Tensor
+    joints_expression: Tensor
+    parents: tuple[int, ...]
+    owner: Tensor | None
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def shaped(
+        self, betas: Tensor | None = None, expression: Tensor | None = None, scale: Tensor | float = 1.0
+    ) -> Points:
+        """The same points with coefficients added to the rest positions, and a uniform scale.
+
+        Args:
+            betas: the first few or all.
+            expression: likewise; with one row per frame `rest` and `joints` get a frame axis.
+            scale: of everything.
+        """
+        rest, joints = self.rest, self.joints
+        if betas is not None and len(betas):
+            rest = rest + self.shape_basis[..., : len(betas)] @ betas.to(rest)
+            joints = joints + self.joints_shape[..., : len(betas)] @ betas.to(rest)
+        if expression is not None and expression.shape[-1]:
+            count = expression.shape[-1]
+            rest = rest + torch.einsum("pcn,...n->...pc", self.expression_basis[..., :count], expression.to(rest))
+            joints = joints + torch.einsum("jcn,...n->...jc", self.joints_expression[..., :count], expression.to(rest))
+        if isinstance(scale, float) and scale == 1.0:
+            return replace(self, rest=rest, joints=joints)
+        return replace(
+            self,
+            rest=rest * scale,
+            joints=joints * scale,
+            shape_basis=self.shape_basis * scale,
+            expression_basis=self.expression_basis * scale,
+            pose_basis=self.pose_basis * scale,
+            joints_shape=self.joints_shape * scale,
+            joints_expression=self.joints_expression * scale,
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Points:
+        """On another device or in another precision."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved = {
+            name: value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+            for name, value in tensors.items()
+        }
+        return replace(self, **moved)
+
+    def positions(
+        self, rotations: Float[Tensor, "frames joints 3 3"], translation: Float[Tensor, "frames 3"]
+    ) -> Float[Tensor, "frames points 3"]:
+        """Where the points are, correctives included."""
+        return pose_points(self, rotations, translation).positions
+
+    def gather(self, parts: Float[Tensor, "... parts"]) -> Float[Tensor, "... points"]:
+        """Sum what belongs to one point, along the last axis."""
+        if self.owner is None:
+            return parts
+        return parts.new_zeros(*parts.shape[:-1], self.count).index_add_(-1, self.owner, parts)
+
+    def spread(self, points: Float[Tensor, "... points"]) -> Float[Tensor, "... parts"]:
+        """Give every part its point's value, along the last axis."""
+        return points if self.owner is None else points[..., self.owner]
+
+
+@dataclass(frozen=True, eq=False)
+class PosedPoints:
+    """Points in a batch of poses, with what derivatives need.
+
+    Attributes:
+        world: [frames, joints, 3, 4] world rotations and positions of the joints.
+        corrected: [frames, 3, parts] rest positions with correctives.
+        blended: [frames, 3, 3, parts] sum of the weighted world rotations.
+        by_coordinate: [frames, 3, points] the positions.
+    """
+
+    world: Tensor
+    corrected: Tensor
+    blended: Tensor
+    by_coordinate: Tensor
+
+    @property
+    def positions(self) -> Float[Tensor, "frames points 3"]:
+        """The positions, coordinates last."""
+        return self.by_coordinate.transpose(1, 2)
+
+
+def pose_points(points: Points, rotations: Tensor, translation: Tensor) -> PosedPoints:
+    """Pose points: rotations [frames, joints, 3, 3] parent-relative, translation [frames, 3]."""
+    world, at = forward_kinematics(rotations, points.joints, points.parents)
+    at = at + translation[:, None]
+    offsets = at - (world @ points.joints[..., None])[..., 0]
+    entries = torch.cat([world, offsets[..., None]], -1).flatten(2).transpose(1, 2)  # [frames, 12, joints]
+    blended = (entries @ points.weights.T).unflatten(1, (3, 4))
+    corrected = points.rest.mT.expand(len(rotations), -1, -1)
+    if len(points.pose_basis):
+        features = (rotations[:, 1:] - torch.eye(3).to(rotations)).flatten(1)
+        corrected = torch.addmm(corrected.flatten(1), features, points.pose_basis).unflatten(1, (3, -1))
+    out = torch.addcmul(blended[:, :, 3], blended[:, :, 0], corrected[:, :1])
+    out.addcmul_(blended[:, :, 1], corrected[:, 1:2]).addcmul_(blended[:, :, 2], corrected[:, 2:])
+    return PosedPoints(torch.cat([world, at[..., None]], -1), corrected, blended[:, :, :3], points.gather(out))
+
+
+def choose_points(
+    body: BodyModel,
+    *,
+    vertices: Int[Tensor, "chosen"] | None = None,
+    regressor: Float[Tensor, "regressed vertices"] | None = None,
+    joints: Int[Tensor, "chosen_joints"] | None = None,
+) -> Points:
+    """Points of a body to fit: vertices, then points that a regressor picks, then joints; the shape is still open."""
+    groups = []
+    if vertices is not None:
+        groups.append(_vertex_points(body, vertices.to(body.device)))
+    if regressor is not None:
+        groups.append(_regressed_points(body, regressor))
+    if joints is not None:
+        groups.append(_joint_points(body, joints.to(body.device)))
+    if not groups:
+        raise UsageError("no points to fit", fix="give vertices, a regressor or joints")
+    return groups[0] if len(groups) == 1 else _joined(groups)
+
+
+def _vertex_points(body: BodyModel, vertices: Tensor) -> Points:
+    basis = body.template.new_zeros(0, 3 * len(vertices))
+    if body.pose_basis is not None:
+        basis = body.pose_basis.unflatten(1, (-1, 3))[:, vertices].transpose(1, 2).flatten(1).contiguous()
+    regressor = body.joint_regressor
+    return Points(
+        weights=body.skin_weights[vertices],
+        rest=body.template[vertices],
+        shape_basis=body.shape_basis[vertices],
+        expression_basis=body.expression_basis[vertices],
+        pose_basis=basis,
+        joints=regressor @ body.template,
+        joints_shape=torch.einsum("jv,vcs->jcs", regressor, body.shape_basis),
+        joints_expression=torch.einsum("jv,vce->jce", regressor, body.expression_basis),
+        parents=body.skeleton.parents,
+        owner=None,
+        count=len(vertices),
+    )
+
+
+def _regressed_points(body: BodyModel, regressor: Tensor) -> Points:
+    """One part for each point and joint that moves it: the vertices of one joint's share move as one."""
+    dense = (regressor.to_dense() if regressor.layout != torch.strided else regressor).to(body.template)
+    if dense.shape[1] != body.num_vertices:
+        raise UsageError(
+            f"the regressor does not fit body '{body.name}'",
+            where=f"regressor has shape {tuple(dense.shape)}, expected [points, {body.num_vertices}]",
+            fix="use a regressor made for this topology",
+        )
+    used = dense.ne(0).any(0).nonzero()[:, 0]
+    skin = _vertex_points(body, used)
+    shares = dense[:, used, None] * skin.weights  # [points, vertices, joints]
+    total = shares.sum(1)
+    # A share of zero total cannot carry its first moments as a position times a weight; signed weights seldom cancel.
+    owner, joint = (total.abs() > 1e-9).nonzero(as_tuple=True)
+    share = shares[owner, :, joint] / total[owner, joint][:, None]  # [parts, vertices], rows sum to one
+    weights = share.new_zeros(len(owner), body.num_joints)
+    weights[torch.arange(len(owner)), joint] = total[owner, joint]
+    basis = skin.pose_basis.unflatten(1, (3, -1)) @ share.T
+    return replace(
+        skin,
+        weights=weights,
+        rest=share @ skin.rest,
+        shape_basis=torch.einsum("pv,vcs->pcs", share, skin.shape_basis),
+        expression_basis=torch.einsum("pv,vce->pce", share, skin.expression_basis),
+        pose_basis=basis.flatten(1),
+        owner=owner,
+        count=len(dense),
+    )
+
+
+def _joint_points(body: BodyModel, joints: Tensor) -> Points:
+    none = _vertex_points(body, joints[:0])
+    return replace(
+        none,
+        weights=torch.eye(body.num_joints).to(none.rest)[joints],
+        rest=none.joints[joints],
+        shape_basis=none.joints_shape[joints],
+        expression_basis=none.joints_expression[joints],
+        pose_basis=none.pose_basis.new_zeros(len(none.pose_basis), 3 * len(joints)),
+        count=len(joints),
+    )
+
+
+def _joined(groups: list[Points]) -> Points:
+    owners, before = [], 0
+    for group in groups:
+        own = torch.arange(group.count, device=group.rest.device) if group.owner is None else group.owner
+        owners.append(own + before)
+        before += group.count
+    plain = all(group.owner is None for group in groups)
+    names = ("weights", "rest", "shape_basis", "expression_basis")
+    return replace(
+        groups[0],
+        **{name: torch.cat([getattr(group, name) for group in groups]) for name in names},
+        pose_basis=torch.cat([group.pose_basis.unflatten(1, (3, -1)) for group in groups], -1).flatten(1),
+        owner=None if plain else torch.cat(owners),
+        count=before,
+    )

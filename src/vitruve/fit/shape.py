@@ -1,0 +1,77 @@
+"""The shape of a clip: solved on a few frames that differ most, together with their rotations and translations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vitruve.errors import BadData
+from vitruve.fit.dense import DenseFit, Pose, Unknowns, fit_dense
+from vitruve.fit.problem import Problem
+
+# Key frames are chosen among at most this many, evenly spread.
+_CANDIDATES = 1000
+
+
+def solve_shape(
+    problem: Problem,
+    start_betas: Tensor,
+    *,
+    key_frames: int = 32,
+    iterations: int = 8,
+    ridge: float = 0.0,
+    solve_scale: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Betas [betas] and scale of a clip; the rotations of the key frames are found with them and thrown away.
+
+    Args:
+        problem: the clip.
+        start_betas: [betas] where to start; as many as are to be solved.
+        key_frames: how many frames to use, fewer if the clip is shorter.
+        iterations: most steps.
+        ridge: pull of the betas to zero: one standard deviation costs the square of this many metres.
+        solve_scale: also find one uniform scale; betas alone if False.
+    """
+    rows = farthest_frames(problem.rotations, key_frames)
+    rows = rows[problem.targets_of(rows).share() > 0.5]
+    if not len(rows):
+        raise BadData(
+            "no shape can be found: no key frame has targets",
+            where=f"{len(problem)} frames, the targets of all that were tried are not finite",
+            fix="give `betas`, or targets with finite points",
+        )
+    unknowns = Unknowns(joints=problem.free, betas=len(start_betas) > 0, scale=solve_scale, ridge=ridge)
+    fit = _solve(problem, rows, start_betas, unknowns, iterations)
+    # Frames that started too far off would bend the shape: leave them out and solve again.
+    good = fit.error <= 3 * fit.error.median() + 1e-3
+    if not good.all():
+        fit = _solve(problem, rows[good], start_betas, unknowns, iterations)
+    return fit.pose.betas, fit.pose.scale
+
+
+def _solve(problem: Problem, rows: Tensor, betas: Tensor, unknowns: Unknowns, iterations: int) -> DenseFit:
+    targets = problem.targets_of(rows)
+    start = Pose.of(problem.rotations[rows], problem.translation[rows], betas, problem.expression_of(rows))
+    return fit_dense(
+        problem.points,
+        (targets,),
+        start,
+        unknowns=unknowns,
+        rotation_terms=problem.terms,
+        frames=rows,
+        iterations=iterations,
+        tolerance=1e-3,
+    )
+
+
+def farthest_frames(rotations: Tensor, count: int) -> Tensor:
+    """Frames whose poses differ most: each next one is the farthest from those chosen, the root's turn left out."""
+    every = max(1, -(-len(rotations) // _CANDIDATES))
+    candidates = torch.arange(0, len(rotations), every, device=rotations.device)
+    features = rotations[candidates, 1:].flatten(1)
+    chosen = [int((features - features.mean(0)).square().sum(1).argmin())]
+    distance = torch.full((len(candidates),), torch.inf).to(features)
+    while len(chosen) < min(count, len(candidates)):
+        distance = torch.minimum(distance, (features - features[chosen[-1]]).square().sum(1))
+        chosen.append(int(distance.argmax()))
+    return candidates[chosen].unique()
