@@ -1,0 +1,193 @@
+"""Closest points on a triangle surface that also agree in their normal and in a part label. Plain numpy and scipy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial import KDTree
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+Bools = NDArray[np.bool_]
+
+# Triangles looked at per point, nearest first in the space of positions and normals.
+_CANDIDATES = 16
+# A unit of difference between normals counts as much as this many metres when candidates are looked for and compared.
+_NORMAL_LENGTH = 0.02
+
+
+@dataclass(frozen=True)
+class Closest:
+    """The closest point found for each of n points.
+
+    Attributes:
+        face: [n] index of the triangle.
+        bary: [n, 3] its barycentric coordinates.
+        positions: [n, 3] the point itself, metres.
+        normals: [n, 3] the surface's normal there, unit length.
+        distance: [n] metres.
+        cosine: [n] of the angle between the normals.
+        compatible: [n] whether any triangle of an allowed part was near; where not, the nearest of all is given.
+    """
+
+    face: Ints
+    bary: Floats
+    positions: Floats
+    normals: Floats
+    distance: Floats
+    cosine: Floats
+    compatible: Bools
+
+
+class Surface:
+    """A triangle mesh ready to be asked for closest points.
+
+    Attributes:
+        vertices: [V, 3] metres.
+        faces: [F, 3].
+        normals: [V, 3] unit vertex normals.
+        parts: [V] part of each vertex.
+    """
+
+    def __init__(self, vertices: Floats, faces: Ints, parts: Ints) -> None:
+        self.vertices, self.faces, self.parts = vertices, faces, parts
+        self.normals = vertex_normals(vertices, faces)
+        self.corners = vertices[faces]
+        centres = self.corners.mean(1)
+        self._face_parts = parts[faces]
+        self._tree = KDTree(np.hstack([centres, _NORMAL_LENGTH * _unit(_face_cross(self.corners))]))
+
+    def closest(
+        self, points: Floats, normals: Floats, allowed: Bools, parts: Ints, normal_length: float = 0
+    ) -> Closest:
+        """The closest point for each point.
+
+        Args:
+            points: [n, 3].
+            normals: [n, 3] unit.
+            allowed: [point parts, surface parts] which parts may meet.
+            parts: [n] part of each point.
+            normal_length: metres that a unit of difference between normals counts; 0 compares distances alone among
+                those triangles that look the same way.
+        """
+        count = min(_CANDIDATES, len(self.faces))
+        _, near = self._tree.query(np.hstack([points, _NORMAL_LENGTH * normals]), k=count)
+        near = near.reshape(len(points), count)
+        bary = closest_on_triangles(points[:, None], self.corners[near])
+        found = np.einsum("nkc,nkcx->nkx", bary, self.corners[near])
+        surface_normals = _unit(np.einsum("nkc,nkcx->nkx", bary, self.normals[self.faces[near]]))
+        squared = ((found - points[:, None]) ** 2).sum(-1)
+        cosine = np.einsum("nkx,nx->nk", surface_normals, normals)
+        fits = np.any(allowed[parts[:, None, None], self._face_parts[near]], -1)
+        cost = squared + normal_length**2 * (2 - 2 * cosine) + np.where(fits, 0, 1e3) + np.where(cosine > 0, 0, 1e2)
+        row, best = np.arange(len(points)), np.argmin(cost, 1)
+        return Closest(
+            face=near[row, best],
+            bary=bary[row, best],
+            positions=found[row, best],
+            normals=surface_normals[row, best],
+            distance=np.sqrt(squared[row, best]),
+            cosine=cosine[row, best],
+            compatible=fits[row, best],
+        )
+
+
+def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
+    """Barycentric coordinates of the point of each triangle that is closest to each point.
+
+    Args:
+        points: [..., 3].
+        corners: [..., 3 corners, 3], broadcast against the points.
+
+    Returns:
+        [..., 3], not negative, summing to one.
+    """
+    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
+    ab, ac, ap = b - a, c - a, points - a
+    d1, d2 = (ab * ap).sum(-1), (ac * ap).sum(-1)
+    aa, bb, cc = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
+    area = np.maximum(aa * cc - bb * bb, 1e-30)
+    v, w = (cc * d1 - bb * d2) / area, (aa * d2 - bb * d1) / area
+    inside = np.stack([1 - v - w, v, w], -1)
+    # Outside, the closest point lies on one of the three edges: take the best of the three.
+    best, best_squared = inside, np.where((inside >= 0).all(-1), -1.0, np.inf)
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        start, edge = corners[..., i, :], corners[..., j, :] - corners[..., i, :]
+        length = np.maximum((edge * edge).sum(-1), 1e-30)
+        along = np.clip(((points - start) * edge).sum(-1) / length, 0, 1)
+        squared = ((points - start - along[..., None] * edge) ** 2).sum(-1)
+        on_edge = np.zeros(np.broadcast_shapes(inside.shape))
+        on_edge[..., i], on_edge[..., j] = 1 - along, along
+        better = squared < best_squared
+        best = np.where(better[..., None], on_edge, best)
+        best_squared = np.where(better, squared, best_squared)
+    return best
+
+
+def rays_hit(starts: Floats, directions: Floats, corners: Floats, length: float) -> Bools:
+    """Whether rays meet a triangle on their way: [n]. Starts [n, 3], unit directions [n, 3], corners [F, 3, 3]."""
+    a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    cross = np.cross(ab, ac)
+    hit = np.zeros(len(starts), bool)
+    for i, (start, direction) in enumerate(zip(starts, directions)):
+        slope = cross @ direction
+        slope = np.where(np.abs(slope) < 1e-12, np.nan, slope)
+        away = start - a
+        along = -(cross * away).sum(1) / slope
+        side = np.cross(away, direction)
+        v, w = -(ac * side).sum(1) / slope, (ab * side).sum(1) / slope
+        # The triangles around the start itself are touched at once: they do not count.
+        hit[i] = ((along > 1e-4) & (along < length) & (v >= 0) & (w >= 0) & (v + w <= 1)).any()
+    return hit
+
+
+def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
+    """Unit vertex normals, weighted by the area of the faces around: [V, 3]."""
+    return _unit(_sum_at_corners(_face_cross(vertices[faces]), faces, len(vertices)))
+
+
+def vertex_areas(vertices: Floats, faces: Ints) -> Floats:
+    """A third of the area of the faces around each vertex: [V] square metres."""
+    areas = np.linalg.norm(_face_cross(vertices[faces]), axis=-1)[:, None] / 6
+    return _sum_at_corners(areas, faces, len(vertices))[:, 0]
+
+
+def edges_of(faces: Ints) -> Ints:
+    """Each edge once: [E, 2], smaller index first."""
+    return np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
+
+
+def boundary_vertices(faces: Ints, count: int) -> Bools:
+    """Vertices on an edge that has only one face: [V]."""
+    sides = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    edges, times = np.unique(sides, axis=0, return_counts=True)
+    on_boundary = np.zeros(count, bool)
+    on_boundary[edges[times == 1]] = True
+    return on_boundary
+
+
+def components(faces: Ints, count: int) -> Ints:
+    """Number of the connected piece that each vertex belongs to: [V], 0 for the largest piece."""
+    edges = edges_of(faces)
+    graph = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    _, piece = sparse.csgraph.connected_components(graph, directed=False)
+    order = np.argsort(-np.bincount(piece), kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[piece]
+
+
+def _face_cross(corners: Floats) -> Floats:
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def _sum_at_corners(values: Floats, faces: Ints, count: int) -> Floats:
+    rows, columns = faces.ravel(), np.repeat(np.arange(len(faces)), 3)
+    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(count, len(faces))) @ values
+
+
+def _unit(vectors: Floats) -> Floats:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)

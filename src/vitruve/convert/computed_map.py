@@ -1,0 +1,119 @@
+"""Maps between the surfaces of two bodies, worked out from the bodies alone, in both directions at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitruve.bodies import BodyModel
+from vitruve.convert.closest_points import (
+    Bools,
+    Closest,
+    Floats,
+    Ints,
+    Surface,
+    boundary_vertices,
+    rays_hit,
+)
+from vitruve.convert.parts import EYES, SharedParts, shared_parts
+from vitruve.convert.registration import register
+
+# Raise it whenever a change alters the maps: caches of older versions are then not used.
+METHOD_VERSION = 1
+
+# A vertex has a counterpart where the registered surfaces are as near (metres) and as parallel (cosine) as this.
+_FARTHEST, _LEAST_COSINE = 0.008, 0.5
+# Past an open edge, such as the cuff of a hand, nearness ends sooner.
+_FARTHEST_PAST_EDGE = 0.002
+# A normal that hits its own head within this distance starts inside: mouth, nostrils, eye sockets.
+_INNER = 0.06
+BEYOND = "beyond the shared part"
+
+
+@dataclass(frozen=True)
+class VertexMap:
+    """Where each vertex of one body lies on another.
+
+    Attributes:
+        vertices: [V, K] vertices of the other body.
+        weights: [V, K] their weights; rows sum to one.
+        regions: name of a region to [V] mask of its vertices that have no counterpart.
+    """
+
+    vertices: Ints
+    weights: Floats
+    regions: dict[str, Bools]
+
+    @property
+    def lost(self) -> Bools:
+        """[V] whether a vertex has no counterpart; its row is then the nearest guess."""
+        lost = np.zeros(len(self.vertices), bool)
+        for mask in self.regions.values():
+            lost |= mask
+        return lost
+
+
+def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap]:
+    """The map that gives the target's vertices from the source's, and the one that goes back.
+
+    The two come from one registration, so they agree as well as two meshes allow.
+
+    Raises:
+        UsageError: the bodies have no part in common.
+    """
+    # The order is the same whichever is the source, so that A to B and B to A are the same pair of maps.
+    swap = _rank(source) < _rank(target)
+    first, second = (target, source) if swap else (source, target)
+    parts = shared_parts(first, second)
+    registered = register(first, second, parts)
+    one = Surface(registered.first, first.faces.cpu().numpy(), parts.first)
+    two = Surface(registered.second, second.faces.cpu().numpy(), parts.second)
+    to_first = _map(one, two, parts, parts.allowed)
+    to_second = _map(two, one, parts, parts.allowed.T)
+    return (to_second, to_first) if not swap else (to_first, to_second)
+
+
+def _rank(body: BodyModel) -> tuple[int, int, float]:
+    """The body of the higher rank is posed and displaced; more joints can follow fewer."""
+    return body.num_joints, body.num_vertices, float(body.template.double().abs().sum())
+
+
+def _map(points: Surface, surface: Surface, parts: SharedParts, allowed: Bools) -> VertexMap:
+    met = surface.closest(points.vertices, points.normals, allowed, points.parts)
+    valid = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST)
+    past_edge = _past_edge(met, surface) & (met.distance > _FARTHEST_PAST_EDGE)
+    regions = _regions(points, ~valid | past_edge, past_edge, parts.names)
+    return VertexMap(surface.faces[met.face], met.bary, regions)
+
+
+def _past_edge(met: Closest, surface: Surface) -> Bools:
+    """Whether the closest point lies on an open edge."""
+    on_boundary = boundary_vertices(surface.faces, len(surface.vertices))[surface.faces[met.face]]
+    return (on_boundary | (met.bary < 1e-6)).all(1)
+
+
+def _regions(points: Surface, lost: Bools, past_edge: Bools, names: tuple[str, ...]) -> dict[str, Bools]:
+    """Names for the vertices without counterpart: each belongs to one region; empty regions are left out."""
+    words = np.array([_region_of(name) for name in (*names, "")], dtype=object)
+    region = words[points.parts]
+    region[past_edge] = BEYOND
+    head = np.flatnonzero(lost & (region == "head"))
+    on_head = np.isin(points.parts, np.flatnonzero(words[:-1] == "head"))
+    corners = points.vertices[points.faces[on_head[points.faces].all(1)]]
+    region[head[rays_hit(points.vertices[head], points.normals[head], corners, _INNER)]] = "inner head"
+    return {str(name): lost & (region == name) for name in sorted(set(region[lost]))}
+
+
+def _region_of(part: str) -> str:
+    """The region that a part belongs to, in the words a user reads."""
+    if part == "":
+        return BEYOND
+    if part == "eyes" or part in EYES:
+        return "eyes"
+    if part in ("head", "jaw"):
+        return "head"
+    if part.endswith(("_foot", "_ankle")):
+        return "feet"
+    fingers = ("wrist", "hand", "index", "middle", "pinky", "ring", "thumb")
+    return "hands" if any(finger in part for finger in fingers) else "body"
