@@ -1,0 +1,259 @@
+"""A motion made on one body becomes a motion on another: one shape, the same movement, the surface within millimetres.
+
+conversion = convert_motion(motion, to="smplx")
+conversion.motion.save("walk_smplx.npz")
+print(conversion.error.mean, "mm", conversion.warnings)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, ShapedBody, load_body
+from vitruve.convert.correspondence import Correspondence, correspondence
+from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_blocks
+from vitruve.convert.sampling import check_points, fit_points, vertex_groups
+from vitruve.convert.start import Start, start
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.fit import fit_clip
+from vitruve.motion import Motion
+
+BETAS = ("fit", "zero", "keep-if-same")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """The result of a conversion.
+
+    Attributes:
+        motion: on the target body.
+        error: how far its surface is from the source's.
+        warnings: what a user must know, one sentence each.
+        trusted: False where the result should not be used without a look.
+        failed: [frames] True where the fit of a frame failed; such frames are masked in `motion` too.
+        seconds: time by stage.
+    """
+
+    motion: Motion
+    error: ErrorReport
+    warnings: tuple[str, ...]
+    trusted: bool
+    failed: Tensor
+    seconds: Mapping[str, float]
+
+
+def convert_motion(
+    motion: Motion,
+    to: str | BodyModel,
+    *,
+    source: str | BodyModel | None = None,
+    betas: str | Tensor = "fit",
+    num_betas: int = 16,
+    hands: str | Tensor = "flat",
+    points: int = 600,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Convert a motion to another body.
+
+    Args:
+        motion: a motion on a body.
+        to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, or the neutral body
+            where there is none of that gender.
+        source: the body the motion was made on, where the motion's own name is not right.
+        betas: "fit" one shape for the clip; "zero" for the mean shape; "keep-if-same" keeps them where both bodies have
+            the same shape space and fits them elsewhere; or the betas themselves.
+        num_betas: how many betas are fitted, up to what the target has; files of AMASS have 16.
+        hands: what a source without fingers gets: "flat", "mean", or [2, 45] axis-angle of left and right hand.
+        points: about how many surface points the fit looks at.
+        folder: where licensed bodies lie, before the usual places.
+        progress: called with (frames done, frames in all).
+    """
+    clock = _Clock()
+    source_body = _body(source or motion.body_name or motion.body, folder, "source")
+    target_body, warnings = _target(to, motion.gender, folder)
+    shaped = source_body.shaped(motion.betas, motion.expression if source_body.num_expressions else None)
+    clock.lap("bodies")
+    surface = correspondence(source_body, target_body)
+    clock.lap("surface map")
+    begin = start(motion, shaped, target_body, hands)
+    if begin.dropped:
+        warnings.append(f"the target has no {', '.join(begin.dropped)}: their turns are lost")
+    ids, weights = fit_points(target_body, surface.valid, points)
+    targets = _targets(motion, shaped, surface, ids)
+    fixed = _fixed_betas(betas, motion, source_body, target_body)
+    fitted = fit_clip(
+        target_body,
+        ids,
+        targets,
+        begin.rotations,
+        begin.translation,
+        betas=fixed,
+        start_betas=target_body.template.new_zeros(min(num_betas, target_body.num_betas)),
+        weights=weights,
+        free=begin.free,
+        progress=progress,
+    )
+    clock.lap("fit")
+    failed = fitted.failed if motion.mask is None else fitted.failed & motion.mask
+    result = _as_motion(motion, target_body, fitted.rotations, fitted.translation, fitted.betas, failed)
+    error = measure(motion, shaped, result, target_body, surface)
+    clock.lap("measure")
+    warnings += _judge(error, failed, begin)
+    return Conversion(
+        motion=result,
+        error=error,
+        warnings=tuple(warnings),
+        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
+        failed=failed,
+        seconds=clock.laps,
+    )
+
+
+def measure(
+    motion: Motion, shaped: ShapedBody, result: Motion, target: BodyModel, surface: Correspondence
+) -> ErrorReport:
+    """Compare the surfaces of a motion and its conversion, on points the fit did not choose."""
+    ids = check_points(surface.valid)
+    sources = _targets(motion, shaped, surface, ids)
+    posed = target.shaped(result.betas, result.expression).only(ids)
+    meter = ErrorMeter(vertex_groups(target, ids))
+    for block in measured_blocks(len(motion)):
+        if motion.mask is not None and not motion.mask[block].any():
+            continue
+        reached = posed.vertices(result.rotations[block], result.translation[block])
+        meter.add(torch.arange(len(motion))[block], reached - sources(block).to(reached))
+    return meter.report(surface.residual_mm["mean"])
+
+
+def _targets(
+    motion: Motion, shaped: ShapedBody, surface: Correspondence, ids: Tensor
+) -> Callable[[Tensor | slice], Tensor]:
+    """Where some target vertices should be, for a block of frames: read off the source's surface."""
+    part = surface.subset(ids)
+    used, place = part.vertices.unique(return_inverse=True)
+    few = shaped.only(used)
+    weights = part.weights.to(shaped.body.dtype)
+
+    def at(frames: Tensor | slice) -> Tensor:
+        here = few
+        if shaped.expression is not None and shaped.expression.dim() == 2:
+            here = replace(few, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
+        vertices = here.vertices(motion.rotations[frames], motion.translation[frames])
+        mapped = (vertices[:, place] * weights[..., None]).sum(2)
+        if motion.mask is not None:
+            mapped[~motion.mask[frames]] = torch.nan  # nothing to fit to
+        return mapped
+
+    return at
+
+
+def _target(to: str | BodyModel, gender: str, folder: str | Path | None) -> tuple[BodyModel, list[str]]:
+    if isinstance(to, BodyModel) or to.rpartition("-")[2] in ("neutral", "female", "male", "left", "right"):
+        return _body(to, folder, "target"), []
+    if Path(to).suffix:
+        return _body(to, folder, "target"), []
+    try:
+        return load_body(f"{to}-{gender}", folder=folder), []
+    except MissingAsset:
+        if gender == "neutral":
+            raise
+        body = load_body(f"{to}-neutral", folder=folder)
+        return body, [f"there is no {to}-{gender}, so the result is on {body.name}"]
+
+
+def _body(which: str | BodyModel, folder: str | Path | None, role: str) -> BodyModel:
+    if isinstance(which, BodyModel):
+        return which
+    if not which:
+        raise UsageError(
+            f"the {role} body is not known: the motion is on a plain skeleton",
+            fix="name it (source='smplh-male'), or retarget the skeleton with a mapping file",
+        )
+    return load_body(which, folder=folder)
+
+
+def same_shapes(source: BodyModel, target: BodyModel) -> bool:
+    """Whether betas mean the same on both bodies: one template and one shape basis, as far as both have columns."""
+    if source.template.shape != target.template.shape or not torch.equal(source.template, target.template):
+        return False
+    columns = min(source.num_betas, target.num_betas)
+    return torch.equal(source.shape_basis[..., :columns], target.shape_basis[..., :columns])
+
+
+def _fixed_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:
+    """The target's betas where they are known before the fit."""
+    if isinstance(betas, Tensor):
+        if betas.dim() != 1 or len(betas) > target.num_betas:
+            raise BadData(
+                f"these betas do not fit body '{target.name}'",
+                where=f"shape {tuple(betas.shape)}, the body has {target.num_betas}",
+                fix="give one row of at most as many",
+            )
+        return betas.to(target.template)
+    if betas not in BETAS:
+        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
+    if betas == "zero":
+        return target.template.new_zeros(target.num_betas)
+    if same_shapes(source, target) and len(motion.betas) <= target.num_betas:
+        return motion.betas.to(target.template)
+    return None
+
+
+def _as_motion(
+    motion: Motion, target: BodyModel, rotations: Tensor, translation: Tensor, betas: Tensor, failed: Tensor
+) -> Motion:
+    expression = None
+    if motion.expression is not None and target.num_expressions:
+        expression = motion.expression[:, : target.num_expressions].to(rotations)
+    mask = motion.mask
+    if failed.any():
+        mask = ~failed if mask is None else mask & ~failed
+    note = f"converted from {motion.body_name or motion.skeleton.name} to {target.name}"
+    return Motion(
+        rotations=rotations,
+        translation=translation,
+        fps=motion.fps,
+        skeleton=target.skeleton,
+        body=target.name.removesuffix(f"-{target.gender}"),
+        gender=target.gender if target.gender in ("neutral", "female", "male") else motion.gender,
+        betas=betas,
+        expression=expression,
+        mask=mask,
+        source=replace(motion.source, extras={}, notes=(*motion.source.notes, note)),
+    )
+
+
+def _judge(error: ErrorReport, failed: Tensor, begin: Start) -> list[str]:
+    """What the figures mean, in words."""
+    warnings = []
+    if failed.any():
+        first = failed.nonzero()[:5, 0].tolist()
+        warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
+    if error.mean > TRUSTED_MEAN:
+        warnings.append(f"the mean error is {error.mean:.1f} mm: check that the source body is the right one")
+    elif float(error.per_frame.max()) > TRUSTED_FRAME:
+        warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    hands = [name for name in begin.invented if "1" in name or "hand" in name]
+    if hands:
+        warnings.append("the source has no fingers: the hands of the result are made up as asked")
+    return warnings
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage], self._last = now - self._last, now

@@ -1,0 +1,105 @@
+"""How good a conversion is: distances between the source's surface and the result's, and the jitter that was added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# Above these, millimetres, a conversion is not to be trusted: the surface is visibly elsewhere.
+TRUSTED_MEAN, TRUSTED_FRAME = 20.0, 40.0
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorReport:
+    """Distances in millimetres, over the frames that were measured.
+
+    Attributes:
+        frames: [measured] indices of the frames.
+        per_frame: [measured] mean over the points.
+        per_frame_max: [measured] largest over the points.
+        groups: mean by part of the body.
+        mean, p95, max: over all points and measured frames.
+        jitter: mean length of the residual's second difference in time, mm a frame squared.
+        map_residual: mean of the round trip of the surface map alone, which no fit can undo.
+        points: how many points were measured in each frame.
+    """
+
+    frames: Int[Tensor, "measured"]
+    per_frame: Float[Tensor, "measured"]
+    per_frame_max: Float[Tensor, "measured"]
+    groups: Mapping[str, float]
+    mean: float
+    p95: float
+    max: float
+    jitter: float
+    map_residual: float
+    points: int
+
+    @property
+    def worst(self) -> list[int]:
+        """The five measured frames with the largest mean error, worst first."""
+        return self.frames[self.per_frame.argsort(descending=True)[:5]].tolist()
+
+    def as_dict(self) -> dict[str, object]:
+        """For results.json."""
+        return {
+            "error_mm": {"mean": self.mean, "p95": self.p95, "max": self.max, **{"groups": dict(self.groups)}},
+            "jitter_mm": self.jitter,
+            "map_residual_mm": self.map_residual,
+            "worst_frames": self.worst,
+            "points": self.points,
+        }
+
+
+@dataclass
+class ErrorMeter:
+    """Collects residuals block by block of consecutive frames, so that no clip is too long to be measured."""
+
+    groups: Mapping[str, Tensor]
+    frames: list[Tensor] = field(default_factory=list)
+    distances: list[Tensor] = field(default_factory=list)
+    second_differences: list[Tensor] = field(default_factory=list)
+
+    def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block points 3"]) -> None:
+        """Add the residuals, metres, of a block of consecutive frames; a masked frame is NaN and does not count."""
+        known = residual.isfinite().all(-1).all(-1)
+        self.frames.append(frames[known])
+        self.distances.append(residual[known].norm(dim=-1) * 1000)
+        if len(residual) > 2:
+            second = (residual[2:] - 2 * residual[1:-1] + residual[:-2]).norm(dim=-1).mean(-1) * 1000
+            self.second_differences.append(second[second.isfinite()])
+
+    def report(self, map_residual: float) -> ErrorReport:
+        """The figures over everything that was added."""
+        distance = torch.cat(self.distances)
+        jitter = torch.cat([*self.second_differences, torch.zeros(0)])
+        return ErrorReport(
+            frames=torch.cat(self.frames),
+            per_frame=distance.mean(-1),
+            per_frame_max=distance.amax(-1),
+            groups={name: float(distance[:, mask].mean()) for name, mask in self.groups.items()},
+            mean=float(distance.mean()),
+            p95=_quantile(distance, 0.95),
+            max=float(distance.max()),
+            jitter=float(jitter.mean()) if len(jitter) else 0.0,
+            map_residual=map_residual,
+            points=distance.shape[1],
+        )
+
+
+def _quantile(values: Tensor, fraction: float) -> float:
+    """`torch.quantile` refuses large inputs; one order statistic is enough."""
+    flat = values.flatten()
+    return float(flat.kthvalue(max(1, round(fraction * len(flat)))).values)
+
+
+def measured_blocks(frames: int, most: int = 2000, block: int = 50) -> list[slice]:
+    """Which frames are measured: all, or evenly spread blocks of consecutive ones."""
+    if frames <= most:
+        return [slice(start, min(start + 250, frames)) for start in range(0, frames, 250)]
+    starts = torch.linspace(0, frames - block, most // block).long().tolist()
+    return [slice(start, start + block) for start in starts]

@@ -1,0 +1,76 @@
+"""Which points of the surface a fit looks at, and which it is judged by."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+
+# Parts of the body by the joints that move them most; the first that fits counts.
+GROUPS = {
+    "hands": ("index", "middle", "pinky", "ring", "thumb", "hand", "wrist"),
+    "head": ("head", "neck", "jaw", "eye"),
+    "feet": ("foot", "ankle"),
+    "legs": ("hip", "knee"),
+    "arms": ("shoulder", "elbow"),
+    "torso": ("pelvis", "spine", "collar"),
+}
+
+
+def fit_points(
+    body: BodyModel, valid: Bool[Tensor, "vertices"], count: int = 600, least: int = 10
+) -> tuple[Int[Tensor, "points"], Float[Tensor, "points"]]:
+    """Points spread evenly over every part that a joint moves, small parts such as fingers not forgotten.
+
+    Args:
+        body: the body to fit.
+        valid: vertices that have a counterpart.
+        count: about how many points.
+        least: at least so many on every joint's patch.
+
+    Returns:
+        (vertex indices, weights with mean one): a point stands for its share of the vertices around it.
+    """
+    main = body.skin_weights.argmax(1)
+    total = int(valid.sum())
+    chosen, weights = [], []
+    for joint in main.unique().tolist():
+        patch = ((main == joint) & valid).nonzero()[:, 0]
+        if not len(patch):
+            continue
+        wanted = min(len(patch), max(least, round(count * len(patch) / total)))
+        picked = patch[farthest_first(body.template[patch], wanted)]
+        chosen.append(picked)
+        weights.append(torch.full((wanted,), len(patch) / wanted, dtype=body.dtype))
+    weight = torch.cat(weights)
+    return torch.cat(chosen), weight / weight.mean()
+
+
+def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[Tensor, "count"]:
+    """Indices of points that each lie as far as possible from those before; the first is nearest to the mean."""
+    picked = [int((positions - positions.mean(0)).square().sum(-1).argmin())]
+    distance = (positions - positions[picked[0]]).square().sum(-1)
+    while len(picked) < count:
+        picked.append(int(distance.argmax()))
+        distance = torch.minimum(distance, (positions - positions[picked[-1]]).square().sum(-1))
+    return torch.tensor(picked)
+
+
+def check_points(valid: Bool[Tensor, "vertices"], count: int = 1500) -> Int[Tensor, "points"]:
+    """Vertices to judge by: all valid ones, or a fixed random choice."""
+    every = valid.nonzero()[:, 0]
+    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
+    return every[order[:count].sort().values]
+
+
+def vertex_groups(body: BodyModel, vertices: Int[Tensor, "points"]) -> dict[str, Bool[Tensor, "points"]]:
+    """Which of some vertices belong to which part of the body; parts without vertices are left out."""
+    main = body.skin_weights[vertices].argmax(1).tolist()
+    group_of_joint = [
+        next((group for group, words in GROUPS.items() if any(word in name for word in words)), "torso")
+        for name in body.skeleton.names
+    ]
+    groups = {group: torch.tensor([group_of_joint[joint] == group for joint in main]) for group in GROUPS}
+    return {group: mask for group, mask in groups.items() if mask.any()}

@@ -1,0 +1,99 @@
+"""Where a conversion starts: the rotations that both bodies share, copied by name, and what the other joints get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, ShapedBody
+from vitruve.errors import UsageError, nearest
+from vitruve.geometry.rotations import axis_angle_to_matrix, mean_rotation
+from vitruve.motion import Motion
+
+FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+HANDS = ("flat", "mean")
+# Joints that no skin outside the face tells apart; they are kept where both bodies have them, and never fitted.
+FACE = ("jaw", "left_eye_smplhf", "right_eye_smplhf")
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Rotations and translation to fit from.
+
+    Attributes:
+        rotations: [frames, joints, 3, 3] on the target's tree.
+        translation: [frames, 3]: the root joint stands where the source's does.
+        free: [joints] which joints the fit may turn.
+        invented: names of joints that the source does not have, held at a chosen rotation.
+        dropped: names of joints of the source that turn, and that the target does not have.
+    """
+
+    rotations: Float[Tensor, "frames joints 3 3"]
+    translation: Float[Tensor, "frames 3"]
+    free: Bool[Tensor, "joints"]
+    invented: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def start(motion: Motion, source: ShapedBody, target: BodyModel, hands: str | Tensor = "flat") -> Start:
+    """Copy what can be copied from a motion on the source body to the target's joint tree.
+
+    Args:
+        motion: on the source's tree.
+        source: the source body with the motion's shape.
+        target: the body to go to.
+        hands: for a source without fingers: "flat", "mean" (the target's relaxed hand), or [2, 45] axis-angle of the
+            left and right hand.
+    """
+    names, frames = motion.skeleton.names, len(motion)
+    rotations = target.rest_rotations(frames)
+    free = torch.ones(target.num_joints, dtype=torch.bool)
+    given = motion.rotations.to(rotations)
+    invented, used = [], set()
+    for joint, name in enumerate(target.skeleton.names):
+        if name in names:
+            rotations[:, joint] = given[:, names.index(name)]
+            used.add(name)
+            free[joint] = name not in FACE
+        elif name in ("left_hand", "right_hand"):
+            first = [names.index(f"{name[:-4]}{finger}1") for finger in FINGERS[:4] if f"{name[:-4]}{finger}1" in names]
+            if first:
+                rotations[:, joint] = mean_rotation(given[:, first])
+                used.update(other for other in names if _hand_of(other) == name)
+            else:
+                invented.append(name)
+                free[joint] = False
+        else:
+            invented.append(name)
+            free[joint] = False
+            if _hand_of(name):
+                rotations[:, joint] = _hand_rotation(name, target, hands)
+    root = source.rest_joints[..., 0, :] + motion.translation.to(source.rest_joints)
+    rest_root = target.shaped().rest_joints[0]
+    turning = (given - torch.eye(3).to(given)).abs().amax((0, 2, 3)) > 1e-4
+    dropped = [name for joint, name in enumerate(names) if name not in used and turning[joint]]
+    return Start(rotations, (root - rest_root).to(rotations), free, tuple(invented), tuple(dropped))
+
+
+def _hand_of(name: str) -> str:
+    """ "left_hand" for a finger joint of the left hand, and so on; empty for other joints."""
+    side, _, part = name.partition("_")
+    return f"{side}_hand" if side in ("left", "right") and part.rstrip("123") in FINGERS else ""
+
+
+def _hand_rotation(name: str, target: BodyModel, hands: str | Tensor) -> Tensor:
+    side = name.partition("_")[0]
+    fingers = [joint for joint in target.skeleton.names if _hand_of(joint) == f"{side}_hand"]
+    place = fingers.index(name)
+    if isinstance(hands, Tensor):
+        return axis_angle_to_matrix(hands.view(2, 15, 3)[0 if side == "left" else 1, place])
+    if hands not in HANDS:
+        raise UsageError(f"there are no '{hands}' hands", fix=nearest(hands, HANDS))
+    if hands == "flat":
+        return torch.eye(3)
+    if side not in target.hands:
+        raise UsageError(f"body '{target.name}' has no mean hand", fix="choose hands='flat', or give the rotations")
+    return axis_angle_to_matrix(torch.as_tensor(target.hands[side].mean).view(15, 3)[place])
