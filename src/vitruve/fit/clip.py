@@ -36,7 +36,7 @@ class Effort:
     """
 
     rounds: int = 10
-    key_frames: int = 32
+    key_frames: int = 24
     shape_iterations: int = 8
     ridge: float = 0.0
     solve_scale: bool = False

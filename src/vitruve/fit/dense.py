@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.fit.points import Points, PosedPoints, pose_points
-from vitruve.fit.terms import PointPull, PointTerm, RotationPull, RotationTerm, total_pull
+from vitruve.fit.terms import PointPull, PointTerm, RotationPull, RotationTerm, total_point_pull, total_pull
 from vitruve.geometry.rotations import axis_angle_to_matrix, cross_matrix
 
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-9, 1e8
@@ -73,6 +73,13 @@ class Unknowns:
     expression: bool = False
     ridge: float = 0.0
     expression_ridge: float = 1e-3
+
+    def free(self, pose: Pose) -> Tensor:
+        """Indices of the joints that may turn."""
+        device = pose.rotations.device
+        if self.joints is None:
+            return torch.arange(pose.rotations.shape[1], device=device)
+        return self.joints.to(device).nonzero()[:, 0]
 
     @property
     def shared(self) -> bool:
@@ -201,86 +208,85 @@ def _step(
     damping: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The damped Gauss-Newton step: [frames, own unknowns] and [shared unknowns], in double precision."""
-    joints = pose.rotations.shape[1]
     shaped, posed = _posed(points, pose)
-    free = torch.ones(joints, dtype=torch.bool) if unknowns.joints is None else unknowns.joints
-    free = free.to(pose.rotations.device).nonzero()[:, 0]
-    columns = [_translation_columns(posed), turn_columns(shaped, posed, pose.rotations)[:, :, :, free].flatten(3)]
+    free = unknowns.free(pose)
+    pull = total_point_pull([term.pull(posed.positions, rows) for term in terms])
+    own = torch.cat([_shift_rows(posed), turn_rows(shaped, posed, pose.rotations, free).flatten(1, 2)], 1)
     if unknowns.expression:
-        columns.append(linear_columns(shaped, posed, shaped.expression_basis, shaped.joints_expression))
-    own = torch.cat(columns, -1)
-    matrix, right, bent = 0.0, 0.0, []
-    pulls = [term.pull(posed.positions, rows) for term in terms]
-    for pull in pulls:
-        bent.append(_bend(pull.curvature, own))
-        matrix = matrix + (own.flatten(1, 2).mT @ bent[-1].flatten(1, 2)).double()
-        right = right + torch.einsum("fpau,fpa->fu", own, pull.slope).double()
-    assert isinstance(matrix, Tensor) and isinstance(right, Tensor)
+        own = torch.cat([own, linear_rows(shaped, posed, shaped.expression_basis, shaped.joints_expression)], 1)
+    bent = _bend(pull.curvature, own)
+    matrix, right = _products(own, bent), _products(own, pull.slope.mT[:, None])[..., 0]
     # Lift each turn's three directions alike, so that the damping does not depend on the axes.
     diagonal = matrix.diagonal(dim1=1, dim2=2)
-    turns = diagonal[:, 3 : 3 + 3 * len(free)].unflatten(1, (-1, 3)).mean(-1).repeat_interleave(3, 1)
-    lift = torch.cat([diagonal[:, :3], turns, diagonal[:, 3 + 3 * len(free) :]], 1) * damping[:, None] + 1e-10
-    matrix = matrix + torch.diag_embed(lift)
+    turns = slice(3, 3 + 3 * len(free))
+    lift = diagonal.clone()
+    lift[:, turns] = diagonal[:, turns].unflatten(1, (-1, 3)).mean(-1).repeat_interleave(3, 1)
+    diagonal += lift * damping[:, None] + 1e-10
     extra = total_pull(rotation_terms, pose.rotations, frames)
     if extra is not None:
-        _add_rotation_pull(matrix, right, extra, pose.rotations, free)
+        _add_rotation_pull(matrix, right, extra, pose.rotations, parent_rotations(posed.world, points.parents), free)
     if unknowns.expression:
-        width = pose.expression.shape[1]
-        matrix.diagonal(dim1=1, dim2=2)[:, -width:] += unknowns.expression_ridge**2
-        right[:, -width:] -= unknowns.expression_ridge**2 * pose.expression.double()
+        faces = slice(3 + 3 * len(free), None)
+        diagonal[:, faces] += unknowns.expression_ridge**2
+        right[:, faces] -= unknowns.expression_ridge**2 * pose.expression.double()
     factor, _ = torch.linalg.cholesky_ex(matrix)
-    if not unknowns.shared:
-        return torch.cholesky_solve(right[..., None], factor)[..., 0], right.new_zeros(0)
-    return _shared_step(shaped, posed, pose, unknowns, pulls, bent, factor, right, damping)
+    if unknowns.shared:
+        shared = _shared_rows(shaped, posed, pose, unknowns)
+        own_step, shared_step = _shared_step(shared, pull, bent, pose.betas, unknowns, factor, right, damping)
+    else:
+        own_step, shared_step = torch.cholesky_solve(right[..., None], factor)[..., 0], right.new_zeros(0)
+    # From turns in the world to turns in each parent's frame, as rotations are kept.
+    upper = parent_rotations(posed.world, points.parents)[:, free].double()
+    own_step[:, turns] = (upper.mT @ own_step[:, turns].unflatten(1, (-1, 3, 1))).flatten(1)
+    return own_step, shared_step
+
+
+def _shared_rows(points: Points, posed: PosedPoints, pose: Pose, unknowns: Unknowns) -> Tensor:
+    rows = []
+    if unknowns.betas:
+        betas = len(pose.betas)
+        rows.append(linear_rows(points, posed, points.shape_basis[..., :betas], points.joints_shape[..., :betas]))
+    if unknowns.scale:
+        rows.append(((posed.by_coordinate - pose.translation[..., None]) / pose.scale)[:, None])
+    return torch.cat(rows, 1)
 
 
 def _shared_step(
-    shaped: Points,
-    posed: PosedPoints,
-    pose: Pose,
+    shared: Tensor,
+    pull: PointPull,
+    bent: Tensor,
+    betas: Tensor,
     unknowns: Unknowns,
-    pulls: list[PointPull],
-    bent: list[Tensor],
     factor: Tensor,
     right: Tensor,
     damping: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Solve for what frames share with each frame's own unknowns eliminated, then for those."""
-    betas = len(pose.betas) if unknowns.betas else 0
-    columns = []
-    if betas:
-        columns.append(linear_columns(shaped, posed, shaped.shape_basis[..., :betas], shaped.joints_shape[..., :betas]))
-    if unknowns.scale:
-        columns.append(((posed.positions - pose.translation[:, None]) / pose.scale)[..., None])
-    shared = torch.cat(columns, -1)
-    across, matrix, below = 0.0, 0.0, 0.0
-    for pull, own in zip(pulls, bent):
-        flat = shared.flatten(1, 2)
-        across = across + (own.flatten(1, 2).mT @ flat).double()
-        matrix = matrix + (flat.mT @ _bend(pull.curvature, shared).flatten(1, 2)).double()
-        below = below + torch.einsum("fpas,fpa->fs", shared, pull.slope).double()
-    assert isinstance(across, Tensor) and isinstance(matrix, Tensor) and isinstance(below, Tensor)
-    matrix = matrix + torch.diag_embed(matrix.diagonal(dim1=1, dim2=2) * damping[:, None] + 1e-10)
-    matrix.diagonal(dim1=1, dim2=2)[:, :betas] += unknowns.ridge**2
-    below[:, :betas] -= unknowns.ridge**2 * pose.betas[:betas].double()
+    across = _products(bent, shared)
+    matrix = _products(shared, _bend(pull.curvature, shared))
+    below = _products(shared, pull.slope.mT[:, None])[..., 0]
+    diagonal = matrix.diagonal(dim1=1, dim2=2)
+    diagonal += diagonal * damping[:, None] + 1e-10
+    if unknowns.betas:
+        diagonal[:, : len(betas)] += unknowns.ridge**2
+        below[:, : len(betas)] -= unknowns.ridge**2 * betas.double()
     solved = torch.cholesky_solve(torch.cat([across, right[..., None]], -1), factor)
     by_shared, alone = solved[..., :-1], solved[..., -1]
     schur = (matrix - across.mT @ by_shared).sum(0)
     rest = (below - torch.einsum("fus,fu->fs", across, alone)).sum(0)
-    change = torch.linalg.lstsq(schur, rest[:, None]).solution[:, 0]
+    change = torch.linalg.solve(schur, rest)
     return alone - by_shared @ change, change
 
 
 def _moved(pose: Pose, step: tuple[Tensor, Tensor], unknowns: Unknowns) -> Pose:
     own, shared = step
-    joints = pose.rotations.shape[1]
-    free = torch.ones(joints, dtype=torch.bool) if unknowns.joints is None else unknowns.joints
-    turns = own.new_zeros(len(own), joints, 3)
-    turns[:, free.to(own.device)] = own[:, 3 : 3 + 3 * int(free.sum())].unflatten(1, (-1, 3))
+    free = unknowns.free(pose)
+    turns = own.new_zeros(*pose.rotations.shape[:2], 3)
+    turns[:, free] = own[:, 3 : 3 + 3 * len(free)].unflatten(1, (-1, 3))
     rotations = (axis_angle_to_matrix(turns) @ pose.rotations.double()).to(pose.rotations)
-    width = pose.expression.shape[1] if unknowns.expression else 0
-    expression = pose.expression + own[:, own.shape[1] - width :].to(pose.expression) if width else pose.expression
-    betas, scale = pose.betas, pose.scale
+    expression, betas, scale = pose.expression, pose.betas, pose.scale
+    if unknowns.expression:
+        expression = expression + own[:, 3 + 3 * len(free) :].to(expression)
     if unknowns.betas:
         betas = betas + shared[: len(betas)].to(betas)
     if unknowns.scale:
@@ -288,45 +294,54 @@ def _moved(pose: Pose, step: tuple[Tensor, Tensor], unknowns: Unknowns) -> Pose:
     return Pose(rotations, pose.translation + own[:, :3].to(pose.translation), betas, expression, scale)
 
 
-def turn_columns(
-    points: Points, posed: PosedPoints, rotations: Float[Tensor, "frames joints 3 3"]
-) -> Float[Tensor, "frames points 3 joints 3"]:
-    """Derivative of the positions by small turns of the joints, each in its parent's frame, correctives included."""
+def turn_rows(
+    points: Points, posed: PosedPoints, rotations: Float[Tensor, "frames joints 3 3"], free: Tensor
+) -> Float[Tensor, "frames free 3 3 points"]:
+    """Derivative of the positions (coordinates, points) by small turns of joints about the world's axes.
+
+    Correctives are included.
+    """
     turned, at = posed.world[..., :3], posed.world[..., 3]
-    below = ancestors(points.parents).to(rotations)  # [joints, their ancestors or self]
+    below = ancestors(points.parents).to(rotations)[:, free]  # [joints, free: the joint itself or above it]
     offsets = at - (turned @ points.joints[..., None])[..., 0]
     arms = torch.einsum("fjab,fbp->fajp", turned, posed.corrected) + offsets.mT[..., None]
-    arms = below.T @ (arms * points.weights.T)  # what hangs on each joint, summed: [frames, 3, joints, parts]
-    arms = arms - at.mT[..., None] * (below.T @ points.weights.T)
-    upper = parent_rotations(turned, points.parents)
-    # omega x arm, omega = upper @ turn: the columns are upper's columns crossed with the arm.
-    out = torch.linalg.cross(upper.permute(0, 2, 1, 3)[:, :, :, None], arms[..., None].expand(*arms.shape, 3), dim=1)
+    arms = below.T @ (arms * points.weights.T)  # what hangs on each joint, summed: [frames, 3, free, parts]
+    arms -= at[:, free].mT[..., None] * (below.T @ points.weights.T)
+    out = arms.new_zeros(len(arms), len(free), 3, 3, arms.shape[-1])
+    for axis in range(3):
+        # The unit axis times the arm.
+        second, third = (axis + 1) % 3, (axis + 2) % 3
+        out[:, :, axis, second] = -arms[:, third]
+        out[:, :, axis, third] = arms[:, second]
     if len(points.pose_basis):
-        out[:, :, 1:] += _corrective_columns(points, posed, rotations)
-    out = points.gather(out.movedim(3, -1)).movedim(-1, 3)
-    return out.permute(0, 3, 1, 2, 4)
+        bending = free[free > 0]
+        upper = parent_rotations(turned, points.parents)[:, bending]
+        by_turn = entries_by_turn(rotations[:, bending]) @ upper.mT  # [frames, bending, 9, 3]
+        basis = points.pose_basis.unflatten(0, (-1, 9))[bending - 1]
+        at_rest = (by_turn.permute(1, 0, 3, 2).flatten(1, 2) @ basis).unflatten(1, (-1, 3)).unflatten(3, (3, -1))
+        at_rest = at_rest.transpose(0, 1)  # [frames, bending, 3, 3, parts]
+        out[:, len(free) - len(bending) :] += _blend(posed, at_rest.flatten(1, 2)).unflatten(1, (-1, 3))
+    return points.gather(out)
 
 
-def _corrective_columns(points: Points, posed: PosedPoints, rotations: Tensor) -> Tensor:
-    """What turns do through the correctives: [frames, 3, joints - 1, parts, 3]."""
-    by_turn = entries_by_turn(rotations[:, 1:])  # [frames, joints - 1, 9, 3]
-    basis = points.pose_basis.unflatten(0, (-1, 9)).unflatten(2, (3, -1))  # [joints - 1, 9, 3, parts]
-    at_rest = torch.einsum("jebp,fjen->fbjpn", basis, by_turn)
-    return torch.einsum("fabp,fbjpn->fajpn", posed.blended, at_rest)
-
-
-def linear_columns(
+def linear_rows(
     points: Points, posed: PosedPoints, basis: Tensor, joints_basis: Tensor
-) -> Float[Tensor, "frames points 3 columns"]:
+) -> Float[Tensor, "frames n 3 points"]:
     """Derivative of the positions by coefficients of a basis [parts, 3, n] that moves the joints by [joints, 3, n]."""
     turned = posed.world[..., :3]
-    parents = list(points.parents)
     bones = joints_basis.clone()
-    bones[1:] -= joints_basis[parents[1:]]
+    bones[1:] -= joints_basis[list(points.parents[1:])]
     steps = parent_rotations(turned, points.parents) @ bones
     at = torch.einsum("jk,fkan->fjan", ancestors(points.parents).to(steps), steps) - turned @ joints_basis
-    out = torch.einsum("fabp,pbn->fanp", posed.blended, basis) + torch.einsum("fjan,pj->fanp", at, points.weights)
-    return points.gather(out).permute(0, 3, 1, 2)
+    out = at.permute(0, 3, 2, 1) @ points.weights.T
+    return points.gather(out + _blend(posed, basis.permute(2, 1, 0)[None]))
+
+
+def _blend(posed: PosedPoints, at_rest: Tensor) -> Tensor:
+    """Displacements at rest [frames or 1, n, 3, parts], turned by the blended rotations."""
+    by = posed.blended[:, None]
+    out = by[:, :, :, 0] * at_rest[:, :, :1]
+    return out.addcmul_(by[:, :, :, 1], at_rest[:, :, 1:2]).addcmul_(by[:, :, :, 2], at_rest[:, :, 2:])
 
 
 def ancestors(parents: tuple[int, ...]) -> Tensor:
@@ -338,9 +353,9 @@ def ancestors(parents: tuple[int, ...]) -> Tensor:
     return out
 
 
-def parent_rotations(world: Float[Tensor, "frames joints 3 3"], parents: tuple[int, ...]) -> Tensor:
-    """World rotations of the parents; the identity above the root."""
-    out = world[:, list(parents)].clone()
+def parent_rotations(world: Float[Tensor, "frames joints 3 n"], parents: tuple[int, ...]) -> Tensor:
+    """World rotations of the parents, [frames, joints, 3, 3]; the identity above the root."""
+    out = world[:, list(parents), :, :3]
     out[:, 0] = torch.eye(3).to(world)
     return out
 
@@ -351,22 +366,30 @@ def entries_by_turn(rotations: Float[Tensor, "frames joints 3 3"]) -> Float[Tens
     return torch.einsum("nab,fjbc->fjacn", axes, rotations).flatten(2, 3)
 
 
-def _translation_columns(posed: PosedPoints) -> Tensor:
+def _shift_rows(posed: PosedPoints) -> Tensor:
     frames, _, count = posed.by_coordinate.shape
-    return torch.eye(3).to(posed.by_coordinate).expand(frames, count, 3, 3)
+    return torch.eye(3).to(posed.by_coordinate)[..., None].expand(frames, 3, 3, count)
 
 
-def _bend(curvature: Tensor, columns: Tensor) -> Tensor:
-    """Half the second derivative of a point term applied to columns [frames, points, 3, n]."""
+def _bend(curvature: Tensor, rows: Tensor) -> Tensor:
+    """Half the second derivative of the point terms applied to rows [frames, n, 3, points]."""
     if curvature.dim() == 2:
-        return curvature[..., None, None] * columns
-    return curvature @ columns
+        return curvature[:, None, None] * rows
+    return torch.einsum("fpab,fnbp->fnap", curvature, rows)
 
 
-def _add_rotation_pull(matrix: Tensor, right: Tensor, pull: RotationPull, rotations: Tensor, free: Tensor) -> None:
-    """Add rotation terms to the normal equations of turns, in place."""
-    slope = torch.einsum("fjen,fje->fjn", entries_by_turn(rotations), pull.slope.flatten(2))[:, free]
-    right[:, 3 : 3 + 3 * len(free)] -= 0.5 * slope.flatten(1).double()
-    for place, joint in enumerate(free.tolist()):
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """All scalar products of rows [frames, n, 3, points] with rows [frames, m, 3, points], in double precision."""
+    return (a.flatten(2) @ b.flatten(2).mT).double()
+
+
+def _add_rotation_pull(
+    matrix: Tensor, right: Tensor, pull: RotationPull, rotations: Tensor, upper: Tensor, free: Tensor
+) -> None:
+    """Add rotation terms to the normal equations of turns, in place; from the parents' frames to the world."""
+    slope = upper @ torch.einsum("fjen,fje->fjn", entries_by_turn(rotations), pull.slope.flatten(2))[..., None]
+    right[:, 3 : 3 + 3 * len(free)] -= 0.5 * slope[:, free].flatten(1).double()
+    bent = (upper @ pull.curvature @ upper.mT)[:, free].double()
+    for place in range(len(free)):
         rows = slice(3 + 3 * place, 6 + 3 * place)
-        matrix[:, rows, rows] += pull.curvature[:, joint].double()
+        matrix[:, rows, rows] += bent[:, place]

@@ -73,7 +73,7 @@ def _subtree_products(  # noqa: C901 (loops over small matrices, written out)
 
 
 @njit(void(_3, _3, _3, _3, _I1, _2, _2), **_OPTIONS)
-def _pull(
+def descent(
     world: np.ndarray,
     local: np.ndarray,
     residual: np.ndarray,
@@ -303,7 +303,7 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
     scratch, wrench = np.empty((4, 4)), np.empty((joints, 6))
     for f in range(len(world)):
         _subtree_products(world[f], scratch, moments, pairs, meeting, parents, depth, q)
-        _pull(world[f], local[f], residual[f], slope[f], parents, wrench, x)
+        descent(world[f], local[f], residual[f], slope[f], parents, wrench, x)
         _normal_matrix(world[f], q, curvature[f], parents, depth, damping[f], least[f], free, h)
         for k in range(joints):
             if not free[k]:

@@ -78,14 +78,17 @@ class Moments:
         above = np.zeros((joints + 1, max(map(len, chains)) - 1), dtype=np.int64)
         for node, chain in enumerate(chains):
             above[node, : len(chain) - 1] = chain[:-1]
+        pairs, second, levels = torch.stack([i, j], 1), full[i, j], torch.tensor(meeting)
+        depth = torch.tensor([len(chain) - 2 for chain in chains[1:]])
+        pairs, second, levels = _compensated(pairs, second, levels, depth, points.joints.double())
         return Moments(
             points=points,
             weights=weights,
-            pairs=torch.stack([i, j], 1).numpy(),
-            second=full[i, j].contiguous().numpy(),
-            meeting=np.array(meeting, dtype=np.int64),
+            pairs=pairs.numpy(),
+            second=second.contiguous().numpy(),
+            meeting=levels.numpy(),
             parents=np.array(points.parents),
-            depth=np.array([len(chain) - 2 for chain in chains[1:]]),
+            depth=depth.numpy(),
             above=above,
             stiffness=_corrective_stiffness(points, weights),
         )
@@ -108,7 +111,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Stand:
+class Stand:
     """Where frames stand: what the compiled step needs, and the energies that judge it."""
 
     local: Tensor
@@ -120,10 +123,10 @@ class _Stand:
     slope: Tensor
     curvature: Tensor
 
-    def rows(self, rows: Tensor) -> _Stand:
-        return _Stand(*(value[rows] for value in vars(self).values()))
+    def rows(self, rows: Tensor) -> Stand:
+        return Stand(*(value[rows] for value in vars(self).values()))
 
-    def put(self, rows: Tensor, other: _Stand, which: Tensor) -> None:
+    def put(self, rows: Tensor, other: Stand, which: Tensor) -> None:
         for name, value in vars(self).items():
             value[rows[which]] = getattr(other, name)[which]
 
@@ -161,10 +164,10 @@ def fit_frames(
     # Around the start, so that single precision serves clips that walk far.
     near = replace(targets, targets=targets.targets - translation[:, None])
 
-    def stand(local: Tensor, shift: Tensor, rows: Tensor) -> _Stand:
+    def stand(local: Tensor, shift: Tensor, rows: Tensor) -> Stand:
         part = near if len(rows) == count else near.rows(rows)
         shaped = points if expression is None else points.shaped(expression=expression[rows])
-        return _evaluate(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
+        return evaluate(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
 
     now = stand(rotations[active].double(), translation.new_zeros(len(active), 3, dtype=torch.float64), active)
     left = torch.arange(len(active))
@@ -179,7 +182,8 @@ def fit_frames(
         gained = (part.energy - trial.energy) / part.energy.clamp_min(1e-300)
         now.put(left, trial, better)
         damping[left] = torch.where(better, damping[left] * 0.1, damping[left] * 30).clamp(_LEAST_DAMPING, None)
-        done = torch.where(better, (gained < _TOLERANCE) | (trial.energy < _EXACT), damping[left] > _MOST_DAMPING)
+        settled = (gained < _TOLERANCE) & (damping[left] <= _START_DAMPING)
+        done = torch.where(better, settled | (trial.energy < _EXACT), damping[left] > _MOST_DAMPING)
         left = left[~done]
     out = Fitted(rotations.clone(), translation.clone(), translation.new_full((count,), torch.inf))
     out.rotations[active] = now.local.to(rotations)
@@ -188,14 +192,14 @@ def fit_frames(
     return out
 
 
-def _evaluate(
+def evaluate(
     moments: Moments,
     targets: PointTargets,
     local: Tensor,
     shift: Tensor,
     terms: tuple[RotationTerm, ...],
     frames: Tensor,
-) -> _Stand:
+) -> Stand:
     """Energy and its derivatives at rotations and a shift (double precision in, the points' precision inside)."""
     points = moments.points
     rotations = local.to(points.rest)
@@ -216,7 +220,7 @@ def _evaluate(
     energy, extra = pull.energy.double(), total_pull(terms, rotations, frames)
     if extra is not None:
         slope, curvature, energy = slope + extra.slope, curvature + extra.curvature, energy + extra.energy.double()
-    return _Stand(
+    return Stand(
         local=local,
         shift=shift,
         energy=energy.nan_to_num(torch.inf),
@@ -228,7 +232,7 @@ def _evaluate(
     )
 
 
-def compiled_step(moments: Moments, stand: _Stand, damping: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+def compiled_step(moments: Moments, stand: Stand, damping: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
     """New local rotations and the step of the translation, frames shared among as many threads as torch uses."""
     step = compiled()
     turned, moved = torch.empty_like(stand.local), torch.empty_like(stand.shift)
@@ -271,6 +275,36 @@ def _chains(parents: tuple[int, ...]) -> list[list[int]]:
     for joint, parent in enumerate(parents):
         chains.append([*chains[parent + 1], joint + 1])
     return chains
+
+
+def _compensated(
+    pairs: Tensor, second: Tensor, levels: Tensor, depth: Tensor, joints: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The moments with what the tree solve leaves out put on its diagonal.
+
+    Points shared by two branches couple their turns. The solve drops that coupling; with 2ab <= a^2 + b^2 in its place
+    the matrix is never smaller than the true one, so its steps do not overshoot.
+    """
+    extra_pairs, extra, extra_levels = [pairs], [second], [levels]
+    i, j = pairs.T
+    forked = (levels < torch.minimum(depth[i], depth[j])).nonzero()[:, 0]
+    i, j, shared, level = i[forked], j[forked], second[forked], levels[forked]
+    shift = torch.eye(4, dtype=second.dtype).repeat(len(forked), 1, 1)
+    shift[:, :3, 3] = joints[j] - joints[i]
+    for joint, own in ((i, shared @ shift.mT), (j, torch.linalg.solve(shift, shared))):
+        own = (own + own.mT) / 2
+        # Counted for turns below the fork alone: in at the joint, out again where the branches meet.
+        extra_pairs += [torch.stack([joint, joint], 1)] * 2
+        extra += [own, -own]
+        extra_levels += [depth[joint], level]
+    return _merged(torch.cat(extra_pairs), torch.cat(extra), torch.cat(extra_levels))
+
+
+def _merged(pairs: Tensor, second: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum the moments of the same pair and level."""
+    keys, place = torch.cat([pairs, levels[:, None]], 1).unique(dim=0, return_inverse=True)
+    total = second.new_zeros(len(keys), 4, 4).index_add_(0, place, second)
+    return keys[:, :2].contiguous(), total, keys[:, 2].contiguous()
 
 
 def _corrective_stiffness(points: Points, weights: Tensor) -> Tensor | None:

@@ -83,6 +83,23 @@ class Points:
             joints_expression=self.joints_expression * scale,
         )
 
+    def select(self, chosen: Int[Tensor, "chosen"]) -> Points:
+        """Some of the points, in the given order."""
+        parts, owner = chosen, None
+        if self.owner is not None:
+            place, parts = (self.owner == chosen[:, None]).nonzero(as_tuple=True)
+            owner = place
+        return replace(
+            self,
+            weights=self.weights[parts],
+            rest=self.rest[..., parts, :],
+            shape_basis=self.shape_basis[parts],
+            expression_basis=self.expression_basis[parts],
+            pose_basis=self.pose_basis.unflatten(1, (3, -1))[..., parts].flatten(1),
+            owner=owner,
+            count=len(chosen),
+        )
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Points:
         """On another device or in another precision."""
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}

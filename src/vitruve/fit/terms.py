@@ -107,6 +107,12 @@ class PointTargets:
         present = None if self.present is None else self.present[frames]
         return PointTargets(self.targets[frames], self.weights, present, self.loss)
 
+    def select(self, chosen: Tensor) -> PointTargets:
+        """Some of the points."""
+        weights = self.weights[chosen] / self.weights[chosen].sum()
+        present = None if self.present is None else self.present[:, chosen]
+        return PointTargets(self.targets[:, chosen], weights, present, self.loss)
+
     def pull(self, positions: Float[Tensor, "frames points 3"], frames: Tensor | None = None) -> PointPull:
         """See `PointTerm`."""
         part = self if frames is None else self.rows(frames)
@@ -205,6 +211,18 @@ def _vector_by_turn(vectors: Tensor) -> Tensor:
     factor = torch.where(small, 1 / 12 + angle**2 / 720, 1 / safe**2 - (1 + safe.cos()) / (2 * safe * safe.sin()))
     k = cross_matrix(vectors)
     return torch.eye(3).to(vectors) - 0.5 * k + factor * (k @ k)
+
+
+def total_point_pull(pulls: list[PointPull]) -> PointPull:
+    """The sum of what point terms say; curvature as 3 x 3 matrices if one of them needs it."""
+    if len(pulls) == 1:
+        return pulls[0]
+    curvatures = [pull.curvature for pull in pulls]
+    if any(value.dim() == 4 for value in curvatures):
+        eye = torch.eye(3).to(curvatures[0])
+        curvatures = [value if value.dim() == 4 else value[..., None, None] * eye for value in curvatures]
+    energies, slopes = [pull.energy for pull in pulls], [pull.slope for pull in pulls]
+    return PointPull(torch.stack(energies).sum(0), torch.stack(slopes).sum(0), torch.stack(curvatures).sum(0))
 
 
 def total_pull(terms: tuple[RotationTerm, ...], rotations: Tensor, frames: Tensor) -> RotationPull | None:
