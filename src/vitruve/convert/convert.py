@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody, load_body
 from vitruve.convert.correspondence import Correspondence, correspondence
-from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_blocks
+from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.convert.start import Start, start
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
@@ -125,11 +125,11 @@ def measure(
     sources = _targets(motion, shaped, surface, ids)
     posed = target.shaped(result.betas, result.expression).only(ids)
     meter = ErrorMeter(vertex_groups(target, ids))
-    for block in measured_blocks(len(motion)):
+    for block in measured_frames(len(motion)):
         if motion.mask is not None and not motion.mask[block].any():
             continue
         reached = posed.vertices(result.rotations[block], result.translation[block])
-        meter.add(torch.arange(len(motion))[block], reached - sources(block).to(reached))
+        meter.add(block, reached - sources(block).to(reached))
     return meter.report(surface.residual_mm["mean"])
 
 

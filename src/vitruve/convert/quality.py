@@ -57,7 +57,7 @@ class ErrorReport:
 
 @dataclass
 class ErrorMeter:
-    """Collects residuals block by block of consecutive frames, so that no clip is too long to be measured."""
+    """Collects residuals block by block, so that no clip is too long to be measured."""
 
     groups: Mapping[str, Tensor]
     frames: list[Tensor] = field(default_factory=list)
@@ -65,12 +65,13 @@ class ErrorMeter:
     second_differences: list[Tensor] = field(default_factory=list)
 
     def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block points 3"]) -> None:
-        """Add the residuals, metres, of a block of consecutive frames; a masked frame is NaN and does not count."""
+        """Add the residuals, metres, of a block of frames in order; a masked frame is NaN and does not count."""
         known = residual.isfinite().all(-1).all(-1)
         self.frames.append(frames[known])
         self.distances.append(residual[known].norm(dim=-1) * 1000)
         if len(residual) > 2:
-            second = (residual[2:] - 2 * residual[1:-1] + residual[:-2]).norm(dim=-1).mean(-1) * 1000
+            in_a_row = frames[2:] - frames[:-2] == 2
+            second = (residual[2:] - 2 * residual[1:-1] + residual[:-2])[in_a_row].norm(dim=-1).mean(-1) * 1000
             self.second_differences.append(second[second.isfinite()])
 
     def report(self, map_residual: float) -> ErrorReport:
@@ -97,9 +98,10 @@ def _quantile(values: Tensor, fraction: float) -> float:
     return float(flat.kthvalue(max(1, round(fraction * len(flat)))).values)
 
 
-def measured_blocks(frames: int, most: int = 2000, block: int = 50) -> list[slice]:
-    """Which frames are measured: all, or evenly spread blocks of consecutive ones."""
-    if frames <= most:
-        return [slice(start, min(start + 250, frames)) for start in range(0, frames, 250)]
-    starts = torch.linspace(0, frames - block, most // block).long().tolist()
-    return [slice(start, start + block) for start in starts]
+def measured_frames(frames: int, most: int = 600) -> tuple[Int[Tensor, "block"], ...]:
+    """Which frames are measured, in blocks: all, or triples spread evenly (the jitter needs three in a row)."""
+    chosen = torch.arange(frames)
+    if frames > most:
+        first = torch.linspace(0, frames - 3, most // 3).long()
+        chosen = (first[:, None] + torch.arange(3)).flatten().unique()
+    return chosen.split(240)

@@ -58,7 +58,7 @@ def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[T
     return torch.tensor(picked)
 
 
-def check_points(valid: Bool[Tensor, "vertices"], count: int = 1500) -> Int[Tensor, "points"]:
+def check_points(valid: Bool[Tensor, "vertices"], count: int = 1000) -> Int[Tensor, "points"]:
     """Vertices to judge by: all valid ones, or a fixed random choice."""
     every = valid.nonzero()[:, 0]
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
