@@ -121,7 +121,7 @@ def test_the_face_is_kept_where_both_bodies_have_one(there):
 
 def test_what_is_not_there_is_an_error():
     with pytest.raises(MissingAsset):
-        convert_motion(walk(), "smplh-female")
+        convert_motion(walk(), "smplx-female")
     with pytest.raises(UsageError, match="not known"):
         convert_motion(walk().replace(body=""), "open-smplx")
     with pytest.raises(UsageError, match="hands"):
@@ -132,3 +132,12 @@ def test_progress_is_told():
     seen = []
     convert_motion(walk(), "open-smplx", progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (len(walk()), len(walk()))
+
+
+def test_without_licensed_files_the_open_body_serves_and_this_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    conversion = convert_motion(walk().replace(body="smplh", gender="male"), "smplx")
+    assert conversion.motion.body_name == "open-smplx-male"
+    assert sum("no smplh file" in warning for warning in conversion.warnings) == 1
+    assert sum("no smplx file" in warning for warning in conversion.warnings) == 1

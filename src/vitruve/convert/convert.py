@@ -15,12 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitruve.bodies import BodyModel, ShapedBody, load_body
+from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.convert.start import Start, start
-from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.convert.which_body import find_body
+from vitruve.errors import BadData, UsageError, nearest
 from vitruve.fit import fit_clip
 from vitruve.motion import Motion
 
@@ -65,8 +66,7 @@ def convert_motion(
 
     Args:
         motion: a motion on a body.
-        to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, or the neutral body
-            where there is none of that gender.
+        to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, see `find_body`.
         source: the body the motion was made on, where the motion's own name is not right.
         betas: "fit" one shape for the clip; "zero" for the mean shape; "keep-if-same" keeps them where both bodies have
             the same shape space and fits them elsewhere; or the betas themselves.
@@ -77,8 +77,9 @@ def convert_motion(
         progress: called with (frames done, frames in all).
     """
     clock = _Clock()
-    source_body = _body(source or motion.body_name or motion.body, folder, "source")
-    target_body, warnings = _target(to, motion.gender, folder)
+    source_body, source_notes = find_body(source or motion.body, motion.gender, folder)
+    target_body, target_notes = find_body(to, motion.gender, folder)
+    warnings = source_notes + target_notes
     shaped = source_body.shaped(motion.betas, motion.expression if source_body.num_expressions else None)
     clock.lap("bodies")
     surface = correspondence(source_body, target_body)
@@ -153,31 +154,6 @@ def _targets(
         return mapped
 
     return at
-
-
-def _target(to: str | BodyModel, gender: str, folder: str | Path | None) -> tuple[BodyModel, list[str]]:
-    if isinstance(to, BodyModel) or to.rpartition("-")[2] in ("neutral", "female", "male", "left", "right"):
-        return _body(to, folder, "target"), []
-    if Path(to).suffix:
-        return _body(to, folder, "target"), []
-    try:
-        return load_body(f"{to}-{gender}", folder=folder), []
-    except MissingAsset:
-        if gender == "neutral":
-            raise
-        body = load_body(f"{to}-neutral", folder=folder)
-        return body, [f"there is no {to}-{gender}, so the result is on {body.name}"]
-
-
-def _body(which: str | BodyModel, folder: str | Path | None, role: str) -> BodyModel:
-    if isinstance(which, BodyModel):
-        return which
-    if not which:
-        raise UsageError(
-            f"the {role} body is not known: the motion is on a plain skeleton",
-            fix="name it (source='smplh-male'), or retarget the skeleton with a mapping file",
-        )
-    return load_body(which, folder=folder)
 
 
 def same_shapes(source: BodyModel, target: BodyModel) -> bool:
