@@ -16,8 +16,8 @@ _SAID = ("neutral", "female", "male", "left", "right")
 def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = None) -> tuple[BodyModel, list[str]]:
     """A body, by name where it is not one already.
 
-    A name without a gender ("smplx") takes the given one; where there is no file of it, the neutral body; and where there
-    is no file of that layout at all, the open body.
+    A name without a gender ("smplx") takes the given one; where there is no file of it, the neutral body; and where
+    there is no file of that layout at all, the open body.
 
     Args:
         which: the body, a name in the catalogue, or the path of a model file.
