@@ -1,0 +1,194 @@
+"""What a motion on a foreign skeleton says about a body's joints: positions, and rotations in the body's own frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.bodies.body_model import forward_kinematics
+from vitruve.convert.mapping import JointMap, Mapping
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.geometry.rotations import (
+    axis_angle_to_matrix,
+    continuous_axis_angle,
+    matrix_to_axis_angle,
+    rotation_between,
+)
+from vitruve.motion import Motion
+from vitruve.skeletons import Skeleton
+
+# Radians between two rotations from which their mean may jump to the other side.
+_NEAR_HALF_TURN = 2.6
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """A source seen from the body.
+
+    Attributes:
+        entries: the rows of the mapping whose joints the body has.
+        joints: [entries] their indices on the body.
+        positions: [frames, entries, 3] metres; NaN for entries without a position, and in frames without data.
+        rotations: [frames, entries, 3, 3] in the world, as the body's joints should have them.
+        turned: [entries] False where an entry has no rotation; the identity stands there.
+        valid: [frames] False where the source has no data; such frames hold the rotations of the nearest one that has.
+    """
+
+    entries: tuple[JointMap, ...]
+    joints: list[int]
+    positions: Float[Tensor, "frames entries 3"]
+    rotations: Float[Tensor, "frames entries 3 3"]
+    turned: list[bool]
+    valid: Bool[Tensor, "frames"]
+
+    @property
+    def weights(self) -> Float[Tensor, "entries"]:
+        """How much each position counts; zero where there is none."""
+        return torch.tensor([entry.weight if entry.position else 0.0 for entry in self.entries])
+
+    def rows(self, frames: Tensor) -> Aligned:
+        """Some of the frames."""
+        return replace(
+            self, positions=self.positions[frames], rotations=self.rotations[frames], valid=self.valid[frames]
+        )
+
+    def world(self, parents: Float[Tensor, "frames 3 3"], joint: int) -> Tensor:
+        """World rotation of a joint of the body; as its parent's where the source does not say."""
+        place = self.joints.index(joint) if joint in self.joints else -1
+        return self.rotations[:, place] if place >= 0 and self.turned[place] else parents
+
+
+def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor, "joints 3"]) -> Aligned:
+    """Read off a motion what the mapping asks for.
+
+    Args:
+        motion: on a plain tree.
+        mapping: from its joints to the body's.
+        body: the body to go to.
+        rest: its joints at rest, metres; they give the directions of its bones.
+    """
+    check_names(mapping, motion.skeleton, body.skeleton)
+    entries = tuple(entry for entry in mapping.joints if entry.joint in body.skeleton.names)
+    positions, rotations, valid = _posed(motion)
+    names = motion.skeleton.names
+    nowhere = torch.full_like(positions[:, 0], torch.nan)
+    at = {
+        entry.joint: positions[:, [names.index(name) for name in entry.position]].mean(1)
+        for entry in entries
+        if entry.position
+    }
+    turns = []
+    for entry in entries:
+        own = [
+            rotations[:, names.index(name)]
+            @ _between_frames(entry, mapping.frames[name], rotations[valid, names.index(name)], valid, at, body, rest)
+            for name in entry.rotation
+        ]
+        turns.append(_mean(own, rotations[:, 0]))
+    return Aligned(
+        entries=entries,
+        joints=[body.skeleton.index(entry.joint) for entry in entries],
+        positions=torch.stack([at.get(entry.joint, nowhere) for entry in entries], 1).masked_fill(
+            ~valid[:, None, None], torch.nan
+        ),
+        rotations=torch.stack(turns, 1),
+        turned=[bool(entry.rotation) for entry in entries],
+        valid=valid,
+    )
+
+
+def local_rotations(
+    aligned: Aligned, skeleton: Skeleton, like: Float[Tensor, "frames joints 3 3"], fitted: bool = False
+) -> Float[Tensor, "frames joints 3 3"]:
+    """Parent-relative rotations on the body's tree that give the joints the source's world rotations.
+
+    Args:
+        aligned: the source.
+        skeleton: the body's tree.
+        like: rotations of the joints the mapping does not name.
+        fitted: give each joint the source's rotation below parents that are turned as in `like`, not as in the source.
+    """
+    out = like.clone()
+    world: list[Tensor] = []
+    identity = torch.eye(3).to(like).expand_as(like[:, 0])
+    for joint, parent in enumerate(skeleton.parents):
+        above = world[parent] if parent >= 0 else identity
+        wanted = aligned.world(above @ like[:, joint], joint).to(like)
+        out[:, joint] = above.mT @ wanted
+        world.append(above @ like[:, joint] if fitted else wanted)
+    return out
+
+
+def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
+    """Every joint that the mapping names must be there, on the source; and on some body for `bone`."""
+    for entry in mapping.joints:
+        for name in entry.sources:
+            if name not in source.names:
+                raise UsageError(
+                    f"the source has no joint '{name}'",
+                    where=f"mapping '{mapping.name}', joints.{entry.joint}; skeleton '{source.name}'",
+                    fix=nearest(name, source.names),
+                )
+        partner = next((other for other in mapping.joints if other.joint == entry.bone), None)
+        if entry.bone and (partner is None or not partner.position or not entry.position):
+            raise BadData(
+                f"the bone from '{entry.joint}' to '{entry.bone}' has no two positions",
+                where=f"mapping '{mapping.name}', joints.{entry.joint}",
+                fix="map both ends, each with a position",
+            )
+    if not any(entry.joint in body.names for entry in mapping.joints):
+        raise UsageError(
+            "the mapping names no joint of the body",
+            where=f"mapping '{mapping.name}', skeleton '{body.name}'",
+            fix=nearest(mapping.joints[0].joint, body.names),
+        )
+
+
+def _posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions and world rotations, frames without data filled from the nearest that have some; and which have."""
+    positions = motion.joints().double()
+    rotations, _ = forward_kinematics(motion.rotations.double(), motion.rest_joints().double(), motion.skeleton.parents)
+    valid = torch.isfinite(positions).all(-1).all(-1) & torch.isfinite(rotations).flatten(1).all(-1)
+    if motion.mask is not None:
+        valid &= motion.mask.to(valid.device)
+    known = valid.nonzero()[:, 0]
+    if not len(known):
+        raise BadData("no frame of the motion is valid", where=motion.source.file, fix="look at it: vitruve info FILE")
+    if not valid.all():
+        nearest_known = known[(torch.arange(len(valid))[:, None] - known).abs().argmin(1)]
+        positions, rotations = positions[nearest_known], rotations[nearest_known]
+    return positions, rotations, valid
+
+
+def _between_frames(
+    entry: JointMap,
+    frame: Tensor,
+    turned: Float[Tensor, "valid 3 3"],
+    valid: Tensor,
+    at: dict[str, Tensor],
+    body: BodyModel,
+    rest: Tensor,
+) -> Float[Tensor, "3 3"]:
+    """From the body's axes at rest to those of a joint of the source; constant over the clip."""
+    back = frame.T.to(turned)
+    if not entry.bone or entry.bone not in at or entry.bone not in body.skeleton.names:
+        return back
+    theirs = (turned.mT @ (at[entry.bone] - at[entry.joint])[valid][..., None])[..., 0].median(0).values
+    ours = (rest[body.skeleton.index(entry.bone)] - rest[body.skeleton.index(entry.joint)]).to(theirs)
+    # The smallest turn that lays the body's bone along the source's: about the bone itself the frames decide.
+    return back @ rotation_between(ours, frame.to(theirs) @ theirs)
+
+
+def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
+    """The rotation in the middle of several, without jumps over the clip where they are half a turn apart."""
+    if not rotations:
+        return torch.eye(3).to(like).expand_as(like)
+    first = rotations[0]
+    away = torch.stack([matrix_to_axis_angle(first.mT @ other) for other in rotations], 1)
+    if float(away.norm(dim=-1).max()) > _NEAR_HALF_TURN:
+        away = continuous_axis_angle(away)
+    return first @ axis_angle_to_matrix(away.mean(1))
