@@ -31,6 +31,7 @@ class Closest:
         distance: [n] metres.
         cosine: [n] of the angle between the normals.
         compatible: [n] whether any triangle of an allowed part was near; where not, the nearest of all is given.
+        on_open_edge: [n] whether the point lies on an edge that has only one face.
     """
 
     face: Ints
@@ -40,6 +41,7 @@ class Closest:
     distance: Floats
     cosine: Floats
     compatible: Bools
+    on_open_edge: Bools
 
 
 class Surface:
@@ -58,6 +60,7 @@ class Surface:
         self.corners = vertices[faces]
         centres = self.corners.mean(1)
         self._face_parts = parts[faces]
+        self._on_boundary = boundary_vertices(faces, len(vertices))[faces]
         self._tree = KDTree(np.hstack([centres, _NORMAL_LENGTH * _unit(_face_cross(self.corners))]))
 
     def closest(
@@ -84,14 +87,16 @@ class Surface:
         fits = np.any(allowed[parts[:, None, None], self._face_parts[near]], -1)
         cost = squared + normal_length**2 * (2 - 2 * cosine) + np.where(fits, 0, 1e3) + np.where(cosine > 0, 0, 1e2)
         row, best = np.arange(len(points)), np.argmin(cost, 1)
+        face, at = near[row, best], bary[row, best]
         return Closest(
-            face=near[row, best],
-            bary=bary[row, best],
+            face=face,
+            bary=at,
             positions=found[row, best],
             normals=surface_normals[row, best],
             distance=np.sqrt(squared[row, best]),
             cosine=cosine[row, best],
             compatible=fits[row, best],
+            on_open_edge=np.all(self._on_boundary[face] | (at < 1e-6), 1) & np.any(at < 1e-6, 1),
         )
 
 
@@ -140,7 +145,7 @@ def rays_hit(starts: Floats, directions: Floats, corners: Floats, length: float)
         side = np.cross(away, direction)
         v, w = -(ac * side).sum(1) / slope, (ab * side).sum(1) / slope
         # The triangles around the start itself are touched at once: they do not count.
-        hit[i] = ((along > 1e-4) & (along < length) & (v >= 0) & (w >= 0) & (v + w <= 1)).any()
+        hit[i] = ((along > 1e-6) & (along < length) & (v >= 0) & (w >= 0) & (v + w <= 1)).any()
     return hit
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from vitruve.bodies import BodyModel
 from vitruve.convert.closest_points import (
     Bools,
-    Closest,
     Floats,
     Ints,
     Surface,
-    boundary_vertices,
     rays_hit,
+    vertex_normals,
 )
 from vitruve.convert.parts import EYES, SharedParts, shared_parts
 from vitruve.convert.registration import register
@@ -26,8 +25,8 @@ METHOD_VERSION = 1
 _FARTHEST, _LEAST_COSINE = 0.008, 0.5
 # Past an open edge, such as the cuff of a hand, nearness ends sooner.
 _FARTHEST_PAST_EDGE = 0.002
-# A normal that hits its own head within this distance starts inside: mouth, nostrils, eye sockets.
-_INNER = 0.06
+# A normal that hits its own head within this distance (metres) starts inside: mouth, nostrils, eye sockets.
+_INNER = 0.15
 BEYOND = "beyond the shared part"
 
 
@@ -48,10 +47,9 @@ class VertexMap:
     @property
     def lost(self) -> Bools:
         """[V] whether a vertex has no counterpart; its row is then the nearest guess."""
-        lost = np.zeros(len(self.vertices), bool)
-        for mask in self.regions.values():
-            lost |= mask
-        return lost
+        masks = np.zeros((len(self.regions) + 1, len(self.vertices)), bool)
+        masks[1:] = [*self.regions.values()] or masks[1:]
+        return np.any(masks, 0)
 
 
 def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap]:
@@ -69,8 +67,8 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
     registered = register(first, second, parts)
     one = Surface(registered.first, first.faces.cpu().numpy(), parts.first)
     two = Surface(registered.second, second.faces.cpu().numpy(), parts.second)
-    to_first = _map(one, two, parts, parts.allowed)
-    to_second = _map(two, one, parts, parts.allowed.T)
+    to_first = _map(first, one, two, parts, parts.allowed)
+    to_second = _map(second, two, one, parts, parts.allowed.T)
     return (to_second, to_first) if not swap else (to_first, to_second)
 
 
@@ -79,30 +77,31 @@ def _rank(body: BodyModel) -> tuple[int, int, float]:
     return body.num_joints, body.num_vertices, float(body.template.double().abs().sum())
 
 
-def _map(points: Surface, surface: Surface, parts: SharedParts, allowed: Bools) -> VertexMap:
+def _map(body: BodyModel, points: Surface, surface: Surface, parts: SharedParts, allowed: Bools) -> VertexMap:
     met = surface.closest(points.vertices, points.normals, allowed, points.parts)
     valid = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST)
-    past_edge = _past_edge(met, surface) & (met.distance > _FARTHEST_PAST_EDGE)
-    regions = _regions(points, ~valid | past_edge, past_edge, parts.names)
+    past_edge = met.on_open_edge & (met.distance > _FARTHEST_PAST_EDGE)
+    regions = _regions(body, points.parts, ~valid | past_edge, parts)
     return VertexMap(surface.faces[met.face], met.bary, regions)
 
 
-def _past_edge(met: Closest, surface: Surface) -> Bools:
-    """Whether the closest point lies on an open edge."""
-    on_boundary = boundary_vertices(surface.faces, len(surface.vertices))[surface.faces[met.face]]
-    return (on_boundary | (met.bary < 1e-6)).all(1)
-
-
-def _regions(points: Surface, lost: Bools, past_edge: Bools, names: tuple[str, ...]) -> dict[str, Bools]:
+def _regions(body: BodyModel, part: Ints, lost: Bools, parts: SharedParts) -> dict[str, Bools]:
     """Names for the vertices without counterpart: each belongs to one region; empty regions are left out."""
-    words = np.array([_region_of(name) for name in (*names, "")], dtype=object)
-    region = words[points.parts]
-    region[past_edge] = BEYOND
-    head = np.flatnonzero(lost & (region == "head"))
-    on_head = np.isin(points.parts, np.flatnonzero(words[:-1] == "head"))
-    corners = points.vertices[points.faces[on_head[points.faces].all(1)]]
-    region[head[rays_hit(points.vertices[head], points.normals[head], corners, _INNER)]] = "inner head"
+    words = np.array([_region_of(name) for name in (*parts.names, "")], dtype=object)
+    region = words[part]
+    if parts.is_cut:
+        region[part == 0] = BEYOND
+    region[_inside_head(body, region == "head", lost)] = "inner head"
     return {str(name): lost & (region == name) for name in sorted(set(region[lost]))}
+
+
+def _inside_head(body: BodyModel, on_head: Bools, asked: Bools) -> Ints:
+    """Those of the vertices asked for that lie inside the head: they look at it."""
+    vertices, faces = body.template.detach().cpu().double().numpy(), body.faces.cpu().numpy()
+    asked_ids = np.flatnonzero(on_head & asked)
+    normals = vertex_normals(vertices, faces)[asked_ids]
+    corners = vertices[faces[on_head[faces].all(1)]]
+    return asked_ids[rays_hit(vertices[asked_ids], normals, corners, _INNER)]
 
 
 def _region_of(part: str) -> str:

@@ -119,10 +119,7 @@ class Correspondence:
         """
         entries = torch.where(self.weights != 0, self.vertices, self.vertices[:, :1])
         used, place = entries.unique(return_inverse=True)
-        method = CLOSEST if self.method == IDENTITY and len(used) != len(self) else self.method
-        return used, replace(
-            self, vertices=place, source_vertices=len(used), residual=self.residual[used], method=method
-        )
+        return used, replace(self, vertices=place, source_vertices=len(used), residual=self.residual[used])
 
     def to(self, device: torch.device | str) -> Correspondence:
         """The same on another device."""

@@ -25,6 +25,7 @@ class SharedParts:
         first, second: [V] part of each vertex of either body; -1 where it has no part in the other body.
         allowed: [parts + 1, parts + 1] which parts may meet: the same, parent and child, neighbours of the trunk. The
             last row and column stand for -1.
+        is_cut: whether one of the bodies ends where the other goes on beyond the first shared joint, as a hand does.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class SharedParts:
     first: Ints
     second: Ints
     allowed: Bools
+    is_cut: bool
 
 
 def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
@@ -60,6 +62,7 @@ def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
         first=_parts_of_vertices(first, ours, common),
         second=_parts_of_vertices(second, theirs, common),
         allowed=_allowed(first, ours, common),
+        is_cut=common[0] != ours[0] or common[0] != theirs[0],
     )
 
 

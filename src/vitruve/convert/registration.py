@@ -17,7 +17,6 @@ from scipy.sparse.linalg import splu
 from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import forward_kinematics
 from vitruve.convert.closest_points import (
-    Bools,
     Closest,
     Floats,
     Ints,
@@ -32,16 +31,16 @@ from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angl
 MOST_BETAS = 32  # of each body
 # The fit weighs its parts as if these were standard deviations: of the surface across and along itself (metres), of
 # the betas, of the scale.
-_ACROSS, _ALONG, _BETA, _SCALE = 0.003, 0.015, 1.0, 0.05
+_ACROSS, _ALONG, _BETA, _SCALE = 0.003, 0.015, 2.0, 0.05
 _COUNTED_POINTS = 2000  # neighbouring vertices err alike: all of them together count as so many
 _POINTS_PER_PART = 120
 # Rounds, and deviations of the joints (metres) and of the turns of joints (radians): first by the joints alone.
 _JOINT_ROUNDS, _BY_JOINTS = 6, (0.004, 0.5)
-_SURFACE_ROUNDS, _BY_SURFACE = 14, (0.02, 0.15)
+_SURFACE_ROUNDS, _BY_SURFACE = 14, (0.02, 0.6)
 _STIFFNESS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 # Meetings farther apart (metres), or looking further apart (cosine), do not pull.
 _FARTHEST, _LEAST_COSINE = 0.04, 0.4
-_NORMAL_LENGTH = 0.02  # metres that a unit of difference between normals counts when a meeting is chosen
+_NORMAL_LENGTH = 0.04  # metres that a unit of difference between normals counts when a meeting is chosen
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ def register(first: BodyModel, second: BodyModel, parts: SharedParts) -> Registe
     state = moving.start(fixed.joints[joints], fixed.betas)
     for _ in range(_JOINT_ROUNDS):
         state = _step(moving, fixed, joints, state, None, *_BY_JOINTS)
+    moving.at_ease = state.rotations
     for _ in range(_SURFACE_ROUNDS):
         surface = Surface(fixed.vertices(state.second_betas), fixed.faces, parts.second)
         state = _step(moving, fixed, joints, state, surface, *_BY_SURFACE)
@@ -110,6 +110,8 @@ class _Moving(_Shape):
         super().__init__(body)
         self.parts, self.parents = parts, body.skeleton.parents
         self.weights = _array(body.skin_weights)
+        self.free = np.isin(np.arange(len(self.parents)), [0, *body.skeleton.below(parts.first_joints[0])])
+        self.at_ease: Floats = np.tile(np.eye(3), (len(self.parents), 1, 1))
         self.below = np.zeros((len(self.parents), len(self.parents)))
         for joint in range(len(self.parents)):
             self.below[joint, list(body.skeleton.below(joint))] = 1
@@ -175,8 +177,8 @@ class _Moving(_Shape):
         return points, jacobian, world
 
     def turned(self, state: _State, world: Floats) -> Floats:
-        """How far each joint is turned from rest, about world axes: [J, 3]. The root is free, so it says zero."""
-        local = matrix_to_axis_angle(torch.from_numpy(state.rotations)).numpy()
+        """How far each joint is turned from ease, about world axes: [J, 3]. The root is free, so it says zero."""
+        local = matrix_to_axis_angle(torch.from_numpy(state.rotations @ self.at_ease.swapaxes(1, 2))).numpy()
         turned = [world[parent] @ turn for parent, turn in zip(self.parents[1:], local[1:])]
         return np.stack([np.zeros(3), *turned])
 
@@ -218,13 +220,14 @@ def _step(
         across = np.matmul(met.normals[:, None], rows)[:, 0]
         equations.add(across, (gap * met.normals).sum(-1), weight * _ACROSS**-2)
         equations.add(rows, gap, weight * _ALONG**-2)
-    j = len(moving.parents)
     spread = [
-        np.full(3 * j, turn),
+        # What does not belong to the shared part, such as the body that a hand hangs on, stays as it is.
+        np.where(moving.free, turn, 1e-4).repeat(3),
         np.full(3, 1e3),
         np.full(moving.betas, _BETA),
         [_SCALE],
-        np.full(fixed.betas, _BETA),
+        # A hand says little of a body's shape: the two could shrink together to make the gap smaller.
+        np.full(fixed.betas, 1e-4 if moving.parts.is_cut else _BETA),
     ]
     turned = moving.turned(state, world).ravel()
     now = np.concatenate([turned, np.zeros(3), state.betas, [state.scale - 1], state.second_betas])
@@ -256,7 +259,7 @@ def _meet(
     """Where vertices meet the fixed surface, and how much each counts: 0 where part, normal or distance is wrong."""
     normals = vertex_normals(vertices, faces)[chosen]
     met = surface.closest(vertices[chosen], normals, parts.allowed, parts.first[chosen], _NORMAL_LENGTH)
-    good: Bools = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST)
+    good = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST) & ~met.on_open_edge
     spread = max(1.5 * float(np.median(met.distance[good])) if good.any() else 0, 0.002)
     return met, good * (spread**2 / (spread**2 + met.distance**2)) ** 2
 
