@@ -1,5 +1,6 @@
 """The compiled step against the dense solver, and its promises: descent, frozen joints, frames on their own."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -10,13 +11,13 @@ from tests.fit.fit_material import disturbed, smooth_motion
 from tests.material import small_body
 from vitruve.fit import TowardRotations, choose_points
 from vitruve.fit.dense import Pose, Unknowns, fit_dense
-from vitruve.fit.moments import Moments, compiled_step, evaluate, fit_frames
+from vitruve.fit.moments import Moments, compiled_step, fit_frames, judged
 from vitruve.fit.points import Points
 from vitruve.fit.terms import PointTargets
 
 
 def on_branches(points: Points, across: float = 0.0, seed: int = 0) -> Points:
-    """The points with weights on one joint and its parent, and a share on a neighbouring branch, as at hips and knuckles."""
+    """The points with weights on one joint and its parent, and a share on a sibling, as at hips and knuckles."""
     generator = torch.Generator().manual_seed(seed)
     joint = torch.arange(len(points)) % len(points.parents)
     share = torch.rand(len(points), 1, generator=generator, dtype=torch.float64)
@@ -49,7 +50,7 @@ def test_the_step_is_that_of_the_dense_solver_where_branches_share_no_skin(layou
         free[[2, joints - 1]] = False
     term = TowardRotations(torch.eye(3, dtype=torch.float64).expand(1, joints, 3, 3), torch.full((joints,), 0.003))
     moments = Moments.of(points, targets.weights)
-    stand = evaluate(moments, targets, rotations, translation, (term,), torch.arange(4))
+    stand = judged(moments, targets, rotations, translation, (term,), torch.arange(4)).stand()
     damping = torch.full((4,), 1e-4, dtype=torch.float64)
     turned, moved = compiled_step(moments, replace(stand, energy=torch.zeros(4, dtype=torch.float64)), damping, free)
     dense = fit_dense(
@@ -74,7 +75,7 @@ def test_the_error_falls_with_every_round_and_both_solvers_end_alike():
         fit_frames(moments, targets, rotations, translation, rounds=rounds).error
         for rounds in (0, 1, 2, 3, 5, 8, 30, 60)
     ]
-    for before, after in zip(errors, errors[1:]):
+    for before, after in itertools.pairwise(errors):
         assert (after <= before).all()
     dense = fit_dense(points, (targets,), Pose.of(rotations, translation), iterations=40)
     assert dense.error.max() < 1e-6

@@ -14,7 +14,7 @@ from vitruve.errors import BadData
 from vitruve.fit.moments import Fitted, Moments
 from vitruve.fit.points import Points, choose_points
 from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
-from vitruve.fit.retry import retry_frames, suspects
+from vitruve.fit.retry import failures, retry_frames, suspects
 from vitruve.fit.shape import solve_shape
 from vitruve.fit.terms import Loss, RotationTerm, TowardRotations
 from vitruve.geometry.rotations import slerp
@@ -32,6 +32,7 @@ class Effort:
         shape_iterations: most steps of the shape solve.
         ridge: pull of solved betas to zero: one standard deviation costs the square of this many metres.
         solve_scale: also find one uniform scale.
+        dense: full Jacobians for every frame instead of the compiled step; always so on a graphics processor.
         smoothing_sweeps: times that each frame is drawn to its neighbours, where smoothness is asked for.
     """
 
@@ -40,7 +41,8 @@ class Effort:
     shape_iterations: int = 8
     ridge: float = 0.0
     solve_scale: bool = False
-    smoothing_sweeps: int = 2
+    smoothing_sweeps: int = 3
+    dense: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,7 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
         free=free,
         terms=terms,
         rounds=effort.rounds,
+        dense=effort.dense,
     )
     with torch.no_grad():
         return _fit(
@@ -146,14 +149,13 @@ def _fit(
         )
     moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
     best = _fit_all(problem, moments, problem.rotations, problem.translation, problem.terms, progress)
-    failed = suspects(best.error)
-    retried = failed & torch.isfinite(best.error)
+    retried = suspects(best.error) & torch.isfinite(best.error)
     if retried.any():
         best = retry_frames(problem, moments, best, retried)
-        failed = suspects(best.error)
+    failed = failures(best.error)
     if smoothness is not None and len(problem) > 2:
         for _ in range(effort.smoothing_sweeps):
-            middle = TowardRotations(_between_neighbours(best.rotations), smoothness)
+            middle = TowardRotations(_toward_neighbours(best.rotations), smoothness)
             best = _fit_all(problem, moments, best.rotations, best.translation, (*problem.terms, middle), None)
     return ClipFit(best.rotations, best.translation, betas, float(scale), best.error, failed, retried)
 
@@ -168,7 +170,7 @@ def _fit_all(
 ) -> Fitted:
     """All frames from a start, some at a time."""
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
-    for rows in torch.arange(len(rotations)).split(FRAMES_AT_A_TIME):
+    for rows in torch.arange(len(rotations), device=rotations.device).split(FRAMES_AT_A_TIME):
         new = problem.fit_rows(moments, rows, rotations[rows], translation[rows], terms)
         for name, value in vars(out).items():
             value[rows] = getattr(new, name)
@@ -177,12 +179,16 @@ def _fit_all(
     return out
 
 
-def _between_neighbours(rotations: Tensor) -> Tensor:
-    """The rotation half way between the frame before and the frame after; the ends keep their own."""
-    middle = rotations.clone()
+def _toward_neighbours(rotations: Tensor) -> Tensor:
+    """Each frame's rotations half way to the middle of the frames before and after; the ends keep their own.
+
+    Half way only: drawn to the middle itself, every other frame could go on swinging against its neighbours.
+    """
+    out = rotations.clone()
     for rows in torch.arange(1, len(rotations) - 1).split(4 * FRAMES_AT_A_TIME):
-        middle[rows] = slerp(rotations[rows - 1], rotations[rows + 1], 0.5)
-    return middle
+        middle = slerp(rotations[rows - 1], rotations[rows + 1], 0.5)
+        out[rows] = slerp(rotations[rows], middle, 0.5)
+    return out
 
 
 def _chosen(body: BodyModel, points: Points | Tensor) -> Points:

@@ -25,8 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.fit.dense import entries_by_turn
-from vitruve.fit.points import Points, pose_points
-from vitruve.fit.terms import PointTargets, RotationTerm, total_pull
+from vitruve.fit.points import Points, PosedPoints, pose_points
+from vitruve.fit.terms import PointPull, PointTargets, RotationPull, RotationTerm, total_pull
 
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
 # Every turn is damped by this share of the frame's energy: directions that few points hold (the twist of a finger) wait
@@ -122,6 +122,7 @@ class Stand:
     residual: Tensor
     slope: Tensor
     curvature: Tensor
+    grip: Tensor  # how much of the full weight a robust loss leaves to the points
 
     def rows(self, rows: Tensor) -> Stand:
         return Stand(*(value[rows] for value in vars(self).values()))
@@ -164,20 +165,23 @@ def fit_frames(
     # Around the start, so that single precision serves clips that walk far.
     near = replace(targets, targets=targets.targets - translation[:, None])
 
-    def stand(local: Tensor, shift: Tensor, rows: Tensor) -> Stand:
+    def judge(local: Tensor, shift: Tensor, rows: Tensor) -> Judged:
         part = near if len(rows) == count else near.rows(rows)
         shaped = points if expression is None else points.shaped(expression=expression[rows])
-        return evaluate(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
+        return judged(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
 
-    now = stand(rotations[active].double(), translation.new_zeros(len(active), 3, dtype=torch.float64), active)
+    start = rotations[active].double(), translation.new_zeros(len(active), 3, dtype=torch.float64)
+    now = judge(*start, active).stand()
     left = torch.arange(len(active))
     damping = torch.full((len(active),), _START_DAMPING, dtype=torch.float64)
-    for _ in range(rounds):
+    for turn in range(rounds):
         if not len(left):
             break
         part = now if len(left) == len(active) else now.rows(left)
         local, moved = compiled_step(moments, part, damping[left], free)
-        trial = stand(local, part.shift + moved, active[left])
+        new = judge(local, part.shift + moved, active[left])
+        # After the last step nobody asks for the gradient.
+        trial = new.stand() if turn < rounds - 1 else replace(part, **new.place())
         better = trial.energy < part.energy
         gained = (part.energy - trial.energy) / part.energy.clamp_min(1e-300)
         now.put(left, trial, better)
@@ -192,44 +196,72 @@ def fit_frames(
     return out
 
 
-def evaluate(
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Frames posed and compared with their targets; the gradient is only worked out when it is asked for."""
+
+    moments: Moments
+    local: Tensor
+    shift: Tensor
+    posed: PosedPoints
+    pull: PointPull
+    extra: RotationPull | None
+
+    def place(self) -> dict[str, Tensor]:
+        """The fields of a `Stand` that do not need the gradient."""
+        energy = self.pull.energy.double()
+        if self.extra is not None:
+            energy = energy + self.extra.energy.double()
+        return {
+            "local": self.local,
+            "shift": self.shift,
+            "energy": energy.nan_to_num(torch.inf),
+            "error": self.pull.energy,
+        }
+
+    def stand(self) -> Stand:
+        """Everything the compiled step needs."""
+        points, posed = self.moments.points, self.posed
+        force = points.spread(self.pull.slope.transpose(1, 2))  # [frames, 3, parts]
+        # Sum of m r w (t + c - J, 1) per joint.
+        outer = force.new_empty(len(force), 3, 4, force.shape[-1])
+        torch.mul(force[:, :, None], posed.corrected[:, None], out=outer[:, :, :3])
+        outer[:, :, 3] = force
+        residual = outer @ points.weights
+        residual[:, :, :3] -= residual[:, :, 3:] * points.joints.mT.unsqueeze(-3)
+        slope, curvature = torch.zeros_like(posed.world[..., :3]), torch.zeros_like(posed.world[..., :3])
+        if self.moments.stiffness is not None:
+            at_rest = posed.blended[:, 0] * force[:, :1]
+            at_rest.addcmul_(posed.blended[:, 1], force[:, 1:2]).addcmul_(posed.blended[:, 2], force[:, 2:])
+            slope[:, 1:] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
+            by_turn = entries_by_turn(self.local[:, 1:].to(slope))
+            curvature[:, 1:] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, self.moments.stiffness, by_turn)
+        if self.extra is not None:
+            slope, curvature = slope + self.extra.slope, curvature + self.extra.curvature
+        return Stand(
+            **self.place(),
+            world=posed.world,
+            residual=residual.permute(0, 3, 1, 2).contiguous(),
+            slope=slope,
+            curvature=curvature,
+            grip=self.pull.curvature.sum(-1).clamp_min(1e-3),
+        )
+
+
+def judged(
     moments: Moments,
     targets: PointTargets,
     local: Tensor,
     shift: Tensor,
     terms: tuple[RotationTerm, ...],
     frames: Tensor,
-) -> Stand:
-    """Energy and its derivatives at rotations and a shift (double precision in, the points' precision inside)."""
+) -> Judged:
+    """Energies at rotations and a shift (double precision in, the points' precision inside)."""
     points = moments.points
     rotations = local.to(points.rest)
     posed = pose_points(points, rotations, shift.to(points.rest))
     pull = targets.pull(posed.positions)
-    force = points.spread(pull.slope.transpose(1, 2))  # [frames, 3, parts]
-    # Sum of m r w (t + c - J, 1) per joint.
-    residual = torch.empty(len(local), 3, 4, len(points.parents), dtype=points.rest.dtype)
-    outer = torch.cat([force[:, :, None] * posed.corrected[:, None], force[:, :, None]], 2)
-    torch.matmul(outer, points.weights, out=residual)
-    residual[:, :, :3] -= residual[:, :, 3:] * points.joints.mT.unsqueeze(-3)
-    slope, curvature = torch.zeros_like(rotations), torch.zeros_like(rotations)
-    if moments.stiffness is not None:
-        at_rest = torch.einsum("fabp,fap->fbp", posed.blended, force)
-        slope[:, 1:] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
-        by_turn = entries_by_turn(rotations[:, 1:])
-        curvature[:, 1:] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, moments.stiffness, by_turn)
-    energy, extra = pull.energy.double(), total_pull(terms, rotations, frames)
-    if extra is not None:
-        slope, curvature, energy = slope + extra.slope, curvature + extra.curvature, energy + extra.energy.double()
-    return Stand(
-        local=local,
-        shift=shift,
-        energy=energy.nan_to_num(torch.inf),
-        error=pull.energy,
-        world=posed.world,
-        residual=residual.permute(0, 3, 1, 2).contiguous(),
-        slope=slope,
-        curvature=curvature,
-    )
+    return Judged(moments, local, shift, posed, pull, total_pull(terms, rotations, frames))
 
 
 def compiled_step(moments: Moments, stand: Stand, damping: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,7 +269,10 @@ def compiled_step(moments: Moments, stand: Stand, damping: Tensor, free: Tensor)
     step = compiled()
     turned, moved = torch.empty_like(stand.local), torch.empty_like(stand.shift)
     least = _CAUTION * stand.energy + 1e-12
-    per_frame = [stand.world, stand.local, stand.residual, stand.slope, stand.curvature, damping, least, turned, moved]
+    # The moments hold full weights; where a loss takes weight away, everything else grows in proportion.
+    grip = stand.grip[:, None, None, None]
+    pulls = [stand.residual / grip, stand.slope / grip, stand.curvature / grip]
+    per_frame = [stand.world, stand.local, *pulls, damping, least, turned, moved]
     arrays = [value.double().contiguous().numpy() for value in per_frame]
     tables = (moments.second, moments.pairs, moments.meeting, moments.parents, moments.depth, moments.above)
     allowed = free.numpy()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from vitruve.fit.dense import Pose, Unknowns, fit_dense
 from vitruve.fit.moments import Fitted, Moments, fit_frames
 from vitruve.fit.points import Points
 from vitruve.fit.terms import Loss, PointTargets, RotationTerm
 
 # Frames worked on together: enough for an efficient matrix product, little enough for the processor's cache.
 FRAMES_AT_A_TIME = 256
+# The dense solver holds a Jacobian for each: about 1.5 MB a frame.
+DENSE_FRAMES_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,7 @@ class Problem:
     free: Tensor | None
     terms: tuple[RotationTerm, ...]
     rounds: int
+    dense: bool
 
     def __len__(self) -> int:
         return len(self.rotations)
@@ -44,7 +49,9 @@ class Problem:
     def fit_rows(
         self, moments: Moments, rows: Tensor, rotations: Tensor, translation: Tensor, terms: tuple[RotationTerm, ...]
     ) -> Fitted:
-        """Fit some frames by the compiled step from a start."""
+        """Fit some frames from a start: by the compiled step, or densely where it cannot run."""
+        if self.dense or rotations.device.type != "cpu":
+            return self.fit_rows_densely(moments.points, rows, rotations, translation, terms, self.rounds)
         return fit_frames(
             moments,
             self.targets_of(rows),
@@ -56,3 +63,29 @@ class Problem:
             expression=self.expression_of(rows),
             rounds=self.rounds,
         )
+
+    def fit_rows_densely(
+        self,
+        points: Points,
+        rows: Tensor,
+        rotations: Tensor,
+        translation: Tensor,
+        terms: tuple[RotationTerm, ...],
+        iterations: int = 30,
+    ) -> Fitted:
+        """Fit some frames with full Jacobians from a start; frames without targets keep theirs."""
+        out = Fitted(rotations.clone(), translation.clone(), torch.full_like(translation[:, 0], torch.inf))
+        usable = (self.targets_of(rows).share() > 0.5).nonzero()[:, 0]
+        for part in usable.split(DENSE_FRAMES_AT_A_TIME):
+            fit = fit_dense(
+                points,
+                (self.targets_of(rows[part]),),
+                Pose.of(rotations[part], translation[part], None, self.expression_of(rows[part])),
+                unknowns=Unknowns(joints=self.free),
+                rotation_terms=terms,
+                frames=rows[part],
+                iterations=iterations,
+            )
+            out.rotations[part], out.translation[part] = fit.pose.rotations, fit.pose.translation
+            out.error[part] = fit.error.to(translation)
+        return out

@@ -5,23 +5,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vitruve.fit.dense import Pose, Unknowns, fit_dense
 from vitruve.fit.moments import Fitted, Moments
-from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
+from vitruve.fit.problem import DENSE_FRAMES_AT_A_TIME, FRAMES_AT_A_TIME, Problem
 from vitruve.geometry.rotations import nearest_rotation
 
-# A frame is suspect above this many times the clip's median error plus a little, and always above the last.
-_TIMES, _PLUS, _ALWAYS = 3.0, 1e-3, 0.1
+# A frame is tried again above this many times the clip's median error plus a little (metres), and given up above that.
+# Above the last it is never trusted.
+_SUSPECT, _FAILED, _NEVER = (2.0, 2e-4), (3.0, 1e-3), 0.1
 # The dense solver is for few frames; if more fail, the start or the body is wrong and time will not mend it.
-_MOST_DENSE, _DENSE_AT_A_TIME = 256, 32
+_MOST_DENSE = 256
 
 
 def suspects(error: Tensor) -> Tensor:
-    """[frames] True where an error is not finite or far above the clip's."""
+    """[frames] True where a second try is worth its time."""
+    return ~_within(error, *_SUSPECT)
+
+
+def failures(error: Tensor) -> Tensor:
+    """[frames] True where an error is not finite or so far above the clip's that the frame must not be trusted."""
+    return ~_within(error, *_FAILED)
+
+
+def _within(error: Tensor, times: float, plus: float) -> Tensor:
     finite = error[torch.isfinite(error)]
     if not len(finite):
-        return torch.ones_like(error, dtype=torch.bool)
-    return ~(error <= min(_TIMES * float(finite.median()) + _PLUS, _ALWAYS))
+        return torch.zeros_like(error, dtype=torch.bool)
+    return error <= min(times * float(finite.median()) + plus, _NEVER)
 
 
 def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tensor) -> Fitted:
@@ -37,11 +46,12 @@ def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tens
         for rotations, translation in _starts(problem, fitted, part, good):
             rotations, translation = _aligned(problem, moments, part, rotations, translation)
             _keep(out, part, problem.fit_rows(moments, part, rotations, translation, problem.terms))
-    limit = suspects(out.error) & which
-    for part in limit.nonzero()[:_MOST_DENSE, 0].split(_DENSE_AT_A_TIME):
+    still = suspects(out.error) & which
+    for part in still.nonzero()[:_MOST_DENSE, 0].split(DENSE_FRAMES_AT_A_TIME):
         starts = [(out.rotations[part], out.translation[part]), (problem.rotations[part], problem.translation[part])]
         for rotations, translation in starts:
-            _keep(out, part, _dense(problem, moments, part, rotations, translation))
+            new = problem.fit_rows_densely(moments.points, part, rotations, translation, problem.terms)
+            _keep(out, part, new)
     return out
 
 
@@ -76,18 +86,6 @@ def _aligned(
     root = points.joints[..., 0, :]
     moved = (turn @ (root + translation - from_centre)[..., None])[..., 0] + to_centre - root
     return turned, moved
-
-
-def _dense(problem: Problem, moments: Moments, rows: Tensor, rotations: Tensor, translation: Tensor) -> Fitted:
-    fit = fit_dense(
-        moments.points,
-        (problem.targets_of(rows),),
-        Pose.of(rotations, translation, None, problem.expression_of(rows)),
-        unknowns=Unknowns(joints=problem.free),
-        rotation_terms=problem.terms,
-        frames=rows,
-    )
-    return Fitted(fit.pose.rotations, fit.pose.translation, fit.error.to(translation))
 
 
 def _keep(out: Fitted, rows: Tensor, new: Fitted) -> None:
