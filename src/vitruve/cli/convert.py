@@ -1,0 +1,188 @@
+"""`vitruve convert`: motions made on one body become motions on another, one file or a whole data set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from vitruve.convert.batch import Batch, Outcome
+
+# Frames per second of one process that time is estimated with before anything was measured in the output folder.
+_ASSUMED_RATE = 500.0
+_BAD_FILE, _NOT_TRUSTED = 4, 5
+# Rows that a terminal is shown.
+_SHOWN = 20
+
+
+def convert(  # noqa: PLR0913 (one parameter per option)
+    *inputs: str,
+    to: Annotated[str, Parameter(help="The body to go to; 'smplx' keeps each motion's gender.")],
+    source: Annotated[
+        str | None, Parameter(name="--from", help="The body they were made on, if files do not say it.")
+    ] = None,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("vitruve-convert"),
+    betas: str = "fit",
+    hands: str = "flat",
+    format: str | None = None,
+    bodies: Path | None = None,
+    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    mapping: str | None = None,
+    up: Literal["z", "y"] = "z",
+    points: Annotated[int, Parameter(validator=Number(gte=50))] = 600,
+    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    shard: str | None = None,
+    cluster: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Convert motions to another body: one shape per clip, the same movement, the quality measured.
+
+    What an earlier run into the same folder has done is not done again, unless an input, an option or a body has
+    changed. A bad file is reported and skipped. The exit status is 4 where a file failed, and 5 where a result is not
+    to be trusted without a look.
+
+    Examples: `vitruve convert walk_poses.npz --to smplx`, `vitruve convert AMASS --to smplx-neutral --out AMASS_smplx
+    --workers 8`, `vitruve convert take.bvh --to open-smplx --out take.npz`.
+
+    Args:
+        inputs: files, folders, patterns, or lists of paths (@files.txt).
+        to: the body to go to.
+        source: the body they were made on.
+        out: a folder, which keeps the tree of the inputs; or a file for one input.
+        betas: fit, zero, keep-if-same, or a file with betas.
+        hands: what a source without fingers gets: flat, mean, or a file with 90 axis-angle values.
+        format: a name of docs/formats.md; that of the target body where left out.
+        bodies: folder of licensed bodies, looked into before the usual places.
+        fps: frames per second, for files that do not say.
+        mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC).
+        up: the axis that points upwards in folders of meshes.
+        points: about how many surface points the fit looks at.
+        workers: processes on this machine.
+        shard: do only this part of the work, such as 2/8.
+        cluster: address of a Dask scheduler that does the work instead.
+        dry_run: say what would be done, and write nothing.
+        overwrite: replace files that no earlier run has made.
+        quiet: show no progress and no summary.
+    """
+    from vitruve.convert.batch import carry_out, prepare
+    from vitruve.convert.given import given_betas, given_hands
+    from vitruve.convert.job import Options
+    from vitruve.convert.plan import parse_shard
+    from vitruve.runs import progress_bar
+
+    options = Options(
+        to=to,
+        source=source or "",
+        betas=given_betas(betas),
+        hands=given_hands(hands),
+        format=format or "",
+        points=points,
+        fps=fps,
+        mapping=mapping or "",
+        up=up,
+    )
+    part = parse_shard(shard) if shard else (1, 1)
+    with progress_bar("looking at files", "files", quiet or len(inputs) == 1) as progress:
+        batch = prepare(inputs, options, out, folder=bodies, shard=part, overwrite=overwrite, progress=progress)
+    _say_notes(batch)
+    if dry_run:
+        _show_plan(batch, workers)
+        return 0
+    with progress_bar("converting", "frames", quiet) as progress:
+        outcome = carry_out(batch, workers=workers, cluster=cluster or "", progress=progress)
+    _write_page(batch, outcome)
+    _say_problems(outcome)
+    if not quiet:
+        _show_outcome(batch, outcome)
+    return _status(outcome)
+
+
+def _status(outcome: Outcome) -> int:
+    if outcome.failed:
+        return _BAD_FILE if outcome.entries else int(outcome.failed[0]["exit_code"])
+    return 0 if all(entry["trusted"] for entry in outcome.entries) else _NOT_TRUSTED
+
+
+def _say_notes(batch: Batch) -> None:
+    for note in batch.plan.notes:
+        print(f"vitruve: note: {note}", file=sys.stderr)
+    if batch.passed:
+        count, first = len(batch.passed), batch.passed[0]
+        print(f"vitruve: note: {count} files hold no motion and are passed over, the first is {first}", file=sys.stderr)
+
+
+def _say_problems(outcome: Outcome) -> None:
+    for entry in outcome.failed[:_SHOWN]:
+        lines = [f"vitruve: {entry['input']} skipped: {entry['what']}"]
+        lines += [f"  {word}: {entry[key]}" for word, key in (("where", "where"), ("do", "do")) if entry[key]]
+        print("\n".join(lines), file=sys.stderr)
+    if len(outcome.failed) > _SHOWN:
+        print(f"vitruve: and {len(outcome.failed) - _SHOWN} more; see failures.csv", file=sys.stderr)
+    untrusted = [entry for entry in outcome.entries if not entry["trusted"]]
+    for entry in untrusted[:_SHOWN]:
+        print(f"vitruve: DO NOT TRUST {entry['output']}: {'; '.join(entry['warnings'])}", file=sys.stderr)
+    if len(untrusted) > _SHOWN:
+        print(f"vitruve: and {len(untrusted) - _SHOWN} more; see report.html", file=sys.stderr)
+
+
+def _show_plan(batch: Batch, workers: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    plan, console = batch.plan, Console(highlight=False, soft_wrap=True)
+    table = Table("input", "frames", "fps", "seconds", "", "output", box=None, padding=(0, 2, 0, 0))
+    rows = [(job.input, job.facts.frames, job.facts.fps, "to do", job.output) for job in plan.jobs]
+    rows += [(e["input"], e["frames"], e["fps"], "done", str(batch.place.folder / e["output"])) for e in plan.done]
+    for path, frames, fps, state, output in rows[: 5 * _SHOWN]:
+        table.add_row(path, str(frames), f"{fps:g}", f"{frames / fps:.1f}", state, output)
+    console.print(table)
+    if len(rows) > 5 * _SHOWN:
+        print(f"and {len(rows) - 5 * _SHOWN} more")
+    for entry in plan.failed:
+        print(f"bad: {entry['input']}: {entry['what']}")
+    measured = [entry for entry in plan.done if entry["seconds"]]
+    rate = sum(e["frames"] for e in measured) / sum(e["seconds"] for e in measured) if measured else _ASSUMED_RATE
+    basis = "measured in this folder" if measured else "assumed"
+    minutes = plan.frames / rate / workers / 60
+    print(
+        f"{len(plan.jobs)} to do ({plan.frames:,} frames), {len(plan.done)} done, {len(plan.failed)} bad; "
+        f"about {minutes:.1f} minutes at {rate:,.0f} frames/s a process ({basis}), {workers} at a time"
+    )
+    print(f"nothing was written; results would go to {batch.place.file or batch.place.folder}")
+
+
+def _show_outcome(batch: Batch, outcome: Outcome) -> None:
+    from vitruve.view.conversion_page import figures
+
+    print(f"{len(outcome.entries)} files converted, {outcome.now} of them now; {len(outcome.failed)} failed")
+    for what, value in figures(outcome.results):
+        print(f"  {what:<24}{value}")
+    for entry in outcome.entries if len(outcome.entries) == 1 else ():
+        for warning in entry["warnings"]:
+            print(f"  note: {warning}")
+    print(f"Written to {batch.place.file or batch.place.folder}; open {batch.record('report.html')} in a browser.")
+
+
+def _write_page(batch: Batch, outcome: Outcome) -> None:
+    from vitruve.convert.job import HISTOGRAM_EDGES
+    from vitruve.convert.summary import histogram, worst_first
+    from vitruve.view.conversion_page import conversion_page, overlay
+
+    worst = worst_first(outcome.entries)
+    text = conversion_page(
+        outcome.results,
+        worst,
+        outcome.failed,
+        histogram=(HISTOGRAM_EDGES, histogram(outcome.entries)),
+        picture=overlay(worst[0], batch.place.folder, batch.options.fps) if worst else None,
+    )
+    page = batch.record("report.html")
+    partial = page.with_name(page.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(page)

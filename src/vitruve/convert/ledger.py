@@ -1,0 +1,99 @@
+"""What is done: JSON lines beside the results, one ledger per shard, appended to and never rewritten.
+
+| line | when |
+|---|---|
+| `{"event": "begun", "output": ...}` | before a file is written: from now on that output is ours |
+| `{"event": "done", "key": ..., "output": ..., ...}` | after its rename, with all that the summary needs |
+
+The last line about an output counts. A line that was cut short by a crash is no line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from vitruve.errors import UsageError
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All ledgers of an output folder together.
+
+    Attributes:
+        last: output (relative to the folder) to the last line about it.
+        facts: hash of an input's content to what a look into it has found.
+    """
+
+    last: dict[str, Entry] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def done(self, output: str, key: str) -> Entry | None:
+        """The entry of an output that was made with the same key, or None."""
+        entry = self.last.get(output)
+        return entry if entry is not None and entry.get("event") == "done" and entry.get("key") == key else None
+
+
+def read_ledgers(folder: Path) -> Ledger:
+    """Read every ledger of a folder; lines of several are put in order by their time."""
+    lines = [entry for path in sorted(folder.glob("ledger*.jsonl")) for entry in _entries(path)]
+    lines.sort(key=lambda entry: entry["time"])  # stable: within a ledger the order of its lines stays
+    ledger = Ledger()
+    for entry in lines:
+        ledger.last[entry["output"]] = entry
+        if "content" in entry and "facts" in entry:
+            ledger.facts[entry["content"]] = entry["facts"]
+    return ledger
+
+
+class LedgerWriter:
+    """Appends to one ledger; every line is handed to the system before the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: TextIO = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                "the output folder cannot be written",
+                where=f"{path.parent}: {error.strerror}",
+                fix="choose another: --out FOLDER",
+            ) from None
+        self._mend()
+
+    def append(self, entry: Entry) -> None:
+        """Add a line; its time is added to it."""
+        self._file.write(json.dumps({**entry, "time": time.time()}, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _mend(self) -> None:
+        """A line that a crash has cut short ends here, so that it does not spoil the next one."""
+        end = self._file.seek(0, os.SEEK_END)
+        if end:
+            with open(self._file.name, "rb") as content:
+                content.seek(end - 1)
+                if content.read(1) != b"\n":
+                    self._file.write("\n")
+
+
+def _entries(path: Path) -> list[Entry]:
+    entries = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("output"), str) and isinstance(entry.get("time"), float):
+            entries.append(entry)
+    return entries

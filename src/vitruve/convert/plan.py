@@ -1,0 +1,306 @@
+"""The plan of a conversion of many: which input goes where, what is done already, what is left to do.
+
+Looking at an input means reading it once for its hash and, unless a ledger knows that content, once for its length and
+body. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import vitruve
+from vitruve.convert.inputs import Input
+from vitruve.convert.job import Facts, Job, Options, body, body_for, body_hash, failure, look
+from vitruve.convert.ledger import Entry, Ledger
+from vitruve.errors import UsageError, VitruveError, nearest
+from vitruve.formats import FORMATS
+from vitruve.runs.progress import Progress
+from vitruve.runs.run_folder import file_hash
+
+_BY_LAYOUT = {"smplx": "amass-smplx", "smplh": "amass-smplh", "smpl": "smpl-npz", "mano": "vitruve"}
+_WRITTEN_ENDINGS = {ending for row in FORMATS.values() if row.write for ending in row.endings if ending != "/"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where results go.
+
+    Attributes:
+        folder: holds the ledger and what is said about the run; the results too, unless there is a single file.
+        file: the one result, where a file was asked for.
+    """
+
+    folder: Path
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a conversion of many will do.
+
+    Attributes:
+        jobs: to do.
+        done: ledger entries of what is done.
+        failed: entries of inputs that cannot even be looked at.
+        notes: what was decided, one sentence each.
+    """
+
+    jobs: tuple[Job, ...]
+    done: tuple[Entry, ...]
+    failed: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Frames to do."""
+        return sum(job.facts.frames for job in self.jobs)
+
+
+@dataclass
+class _Draft:
+    jobs: list[Job] = field(default_factory=list)
+    done: list[Entry] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)  # in order, each once
+    errors: list[VitruveError] = field(default_factory=list)
+
+
+def place_of(out: str | Path, inputs: int) -> Place:
+    """Where results go for `--out`: a path with the ending of a motion file is a file, everything else a folder."""
+    path = Path(os.path.abspath(Path(out).expanduser()))
+    if path.suffix.lower() not in _WRITTEN_ENDINGS or path.is_dir():
+        if path.exists() and not path.is_dir():
+            raise UsageError(
+                f"{path.name} is a file that is no motion; a folder or a motion file can be written",
+                where=str(path),
+                fix=f"choose a folder, or one of the endings {' '.join(sorted(_WRITTEN_ENDINGS))}",
+            )
+        return Place(path)
+    if inputs > 1:
+        raise UsageError(
+            f"{inputs} motions cannot go into one file", where=f"--out {out}", fix="give a folder: --out converted"
+        )
+    return Place(path.with_name(f"{path.stem}-report"), path)
+
+
+def outputs_of(inputs: Sequence[Input], place: Place, options: Options) -> list[Path]:
+    """The output of each input: the same tree and names, with the ending of the format.
+
+    Raises:
+        UsageError: two inputs have the same output, an output is an input, or the format cannot be written.
+    """
+    if place.file is not None:
+        return _checked(inputs, [place.file])
+    ending = FORMATS[format_of(options)].endings[0].rstrip("/")
+    paths = []
+    for entry in inputs:
+        stem = entry.relative.name if entry.path.is_dir() else entry.relative.stem
+        paths.append(place.folder / entry.relative.with_name(stem + ending))
+    return _checked(inputs, paths)
+
+
+def format_of(options: Options) -> str:
+    """The name of the format that folders are filled with."""
+    if options.format:
+        if options.format not in FORMATS:
+            raise UsageError(f"there is no format '{options.format}'", fix=nearest(options.format, FORMATS))
+        if not FORMATS[options.format].write:
+            writable = ", ".join(name for name, row in FORMATS.items() if row.write)
+            raise UsageError(f"'{options.format}' can be read, not written", fix=f"choose one of: {writable}")
+        return options.format
+    layout = next((layout for layout in ("smplx", "smplh", "smpl", "mano") if layout in options.to.lower()), "smplx")
+    return _BY_LAYOUT[layout]
+
+
+def make_plan(
+    inputs: Sequence[Input],
+    options: Options,
+    place: Place,
+    ledger: Ledger,
+    *,
+    folder: str | None = None,
+    shard: tuple[int, int] = (1, 1),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Look at the inputs and say what is to do.
+
+    Args:
+        inputs: from `find_inputs`.
+        options: what the results depend on.
+        place: where they go.
+        ledger: what earlier runs have done there.
+        folder: where licensed bodies lie, before the usual places.
+        shard: (i, n): only the i-th of n parts. A file stays in its part whatever else is there.
+        overwrite: replace files that no earlier run has made.
+        progress: called with inputs looked at and inputs in all.
+
+    Raises:
+        UsageError: two inputs with one output; an output that no run has made, unless it may be overwritten.
+        VitruveError: no input can be converted, all for the same reason.
+    """
+    pairs = list(zip(inputs, outputs_of(inputs, place, options), strict=True))
+    pairs = [(entry, output) for entry, output in pairs if _in_shard(_name(output, place), shard)]
+    draft = _Draft()
+    seen = _look_at_all([entry.path for entry, _ in pairs], options, ledger, progress)
+    for (entry, output), found in zip(pairs, seen, strict=True):
+        name = _name(output, place)
+        try:
+            if isinstance(found, VitruveError):
+                raise found
+            job = _job(entry.path, output, name, found, options, folder, draft)
+        except VitruveError as error:
+            draft.failed.append(failure(str(entry.path), name, error))
+            draft.errors.append(error)
+            continue
+        done = ledger.done(name, job.key)
+        if done is not None and output.exists():
+            draft.done.append(done)
+        else:
+            draft.jobs.append(_allowed(job, output, ledger, overwrite))
+    reasons = {(type(error), error.what) for error in draft.errors}
+    if not draft.jobs and not draft.done and len(reasons) == 1:
+        raise draft.errors[0]
+    return Plan(tuple(draft.jobs), tuple(draft.done), tuple(draft.failed), tuple(draft.notes))
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of an input: of a file; of all files of a folder; of a motion and the skeletons beside it."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+    elif path.suffix.lower() == ".amc":
+        files = [path, *sorted(path.parent.glob("*.[aA][sS][fF]"))]
+    else:
+        return file_hash(path)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {file_hash(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """(2, 8) from "2/8"."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise UsageError(f"'{text}' names no part of the work", where="--shard", fix="give --shard 1/4 to --shard 4/4")
+    return part, parts
+
+
+def _look_at_all(
+    paths: Sequence[Path], options: Options, ledger: Ledger, progress: Progress | None
+) -> list[tuple[str, Facts] | VitruveError]:
+    found = []
+    # Reading and hashing wait for the disk and leave Python free, so threads help.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for result in pool.map(partial(_look_at, options=options, ledger=ledger), paths):
+            found.append(result)
+            if progress:
+                progress(len(found), len(paths))
+    return found
+
+
+def _look_at(path: Path, options: Options, ledger: Ledger) -> tuple[str, Facts] | VitruveError:
+    try:
+        content = content_hash(path)
+        known = ledger.facts.get(content)
+        # What a file says does not change with the options, but for a rate it does not say and a body it does not name.
+        if known is None or options.fps is not None or not known.get("body"):
+            return content, look(path, options)
+        return content, Facts(**known)
+    except VitruveError as error:
+        return error
+
+
+def _job(
+    path: Path, output: Path, name: str, found: tuple[str, Facts], options: Options, folder: str | None, draft: _Draft
+) -> Job:
+    content, facts = found
+    target, note = body_for(options.to, facts.gender, folder)
+    draft.notes |= {note: None} if note else {}
+    source = ""
+    if options.source:
+        source, note = body_for(options.source, facts.gender, folder, strict=True)
+        draft.notes |= {note: None} if note else {}
+    elif facts.body:
+        source = f"{facts.body}-{facts.gender}"
+    if source and facts.skeleton:
+        _check_source(path, facts, source, folder)
+    _check_format(output, target, options, folder)
+    bodies = (body_hash(source, folder) if source else "", body_hash(target, folder))
+    wanted = {**asdict(options), "to": "", "source": ""}  # the bodies that are meant stand there by their content
+    parts = (vitruve.__version__, content, *bodies, output.suffix, repr(sorted(wanted.items())))
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return Job(str(path), str(output), name, key, content, facts, source, target, bodies, options, folder)
+
+
+def _check_source(path: Path, facts: Facts, source: str, folder: str | None) -> None:
+    joints = body(source, folder).skeleton.name
+    if joints != facts.skeleton:
+        layout = next((layout for layout in ("smplx", "smplh", "smpl") if facts.skeleton.startswith(layout)), "")
+        raise UsageError(
+            f"the motion was not made on '{source}'",
+            where=f"{path}: its joints are {facts.skeleton}, those of the body are {joints}",
+            fix=f"give --from {layout}" if layout else "leave out --from: a foreign skeleton goes through a mapping",
+        )
+
+
+def _check_format(output: Path, target: str, options: Options, folder: str | None) -> None:
+    """Say before the work that its result could not be written."""
+    joints, ending = body(target, folder).skeleton.name, output.suffix.lower()
+    rows = (
+        [FORMATS[options.format]]
+        if options.format
+        else [row for row in FORMATS.values() if row.write and (ending or "/") in row.endings]
+    )
+    if not any(not row.skeletons or joints in row.skeletons for row in rows):
+        raise UsageError(
+            f"this format holds no motion on {joints}",
+            where=f"{output}: {rows[0].line}",
+            fix="choose another: --format vitruve, say",
+        )
+
+
+def _allowed(job: Job, output: Path, ledger: Ledger, overwrite: bool) -> Job:
+    ours = job.name in ledger.last
+    if output.exists() and not ours and not overwrite:
+        raise UsageError(
+            f"{output.name} exists already, and no conversion into this folder has made it",
+            where=str(output),
+            fix="choose another --out, or give --overwrite",
+        )
+    return Job(**{**job.__dict__, "overwrite": ours or overwrite})
+
+
+def _checked(inputs: Sequence[Input], outputs: list[Path]) -> list[Path]:
+    taken: dict[Path, Path] = {}
+    sources = {entry.path.resolve() for entry in inputs}
+    for entry, output in zip(inputs, outputs, strict=True):
+        if output in taken:
+            raise UsageError(
+                "two inputs would get the same output",
+                where=f"{taken[output]} and {entry.path}: both {output}",
+                fix="convert them into different folders, or give the folder that holds both",
+            )
+        if output.resolve() in sources:
+            raise UsageError(
+                "an output would replace an input", where=str(output), fix="choose another folder: --out converted"
+            )
+        taken[output] = entry.path
+    return outputs
+
+
+def _name(output: Path, place: Place) -> str:
+    return Path(os.path.relpath(output, place.folder)).as_posix()
+
+
+def _in_shard(name: str, shard: tuple[int, int]) -> bool:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) % shard[1] == shard[0] - 1
