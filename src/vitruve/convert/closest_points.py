@@ -162,13 +162,12 @@ def vertex_areas(vertices: Floats, faces: Ints) -> Floats:
 
 def edges_of(faces: Ints) -> Ints:
     """Each edge once: [E, 2], smaller index first."""
-    return np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
+    return _sides(faces)[0]
 
 
 def boundary_vertices(faces: Ints, count: int) -> Bools:
     """Vertices on an edge that has only one face: [V]."""
-    sides = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    edges, times = np.unique(sides, axis=0, return_counts=True)
+    edges, times = _sides(faces)
     on_boundary = np.zeros(count, bool)
     on_boundary[edges[times == 1]] = True
     return on_boundary
@@ -183,6 +182,15 @@ def components(faces: Ints, count: int) -> Ints:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return rank[piece]
+
+
+def _sides(faces: Ints) -> tuple[Ints, Ints]:
+    """Each edge once [E, 2], and how many faces have it [E]."""
+    ends = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
+    # One number per edge: sorting numbers is many times faster than sorting rows.
+    base = int(ends.max(initial=0)) + 1
+    numbers, times = np.unique(ends[:, 0] * base + ends[:, 1], return_counts=True)
+    return np.stack(np.divmod(numbers, base), 1), times
 
 
 def _face_cross(corners: Floats) -> Floats:

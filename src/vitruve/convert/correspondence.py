@@ -216,15 +216,14 @@ def _one_way(
         vertices = np.where(said, np.pad(vertices, ((0, 0), (0, 2))), guess.vertices)
         weights = np.where(said, np.pad(weights, ((0, 0), (0, 2))), guess.weights)
         return VertexMap(vertices, weights, {BEYOND: ~spoken_of}), path
-    kept = np.ones(len(vertices), bool)
-    masks = read_mask(target, files), read_mask(source, files)
-    if masks == (None, None):
+    of_target, of_source = read_mask(target, files), read_mask(source, files)
+    if of_target is not None:
+        left_out = ~of_target
+    elif of_source is not None:
+        left_out = (weights * of_source[vertices]).sum(1) <= 0.5
+    else:
         return VertexMap(vertices, weights, computed().regions), path
-    if masks[0] is not None:
-        kept &= masks[0]
-    if masks[1] is not None:
-        kept &= (weights * masks[1][vertices]).sum(1) > 0.5
-    return VertexMap(vertices, weights, {"left out by the mask file": ~kept}), path
+    return VertexMap(vertices, weights, {"left out by the mask file": left_out}), path
 
 
 def _round_trip(there: Correspondence, back: VertexMap, template: Tensor) -> Tensor:
