@@ -225,7 +225,20 @@ def _fit(
     first = _solve(aligned, begin, body, betas)
     reference = local_rotations(aligned, body.skeleton, first.rotations, fitted=True)
     again = replace(begin, rotations=first.rotations, translation=first.translation)
-    return _solve(aligned, again, body, betas, reference, progress)
+    second = _solve(aligned, again, body, betas, reference, progress)
+    return replace(second, rotations=_ends_turned(aligned, body, second.rotations))
+
+
+def _ends_turned(aligned: Aligned, body: BodyModel, rotations: Tensor) -> Tensor:
+    """Head, hands and toes as the source has them in the world: no position below them has a say."""
+    placed = {joint for joint, weight in zip(aligned.joints, aligned.weights.tolist()) if weight > 0}
+    exact = local_rotations(aligned, body.skeleton, rotations, fitted=True)
+    out = rotations.clone()
+    for joint, turned in zip(aligned.joints, aligned.turned):
+        below = body.skeleton.below(joint)
+        if turned and not placed & set(below[1:]) and not set(aligned.joints) & set(below[1:]):
+            out[:, joint] = exact[:, joint]
+    return out
 
 
 def _solve(
@@ -241,9 +254,10 @@ def _solve(
     used = weights.nonzero()[:, 0]
     hold = torch.full((body.num_joints,), _HOLD)
     hold[aligned.joints] = torch.tensor([entry.hold for entry in aligned.entries])
+    points = choose_points(body, joints=torch.tensor(aligned.joints)[used])
     return fit_clip(
         body,
-        choose_points(body, joints=torch.tensor(aligned.joints)[used]),
+        replace(points, pose_basis=points.pose_basis[:0]),  # no corrective moves a joint
         aligned.positions[:, used].to(body.dtype),
         begin.rotations,
         begin.translation,
