@@ -157,6 +157,16 @@ def test_onto_a_body_of_other_shape_pose_skin_and_joints(to_other, smplh, other)
     assert error[torch.isin(regions, torch.tensor([2, 3]))].mean() < 1.5  # hands
 
 
+@pytest.mark.slow
+def test_from_a_woman_to_a_man(cache):
+    source, target = load_body("open-smplh-female"), load_body("open-smplx-male")
+    found = correspondence(source, target, cache=cache)
+    error, _ = _sliding_mm(found, source, target)
+    assert found.valid.float().mean() > 0.99
+    assert error.mean() < 2
+    assert error.quantile(0.95) < 6
+
+
 def test_the_round_trip_is_small_and_said_in_metres(there, back):
     for found in (there, back):
         residual = found.residual_mm
