@@ -26,6 +26,7 @@ types: .venv/installed-dev
 
 bench: .venv/installed-dev
 	.venv/bin/python bench/bodies.py
+	.venv/bin/python bench/convert.py
 
 gallery: .venv/installed
 	.venv/bin/python docs/gallery.py

@@ -1,0 +1,274 @@
+"""Speed and accuracy of a conversion, ours and smplfitter's: the same files, the same surface map, the same judge.
+
+    case = write_case(folder, "my bodies", source, target, motion)
+    rows = run_case(case, methods(), rounds=5, threads=2)
+
+Each method has a process of its own, so that its start, its import, its loading of bodies and its peak memory are its
+own. The processes take turns, since a busy moment should hit all of them. What is timed is a conversion from file to
+file: read the motion, find shape and rotations, write the result. What a method wrote is judged on the whole mesh.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from vitruve.bodies import BodyModel
+from vitruve.bodies.export import official_values
+from vitruve.convert.bench_workers import PEER_BATCH, PEER_FILES, Case, Method, Worker, load_bodies
+from vitruve.convert.correspondence import Correspondence, correspondence
+from vitruve.convert.quality import ErrorMeter, ErrorReport, measured_frames
+from vitruve.convert.sampling import vertex_groups
+from vitruve.errors import UsageError
+from vitruve.formats import load_motion, save_motion
+from vitruve.geometry.rotations import axis_angle_to_matrix
+from vitruve.motion import Motion
+
+OURS = "vitruve"
+INSTALL_PEER = "pip install smplfitter numba"
+# The transfer tool of the smplx package, seconds a frame, as its users report and its authors' figures agree with.
+TRANSFER_TOOL_SECONDS = 82.0
+
+_BACKENDS = {"pt": "torch", "nb": "numba"}
+
+
+@dataclass
+class Row:
+    """What one method did on one case: seconds of each round, memory of its process, errors of what it wrote."""
+
+    case: str
+    method: str
+    frames: int
+    before: dict[str, float] = field(default_factory=dict)
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    memory_mb: float = 0.0
+    error: ErrorReport | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Median wall seconds of a conversion."""
+        return statistics.median(self.wall)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Median processor seconds of a conversion, all threads together."""
+        return statistics.median(self.cpu)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames over the median wall seconds."""
+        return self.frames / self.seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        figures = {} if self.error is None else self.error.as_dict()
+        return {
+            "case": self.case,
+            "method": self.method,
+            "frames": self.frames,
+            "frames_per_second": self.frames_per_second,
+            "seconds": self.wall,
+            "cpu_seconds": self.cpu,
+            "before_seconds": self.before,
+            "memory_mb": self.memory_mb,
+            **figures,
+        }
+
+
+def compare(
+    folder: Path,
+    name: str,
+    source: BodyModel,
+    target: BodyModel,
+    motion: Motion,
+    *,
+    rounds: int = 5,
+    threads: int = 2,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[list[Row], list[str]]:
+    """Write the files of a case, find out which peers there are, run all; (rows, notes). See `run_case`."""
+    case = write_case(folder, name, source, target, motion)
+    backend, rates = peer_backend(case, threads, progress=progress)
+    notes = [] if rates else [f"smplfitter: not installed ({INSTALL_PEER})"]
+    for which, rate in rates.items():
+        notes.append(f"smplfitter with {_BACKENDS[which]}: {rate:.0f} frames/s on the first frames, 1 iteration")
+    return run_case(case, methods(backend), rounds=rounds, threads=threads, progress=progress), notes
+
+
+def against_peers(rows: Sequence[Row]) -> list[tuple[str, float, float, float]]:
+    """Ours against each other method of the same case: (method, frames a second, mean error, jitter), all as ratios."""
+    ours = {row.case: row for row in rows if row.method == OURS}
+    found = []
+    for row in rows:
+        one, other = ours[row.case].error, row.error
+        if row.method != OURS and one is not None and other is not None:
+            speed = row.seconds / row.frames * ours[row.case].frames_per_second
+            found.append((row.method, speed, one.mean / other.mean, one.jitter / other.jitter))
+    return found
+
+
+def write_case(folder: Path, name: str, source: BodyModel, target: BodyModel, motion: Motion) -> Case:
+    """Write the files of a comparison. The surface map is ours, in the layout of the official file.
+
+    Args:
+        folder: an empty folder.
+        name: for the table.
+        source, target: bodies in the SMPL, SMPL+H or SMPL-X layout.
+        motion: on the source body.
+    """
+    for body in (source, target):
+        if body.layout not in PEER_FILES:
+            raise UsageError(f"'{body.name}' is not compared", fix=f"take a body of {', '.join(PEER_FILES)}")
+    if motion.skeleton.name != source.skeleton.name:
+        raise UsageError(
+            "the motion is not on the source body",
+            where=f"the motion is on {motion.skeleton.name}, '{source.name}' has {source.skeleton.name}",
+            fix="name the body it was made on",
+        )
+    models = folder / "body_models"
+    files = [_write_body(body, models) for body in (source, target)]
+    surface = correspondence(source, target)
+    if source.num_vertices != target.num_vertices:
+        rows = surface.matrix().coalesce()
+        places, weights = rows.indices().numpy(), rows.values().numpy()
+        shape = (target.num_vertices, 2 * source.num_vertices)  # the second half acts on normals and is left empty
+        matrix = scipy.sparse.csr_matrix((weights, (places[0], places[1])), shape=shape)
+        names = ["smplx" if body.num_vertices == 10475 else "smpl" for body in (source, target)]
+        with (models / f"{names[0]}2{names[1]}_deftrafo_setup.pkl").open("wb") as stream:
+            pickle.dump({"mtx": matrix}, stream)
+    clip = save_motion(motion.replace(betas=motion.betas[: source.num_betas]), folder / "motion.npz")
+    genders, columns = (source.gender, target.gender), (source.num_betas, target.num_betas)
+    return Case(name, folder, files[0], files[1], genders, columns, clip)
+
+
+def _write_body(body: BodyModel, models: Path) -> Path:
+    """A body where smplfitter looks for it, with plain arrays, which any reader takes."""
+    kind, pattern = PEER_FILES[body.layout]
+    letter = body.gender if body.gender == "neutral" else body.gender[0]
+    file = models / kind / pattern.format(gender=body.gender, GENDER=body.gender.upper(), g=letter)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    values = official_values(body, short=body.layout == "smplx" and body.num_betas <= 10)
+    kept = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
+    arrays = {key: values[key].toarray() if hasattr(values[key], "toarray") else values[key] for key in kept}
+    if file.suffix == ".npz":
+        np.savez(file, **arrays)
+    else:
+        with file.open("wb") as stream:
+            pickle.dump(arrays, stream)
+    # Its converter insists on a child's template; the child's share is held at zero, so that any will do.
+    np.save(models / kind / "kid_template.npy", values["v_template"] * 0.6)
+    return file
+
+
+def methods(backend: str | None, iterations: Sequence[int] = (1, 3)) -> list[Method]:
+    """Ours, and smplfitter's on a backend ("pt" or "nb", see `peer_backend`), timed once since it takes long."""
+    found = [Method(OURS)]
+    if backend is not None:
+        found += [Method(f"smplfitter ({_BACKENDS[backend]}), {n} it.", backend, n, rounds=1) for n in iterations]
+    return found
+
+
+def has_peer() -> bool:
+    """Whether smplfitter can be imported."""
+    return importlib.util.find_spec("smplfitter") is not None
+
+
+def peer_backend(
+    case: Case, threads: int, frames: int = 2 * PEER_BATCH, progress: Callable[[str], None] | None = None
+) -> tuple[str | None, dict[str, float]]:
+    """smplfitter's fastest backend here, and the frames a second of each on the first frames of a case."""
+    if not has_peer():
+        return None, {}
+    rates = {}
+    for backend, word in _BACKENDS.items():
+        if progress is not None:
+            progress(f"{case.name}: smplfitter with {word}, a trial")
+        with Worker(case, Method("trial", backend), threads) as worker:
+            wall, _, _ = worker.run(case.folder / f"trial_{backend}.npz", frames)
+        rates[backend] = min(frames, len(load_motion(case.motion))) / wall
+    return max(rates, key=lambda backend: rates[backend]), rates
+
+
+def run_case(
+    case: Case,
+    compared: Sequence[Method],
+    *,
+    rounds: int = 5,
+    threads: int = 2,
+    progress: Callable[[str], None] | None = None,
+) -> list[Row]:
+    """Time the methods in turns and judge what each wrote.
+
+    Args:
+        case: the files.
+        compared: the methods.
+        rounds: conversions of each method that are timed, unless it asks for fewer. One more before warms it up.
+        threads: for every method.
+        progress: called with a line before each conversion.
+    """
+    judge = Judge(case)
+    rows, workers = [], []
+    try:
+        for method in compared:
+            workers.append(Worker(case, method, threads))
+            rows.append(Row(case.name, method.name, len(judge.motion), before=workers[-1].before))
+        for turn in range(rounds):
+            for method, worker, row in zip(compared, workers, rows):
+                if method.rounds is not None and turn >= method.rounds:
+                    continue
+                if progress is not None:
+                    progress(f"{case.name}: {method.name}, round {turn + 1}")
+                wall, cpu, row.memory_mb = worker.run(_result(case, method))
+                row.wall.append(wall)
+                row.cpu.append(cpu)
+    finally:
+        for worker in workers:
+            worker.close()
+    for method, row in zip(compared, rows):
+        row.error = judge.error_of(_result(case, method))
+    return rows
+
+
+def _result(case: Case, method: Method) -> Path:
+    return case.folder / f"result_{method.backend or 'ours'}_{method.iterations}.npz"
+
+
+class Judge:
+    """Measures what a method wrote, on every vertex that has a counterpart, after posing the target with it.
+
+    Attributes:
+        motion: the clip on the source body.
+        source, target: the bodies.
+        surface: the map between them.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.source, self.target = load_bodies(case)
+        self.motion: Motion = load_motion(case.motion)
+        self.surface: Correspondence = correspondence(self.source, self.target)
+
+    def error_of(self, result: Path) -> ErrorReport:
+        """The errors of a result file; its betas may differ from frame to frame."""
+        with np.load(result) as file:
+            betas, vectors = torch.from_numpy(file["betas"]).float(), torch.from_numpy(file["poses"]).float()
+            translation = torch.from_numpy(file["trans"]).float()
+        ids = self.surface.valid.nonzero()[:, 0]
+        part, posed = self.surface.subset(ids), self.source.shaped(self.motion.betas)
+        meter = ErrorMeter(vertex_groups(self.target, ids))
+        rotations = axis_angle_to_matrix(vectors.unflatten(1, (-1, 3)))
+        for block in measured_frames(len(self.motion)):
+            wanted = part.apply(posed.vertices(self.motion.rotations[block], self.motion.translation[block]))
+            shaped = self.target.shaped(betas[block] if betas.dim() == 2 else betas)
+            reached = shaped.vertices(rotations[block], translation[block])[:, ids]
+            meter.add(torch.arange(len(self.motion))[block], reached - wanted.to(reached))
+        return meter.report(self.surface.residual_mm["mean"])
