@@ -116,8 +116,13 @@ class Motion:
 
     @property
     def body_name(self) -> str:
-        """The body with its gender as the catalogue names it, for example "smplh-male"; empty for a plain tree."""
-        return f"{self.body}-{self.gender}" if self.body else ""
+        """The body with its gender as the catalogue names it, for example "smplh-male"; empty for a plain tree.
+
+        A hand's `body` names its side already ("mano-left"), and a hand has no gender.
+        """
+        if not self.body or self.body.endswith(("-left", "-right")):
+            return self.body
+        return f"{self.body}-{self.gender}"
 
     @property
     def dtype(self) -> torch.dtype:

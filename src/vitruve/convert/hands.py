@@ -1,0 +1,187 @@
+"""The hands of a body as motions of their own, on MANO or the open hands, and back into a body's motion.
+
+    left = convert_hands(motion, to="open-mano-left").motion
+    motion = with_hands(motion, left=left)
+
+A hand's root is the wrist: what turns the wrist joint in the world turns the hand, and the hand stands where the wrist
+does. Finger rotations are relative to the wrist on both, so they are copied and then fitted to the skin of the hand.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, load_body
+from vitruve.bodies.body_model import forward_kinematics
+from vitruve.convert.convert import Conversion, Progress
+from vitruve.convert.correspondence import Correspondence, correspondence
+from vitruve.convert.surface import Surface, Targets, fit_surface
+from vitruve.errors import BadData, UsageError
+from vitruve.motion import Motion
+
+SIDES = ("left", "right")
+# Skin that hangs by at least this much on the wrist and the fingers belongs to the hand.
+_ON_HAND = 0.98
+
+
+def convert_hands(
+    motion: Motion,
+    to: str | BodyModel,
+    *,
+    source: str | BodyModel | None = None,
+    betas: str | Tensor = "fit",
+    num_betas: int = 16,
+    points: int = 400,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """One hand of a body's motion as a motion of that hand.
+
+    Args:
+        motion: on a body with fingers (SMPL+H or SMPL-X).
+        to: the hand: "mano-left", "open-mano-right" or such a body; it says which hand is taken.
+        source: the body the motion was made on, where the motion's own name is not right.
+        betas: the hand's own: "fit" one shape for the clip, "zero", or the betas.
+        num_betas: how many betas are fitted, up to what the hand has.
+        points: about how many surface points the fit looks at.
+        folder: where licensed bodies lie, before the usual places.
+        progress: called with (frames done, frames in all).
+
+    Returns:
+        A motion on the hand's 16 joints whose `body` is the hand's name. Its error is that of the hand's skin.
+    """
+    begin = time.perf_counter()
+    hand = load_body(to, folder=folder) if isinstance(to, str) else to
+    side = hand.gender
+    if hand.layout != "mano" or side not in SIDES:
+        raise UsageError(f"'{hand.name}' is not a hand", fix="name one: 'mano-left', 'open-mano-right'")
+    given = source or motion.body_name
+    if not given:
+        raise UsageError(
+            "the body of this motion is not known", where=motion.skeleton.name, fix="name it: source='smplx-neutral'"
+        )
+    body = load_body(given, folder=folder) if isinstance(given, str) else given
+    fingers = _fingers(motion, hand, side)
+    loaded = time.perf_counter()
+    surface = _without_forearm(correspondence(body, hand), body, side)
+    mapped = time.perf_counter()
+    wrist = motion.skeleton.index(f"{side}_wrist")
+    root = _world_rotations(motion)[:, wrist, None]
+    rotations = torch.cat([root, motion.rotations[:, fingers]], 1).to(hand.dtype)
+    note = f"the {side} hand of a motion on {body.name}"
+    conversion = fit_surface(
+        Surface(
+            hand, _targets(motion, body, surface), len(motion), surface, torch.ones(hand.num_joints, dtype=torch.bool)
+        ),
+        rotations,
+        {
+            "fps": motion.fps,
+            "body": hand.name,
+            "gender": motion.gender,
+            "source": replace(motion.source, extras={}, notes=(*motion.source.notes, note)),
+        },
+        betas=betas,
+        num_betas=num_betas,
+        points=points,
+        progress=progress,
+    )
+    seconds = {"bodies": loaded - begin, "surface map": mapped - loaded, **conversion.seconds}
+    return replace(conversion, seconds=seconds)
+
+
+def with_hands(
+    motion: Motion, left: Motion | None = None, right: Motion | None = None, *, wrists: bool = False
+) -> Motion:
+    """A body's motion with the finger rotations of hand motions.
+
+    Args:
+        motion: on a body with fingers; bring another to one first (`convert_motion(motion, to="smplh")`).
+        left: a motion of a left hand, of as many frames.
+        right: a motion of a right hand.
+        wrists: also turn the wrists so that the hands point in the world where the hand motions do. The wrist stays
+            where the arm has it.
+
+    Returns:
+        The motion; a frame that one of the hands masks is masked.
+    """
+    rotations, mask = motion.rotations.clone(), motion.mask
+    for side, hand in (("left", left), ("right", right)):
+        if hand is None:
+            continue
+        _check_hand(motion, hand, side)
+        given = hand.rotations.to(rotations)
+        rotations[:, _fingers(motion, hand, side)] = given[:, 1:]
+        if wrists:
+            wrist = motion.skeleton.index(f"{side}_wrist")
+            above = _world_rotations(motion)[:, motion.skeleton.parents[wrist]]
+            rotations[:, wrist] = above.mT @ given[:, 0]
+        if hand.mask is not None:
+            mask = hand.mask if mask is None else mask & hand.mask
+    return motion.replace(rotations=rotations, mask=mask)
+
+
+def _fingers(motion: Motion, hand: BodyModel | Motion, side: str) -> list[int]:
+    """The joints of the motion that are those of the hand after its root, in the hand's order."""
+    names = [f"{side}_{name}" for name in hand.skeleton.names[1:]]
+    missing = [name for name in names if name not in motion.skeleton.names]
+    if missing:
+        raise UsageError(
+            "this motion has no fingers",
+            where=f"skeleton '{motion.skeleton.name}' has no {missing[0]}",
+            fix="convert it to a body with fingers first: convert_motion(motion, to='smplh')",
+        )
+    return [motion.skeleton.names.index(name) for name in names]
+
+
+def _check_hand(motion: Motion, hand: Motion, side: str) -> None:
+    other = SIDES[1 - SIDES.index(side)]
+    if hand.skeleton.names[0] != "wrist" or hand.body.endswith(f"-{other}"):
+        raise UsageError(
+            f"this is no motion of a {side} hand",
+            where=f"{hand.body or 'no body'}, skeleton '{hand.skeleton.name}'",
+            fix="convert_hands(motion, to='open-mano-{side}') makes one".replace("{side}", side),
+        )
+    if len(hand) != len(motion):
+        raise BadData(
+            f"the {side} hand has another number of frames than the body",
+            where=f"hand {len(hand)} at {hand.fps:g} fps, body {len(motion)} at {motion.fps:g} fps",
+            fix="resample or crop one of them first",
+        )
+
+
+def _without_forearm(surface: Correspondence, body: BodyModel, side: str) -> Correspondence:
+    """Leave out the skin at the cut that the forearm moves too: on a hand there is no forearm to follow."""
+    names = body.skeleton.names
+    first = names.index(f"{side}_index1")
+    joints = [names.index(f"{side}_wrist"), *range(first, first + 15)]
+    on_hand = body.skin_weights[:, joints].sum(1)
+    moved = (on_hand[surface.vertices] * surface.weights.to(on_hand)).sum(1)
+    return replace(surface, valid=surface.valid & (moved > _ON_HAND))
+
+
+def _world_rotations(motion: Motion) -> Float[Tensor, "frames joints 3 3"]:
+    nowhere = motion.rotations.new_zeros(len(motion.skeleton), 3)
+    return forward_kinematics(motion.rotations, nowhere, motion.skeleton.parents)[0]
+
+
+def _targets(motion: Motion, body: BodyModel, surface: Correspondence) -> Targets:
+    """Where the hand's vertices should be: on the skin of the posed body."""
+    shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
+
+    def at(frames: Tensor, ids: Tensor) -> Tensor:
+        used, part = surface.subset(ids).compact()
+        here = shaped.only(used)
+        if shaped.expression is not None and shaped.expression.dim() == 2:
+            here = replace(here, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
+        points = part.apply(here.vertices(motion.rotations[frames], motion.translation[frames]))
+        if motion.mask is not None:
+            points = points.masked_fill(~motion.mask[frames][:, None, None], torch.nan)
+        return points
+
+    return at

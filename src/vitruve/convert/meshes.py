@@ -1,0 +1,120 @@
+"""Meshes without parameters become a motion: a folder of OBJ or PLY files of a known body, and its rotations found.
+
+    sequence = read_mesh_sequence("walk_meshes")
+    conversion = convert_meshes(sequence, to="smplx", fps=120)
+
+There is nothing to copy, so the fit starts from the surface itself: each joint gets the rotation that carries its patch
+of skin from rest to where the mesh has it. From there the solver goes on as for any conversion, with one shape for all
+frames.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, load_body
+from vitruve.convert.convert import Conversion, Progress
+from vitruve.convert.correspondence import IDENTITY, Correspondence, correspondence
+from vitruve.convert.start import FACE
+from vitruve.convert.surface import LEAST_POINTS, Surface, Targets, fit_surface
+from vitruve.convert.topology import check_order, recognise
+from vitruve.formats.mesh_sequence import MeshSequence
+from vitruve.motion import Source
+
+
+def convert_meshes(
+    sequence: MeshSequence,
+    to: str | BodyModel,
+    *,
+    topology: str | BodyModel | None = None,
+    fps: float = 30.0,
+    betas: str | Tensor = "fit",
+    num_betas: int = 16,
+    points: int = 600,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Find the motion of a body from its surface.
+
+    Args:
+        sequence: the meshes, z up and in metres (`read_mesh_sequence(folder, up="y")` turns those that are not).
+            Vertices that are not finite do not count; a frame with less than half of them is masked.
+        to: the body to go to, also that of the meshes themselves. A name without a gender means the neutral body:
+            meshes do not say one.
+        topology: the body that the meshes are of; recognised by vertices and faces where left out.
+        fps: frames per second; meshes do not say it.
+        betas: "fit" one shape for all meshes, "zero" for the mean shape, or the betas.
+        num_betas: how many betas are fitted, up to what the target has.
+        points: about how many surface points the fit looks at.
+        folder: where licensed bodies lie, before the usual places.
+        progress: called with (frames done, frames in all).
+    """
+    begin = time.perf_counter()
+    target = load_body(to, folder=folder) if isinstance(to, str) else to
+    source = _topology(sequence, topology, folder)
+    loaded = time.perf_counter()
+    surface = correspondence(source, target)
+    mapped = time.perf_counter()
+    hand = target.layout == "mano"
+    fields = {
+        "fps": fps,
+        "body": target.name if hand else target.name.removesuffix(f"-{target.gender}"),
+        "gender": "neutral" if hand else target.gender,
+        "source": Source(
+            file=str(sequence.files[0].parent) if sequence.files else "",
+            format="mesh-sequence",
+            notes=(f"found from meshes of {source.name}; meshes name no gender and no frame rate",),
+        ),
+    }
+    conversion = fit_surface(
+        Surface(target, _targets(sequence.vertices, surface), len(sequence), surface, _free(source, target, surface)),
+        None,
+        fields,
+        betas=betas,
+        num_betas=num_betas,
+        points=points,
+        progress=progress,
+    )
+    seconds = {"bodies": loaded - begin, "surface map": mapped - loaded, **conversion.seconds}
+    return replace(conversion, seconds=seconds)
+
+
+def _topology(sequence: MeshSequence, topology: str | BodyModel | None, folder: str | Path | None) -> BodyModel:
+    if topology is None:
+        source = recognise(sequence.vertices, sequence.faces, folder=folder, where=_first(sequence))
+    else:
+        source = load_body(topology, folder=folder) if isinstance(topology, str) else topology
+    check_order(sequence.vertices, source, sequence.files)
+    return source
+
+
+def _targets(vertices: Tensor, surface: Correspondence) -> Targets:
+    """Where target vertices should be, read off the meshes."""
+    if surface.method == IDENTITY:
+        return lambda frames, ids: vertices[frames][:, ids]
+
+    def at(frames: Tensor | slice, ids: Tensor) -> Tensor:
+        part = surface.subset(ids)
+        weights = part.weights.to(vertices)[..., None]
+        found = vertices[frames][:, part.vertices]
+        # A weight of zero must not carry a NaN over.
+        return (found.masked_fill(weights == 0, 0.0) * weights).sum(2)
+
+    return at
+
+
+def _free(source: BodyModel, target: BodyModel, surface: Correspondence) -> Bool[Tensor, "joints"]:
+    """Joints that the surface can tell: not jaw and eyes where the meshes are of a body without, nor lost parts."""
+    seen = (target.skin_weights[surface.valid] > 0.05).sum(0) >= LEAST_POINTS
+    face = torch.tensor([name not in FACE or name in source.skeleton.names for name in target.skeleton.names])
+    return seen & face
+
+
+def _first(sequence: MeshSequence) -> str:
+    return str(sequence.files[0]) if sequence.files else "the meshes"

@@ -1,0 +1,239 @@
+"""A body fitted to a surface of which only points are known: meshes without parameters, the hand of a body.
+
+`fit_surface` chooses points, starts, fits, measures and judges. `start_from_surface` finds where to start from the
+surface alone: each joint gets the rotation that carries its patch of skin from rest to where it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.convert.convert import Conversion, Progress
+from vitruve.convert.correspondence import Correspondence
+from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
+from vitruve.convert.sampling import check_points, fit_points, vertex_groups
+from vitruve.errors import BadData, UsageError
+from vitruve.fit import fit_clip
+from vitruve.geometry.rotations import nearest_rotation
+from vitruve.motion import Motion
+
+# Frames and target vertices to where these should be, [frames, vertices, 3]; NaN where the surface lacks a point.
+Targets = Callable[[Tensor, Tensor], Tensor]
+
+BETAS = ("fit", "zero")
+# A joint's patch needs so many points, not nearly on a line, to say how the joint is turned.
+LEAST_POINTS, _LEAST_SPREAD = 6, 1e-3
+# A frame with less than this share of the points is masked, not fitted.
+_LEAST_SHARE = 0.5
+_FRAMES_AT_A_TIME = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Where the vertices of a body should be over some frames.
+
+    Attributes:
+        body: the body to fit.
+        at: frames and vertices of the body to their places.
+        frames: how many frames there are.
+        map: how the body's vertices correspond to those of what is known.
+        free: [joints] which joints the surface can tell; the others keep their start.
+    """
+
+    body: BodyModel
+    at: Targets
+    frames: int
+    map: Correspondence
+    free: Bool[Tensor, "joints"]
+
+
+def fit_surface(
+    surface: Surface,
+    rotations: Float[Tensor, "frames joints 3 3"] | None,
+    fields: Mapping[str, Any],
+    *,
+    betas: str | Tensor = "fit",
+    num_betas: int = 16,
+    points: int = 600,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Fit a body to a surface, one shape for all frames.
+
+    Args:
+        surface: where the body's vertices should be. A frame without half of the points is masked.
+        rotations: where to start; from the surface itself where None.
+        fields: of the motion that results: fps, body, gender, source.
+        betas: "fit", "zero", or the betas.
+        num_betas: how many betas are fitted, up to what the body has.
+        points: about how many points the fit looks at.
+        progress: called with (frames done, frames in all).
+    """
+    begin = time.perf_counter()
+    body, at = surface.body, surface.at
+    fixed = fixed_betas(betas, body)
+    ids, weights = fit_points(body, surface.map.valid, points)
+    present = _present(surface, ids)
+    if rotations is None:
+        rotations = start_from_surface(surface)
+    fitted = fit_clip(
+        body,
+        ids,
+        lambda rows: at(rows, ids).masked_fill(~present[rows][:, None, None], torch.nan),
+        rotations,
+        _placed(surface, ids, rotations),
+        betas=fixed,
+        start_betas=body.template.new_zeros(min(num_betas, body.num_betas)),
+        weights=weights,
+        free=surface.free,
+        progress=progress,
+    )
+    fit_done = time.perf_counter()
+    failed = fitted.failed & present
+    motion = Motion(
+        rotations=fitted.rotations,
+        translation=fitted.translation,
+        skeleton=body.skeleton,
+        betas=fitted.betas,
+        mask=None if not (~present | failed).any() else present & ~failed,
+        **fields,
+    )
+    error = _measure(motion, surface, present)
+    return Conversion(
+        motion=motion,
+        error=error,
+        warnings=tuple(_judge(error, failed, present)),
+        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
+        failed=failed,
+        seconds={"fit": fit_done - begin, "measure": time.perf_counter() - fit_done},
+    )
+
+
+def start_from_surface(surface: Surface) -> Float[Tensor, "frames joints 3 3"]:
+    """Parent-relative rotations that carry each joint's patch of skin from rest to the surface, as well as one can.
+
+    The body is taken at its mean shape: a patch's rotation hardly depends on the shape.
+
+    Returns:
+        Rotations. A joint whose patch says too little (few points, or all on a line) goes with its parent, and so does
+        one that is not free.
+    """
+    body, frames = surface.body, surface.frames
+    patches = _patches(body, surface.map.valid)
+    world = torch.empty(frames, body.num_joints, 3, 3, dtype=body.dtype)
+    sure = torch.zeros(frames, body.num_joints, dtype=torch.bool)
+    for rows in torch.arange(frames).split(_FRAMES_AT_A_TIME):
+        spread = torch.zeros(len(rows), body.num_joints, 3, 3, dtype=body.dtype)
+        counts = torch.zeros(len(rows), body.num_joints, dtype=torch.long)
+        for joint, patch in patches.items():
+            weights = body.skin_weights[patch, joint]
+            spread[:, joint], counts[:, joint] = _spread(body.template[patch], surface.at(rows, patch), weights)
+        world[rows] = nearest_rotation(spread)
+        values = torch.linalg.svdvals(spread)
+        sure[rows] = (counts >= LEAST_POINTS) & (values[..., 1] > _LEAST_SPREAD * values[..., 0])
+    sure &= surface.free
+    local = body.rest_rotations(frames)
+    for joint, parent in enumerate(body.skeleton.parents):
+        above = torch.eye(3).to(local).expand(frames, 3, 3) if parent < 0 else world[:, parent]
+        world[:, joint] = torch.where(sure[:, joint, None, None], world[:, joint], above)
+        local[:, joint] = above.mT @ world[:, joint]
+    return local
+
+
+def _patches(body: BodyModel, valid: Tensor) -> dict[int, Tensor]:
+    """Joint to the vertices that hang mostly on it."""
+    main = body.skin_weights.argmax(1)
+    patches = {joint: ((main == joint) & valid).nonzero()[:, 0] for joint in range(body.num_joints)}
+    return {joint: patch for joint, patch in patches.items() if len(patch)}
+
+
+def _spread(
+    rest: Float[Tensor, "points 3"], there: Float[Tensor, "frames points 3"], weights: Float[Tensor, "points"]
+) -> tuple[Tensor, Tensor]:
+    """[frames, 3, 3] moments of posed against rest positions about their means, and how many points there are."""
+    finite = there.isfinite().all(-1)
+    share = finite * weights
+    share = share / share.sum(1, keepdim=True).clamp_min(1e-9)
+    from_rest = rest - (share @ rest)[:, None]
+    moved = torch.einsum("fp,fpa,fpb->fab", share, there.masked_fill(~finite[..., None], 0.0), from_rest)
+    return moved, finite.sum(1)
+
+
+def _placed(surface: Surface, ids: Tensor, rotations: Tensor) -> Float[Tensor, "frames 3"]:
+    """Translations that bring the middle of the points of the mean shape to the middle of the targets."""
+    posed = surface.body.shaped().only(ids)
+    out = []
+    for rows in torch.arange(len(rotations)).split(_FRAMES_AT_A_TIME):
+        away = surface.at(rows, ids).to(rotations) - posed.vertices(rotations[rows])
+        out.append(away.nanmean(1).nan_to_num())
+    return torch.cat(out)
+
+
+def _present(surface: Surface, ids: Int[Tensor, "points"]) -> Bool[Tensor, "frames"]:
+    """Frames with enough finite points to be fitted."""
+    shares = [
+        surface.at(rows, ids).isfinite().all(-1).double().mean(1) for rows in torch.arange(surface.frames).split(512)
+    ]
+    present = torch.cat(shares) >= _LEAST_SHARE
+    if not present.any():
+        raise BadData(
+            "there is nothing to fit to: no frame has finite points",
+            where=f"{surface.frames} frames for body '{surface.body.name}'",
+            fix="check the file, and export it anew",
+        )
+    return present
+
+
+def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
+    """Distances between result and surface in the frames that were fitted, on points the fit did not choose."""
+    body, at = surface.body, surface.at
+    ids, frames = check_points(surface.map.valid), torch.arange(len(present))
+    # Points that some frame lacks are left out, so that all frames are judged alike.
+    whole = torch.stack([at(part, ids)[present[part]].isfinite().all(-1).all(0) for part in frames.split(512)]).all(0)
+    ids = ids[whole] if whole.any() else ids
+    posed = body.shaped(motion.betas, motion.expression).only(ids)
+    meter = ErrorMeter(vertex_groups(body, ids))
+    for block in measured_frames(len(present)):
+        block = block[present[block]]
+        reached = posed.vertices(motion.rotations[block], motion.translation[block])
+        meter.add(block, reached - at(block, ids).to(reached))
+    return meter.report(surface.map.residual_mm["mean"])
+
+
+def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
+    """The betas where they are known before the fit; None where they are to be found."""
+    if isinstance(betas, Tensor):
+        if betas.dim() != 1 or len(betas) > body.num_betas:
+            raise BadData(
+                f"these betas do not fit body '{body.name}'",
+                where=f"shape {tuple(betas.shape)}, the body has {body.num_betas}",
+                fix="give one row of at most as many",
+            )
+        return betas.to(body.template)
+    if betas not in BETAS:
+        raise UsageError(f"'{betas}' says nothing about the betas", fix="use 'fit', 'zero' or the betas")
+    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
+
+
+def _judge(error: ErrorReport, failed: Tensor, present: Tensor) -> list[str]:
+    warnings = []
+    if not present.all():
+        missing = (~present).nonzero()[:5, 0].tolist()
+        warnings.append(
+            f"{int((~present).sum())} frames have too few finite points and are masked, the first are {missing}"
+        )
+    if failed.any():
+        first = failed.nonzero()[:5, 0].tolist()
+        warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
+    if error.mean > TRUSTED_MEAN:
+        warnings.append(f"the mean error is {error.mean:.1f} mm: check that the source body is the right one")
+    elif float(error.per_frame.max()) > TRUSTED_FRAME:
+        warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    return warnings
