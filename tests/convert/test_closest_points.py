@@ -57,7 +57,7 @@ def test_points_above_a_ball_fall_straight_down():
 
 def test_a_sheet_that_looks_away_is_not_met():
     sheet = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])
-    near, far = sheet + [0, 0, 0.01], sheet - [0, 0, 0.02]
+    near, far = sheet + np.array([0, 0, 0.01]), sheet - np.array([0, 0, 0.02])
     faces = np.array([[0, 2, 1], [0, 3, 2], [4, 5, 6], [4, 6, 7]])  # the near one looks down, the far one up
     surface = Surface(np.concatenate([near, far]), faces, np.zeros(8, int))
     up = np.array([[0.0, 0, 1]])
@@ -68,7 +68,7 @@ def test_a_sheet_that_looks_away_is_not_met():
 def test_a_part_that_is_not_allowed_is_not_met():
     sheet = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])
     faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
-    surface = Surface(np.concatenate([sheet, sheet - [0, 0, 0.05]]), faces, np.repeat([0, 1], 4))
+    surface = Surface(np.concatenate([sheet, sheet - np.array([0, 0, 0.05])]), faces, np.repeat([0, 1], 4))
     point, up = np.array([[0.5, 0.4, 0]]), np.array([[0.0, 0, 1]])
     met = surface.closest(point, up, np.eye(2, dtype=bool), np.array([1]))
     assert met.compatible[0]

@@ -216,6 +216,14 @@ def test_the_body_beyond_the_hand_is_left_out(smplx, to_hand, cache):
     assert found.regions["beyond the shared part"].sum() > 9000
 
 
+def test_a_hand_meets_a_body_without_fingers(cache):
+    found = correspondence(load_body("open-smpl-neutral"), load_body("open-mano-right"), cache=cache)
+    ids = _stored("smplh", "mano_right_ids").long()
+    template = load_body("open-smpl-neutral").template
+    assert found.valid.float().mean() > 0.98
+    assert 1000 * (found.apply(template) - template[ids]).norm(dim=1)[found.valid].mean() < 1
+
+
 def test_eyes_and_mouth_that_the_source_lacks_are_left_out_and_named(smplh, smplx, cache):
     regions = _stored("smplh", "regions")
     closed = _without(smplh, torch.isin(regions, torch.tensor([_MOUTH_CAVITY, _EYE_SOCKETS, *_EYES])))

@@ -15,7 +15,7 @@ from vitruve.convert.closest_points import (
     rays_hit,
     vertex_normals,
 )
-from vitruve.convert.parts import EYES, SharedParts, shared_parts
+from vitruve.convert.parts import EYES, SharedParts, joint_names, shared_parts
 from vitruve.convert.registration import register
 
 # Raise it whenever a change alters the maps: caches of older versions are then not used.
@@ -61,7 +61,7 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
         UsageError: the bodies have no part in common.
     """
     # The order is the same whichever is the source, so that A to B and B to A are the same pair of maps.
-    swap = _rank(source) < _rank(target)
+    swap = _rank(source, target) < _rank(target, source)
     first, second = (target, source) if swap else (source, target)
     parts = shared_parts(first, second)
     registered = register(first, second, parts)
@@ -72,9 +72,12 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
     return (to_second, to_first) if not swap else (to_first, to_second)
 
 
-def _rank(body: BodyModel) -> tuple[int, int, float]:
-    """The body of the higher rank is posed and displaced; more joints can follow fewer."""
-    return body.num_joints, body.num_vertices, float(body.template.double().abs().sum())
+def _rank(body: BodyModel, other: BodyModel) -> tuple[int, int, float]:
+    """The body of the higher rank is posed and displaced: of the shared part, more joints can follow fewer."""
+    names = joint_names(body)
+    shared = [joint for joint, name in enumerate(names) if name in joint_names(other)]
+    joints = len(body.skeleton.below(shared[0])) if shared else 0
+    return joints, body.num_vertices, float(body.template.double().abs().sum())
 
 
 def _map(body: BodyModel, points: Surface, surface: Surface, parts: SharedParts, allowed: Bools) -> VertexMap:

@@ -44,15 +44,15 @@ def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
     for the wrist. A hand alone meets the part of a body from the wrist on.
 
     Raises:
-        UsageError: the bodies have fewer than three joints in common, such as a left and a right hand.
+        UsageError: the bodies have no joint in common, such as a left and a right hand.
     """
     names_of = {id(body): joint_names(body) for body in (first, second)}
     ours, theirs = names_of[id(first)], names_of[id(second)]
     common = tuple(name for name in ours if name in theirs and name not in EYES)
-    if len(common) < 3:
+    if not common:
         raise UsageError(
             f"'{first.name}' and '{second.name}' have no part in common",
-            where=f"joints of equal name: {', '.join(common) or 'none'}",
+            where="no joint has the same name in both",
             fix="choose two bodies, or a body and a hand",
         )
     return SharedParts(

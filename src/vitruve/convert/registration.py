@@ -33,7 +33,7 @@ MOST_BETAS = 32  # of each body
 # the betas, of the scale.
 _ACROSS, _ALONG, _BETA, _SCALE = 0.003, 0.015, 2.0, 0.05
 _COUNTED_POINTS = 2000  # neighbouring vertices err alike: all of them together count as so many
-_POINTS_PER_PART = 120
+_POINTS, _POINTS_PER_PART = 4000, 120  # in all, and at least of each part
 # Rounds, and deviations of the joints (metres) and of the turns of joints (radians): first by the joints alone.
 _JOINT_ROUNDS, _BY_JOINTS = 6, (0.004, 0.5)
 _SURFACE_ROUNDS, _BY_SURFACE = 14, (0.02, 0.6)
@@ -45,7 +45,7 @@ _NORMAL_LENGTH = 0.04  # metres that a unit of difference between normals counts
 
 @dataclass(frozen=True)
 class Registered:
-    """Two bodies that lie on each other: the vertices of each, metres, and how they got there.
+    """Two bodies that lie on each other: the vertices of each, metres.
 
     Attributes:
         first: [V1, 3] the first body, shaped, posed and displaced.
@@ -285,9 +285,11 @@ def _balanced(parts: Ints, areas: Floats) -> tuple[Ints, Floats]:
     """Some vertices of every part, and the area each stands for (its root, so that small parts are heard)."""
     random = np.random.default_rng(0)
     chosen, share = [], []
-    for part in np.unique(parts[parts >= 0]):
+    present = np.unique(parts[parts >= 0])
+    most = max(_POINTS_PER_PART, _POINTS // len(present))
+    for part in present:
         members = np.flatnonzero(parts == part)
-        some = random.permutation(members)[:_POINTS_PER_PART]
+        some = random.permutation(members)[:most]
         chosen.append(np.sort(some))
         share.append(np.full(len(some), np.sqrt(areas[members].sum() / len(some))))
     return np.concatenate(chosen), np.concatenate(share)
