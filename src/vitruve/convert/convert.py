@@ -22,10 +22,16 @@ from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, UsageError, nearest
-from vitruve.fit import fit_clip
+from vitruve.fit import fit_clip, huber
 from vitruve.motion import Motion
+from vitruve.runs.threads import over_threads
 
 BETAS = ("fit", "zero", "keep-if-same")
+# Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies cannot
+# agree (a corrective, a fold) a few points must not pull the others along.
+KNEE = 0.003
+# Below this part of the surface in correspondence, two bodies are hardly two persons.
+LEAST_SHARED = 0.8
 Progress = Callable[[int, int], None]
 
 
@@ -58,7 +64,7 @@ def convert_motion(
     betas: str | Tensor = "fit",
     num_betas: int = 16,
     hands: str | Tensor = "flat",
-    points: int = 600,
+    points: int = 900,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -84,6 +90,9 @@ def convert_motion(
     clock.lap("bodies")
     surface = correspondence(source_body, target_body)
     clock.lap("surface map")
+    shared = float(surface.valid.double().mean())
+    if shared < LEAST_SHARED and "mano" not in (source_body.layout, target_body.layout):
+        warnings.append(f"only {100 * shared:.0f} % of the target's surface has a counterpart on {source_body.name}")
     begin = start(motion, shaped, target_body, hands)
     if begin.dropped:
         warnings.append(f"the target has no {', '.join(begin.dropped)}: their turns are lost")
@@ -99,6 +108,7 @@ def convert_motion(
         betas=fixed,
         start_betas=target_body.template.new_zeros(min(num_betas, target_body.num_betas)),
         weights=weights,
+        loss=huber(KNEE),
         free=begin.free,
         progress=progress,
     )
@@ -126,11 +136,14 @@ def measure(
     sources = _targets(motion, shaped, surface, ids)
     posed = target.shaped(result.betas, result.expression).only(ids)
     meter = ErrorMeter(vertex_groups(target, ids))
-    for block in measured_frames(len(motion)):
-        if motion.mask is not None and not motion.mask[block].any():
-            continue
+    blocks = [block for block in measured_frames(len(motion)) if motion.mask is None or bool(motion.mask[block].any())]
+
+    def residual(block: Tensor) -> Tensor:
         reached = posed.vertices(result.rotations[block], result.translation[block])
-        meter.add(block, reached - sources(block).to(reached))
+        return reached - sources(block).to(reached)
+
+    for block, distance in zip(blocks, over_threads(residual, blocks), strict=True):
+        meter.add(block, distance)
     return meter.report(surface.residual_mm["mean"])
 
 
