@@ -23,7 +23,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     *inputs: str,
     to: Annotated[str, Parameter(help="The body to go to; 'smplx' keeps each motion's gender.")],
     source: Annotated[
-        str | None, Parameter(name="--from", help="The body they were made on, if files do not say it.")
+        str | None, Parameter(name="--from", help="The body of the inputs, if they do not say it.")
     ] = None,
     out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("vitruve-convert"),
     betas: str = "fit",
@@ -132,18 +132,20 @@ def _say_problems(outcome: Outcome) -> None:
 
 
 def _show_plan(batch: Batch, workers: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    plan, console = batch.plan, Console(highlight=False, soft_wrap=True)
-    table = Table("input", "frames", "fps", "seconds", "", "output", box=None, padding=(0, 2, 0, 0))
-    rows = [(job.input, job.facts.frames, job.facts.fps, "to do", job.output) for job in plan.jobs]
-    rows += [(e["input"], e["frames"], e["fps"], "done", str(batch.place.folder / e["output"])) for e in plan.done]
-    for path, frames, fps, state, output in rows[: 5 * _SHOWN]:
-        table.add_row(path, str(frames), f"{fps:g}", f"{frames / fps:.1f}", state, output)
-    console.print(table)
-    if len(rows) > 5 * _SHOWN:
-        print(f"and {len(rows) - 5 * _SHOWN} more")
+    plan = batch.plan
+    rows = [("input", "frames", "fps", "seconds", "", "output")]
+    for job in plan.jobs:
+        rows.append((job.input, *_length(job.facts.frames, job.facts.fps), "to do", job.output))
+    for entry in plan.done:
+        output = str(batch.place.folder / entry["output"])
+        rows.append((entry["input"], *_length(entry["frames"], entry["fps"]), "done", output))
+    shown = rows[: 5 * _SHOWN]
+    widths = [max(len(row[column]) for row in shown) for column in range(5)]
+    # Plain text: a table of rich would cut the paths where the output is no terminal.
+    for row in shown:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)), row[5], sep="  ")
+    if len(rows) > len(shown):
+        print(f"and {len(rows) - len(shown)} more")
     for entry in plan.failed:
         print(f"bad: {entry['input']}: {entry['what']}")
     measured = [entry for entry in plan.done if entry["seconds"]]
@@ -155,6 +157,10 @@ def _show_plan(batch: Batch, workers: int) -> None:
         f"about {minutes:.1f} minutes at {rate:,.0f} frames/s a process ({basis}), {workers} at a time"
     )
     print(f"nothing was written; results would go to {batch.place.file or batch.place.folder}")
+
+
+def _length(frames: int, fps: float) -> tuple[str, str, str]:
+    return str(frames), f"{fps:g}", f"{frames / fps:.1f}"
 
 
 def _show_outcome(batch: Batch, outcome: Outcome) -> None:
@@ -170,7 +176,7 @@ def _show_outcome(batch: Batch, outcome: Outcome) -> None:
 
 
 def _write_page(batch: Batch, outcome: Outcome) -> None:
-    from vitruve.convert.job import HISTOGRAM_EDGES
+    from vitruve.convert.job import BIN_MM
     from vitruve.convert.summary import histogram, worst_first
     from vitruve.view.conversion_page import conversion_page, overlay
 
@@ -179,7 +185,7 @@ def _write_page(batch: Batch, outcome: Outcome) -> None:
         outcome.results,
         worst,
         outcome.failed,
-        histogram=(HISTOGRAM_EDGES, histogram(outcome.entries)),
+        histogram=(BIN_MM, histogram(outcome.entries)),
         picture=overlay(worst[0], batch.place.folder, batch.options.fps) if worst else None,
     )
     page = batch.record("report.html")

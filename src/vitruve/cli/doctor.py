@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 # extra -> what it unlocks. The packages of each are read from Vitruve's own metadata.
 EXTRAS = {
+    "cluster": "vitruve convert --cluster ADDRESS: the same work on many machines",
     "dev": "the tests, the checks and the benchmark against other body model libraries",
 }
 

@@ -124,6 +124,7 @@ def _searched(folder: Path, skip: Path | None, passed: list[Path], below: Path =
         return [Input(_absolute(folder), Path(_absolute(folder).name))]
     found: list[Input] = []
     seen: set[str] = set()
+    skip = None if _below(folder, skip) else skip  # named by itself, so it is meant
     for place, folders, files in os.walk(folder, followlinks=True):
         here = Path(place)
         real = os.path.realpath(place)

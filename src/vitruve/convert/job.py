@@ -29,8 +29,8 @@ from vitruve.motion import Motion
 Progress = Callable[[int, int], None]
 Numbers = tuple[float, ...]
 
-# Edges of the histogram of the frames' mean errors, millimetres; the last bin is open. Every entry of a ledger has one.
-HISTOGRAM_EDGES = (*(0.25 * i for i in range(20)), *(5 + i for i in range(15)), *(20 + 5 * i for i in range(9)))
+# The histogram of the frames' mean errors: the width of a bin in millimetres, and how many there are; the last is open.
+BIN_MM, BINS = 0.1, 201
 
 
 @dataclass(frozen=True)
@@ -292,8 +292,7 @@ def _shown_frames(conversion: Conversion) -> dict[str, int]:
 
 
 def _histogram(conversion: Conversion, frames: int) -> list[float]:
-    """How many frames have a mean error in each bin; where not all were measured, those stand for all."""
+    """How many frames have a mean error in each bin, up to the last that has any; those measured stand for all."""
     errors = conversion.error.per_frame.double()
-    bins = torch.bucketize(errors, torch.tensor(HISTOGRAM_EDGES, dtype=torch.float64), right=True) - 1
-    counts = torch.bincount(bins.clamp(min=0), minlength=len(HISTOGRAM_EDGES)).double()
+    counts = torch.bincount((errors / BIN_MM).long().clamp(max=BINS - 1))
     return [round(float(count) * frames / max(len(errors), 1), 1) for count in counts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def worst_first(entries: Iterable[Entry]) -> list[Entry]:
 
 def histogram(entries: Sequence[Entry]) -> list[float]:
     """Frames in each bin of mean error, over all files."""
-    return [sum(counts) for counts in zip(*(entry["histogram"] for entry in entries))]
+    return [sum(counts) for counts in zip_longest(*(entry["histogram"] for entry in entries), fillvalue=0.0)]
 
 
 def write_failures(path: Path, failed: Sequence[Entry]) -> None:

@@ -30,7 +30,7 @@ def conversion_page(
     results: Mapping[str, Any],
     entries: Sequence[Entry],
     failed: Sequence[Entry] = (),
-    histogram: tuple[Sequence[float], Sequence[float]] | None = None,
+    histogram: tuple[float, Sequence[float]] | None = None,
     picture: tuple[Image.Image, str] | None = None,
 ) -> str:
     """The page as text.
@@ -39,7 +39,7 @@ def conversion_page(
         results: the content of `results.json`.
         entries: ledger lines of the files that are done, worst first.
         failed: lines of those that failed.
-        histogram: lower edges of bins of mean error in mm, the last one open; and the frames in each.
+        histogram: width of a bin of mean error in mm, and how many frames are in each bin from 0.
         picture: from `overlay`, with its caption.
     """
     title = Path(entries[0]["output"]).name if len(entries) == 1 else f"{len(entries):,} files"
@@ -132,20 +132,22 @@ def _overlay_rows(
     return rows
 
 
-def _bars(edges: Sequence[float], counts: Sequence[float], size: tuple[int, int] = (960, 260)) -> Image.Image:
-    """A histogram; bins above the last one with frames are left out."""
-    used = max(i for i, count in enumerate(counts) if count) + 1
-    shown = min(len(edges), max(used + 1, 8))
+def _bars(bin_mm: float, counts: Sequence[float], size: tuple[int, int] = (960, 260)) -> Image.Image:
+    """A histogram of 20 to 50 bars, from 0 to the last bin with frames."""
+    together = -(-len(counts) // 50)
+    bars = [sum(counts[i : i + together]) for i in range(0, len(counts), together)]
+    bars += [0.0] * (20 - len(bars))
     image = Image.new("RGB", size, _PAPER)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     left, right, top, bottom = 16, size[0] - 16, 24, size[1] - 40
-    width, most = (right - left) / shown, max(counts)
-    for i, count in enumerate(counts[:shown]):
+    width, most = (right - left) / len(bars), max(bars)
+    for i, count in enumerate(bars):
         x = left + i * width
-        draw.rectangle((x + 1, bottom - (bottom - top) * count / most, x + width - 1, bottom), _BAR)
-        if i % max(1, shown // 12) == 0:
-            label = f"{edges[i]:g}" + ("+" if i == len(edges) - 1 else "")
-            draw.text((x, bottom + 5), label, _INK, font)
+        if count:
+            tall = max(1.0, (bottom - top) * count / most)
+            draw.rectangle((x + 1, bottom - tall, x + width - 1, bottom), _BAR)
+        if i % 5 == 0:
+            draw.text((x, bottom + 5), f"{i * together * bin_mm:g}", _INK, font)
     draw.line((left, bottom, right, bottom), _SOFT)
     draw.text((right, bottom + 22), "mean error of a frame, mm", _INK, font, anchor="ra")
     draw.text((left, 4), f"frames; the highest bar is {most:,.0f}", _SOFT, font)

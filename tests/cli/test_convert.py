@@ -1,0 +1,265 @@
+"""`vitruve convert` on folders of small clips: complete, resumed, split, spread over processes, and what it says."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+
+import vitruve
+from tests.material import small_motion
+from vitruve.cli import main
+
+# The two open bodies have different topologies; few points keep the fits short.
+BODIES = ("--from", "open-smplh", "--to", "open-smplx", "--points", "60")
+RECORDS = {"ledger.jsonl", "report.html", "results.json", "run.toml"}
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as done:
+        main(["convert", *map(str, arguments)])
+    return done.value.code
+
+
+def write_clips(folder, count, frames=8):
+    for seed in range(count):
+        motion = small_motion("smplh", frames, seed=seed).replace(gender="neutral")
+        path = folder / ("" if seed % 2 else "walk") / f"clip{seed}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vitruve.save_motion(motion, path)
+    return folder
+
+
+def results_of(folder):
+    """Relative path to content of all results."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.npz")}
+
+
+def times_of(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+
+
+def lines(folder, event):
+    found = [json.loads(line) for path in folder.glob("ledger*.jsonl") for line in path.read_text().splitlines()]
+    return [entry["output"] for entry in found if entry["event"] == event]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), 4)
+
+
+@pytest.fixture(scope="module")
+def converted(clips, tmp_path_factory):
+    """The four clips and a damaged one, converted."""
+    source, out = tmp_path_factory.mktemp("source") / "data", tmp_path_factory.mktemp("converted") / "out"
+    shutil.copytree(clips, source)
+    (source / "walk" / "bad.npz").write_bytes((clips / "clip1.npz").read_bytes()[:1000])
+    assert run(source, *BODIES, "--out", out) == 4
+    return source, out
+
+
+def test_all_but_the_bad_file_is_there(converted):
+    _, out = converted
+    assert set(results_of(out)) == {"clip1.npz", "clip3.npz", "walk/clip0.npz", "walk/clip2.npz"}
+    assert {path.name for path in out.iterdir()} == {*RECORDS, "failures.csv", "clip1.npz", "clip3.npz", "walk"}
+    motion = vitruve.load_motion(out / "clip1.npz")
+    assert (motion.skeleton.name, len(motion), motion.fps, motion.gender) == ("smplx55", 8, 30, "neutral")
+
+
+def test_the_bad_file_is_listed(converted):
+    source, out = converted
+    with (out / "failures.csv").open(newline="") as file:
+        (failure,) = csv.DictReader(file)
+    assert failure["input"] == str(source / "walk" / "bad.npz")
+    assert "damaged" in failure["what"] and failure["do"]
+
+
+def test_results_hold_what_is_promised(converted):
+    results = json.loads((converted[1] / "results.json").read_text())
+    assert (results["files"], results["failures"], results["frames"]) == (4, 1, 32)
+    assert results["seconds"] > 0
+    assert results["frames_per_second"] == pytest.approx(32 / results["seconds"])
+    error = results["error_mm"]
+    assert 0 < error["mean"] < error["p95"] < error["max"] < 100
+    assert results["jitter_mm"] > 0 and 0 < results["map_residual_mm"] < 5
+    assert sum(results["stages"].values()) == pytest.approx(results["seconds"], rel=0.2)
+    record = tomllib.loads((converted[1] / "run.toml").read_text())
+    assert record["command"] == "vitruve convert" and record["options"]["points"] == 60 and len(record["inputs"]) == 4
+
+
+def test_the_page_shows_figures_and_bodies(converted):
+    html = (converted[1] / "report.html").read_text()
+    assert html.count('src="data:image/png;base64,') == 2 and "<script" not in html
+    for text in ("4 files", "1 files could not", "bad.npz", "open-smplx-neutral", "CC0", "Mean error by part"):
+        assert text in html
+
+
+def test_again_does_nothing(converted, tmp_path, capsys):
+    source, out = converted
+    before, records = times_of(out), len(lines(out, "done"))
+    assert run(source, *BODIES, "--out", out) == 4
+    assert times_of(out) == before and len(lines(out, "done")) == records
+    assert "0 of them now" in capsys.readouterr().out
+
+
+def test_only_what_is_missing_or_changed_is_done(converted, tmp_path):
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(converted[0], source)
+    shutil.copytree(converted[1], out)
+    (source / "walk" / "bad.npz").unlink()
+    before = results_of(out)
+    (out / "clip3.npz").unlink()
+    (source / "walk" / "clip0.npz").unlink()
+    motion = small_motion("smplh", 8, seed=77).replace(gender="neutral")
+    vitruve.save_motion(motion, source / "walk" / "clip0.npz")
+    assert run(source, *BODIES, "--out", out) == 0
+    after = results_of(out)
+    assert lines(out, "done")[4:] == ["clip3.npz", "walk/clip0.npz"]
+    assert after["clip3.npz"] == before["clip3.npz"] and after["walk/clip0.npz"] != before["walk/clip0.npz"]
+    assert not (out / "failures.csv").exists()
+
+
+def test_dry_run_says_all_and_writes_nothing(converted, tmp_path, capsys):
+    source, out = converted
+    assert run(source, *BODIES, "--out", tmp_path / "new", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "4 to do (32 frames)" in said and "bad.npz" in said and str(tmp_path / "new" / "clip1.npz") in said
+    assert os.listdir(tmp_path) == []
+    before = sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*"))
+    assert run(source, *BODIES, "--out", out, "--dry-run") == 0
+    assert "0 to do (0 frames), 4 done, 1 bad" in capsys.readouterr().out
+    assert sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*")) == before
+
+
+def test_shards_make_the_same_set(clips, converted, tmp_path):
+    out = tmp_path / "out"
+    for shard in ("1/2", "2/2"):
+        assert run(clips, *BODIES, "--out", out, "--shard", shard, "--quiet") == 0
+    assert results_of(out) == results_of(converted[1])
+    assert {path.name for path in out.glob("ledger*")} == {"ledger-1of2.jsonl", "ledger-2of2.jsonl"}
+    before = times_of(out)
+    assert run(clips, *BODIES, "--out", out, "--quiet") == 0  # all together: nothing to do but the summary
+    assert times_of(out) == before and json.loads((out / "results.json").read_text())["files"] == 4
+
+
+def test_workers_make_the_same_bytes(clips, converted, tmp_path):
+    out = tmp_path / "out"
+    assert run(clips, *BODIES, "--out", out, "--workers", "2", "--quiet") == 0
+    assert results_of(out) == results_of(converted[1])
+
+
+def test_killed_in_the_middle_and_run_again(clips, converted, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "vitruve", "convert", str(clips), *BODIES, "--out", str(out), "--quiet"]
+    process = subprocess.Popen(command)
+    wait_for(lambda: len(lines(out, "done")) >= 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = lines(out, "done")
+    assert 2 <= len(done) < 4
+    left = out / min(set(results_of(converted[1])) - set(done))
+    (left.parent / f".{left.name}.abcdefgh").mkdir(parents=True)  # as a kill in the middle of writing leaves it
+    first = times_of(out)
+    assert run(clips, *BODIES, "--out", out, "--quiet") == 0
+    assert results_of(out) == results_of(converted[1])
+    assert sorted(lines(out, "done")) == sorted(results_of(out))  # each once
+    assert all(times_of(out)[out / name] == first[out / name] for name in done)
+    assert not [path for path in out.rglob(".*") if path.is_dir()]
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        assert process.poll() is None, "it ended too soon"
+        time.sleep(0.02)
+    raise AssertionError("it took too long")
+
+
+def test_one_file_to_one_file(clips, tmp_path, capsys):
+    out = tmp_path / "new" / "walk.safetensors"
+    assert run(clips / "clip1.npz", *BODIES, "-o", out) == 0
+    assert vitruve.load_motion(out).body == "open-smplx"
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {out.name, "walk-report"}
+    assert {path.name for path in (tmp_path / "new" / "walk-report").iterdir()} == RECORDS
+    assert "mean error" in capsys.readouterr().out
+
+
+def test_masked_frames_stay_masked(tmp_path):
+    source = write_clips(tmp_path / "in", 1) / "walk" / "clip0.npz"
+    arrays = dict(np.load(source, allow_pickle=True))
+    arrays["poses"][3] = np.nan
+    np.savez(source, **arrays)
+    assert run(source, *BODIES, "--out", tmp_path / "out.safetensors", "--quiet") == 0
+    motion = vitruve.load_motion(tmp_path / "out.safetensors")
+    assert motion.mask is not None and (~motion.mask).nonzero().flatten().tolist() == [3]
+
+
+def test_betas_and_hands_from_files(clips, tmp_path):
+    (tmp_path / "betas.txt").write_text("0.5, -1\n")
+    np.save(tmp_path / "hands.npy", np.zeros((2, 45)))
+    given = ("--betas", tmp_path / "betas.txt", "--hands", tmp_path / "hands.npy")
+    assert run(clips / "clip1.npz", *BODIES, *given, "--out", tmp_path / "o.safetensors", "--quiet") == 0
+    betas = vitruve.load_motion(tmp_path / "o.safetensors").betas
+    assert betas[:2].tolist() == [0.5, -1] and not betas[2:].any()
+
+
+@pytest.mark.parametrize(
+    "arguments, status, said",
+    [
+        (("gone.npz",), 3, "gone.npz"),
+        (("{clips}", "--betas", "zer"), 2, "zero"),
+        (("{clips}", "--betas", "{empty}"), 4, "not all numbers"),
+        (("{clips}", "--hands", "{empty}"), 4, "two hands"),
+        (("{clips}", "--shard", "3/2"), 2, "part of the work"),
+        (("{clips}", "--format", "bvhh"), 2, "did you mean 'bvh'"),
+        (("{clips}", "--out", "{empty}"), 2, "is a file"),
+        (("{clips}", "--out", "{empty}/out"), 2, "cannot be written"),
+        (("{clips}", "--out", "x.npz"), 2, "one file"),
+        (("{clips}", "--out", "{clips}"), 2, "replace an input"),
+        (("{clips}", "--from", "open-smpl"), 2, "not made on"),
+        (("{clips}", "--to", "open-smply"), 2, "open-smplx"),
+    ],
+)
+def test_what_cannot_be_meant(clips, tmp_path, monkeypatch, capsys, arguments, status, said):
+    monkeypatch.chdir(tmp_path)
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    before = sorted(tmp_path.rglob("*"))
+    words = [word.format(clips=clips, empty=empty) for word in arguments]
+    options = [word for pair in zip(BODIES[::2], BODIES[1::2]) if pair[0] not in words for word in pair]
+    assert run(*words, *options, "--quiet") == status
+    assert said in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_of_something_else_is_left_alone(clips, tmp_path, capsys):
+    (tmp_path / "results.json").write_text("{}")
+    assert run(clips, *BODIES, "--out", tmp_path) == 2
+    assert "something else" in capsys.readouterr().err and os.listdir(tmp_path) == ["results.json"]
+
+
+def test_a_result_not_to_be_trusted_is_said_loudly(clips, tmp_path, capsys, monkeypatch):
+    import vitruve.convert.job as job
+
+    convert = job.convert_motion
+
+    def mangled(motion, to, **options):
+        from dataclasses import replace
+
+        return replace(convert(motion, to, **options), trusted=False, warnings=("the mean error is 99 mm",))
+
+    monkeypatch.setattr(job, "convert_motion", mangled)
+    assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "o", "--quiet") == 5
+    assert "DO NOT TRUST clip1.npz: the mean error is 99 mm" in capsys.readouterr().err
+    assert (tmp_path / "o" / "clip1.npz").is_file()
+    assert "not to be trusted" in (tmp_path / "o" / "report.html").read_text()

@@ -1,0 +1,283 @@
+"""Plans and ledgers: which files are meant, where they go, what counts as done; with no conversion at all."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vitruve
+from tests.material import small_motion
+from vitruve.convert.inputs import find_inputs
+from vitruve.convert.job import Facts, Job, Options
+from vitruve.convert.ledger import Ledger, LedgerWriter, read_ledgers
+from vitruve.convert.plan import make_plan, outputs_of, parse_shard, place_of
+from vitruve.errors import BadData, MissingAsset, UsageError
+
+OPTIONS = Options(to="open-smplx", source="open-smplh")
+
+
+def write(path, frames=3, seed=0):
+    motion = small_motion("smplh", frames, seed=seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return vitruve.save_motion(motion.replace(gender="neutral"), path)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Three motions in two folders, and what a folder of motions also holds."""
+    root = tmp_path / "data"
+    for seed, name in enumerate(("a_poses.npz", "walk/b.npz", "walk/deep/c.npz")):
+        write(root / name, seed=seed)
+    np.savez(root / "shape.npz", betas=np.zeros(10))
+    (root / "walk" / "notes.md").write_text("about the data")
+    (root / ".hidden").mkdir()
+    write(root / ".hidden" / "d.npz")
+    return root
+
+
+def relatives(inputs):
+    return [entry.relative.as_posix() for entry in inputs]
+
+
+def test_a_folder_gives_its_motions_with_their_tree(tree):
+    inputs, passed = find_inputs([tree])
+    assert relatives(inputs) == ["a_poses.npz", "walk/b.npz", "walk/deep/c.npz"]
+    assert [path.name for path in passed] == ["shape.npz"]
+
+
+def test_the_output_is_not_searched(tree):
+    write(tree / "out" / "old.npz")
+    assert len(find_inputs([tree], skip=tree / "out")[0]) == 3
+    assert len(find_inputs([tree])[0]) == 4
+
+
+def test_patterns_and_lists_keep_the_tree(tree, monkeypatch):
+    monkeypatch.chdir(tree.parent)
+    assert relatives(find_inputs(["data/**/*.npz"])[0]) == ["a_poses.npz", "walk/b.npz", "walk/deep/c.npz"]
+    listed = tree.parent / "files.txt"
+    listed.write_text("# two of them\ndata/walk/b.npz\n\ndata/walk/deep/c.npz\n")
+    for name in ("files.txt", "@files.txt"):
+        assert relatives(find_inputs([name])[0]) == ["b.npz", "deep/c.npz"]
+
+
+def test_a_file_named_twice_is_done_once(tree):
+    assert len(find_inputs([tree, tree / "walk" / "b.npz"])[0]) == 3
+
+
+def test_a_damaged_file_is_not_passed_over(tree):
+    (tree / "bad.npz").write_bytes((tree / "a_poses.npz").read_bytes()[:200])
+    assert "bad.npz" in relatives(find_inputs([tree])[0])
+
+
+def test_a_folder_of_frames_is_one_motion(tmp_path):
+    motion = small_motion("smplh", 3).replace(gender="neutral")
+    vitruve.save_motion(motion, tmp_path / "data" / "clip.v2", format="transfer")
+    inputs, _ = find_inputs([tmp_path / "data"])
+    assert relatives(inputs) == ["clip.v2"]
+    assert outputs_of(inputs, place_of(tmp_path / "out", 1), OPTIONS) == [tmp_path / "out" / "clip.v2.npz"]
+
+
+@pytest.mark.parametrize("name", ["gone.npz", "gone/*.npz", "@list.txt"])
+def test_what_is_not_there_is_said(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("gone.npz\n")
+    with pytest.raises(MissingAsset, match="gone"):
+        find_inputs([name])
+
+
+def test_nothing_found_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="no motion"):
+        find_inputs([tmp_path])
+
+
+def test_outputs_keep_names_and_take_the_ending_of_the_format(tree):
+    inputs, _ = find_inputs([tree])
+    place = place_of(tree.parent / "out", 3)
+    for options, ending in ((OPTIONS, "npz"), (Options(to="open-smplx", format="vitruve"), "safetensors")):
+        found = [path.relative_to(place.folder).as_posix() for path in outputs_of(inputs, place, options)]
+        assert found == [f"a_poses.{ending}", f"walk/b.{ending}", f"walk/deep/c.{ending}"]
+
+
+def test_a_path_with_the_ending_of_a_motion_is_a_file(tmp_path):
+    assert place_of(tmp_path / "x.npz", 1).file == tmp_path / "x.npz"
+    assert place_of(tmp_path / "x.npz", 1).folder == tmp_path / "x-report"
+    assert place_of(tmp_path / "v1.5", 7).folder == tmp_path / "v1.5"
+    with pytest.raises(UsageError, match="one file"):
+        place_of(tmp_path / "x.npz", 2)
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(UsageError, match="no motion"):
+        place_of(tmp_path / "notes.md", 1)
+
+
+def test_two_inputs_with_one_output_are_refused(tmp_path):
+    paths = [write(tmp_path / folder / "x.npz") for folder in "ab"]
+    with pytest.raises(UsageError, match="same output") as error:
+        outputs_of(find_inputs(paths)[0], place_of(tmp_path / "out", 2), OPTIONS)
+    assert all(str(path) in error.value.where for path in paths)
+
+
+def test_an_input_is_never_the_output(tree):
+    with pytest.raises(UsageError, match="replace an input"):
+        outputs_of(find_inputs([tree])[0], place_of(tree, 3), OPTIONS)
+
+
+@pytest.mark.parametrize("name, what", [("amas", "no format"), ("asf-amc", "read, not written")])
+def test_formats_that_cannot_be_written(tree, name, what):
+    with pytest.raises(UsageError, match=what):
+        outputs_of(find_inputs([tree])[0], place_of(tree / "out", 3), Options(to="open-smplx", format=name))
+
+
+def plan(tree, options=OPTIONS, ledger=None, **more):
+    place = place_of(tree.parent / "out", 3)
+    return make_plan(find_inputs([tree])[0], options, place, ledger or Ledger(), **more)
+
+
+def keys(tree, options=OPTIONS):
+    return {job.name: job.key for job in plan(tree, options).jobs}
+
+
+def test_the_key_follows_content_options_and_bodies(tree):
+    before = keys(tree)
+    assert keys(tree) == before and len(set(before.values())) == 3
+    for options in (
+        Options(to="open-smplx", source="open-smplh", points=300),
+        Options(to="open-smplx", source="open-smplh", betas=(0.0, 1.0)),
+        Options(to="open-smplx-female", source="open-smplh"),
+        Options(to="open-smplx", source="open-smplh-female"),
+    ):
+        assert not set(before.values()) & set(keys(tree, options).values())
+    # The same body by another name is the same body.
+    assert keys(tree, Options(to="open-smplx-neutral", source="open-smplh-neutral")) == before
+    (tree / "walk" / "b.npz").unlink()
+    write(tree / "walk" / "b.npz", seed=9)
+    assert [name for name, key in keys(tree).items() if key != before[name]] == ["walk/b.npz"]
+
+
+def test_a_name_without_gender_keeps_that_of_the_motion(tmp_path):
+    vitruve.save_motion(small_motion("smplh", 3), tmp_path / "data" / "f.npz")
+    job = plan(tmp_path / "data").jobs[0]
+    assert (job.source, job.target) == ("open-smplh-female", "open-smplx-female")
+
+
+def test_a_licensed_name_means_the_open_body_where_there_is_no_file(tree, tmp_path, monkeypatch):
+    for variable in ("VITRUVE_BODIES", "SMPLFITTER_BODY_MODELS", "DATA_ROOT", "SMPLX_MODEL_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    found = plan(tree, Options(to="smplx", source="smplh"))
+    assert {(job.source, job.target) for job in found.jobs} == {("open-smplh-neutral", "open-smplx-neutral")}
+    assert len(found.notes) == 2
+    with pytest.raises(MissingAsset, match="smplh-neutral"):  # what files say is not guessed at
+        plan(tree, Options(to="open-smplx"))
+
+
+def test_the_wrong_source_is_refused_before_any_work(tree):
+    with pytest.raises(UsageError, match="not made on") as error:
+        plan(tree, Options(to="open-smplx", source="open-smplx"))
+    assert "--from smplh" in error.value.fix
+
+
+def test_a_format_that_cannot_hold_the_body_is_refused_before_any_work(tree):
+    with pytest.raises(UsageError, match="holds no motion on smplx55"):
+        plan(tree, Options(to="open-smplx", source="open-smplh", format="amass-smplh"))
+
+
+def test_one_bad_file_does_not_stop_the_plan(tree):
+    (tree / "bad.npz").write_bytes(b"PK\x03\x04 nothing")
+    found = plan(tree)
+    assert len(found.jobs) == 3 and [entry["output"] for entry in found.failed] == ["bad.npz"]
+
+
+def test_the_only_file_fails_with_its_own_error(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"")
+    with pytest.raises(BadData, match="is empty"):
+        plan(tmp_path)
+
+
+def test_an_output_that_is_not_ours_is_refused(tree):
+    output = write(tree.parent / "out" / "walk" / "b.npz")
+    with pytest.raises(UsageError, match="exists already"):
+        plan(tree)
+    jobs = plan(tree, overwrite=True).jobs
+    assert all(job.overwrite for job in jobs) and output.exists()
+    ours = Ledger(last={"walk/b.npz": {"event": "begun", "output": "walk/b.npz", "time": 1.0}})
+    assert [job.name for job in plan(tree, ledger=ours).jobs if job.overwrite] == ["walk/b.npz"]
+
+
+def test_done_is_the_same_key_and_a_file_that_is_there(tree):
+    job = next(job for job in plan(tree).jobs if job.name == "walk/b.npz")
+    line = {"event": "done", "key": job.key, "output": job.name, "time": 1.0}
+    assert len(plan(tree, ledger=Ledger(last={job.name: line})).done) == 0
+    write(tree.parent / "out" / "walk" / "b.npz")
+    for event, key, done in (("done", job.key, 1), ("begun", job.key, 0), ("done", "another", 0)):
+        ledger = Ledger(last={job.name: {**line, "event": event, "key": key}})
+        assert len(plan(tree, ledger=ledger).done) == done
+
+
+@given(st.integers(1, 9))
+def test_shards_are_disjoint_and_complete(parts):
+    from vitruve.convert.plan import _in_shard
+
+    names = [f"folder/{i}.npz" for i in range(40)]
+    for name in names:
+        assert sum(_in_shard(name, (part, parts)) for part in range(1, parts + 1)) == 1
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"])
+def test_impossible_shards(text):
+    with pytest.raises(UsageError, match="part of the work"):
+        parse_shard(text)
+
+
+def test_ledgers_are_read_together_and_torn_lines_are_none(tmp_path):
+    for name, output in (("ledger.jsonl", "a"), ("ledger-2of2.jsonl", "b")):
+        writer = LedgerWriter(tmp_path / name)
+        writer.append({"event": "begun", "output": output})
+        writer.append({"event": "done", "key": "k", "output": output, "content": output, "facts": {"frames": 3}})
+        writer.close()
+    with (tmp_path / "ledger.jsonl").open("a") as file:
+        file.write('{"event": "begun", "output": "a", "ti')
+    ledger = read_ledgers(tmp_path)
+    assert ledger.done("a", "k") and ledger.done("b", "k") and not ledger.done("b", "other")
+    assert ledger.facts == {"a": {"frames": 3}, "b": {"frames": 3}}
+    writer = LedgerWriter(tmp_path / "ledger.jsonl")  # goes on after the torn line
+    writer.append({"event": "done", "key": "k2", "output": "a"})
+    writer.close()
+    assert read_ledgers(tmp_path).done("a", "k2")
+
+
+@given(st.integers(0, 400))
+def test_a_ledger_cut_anywhere_loses_at_most_its_last_line(cut):
+    import tempfile
+    from pathlib import Path
+
+    lines = [json.dumps({"event": "done", "key": "k", "output": f"é{i}", "time": float(i)}) for i in range(5)]
+    with tempfile.TemporaryDirectory() as folder:
+        content = "\n".join(lines).encode()[:cut]
+        (Path(folder) / "ledger.jsonl").write_bytes(content)
+        whole = sum(content.startswith("\n".join(lines[: i + 1]).encode()) for i in range(5))
+        assert len(read_ledgers(Path(folder)).last) == whole
+
+
+def test_a_ledger_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        LedgerWriter(tmp_path / "file" / "ledger.jsonl")
+
+
+def test_what_is_known_of_a_content_is_not_read_again(tree, monkeypatch):
+    import vitruve.convert.plan as planning
+
+    facts = {content: known.__dict__ for content, known in ((job.content, job.facts) for job in plan(tree).jobs)}
+    monkeypatch.setattr(planning, "look", lambda path, options: pytest.fail("read again"))
+    assert [job.facts for job in plan(tree, ledger=Ledger(facts=facts)).jobs] == [Facts(**f) for f in facts.values()]
+
+
+def test_jobs_can_be_handed_to_another_process(tree):
+    import pickle
+
+    for job in plan(tree).jobs:
+        assert isinstance(copy := pickle.loads(pickle.dumps(job)), Job) and copy == job
