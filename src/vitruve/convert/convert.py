@@ -27,8 +27,8 @@ from vitruve.motion import Motion
 from vitruve.runs.threads import over_threads
 
 BETAS = ("fit", "zero", "keep-if-same")
-# Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies cannot
-# agree (a corrective, a fold) a few points must not pull the others along.
+# Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies
+# cannot agree (a corrective, a fold) a few points must not pull the others along.
 KNEE = 0.003
 # Below this part of the surface in correspondence, two bodies are hardly two persons.
 LEAST_SHARED = 0.8

@@ -1,7 +1,8 @@
 """Blocks of work on the processor's threads.
 
-Many small tensor operations with several threads inside each wait for one another at every operation as soon as the machine
-does anything else. One thread for each block of frames, with torch at a single thread inside, keeps every core busy instead.
+Many small tensor operations with several threads inside each wait for one another at every operation as soon as the
+machine does anything else. One thread for each block of frames, with torch at a single thread inside, keeps every core
+busy instead.
 """
 
 from __future__ import annotations
