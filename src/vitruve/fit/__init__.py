@@ -1,6 +1,7 @@
 """The one solver: rotations, translation and shape of a body from points on it."""
 
 from vitruve.fit.clip import ClipFit, Effort, fit_clip
+from vitruve.fit.moments import prepare
 from vitruve.fit.points import Points, choose_points
 from vitruve.fit.terms import RotationLimits, TowardRotations, geman_mcclure, huber
 
@@ -14,4 +15,5 @@ __all__ = [
     "fit_clip",
     "geman_mcclure",
     "huber",
+    "prepare",
 ]

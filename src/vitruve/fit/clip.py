@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from vitruve.fit.retry import failures, retry_frames, suspects
 from vitruve.fit.shape import solve_shape
 from vitruve.fit.terms import Loss, RotationTerm, TowardRotations
 from vitruve.geometry.rotations import slerp
+from vitruve.runs.threads import over_threads
 
 Targets = Tensor | Callable[[Tensor], Tensor]
 
@@ -139,14 +141,15 @@ def _fit(
     scale = problem.rotations.new_ones(())
     if betas is None:
         start = problem.rotations.new_zeros(start_betas) if isinstance(start_betas, int) else start_betas
-        betas, scale = solve_shape(
+        solve = functools.partial(
+            solve_shape,
             problem,
-            start.to(problem.rotations),
             key_frames=effort.key_frames,
             iterations=effort.shape_iterations,
             ridge=effort.ridge,
             solve_scale=effort.solve_scale,
         )
+        ((betas, scale),) = over_threads(solve, [start.to(problem.rotations)])
     moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
     best = _fit_all(problem, moments, problem.rotations, problem.translation, problem.terms, progress)
     retried = suspects(best.error) & torch.isfinite(best.error)
@@ -168,14 +171,27 @@ def _fit_all(
     terms: tuple[RotationTerm, ...],
     progress: Callable[[int, int], None] | None,
 ) -> Fitted:
-    """All frames from a start, some at a time."""
+    """All frames from a start, in blocks that share the threads."""
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
-    for rows in torch.arange(len(rotations), device=rotations.device).split(FRAMES_AT_A_TIME):
+    done = 0
+
+    def fit(rows: Tensor) -> None:
+        nonlocal done
         new = problem.fit_rows(moments, rows, rotations[rows], translation[rows], terms)
         for name, value in vars(out).items():
             value[rows] = getattr(new, name)
+        done += len(rows)
         if progress is not None:
-            progress(int(rows[-1]) + 1, len(rotations))
+            progress(done, len(rotations))
+
+    every = torch.arange(len(rotations), device=rotations.device)
+    if rotations.device.type != "cpu":
+        for rows in every.split(16 * FRAMES_AT_A_TIME):
+            fit(rows)
+        return out
+    # Short clips in smaller blocks, so that every thread gets one.
+    share = -(-len(rotations) // torch.get_num_threads())
+    over_threads(fit, every.split(min(share, FRAMES_AT_A_TIME)))
     return out
 
 
@@ -200,6 +216,9 @@ def _chosen(body: BodyModel, points: Points | Tensor) -> Points:
 
 
 def _check(body: BodyModel, rotations: Tensor, translation: Tensor) -> None:
+    """Shapes, and that there is something to fit."""
+    if not len(rotations):
+        raise BadData("a clip without frames cannot be fitted", where="rotations: 0 frames", fix="leave the clip out")
     found, expected = tuple(rotations.shape), (len(translation), body.num_joints, 3, 3)
     if found != expected or translation.shape[1:] != (3,):
         raise BadData(

@@ -112,6 +112,7 @@ def fit_dense(
     frames: Tensor | None = None,
     iterations: int = 30,
     tolerance: float = 1e-5,
+    enough: float = 1e-14,
 ) -> DenseFit:
     """Minimise terms on points and rotations from a start.
 
@@ -124,6 +125,7 @@ def fit_dense(
         frames: rows of the clip that these frames are, for the rotation terms.
         iterations: most steps.
         tolerance: a frame is done when a step lowers its energy by less than this part; all together if they share.
+        enough: energy (square metres) below which a frame is done.
     """
     unknowns = unknowns or Unknowns()
     count = len(start.rotations)
@@ -149,7 +151,8 @@ def fit_dense(
         point_energy[rows] = torch.where(better, new_point, point_energy[rows])
         held = damping[rows]
         damping[rows] = torch.where(better, held * 0.1, held * 10).clamp(_LEAST_DAMPING, None)
-        done = torch.where(better, gained < tolerance, damping[rows] > _MOST_DAMPING)
+        left_over = new.mean().expand_as(new) if unknowns.shared else new
+        done = torch.where(better, (gained < tolerance) | (left_over < enough), damping[rows] > _MOST_DAMPING)
         left[rows] = ~done
         if not left.any():
             break

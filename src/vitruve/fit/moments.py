@@ -70,8 +70,8 @@ class Moments:
         joints = len(points.parents)
         lever = points.rest[:, None] - points.joints
         anchors = points.weights[..., None] * torch.cat([lever, torch.ones_like(lever[..., :1])], -1)
-        flat = points.gather(anchors.double().flatten(1).T)  # [joints * 4, points]
-        full = ((flat * weights.double()) @ flat.T).view(joints, 4, joints, 4).transpose(1, 2)
+        flat = points.gather(anchors.double().flatten(1).T).cpu()  # [joints * 4, points]
+        full = ((flat * weights.double().cpu()) @ flat.T).view(joints, 4, joints, 4).transpose(1, 2)
         i, j = torch.nonzero(torch.triu(full.abs().sum((-1, -2))), as_tuple=True)
         chains = _chains(points.parents)
         meeting = [len(set(chains[a + 1]) & set(chains[b + 1])) - 2 for a, b in zip(i.tolist(), j.tolist())]
@@ -80,7 +80,7 @@ class Moments:
             above[node, : len(chain) - 1] = chain[:-1]
         pairs, second, levels = torch.stack([i, j], 1), full[i, j], torch.tensor(meeting)
         depth = torch.tensor([len(chain) - 2 for chain in chains[1:]])
-        pairs, second, levels = _compensated(pairs, second, levels, depth, points.joints.double())
+        pairs, second, levels = _compensated(pairs, second, levels, depth, points.joints.double().cpu())
         return Moments(
             points=points,
             weights=weights,
@@ -296,12 +296,20 @@ def compiled() -> Callable[..., None]:
     """The compiled step. The first call on a machine compiles it in a few seconds and logs that; later ones load it."""
     if "vitruve.fit.kernels" not in sys.modules:
         _log.info("loading the compiled solver; the first time on a machine this takes a few seconds")
-    start = time.perf_counter()
     from vitruve.fit.kernels import gauss_newton_step
 
-    if time.perf_counter() - start > 1:
-        _log.info("the solver was ready after %.1f s; the next start finds it compiled", time.perf_counter() - start)
     return gauss_newton_step
+
+
+def prepare() -> float:
+    """Load the compiled step ahead of the first fit.
+
+    Returns:
+        Seconds it took: more than one means that it was compiled, which happens once on a machine.
+    """
+    start = time.perf_counter()
+    compiled()
+    return time.perf_counter() - start
 
 
 def _chains(parents: tuple[int, ...]) -> list[list[int]]:

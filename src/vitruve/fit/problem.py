@@ -15,8 +15,6 @@ from vitruve.fit.terms import Loss, PointTargets, RotationTerm
 
 # Frames worked on together: enough for an efficient matrix product, little enough for the processor's cache.
 FRAMES_AT_A_TIME = 256
-# The dense solver holds a Jacobian for each: about 1.5 MB a frame.
-DENSE_FRAMES_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +71,17 @@ class Problem:
         terms: tuple[RotationTerm, ...],
         iterations: int = 30,
     ) -> Fitted:
-        """Fit some frames with full Jacobians from a start; frames without targets keep theirs."""
+        """Fit some frames with full Jacobians from a start; frames without targets keep theirs.
+
+        A Jacobian takes about 1.5 MB a frame, so few frames are worked on together.
+        """
         out = Fitted(rotations.clone(), translation.clone(), torch.full_like(translation[:, 0], torch.inf))
-        usable = (self.targets_of(rows).share() > 0.5).nonzero()[:, 0]
-        for part in usable.split(DENSE_FRAMES_AT_A_TIME):
+        targets = self.targets_of(rows)
+        usable = (targets.share() > 0.5).nonzero()[:, 0]
+        for part in usable.split(32 if rotations.device.type == "cpu" else 1024):
             fit = fit_dense(
                 points,
-                (self.targets_of(rows[part]),),
+                (targets.rows(part),),
                 Pose.of(rotations[part], translation[part], None, self.expression_of(rows[part])),
                 unknowns=Unknowns(joints=self.free),
                 rotation_terms=terms,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vitruve.fit.moments import Fitted, Moments
-from vitruve.fit.problem import DENSE_FRAMES_AT_A_TIME, FRAMES_AT_A_TIME, Problem
+from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
 from vitruve.geometry.rotations import nearest_rotation
 
 # A frame is tried again above this many times the clip's median error plus a little (metres), and given up above that.
@@ -47,7 +47,7 @@ def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tens
             rotations, translation = _aligned(problem, moments, part, rotations, translation)
             _keep(out, part, problem.fit_rows(moments, part, rotations, translation, problem.terms))
     still = suspects(out.error) & which
-    for part in still.nonzero()[:_MOST_DENSE, 0].split(DENSE_FRAMES_AT_A_TIME):
+    for part in still.nonzero()[:_MOST_DENSE, 0].split(FRAMES_AT_A_TIME):
         starts = [(out.rotations[part], out.translation[part]), (problem.rotations[part], problem.translation[part])]
         for rotations, translation in starts:
             new = problem.fit_rows_densely(moments.points, part, rotations, translation, problem.terms)
