@@ -15,7 +15,8 @@ from vitruve import load_motion
 from vitruve.bodies import BodyModel, load_body
 from vitruve.convert.alignment import align
 from vitruve.convert.mapping import JointMap, Mapping, find_mapping
-from vitruve.convert.retarget import actor_betas, added_sliding, retarget_motion
+from vitruve.convert.retarget import actor_betas, retarget_motion
+from vitruve.convert.retarget_quality import added_sliding
 from vitruve.errors import UsageError, VitruveError
 from vitruve.geometry.rotations import geodesic_distance, rotation_about
 from vitruve.motion import Motion
@@ -49,31 +50,32 @@ def random_frames(joints: int, seed: int) -> Tensor:
 
 
 def disguised(motion: Motion, frames: Tensor, scale: float) -> Motion:
-    """The clip's first 22 joints as a foreign tree: other names, other frames at rest, another size."""
-    parents = body().skeleton.parents[:22]
-    rotations = motion.rotations[:, :22].double()
+    """The clip's first joints, as many as frames, as a foreign tree: other names, frames at rest, and size."""
+    count = len(frames)
+    parents = body().skeleton.parents[:count]
+    rotations = motion.rotations[:, :count].double()
     above = torch.cat([torch.eye(3).double()[None], frames[list(parents[1:])]])
-    rest = body().shaped(motion.betas).rest_joints[:22].double()
+    rest = body().shaped(motion.betas).rest_joints[:count].double()
     offsets = torch.cat([rest[:1], rest[1:] - rest[list(parents[1:])]])
     offsets = scale * (above.mT @ offsets[..., None])[..., 0]
     places = [offsets[0]]
-    for joint in range(1, 22):
+    for joint in range(1, count):
         places.append(places[parents[joint]] + offsets[joint])
     root = scale * (rest[0] + motion.translation.double())
     return Motion(
         rotations=above.mT @ rotations @ frames,
         translation=root - places[0],
         fps=motion.fps,
-        skeleton=Skeleton("foreign", tuple(f"J{i}" for i in range(22)), parents, rest=torch.stack(places)),
+        skeleton=Skeleton("foreign", tuple(f"J{i}" for i in range(count)), parents, rest=torch.stack(places)),
     )
 
 
 def mapping(frames: Tensor, bones: bool = False, scale: str = "whole") -> Mapping:
-    names = body().skeleton.names[:22]
+    names = body().skeleton.names[: len(frames)]
     rows = [
         JointMap(name, (f"J{i}",), (f"J{i}",), BONES.get(name, "") if bones else "") for i, name in enumerate(names)
     ]
-    return Mapping("foreign", tuple(rows), {f"J{i}": frames[i] for i in range(22)}, scale)
+    return Mapping("foreign", tuple(rows), {f"J{i}": frames[i] for i in range(len(frames))}, scale)
 
 
 def differences(result: Motion, motion: Motion) -> tuple[float, float]:
@@ -94,6 +96,15 @@ def test_a_disguised_body_comes_back(seed: int, scale: float):
     assert millimetres < 1.0 and degrees < 1.0
     assert conversion.trusted and conversion.error.max < 1.0
     assert torch.equal(conversion.motion.rotations[:, 22:], body().rest_rotations(len(source))[:, 22:])
+
+
+def test_fingers_come_along_where_the_mapping_names_them():
+    motion = load_motion(bundled_clip_path())[400:520:6].replace(betas=clip().betas)
+    assert float(geodesic_distance(motion.rotations[1:, 22:], motion.rotations[:-1, 22:]).max()) > 0.1
+    frames = random_frames(52, 2)
+    conversion = retarget_motion(disguised(motion, frames, 1.0), body(), mapping=mapping(frames), betas=motion.betas)
+    turn = geodesic_distance(conversion.motion.rotations.double(), motion.rotations.double())
+    assert float(torch.rad2deg(turn.max())) < 1.0
 
 
 @given(degrees=st.floats(-60, 60))
@@ -120,6 +131,20 @@ def test_a_fitted_shape_has_the_sources_bones():
     mean_shape = retarget_motion(source, body(), mapping=mapping(frames), betas="zero", scale=1.0)
     assert fitted.error.mean < 5.0 < mean_shape.error.mean
     assert fitted.error.mean < 0.4 * mean_shape.error.mean
+
+
+def test_a_giant_is_brought_to_the_bodys_size_and_it_is_said():
+    frames = random_frames(22, 4)
+    conversion = retarget_motion(disguised(clip(), frames, 3.0), body(), mapping=mapping(frames))
+    assert conversion.error.mean < 4.0
+    assert any("scaled by 0.3" in text for text in conversion.warnings)
+
+
+def test_a_single_frame_is_enough():
+    frames = random_frames(22, 6)
+    source = disguised(clip(), frames, 1.0)[:1]
+    conversion = retarget_motion(source, body(), mapping=mapping(frames))
+    assert len(conversion.motion) == 1 and conversion.error.mean < 4.0
 
 
 def test_turning_the_world_turns_the_result():

@@ -35,6 +35,13 @@ def test_shipped_mappings_are_the_same_on_both_sides(name: str):
         assert (row.weight, row.hold, bool(row.bone)) == (other.weight, other.hold, bool(other.bone))
 
 
+def test_the_file_in_the_docs_is_a_mapping():
+    page = (Path(__file__).parents[2] / "docs" / "retarget.md").read_text(encoding="utf-8")
+    mapping = mapping_from_toml(page.split("```toml\n")[1].split("```")[0], "docs")
+    assert mapping.name == "robot" and len(mapping.joints) == 6
+    assert all(f"`{name}`" in page for name in mapping_names())
+
+
 def test_axes_and_turns_say_where_a_joints_own_axes_point():
     text = 'frames = "y -x z"\n[source_frames]\nknee = { axes = "-y x z", turn = { x = 90 } }\n[joints]\n'
     mapping = mapping_from_toml(text + 'pelvis = "hip"\nleft_knee = "knee"\n', "test")

@@ -50,11 +50,11 @@ class Aligned:
         """How much each position counts; zero where there is none."""
         return torch.tensor([entry.weight if entry.position else 0.0 for entry in self.entries])
 
-    def rows(self, frames: Tensor) -> Aligned:
-        """Some of the frames."""
-        return replace(
-            self, positions=self.positions[frames], rotations=self.rotations[frames], valid=self.valid[frames]
-        )
+    def some(self, count: int) -> Aligned:
+        """That many of the frames with data, or all if there are fewer, evenly spread."""
+        known = self.valid.nonzero()[:, 0]
+        rows = known[torch.linspace(0, len(known) - 1, min(len(known), count)).long()]
+        return replace(self, positions=self.positions[rows], rotations=self.rotations[rows], valid=self.valid[rows])
 
     def world(self, parents: Float[Tensor, "frames 3 3"], joint: int) -> Tensor:
         """World rotation of a joint of the body; as its parent's where the source does not say."""
@@ -159,7 +159,12 @@ def _posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
     if not len(known):
         raise BadData("no frame of the motion is valid", where=motion.source.file, fix="look at it: vitruve info FILE")
     if not valid.all():
-        nearest_known = known[(torch.arange(len(valid))[:, None] - known).abs().argmin(1)]
+        rows = torch.arange(len(valid))
+        after = torch.searchsorted(known, rows).clamp(max=len(known) - 1)
+        before = (after - 1).clamp(min=0)
+        nearest_known = torch.where(
+            (known[after] - rows).abs() < (rows - known[before]).abs(), known[after], known[before]
+        )
         positions, rotations = positions[nearest_known], rotations[nearest_known]
     return positions, rotations, valid
 

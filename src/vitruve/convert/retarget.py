@@ -22,22 +22,24 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody, load_body
 from vitruve.convert.alignment import Aligned, align, local_rotations
-from vitruve.convert.convert import Conversion
+from vitruve.convert.convert import BETAS, Conversion
 from vitruve.convert.mapping import Mapping, find_mapping, load_mapping
-from vitruve.convert.quality import ErrorMeter, ErrorReport
+from vitruve.convert.retarget_quality import (
+    SLIDING,
+    TRUSTED_FRAME,
+    TRUSTED_MEAN,
+    USUAL,
+    added_sliding,
+    measure_joints,
+    what_to_know,
+)
 from vitruve.convert.start import FACE, FINGERS, Start, start
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
-from vitruve.motion import Motion, derivative, foot_contacts
+from vitruve.motion import Motion
 
 # Frames of an actor that the shape is found on, and the pull of the betas to zero, metres for a standard deviation.
 _SHAPE_FRAMES, _RIDGE = 240, 0.002
-# Above these, millimetres, a result is not to be trusted. A body of known shape has other proportions than the source,
-# so they are wider than those of a surface.
-_TRUSTED_MEAN, _TRUSTED_FRAME = 30.0, 60.0
-# A foot that stands may slide this much faster than the source's, m/s, before it is said.
-_SLIDING = 0.02
-_FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
 # Bones of the legs, by their lower ends.
 _LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
 # Joints that the mapping does not name are drawn to their place at rest, metres a radian.
@@ -62,9 +64,9 @@ def retarget_motion(
         to: the body to go to.
         mapping: a mapping file's name or path; where not given, the shipped one that fits the joint names.
         betas: "fit" one shape for the clip, at the source's own size; "zero" for the mean shape; or the betas, for
-            example of the actor (`actor_betas`).
+            example of the actor (`actor_betas`). A tree has no shape to keep, so "keep-if-same" fits too.
         scale: the source is made this much larger before the fit. Where not given: 1 for a fitted shape, since the body
-            grows to the actor's size, and by the mapping's rule for a shape that is known.
+            grows to the actor's size (but not to that of a giant), and by the mapping's rule for a known shape.
         hands: what fingers get that the mapping does not name: "flat", "mean", or [2, 45] axis-angle.
         folder: where licensed bodies lie, before the usual places.
         progress: called with (frames done, frames in all).
@@ -76,28 +78,34 @@ def retarget_motion(
     since = time.perf_counter()
     body = to if isinstance(to, BodyModel) else load_body(to, folder=folder)
     chosen = _mapping(mapping, motion)
-    shape = _betas(betas, motion, body, chosen)
-    shaped = body.shaped(shape)
+    known = _known_betas(betas, body)
+    shaped = body.shaped(known)
     aligned = align(motion, chosen, body, shaped.rest_joints)
     if scale is None:
-        scale = 1.0 if isinstance(betas, str) and betas == "fit" else _scale(aligned, shaped, chosen.scale)
+        scale = _scale(aligned, shaped, chosen.scale)
+        # A shape that is fitted takes the source's own size, as long as that is a person's.
+        scale = 1.0 if known is None and USUAL[0] < scale < USUAL[1] else scale
     aligned = replace(aligned, positions=aligned.positions * scale)
+    if known is None:
+        known = _fitted_betas(aligned.some(_SHAPE_FRAMES), body)
+        shaped = body.shaped(known)
+        aligned = replace(align(motion, chosen, body, shaped.rest_joints), positions=aligned.positions)
     shape_seconds, since = time.perf_counter() - since, time.perf_counter()
     begin = _start(aligned, shaped, hands)
-    fitted = _fit(aligned, begin, body, shape, progress)
+    fitted = _fit(aligned, begin, body, known, progress)
     fit_seconds, since = time.perf_counter() - since, time.perf_counter()
     failed = fitted.failed | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
-    error = _measure(aligned, result, body)
-    warnings = _warnings(motion, chosen, begin, error, fitted.failed & aligned.valid, scale)
-    warnings += _sliding(motion, result, aligned, body, scale)
+    error = measure_joints(aligned, result, body)
+    warnings = what_to_know(motion, chosen, begin, error, fitted.failed & aligned.valid, scale)
+    sliding = added_sliding(motion, result, aligned, body)
+    if sliding > SLIDING:
+        warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
     return Conversion(
         motion=result,
         error=error,
         warnings=tuple(warnings),
-        trusted=error.mean <= _TRUSTED_MEAN
-        and float(error.per_frame.max()) <= _TRUSTED_FRAME
-        and not bool(failed.any()),
+        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
         failed=failed,
         seconds={"shape": shape_seconds, "fit": fit_seconds, "measure": time.perf_counter() - since},
     )
@@ -121,23 +129,25 @@ def actor_betas(
     if not motions:
         raise UsageError("an actor without clips has no shape", fix="give at least one motion")
     body = to if isinstance(to, BodyModel) else load_body(to, folder=folder)
-    shaped = body.shaped()
-    parts = []
-    for motion in motions:
-        aligned = align(motion, _mapping(mapping, motion), body, shaped.rest_joints)
-        known = aligned.valid.nonzero()[:, 0]
-        rows = known[torch.linspace(0, len(known) - 1, min(len(known), -(-_SHAPE_FRAMES // len(motions)))).long()]
-        parts.append(aligned.rows(rows))
+    rest, each = body.shaped().rest_joints, -(-_SHAPE_FRAMES // len(motions))
+    parts = [align(motion, _mapping(mapping, motion), body, rest).some(each) for motion in motions]
+    if len({part.entries for part in parts}) > 1:
+        raise UsageError("clips of one actor have one skeleton", fix="give clips that one mapping fits")
     whole = replace(
         parts[0],
         positions=torch.cat([part.positions for part in parts]),
         rotations=torch.cat([part.rotations for part in parts]),
         valid=torch.cat([part.valid for part in parts]),
     )
-    return _solve(whole, _start(whole, shaped, "flat"), body, None).betas
+    return _fitted_betas(whole, body)
 
 
-def _betas(betas: str | Tensor, motion: Motion, body: BodyModel, mapping: Mapping) -> Tensor:
+def _fitted_betas(aligned: Aligned, body: BodyModel) -> Tensor:
+    return _solve(aligned, _start(aligned, body.shaped(), "flat"), body, None).betas
+
+
+def _known_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
+    """The betas where they are known before the fit."""
     if isinstance(betas, Tensor):
         if betas.dim() != 1 or len(betas) > body.num_betas:
             raise BadData(
@@ -146,9 +156,9 @@ def _betas(betas: str | Tensor, motion: Motion, body: BodyModel, mapping: Mappin
                 fix="give one row of at most as many",
             )
         return betas.to(body.template)
-    if betas not in ("fit", "zero"):
-        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, ("fit", "zero")))
-    return body.template.new_zeros(body.num_betas) if betas == "zero" else actor_betas([motion], body, mapping=mapping)
+    if betas not in BETAS:
+        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
+    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
 
 
 def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
@@ -165,8 +175,6 @@ def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
 
 def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:
     """How much larger the body is than the source, by least squares over the lengths of shared bones."""
-    if rule == "none":
-        return 1.0
     placed = {joint: i for i, joint in enumerate(aligned.joints) if aligned.weights[i] > 0}
     names, rest = shaped.body.skeleton.names, shaped.rest_joints.double()
     theirs, ours = [], []
@@ -176,12 +184,8 @@ def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:
             away = aligned.positions[aligned.valid, i] - aligned.positions[aligned.valid, placed[parent]]
             theirs.append(away.norm(dim=-1).median())
             ours.append((rest[joint] - rest[parent]).norm())
-    if not theirs:
-        raise UsageError(
-            "no bone tells how large the body is against the source",
-            where=f"scale = '{rule}' of the mapping",
-            fix="map both ends of a leg or arm bone with positions, or give the scale",
-        )
+    if rule == "none" or not theirs:
+        return 1.0
     there, here = torch.stack(theirs), torch.stack(ours)
     return float((there * here).sum() / there.square().sum())
 
@@ -270,25 +274,6 @@ def _solve(
     )
 
 
-def _measure(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorReport:
-    """Joint by joint; the figures over all joints leave out those of weight zero."""
-    reached = result.joints(body)[:, aligned.joints].double()
-    residual, frames = reached - aligned.positions, aligned.valid.nonzero()[:, 0]
-    counts = aligned.weights > 0
-    names = [entry.joint for entry in aligned.entries]
-    meter = ErrorMeter(
-        {names[place]: torch.arange(int(counts.sum())) == i for i, place in enumerate(counts.nonzero()[:, 0].tolist())}
-    )
-    meter.add(frames, residual[frames][:, counts])
-    report = meter.report(0.0)
-    only_measured = {
-        names[i]: 1000 * float(residual[frames, i].norm(dim=-1).mean())
-        for i, entry in enumerate(aligned.entries)
-        if entry.position and not counts[i]
-    }
-    return replace(report, groups={**report.groups, **only_measured})
-
-
 def _as_motion(
     motion: Motion, body: BodyModel, fitted: ClipFit, failed: Tensor, mapping: Mapping, scale: float
 ) -> Motion:
@@ -306,62 +291,3 @@ def _as_motion(
         mask=~failed if bool(failed.any()) else None,
         source=replace(motion.source, extras={}, notes=(*motion.source.notes, *notes)),
     )
-
-
-def _warnings(
-    motion: Motion, mapping: Mapping, begin: Start, error: ErrorReport, failed: Tensor, scale: float
-) -> list[str]:
-    """What a user must know, in words."""
-    out = []
-    turning = (motion.rotations - torch.eye(3).to(motion.rotations)).nan_to_num(0.0).abs().amax((0, 2, 3)) > 1e-4
-    spare = [
-        name for name, turns in zip(motion.skeleton.names, turning.tolist()) if turns and name not in mapping.sources
-    ]
-    if spare:
-        out.append(f"the mapping leaves out {', '.join(spare)} of the source: their turns are lost")
-    if begin.invented:
-        shown = ", ".join(begin.invented[:4]) + (f" and {len(begin.invented) - 4} more" if begin.invented[4:] else "")
-        out.append(f"not in the source, made up as asked: {shown}")
-    if failed.any():
-        first = failed.nonzero()[:5, 0].tolist()
-        out.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
-    if error.mean > _TRUSTED_MEAN:
-        out.append(f"the mean joint error is {error.mean:.0f} mm: check the mapping, the units, and the body's shape")
-    elif float(error.per_frame.max()) > _TRUSTED_FRAME:
-        out.append(f"some frames are off by more than {_TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
-    if not 0.5 < scale < 2:
-        out.append(f"the source was scaled by {scale:.3g}: check its units")
-    return out
-
-
-def _sliding(motion: Motion, result: Motion, aligned: Aligned, body: BodyModel, scale: float) -> list[str]:
-    """Says so where feet that stand in the source slide in the result."""
-    added = added_sliding(motion, result, aligned, body, scale)
-    if added <= _SLIDING:
-        return []
-    return [f"feet that stand slide {100 * added:.1f} cm/s faster than in the source: look at the feet"]
-
-
-def added_sliding(motion: Motion, result: Motion, aligned: Aligned, body: BodyModel, scale: float = 1.0) -> float:
-    """How much faster the joints of standing feet move than the source's, m/s; the mean over frames with contact.
-
-    Args:
-        motion: the source.
-        result: the motion on the body.
-        aligned: what the source says about the body's joints, scaled.
-        body: the body of the result.
-        scale: of the source.
-    """
-    feet = [(i, e) for i, e in enumerate(aligned.entries) if e.joint in _FEET and len(e.position) == 1 and e.weight]
-    if not feet or len(motion) < 3:
-        return 0.0
-    contacts = foot_contacts(motion.replace(mask=aligned.valid), joints=[entry.position[0] for _, entry in feet])
-    places = [i for i, _ in feet]
-    reached = result.joints(body)[:, [aligned.joints[i] for i in places]].double()
-    ours, theirs = (
-        derivative(positions, motion.fps, aligned.valid).norm(dim=-1)
-        for positions in (reached, aligned.positions[:, places])
-    )
-    if not bool(contacts.any()):
-        return 0.0
-    return float((ours - theirs)[contacts].nanmean())
