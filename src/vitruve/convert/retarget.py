@@ -77,6 +77,8 @@ def retarget_motion(
     """
     since = time.perf_counter()
     body = to if isinstance(to, BodyModel) else load_body(to, folder=folder)
+    if scale is not None and not 0 < scale < float("inf"):
+        raise UsageError(f"a scale of {scale} cannot be", fix="give a positive number, or none")
     chosen = _mapping(mapping, motion)
     known = _known_betas(betas, body)
     shaped = body.shaped(known)
@@ -94,10 +96,10 @@ def retarget_motion(
     begin = _start(aligned, shaped, hands)
     fitted = _fit(aligned, begin, body, known, progress)
     fit_seconds, since = time.perf_counter() - since, time.perf_counter()
-    failed = fitted.failed | ~aligned.valid
+    failed = fitted.failed.to(aligned.valid.device) | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
     error = measure_joints(aligned, result, body)
-    warnings = what_to_know(motion, chosen, begin, error, fitted.failed & aligned.valid, scale)
+    warnings = what_to_know(motion, chosen, begin, error, failed & aligned.valid, scale)
     sliding = added_sliding(motion, result, aligned, body)
     if sliding > SLIDING:
         warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
@@ -197,10 +199,10 @@ def _start(aligned: Aligned, shaped: ShapedBody, hands: str | Tensor) -> Start:
     names = [name for name in body.skeleton.names if name in named or not _of_hand_or_face(name)]
     tree = body.skeleton.subset(names)
     places = [body.skeleton.index(name) for name in names]
-    world = local_rotations(aligned, body.skeleton, body.rest_rotations(len(aligned.valid)).double())
+    rotations = local_rotations(aligned, body.skeleton, body.rest_rotations(len(aligned.valid)).double())
     copied = Motion(
-        rotations=world[:, places].to(body.dtype),
-        translation=world.new_zeros(len(world), 3).to(body.dtype),
+        rotations=rotations[:, places].to(body.dtype),
+        translation=body.template.new_zeros(len(rotations), 3),
         fps=1.0,
         skeleton=tree,
     )
@@ -234,13 +236,11 @@ def _fit(
 
 
 def _ends_turned(aligned: Aligned, body: BodyModel, rotations: Tensor) -> Tensor:
-    """Head, hands and toes as the source has them in the world: no position below them has a say."""
-    placed = {joint for joint, weight in zip(aligned.joints, aligned.weights.tolist()) if weight > 0}
+    """Head, hands and toes as the source has them in the world: nothing below them has a say."""
     exact = local_rotations(aligned, body.skeleton, rotations, fitted=True)
     out = rotations.clone()
     for joint, turned in zip(aligned.joints, aligned.turned):
-        below = body.skeleton.below(joint)
-        if turned and not placed & set(below[1:]) and not set(aligned.joints) & set(below[1:]):
+        if turned and not set(aligned.joints) & set(body.skeleton.below(joint)[1:]):
             out[:, joint] = exact[:, joint]
     return out
 
@@ -262,7 +262,7 @@ def _solve(
     return fit_clip(
         body,
         replace(points, pose_basis=points.pose_basis[:0]),  # no corrective moves a joint
-        aligned.positions[:, used].to(body.dtype),
+        aligned.positions[:, used].to(body.template),
         begin.rotations,
         begin.translation,
         betas=betas,
@@ -281,13 +281,13 @@ def _as_motion(
     if scale != 1.0:
         notes.append(f"the source was scaled by {scale:.4f}")
     return Motion(
-        rotations=fitted.rotations,
-        translation=fitted.translation,
+        rotations=fitted.rotations.to(failed.device),
+        translation=fitted.translation.to(failed.device),
         fps=motion.fps,
         skeleton=body.skeleton,
         body=body.name.removesuffix(f"-{body.gender}"),
         gender=body.gender if body.gender in ("neutral", "female", "male") else motion.gender,
-        betas=fitted.betas,
+        betas=fitted.betas.to(failed.device),
         mask=~failed if bool(failed.any()) else None,
         source=replace(motion.source, extras={}, notes=(*motion.source.notes, *notes)),
     )

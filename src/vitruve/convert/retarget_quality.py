@@ -26,7 +26,7 @@ _FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
 
 def measure_joints(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorReport:
     """Joint by joint; the figures over all joints leave out those of weight zero."""
-    reached = result.joints(body)[:, aligned.joints].double()
+    reached = result.joints(body)[:, aligned.joints].to(aligned.positions)
     residual, frames = reached - aligned.positions, aligned.valid.nonzero()[:, 0]
     counts = aligned.weights > 0
     names = [entry.joint for entry in aligned.entries]
@@ -87,7 +87,7 @@ def added_sliding(motion: Motion, result: Motion, aligned: Aligned, body: BodyMo
         return 0.0
     contacts = foot_contacts(motion.replace(mask=aligned.valid), joints=[entry.position[0] for _, entry in feet])
     places = [i for i, _ in feet]
-    reached = result.joints(body)[:, [aligned.joints[i] for i in places]].double()
+    reached = result.joints(body)[:, [aligned.joints[i] for i in places]].to(aligned.positions)
     ours, theirs = (
         derivative(positions, motion.fps, aligned.valid).norm(dim=-1)
         for positions in (reached, aligned.positions[:, places])
