@@ -95,7 +95,8 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
         body: the body to fit.
         points: which of its points: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
         targets: [frames, points, 3] metres, or a function from frame indices to the targets of those frames, for clips
-            whose targets do not fit in memory. A point that is not finite does not count in its frame.
+            whose targets do not fit in memory; it may be called from several threads. A point that is not finite does
+            not count in its frame.
         rotations: where to start, on the body's joints: a copied pose is a good start. Must be finite.
         translation: likewise.
         betas: the shape, if known; solved on key frames otherwise.
@@ -107,7 +108,7 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
         terms: on the rotations: `TowardRotations`, `RotationLimits`.
         smoothness: [joints] metres: how strongly each frame's rotations are drawn to the middle of their neighbours'.
         effort: how hard to try.
-        progress: called with (frames done, frames) now and then.
+        progress: called with (frames done, frames) now and then, from the threads that work.
     """
     chosen = _chosen(body, points)
     _check(body, rotations, translation)
