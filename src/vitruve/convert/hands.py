@@ -9,6 +9,7 @@ does. Finger rotations are relative to the wrist on both, so they are copied and
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +18,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitruve.bodies import BodyModel, load_body
+from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import forward_kinematics
 from vitruve.convert.convert import Conversion, Progress
 from vitruve.convert.correspondence import Correspondence, correspondence
-from vitruve.convert.surface import Surface, Targets, fit_surface
+from vitruve.convert.surface import Places, Surface, fit_surface
+from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, UsageError
+from vitruve.fit import Effort
 from vitruve.motion import Motion
 
 SIDES = ("left", "right")
 # Skin that hangs by at least this much on the wrist and the fingers belongs to the hand.
 _ON_HAND = 0.98
+# A body's correctives at the wrist reach into the hand, and a hand alone has none: such points must not pull at the
+# fingers. And a hand shows little of a body's shape: its betas are drawn to zero a little.
+_KNEE, _EFFORT = 0.0005, Effort(ridge=1e-4)
 
 
 def convert_hands(
@@ -57,16 +63,11 @@ def convert_hands(
         A motion on the hand's 16 joints whose `body` is the hand's name. Its error is that of the hand's skin.
     """
     begin = time.perf_counter()
-    hand = load_body(to, folder=folder) if isinstance(to, str) else to
+    hand, _ = find_body(to, "neutral", folder)
     side = hand.gender
     if hand.layout != "mano" or side not in SIDES:
         raise UsageError(f"'{hand.name}' is not a hand", fix="name one: 'mano-left', 'open-mano-right'")
-    given = source or motion.body_name
-    if not given:
-        raise UsageError(
-            "the body of this motion is not known", where=motion.skeleton.name, fix="name it: source='smplx-neutral'"
-        )
-    body = load_body(given, folder=folder) if isinstance(given, str) else given
+    body, warnings = find_body(source or motion.body, motion.gender, folder)
     fingers = _fingers(motion, hand, side)
     loaded = time.perf_counter()
     surface = _without_forearm(correspondence(body, hand), body, side)
@@ -77,7 +78,11 @@ def convert_hands(
     note = f"the {side} hand of a motion on {body.name}"
     conversion = fit_surface(
         Surface(
-            hand, _targets(motion, body, surface), len(motion), surface, torch.ones(hand.num_joints, dtype=torch.bool)
+            hand,
+            functools.partial(_places, motion, body, surface),
+            len(motion),
+            surface,
+            torch.ones(hand.num_joints, dtype=torch.bool),
         ),
         rotations,
         {
@@ -89,10 +94,12 @@ def convert_hands(
         betas=betas,
         num_betas=num_betas,
         points=points,
+        knee=_KNEE,
+        effort=_EFFORT,
         progress=progress,
     )
     seconds = {"bodies": loaded - begin, "surface map": mapped - loaded, **conversion.seconds}
-    return replace(conversion, seconds=seconds)
+    return replace(conversion, warnings=(*warnings, *conversion.warnings), seconds=seconds)
 
 
 def with_hands(
@@ -170,18 +177,17 @@ def _world_rotations(motion: Motion) -> Float[Tensor, "frames joints 3 3"]:
     return forward_kinematics(motion.rotations, nowhere, motion.skeleton.parents)[0]
 
 
-def _targets(motion: Motion, body: BodyModel, surface: Correspondence) -> Targets:
-    """Where the hand's vertices should be: on the skin of the posed body."""
+def _places(motion: Motion, body: BodyModel, surface: Correspondence, ids: Tensor) -> Places:
+    """Where some of the hand's vertices should be: on the skin of the posed body."""
     shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
+    used, part = surface.subset(ids).compact()
+    few = shaped.only(used)
 
-    def at(frames: Tensor, ids: Tensor) -> Tensor:
-        used, part = surface.subset(ids).compact()
-        here = shaped.only(used)
+    def at(frames: Tensor) -> Tensor:
+        here = few
         if shaped.expression is not None and shaped.expression.dim() == 2:
-            here = replace(here, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
+            here = replace(few, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
         points = part.apply(here.vertices(motion.rotations[frames], motion.translation[frames]))
-        if motion.mask is not None:
-            points = points.masked_fill(~motion.mask[frames][:, None, None], torch.nan)
-        return points
+        return points if motion.mask is None else points.masked_fill(~motion.mask[frames][:, None, None], torch.nan)
 
     return at

@@ -10,6 +10,7 @@ frames.
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,13 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from vitruve.bodies import BodyModel, load_body
-from vitruve.convert.convert import Conversion, Progress
+from vitruve.bodies import BodyModel
+from vitruve.convert.convert import KNEE, Conversion, Progress
 from vitruve.convert.correspondence import IDENTITY, Correspondence, correspondence
 from vitruve.convert.start import FACE
-from vitruve.convert.surface import LEAST_POINTS, Surface, Targets, fit_surface
+from vitruve.convert.surface import LEAST_POINTS, Places, Surface, fit_surface
 from vitruve.convert.topology import check_order, recognise
+from vitruve.convert.which_body import find_body
 from vitruve.formats.mesh_sequence import MeshSequence
 from vitruve.motion import Source
 
@@ -36,7 +38,7 @@ def convert_meshes(
     fps: float = 30.0,
     betas: str | Tensor = "fit",
     num_betas: int = 16,
-    points: int = 600,
+    points: int = 900,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -44,19 +46,19 @@ def convert_meshes(
 
     Args:
         sequence: the meshes, z up and in metres (`read_mesh_sequence(folder, up="y")` turns those that are not).
-            Vertices that are not finite do not count; a frame with less than half of them is masked.
+            Vertices that are not finite do not count; a frame that lacks most of a part of the body is masked.
         to: the body to go to, also that of the meshes themselves. A name without a gender means the neutral body:
             meshes do not say one.
         topology: the body that the meshes are of; recognised by vertices and faces where left out.
         fps: frames per second; meshes do not say it.
-        betas: "fit" one shape for all meshes, "zero" for the mean shape, or the betas.
+        betas: "fit" one shape for all meshes, "zero" for the mean shape, or the betas. Meshes have none to keep.
         num_betas: how many betas are fitted, up to what the target has.
         points: about how many surface points the fit looks at.
         folder: where licensed bodies lie, before the usual places.
         progress: called with (frames done, frames in all).
     """
     begin = time.perf_counter()
-    target = load_body(to, folder=folder) if isinstance(to, str) else to
+    target, warnings = find_body(to, "neutral", folder)
     source = _topology(sequence, topology, folder)
     loaded = time.perf_counter()
     surface = correspondence(source, target)
@@ -73,36 +75,43 @@ def convert_meshes(
         ),
     }
     conversion = fit_surface(
-        Surface(target, _targets(sequence.vertices, surface), len(sequence), surface, _free(source, target, surface)),
+        Surface(
+            target,
+            functools.partial(_places, sequence.vertices, surface),
+            len(sequence),
+            surface,
+            _free(source, target, surface),
+        ),
         None,
         fields,
         betas=betas,
         num_betas=num_betas,
         points=points,
+        knee=None if surface.method == IDENTITY else KNEE,
         progress=progress,
     )
     seconds = {"bodies": loaded - begin, "surface map": mapped - loaded, **conversion.seconds}
-    return replace(conversion, seconds=seconds)
+    return replace(conversion, warnings=(*warnings, *conversion.warnings), seconds=seconds)
 
 
 def _topology(sequence: MeshSequence, topology: str | BodyModel | None, folder: str | Path | None) -> BodyModel:
     if topology is None:
         source = recognise(sequence.vertices, sequence.faces, folder=folder, where=_first(sequence))
     else:
-        source = load_body(topology, folder=folder) if isinstance(topology, str) else topology
+        source, _ = find_body(topology, "neutral", folder)
     check_order(sequence.vertices, source, sequence.files)
     return source
 
 
-def _targets(vertices: Tensor, surface: Correspondence) -> Targets:
-    """Where target vertices should be, read off the meshes."""
+def _places(vertices: Tensor, surface: Correspondence, ids: Tensor) -> Places:
+    """Where some target vertices should be, read off the meshes."""
     if surface.method == IDENTITY:
-        return lambda frames, ids: vertices[frames][:, ids]
+        return lambda frames: vertices[frames[:, None], ids]
+    part = surface.subset(ids)
+    weights = part.weights.to(vertices)[..., None]
 
-    def at(frames: Tensor | slice, ids: Tensor) -> Tensor:
-        part = surface.subset(ids)
-        weights = part.weights.to(vertices)[..., None]
-        found = vertices[frames][:, part.vertices]
+    def at(frames: Tensor) -> Tensor:
+        found = vertices[frames[:, None, None], part.vertices]
         # A weight of zero must not carry a NaN over.
         return (found.masked_fill(weights == 0, 0.0) * weights).sum(2)
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitruve.bodies import BodyModel, load_body
+from vitruve.bodies import BodyModel
 from vitruve.convert.convert import Conversion, Progress, convert_motion
 from vitruve.convert.pose_files import Poses, read_poses, write_poses
 from vitruve.convert.quality import ErrorReport
+from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData
 
 __all__ = ["PoseConversion", "Poses", "convert_poses", "read_poses", "write_poses"]
@@ -59,7 +60,7 @@ def convert_poses(
     betas: str | Tensor = "zero",
     num_betas: int = 16,
     hands: str | Tensor = "flat",
-    points: int = 600,
+    points: int = 900,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> PoseConversion:
@@ -81,26 +82,28 @@ def convert_poses(
         poses = read_poses(poses)
     if not poses.mask.any():
         raise BadData("no pose has finite values", where=f"{len(poses)} poses", fix="check the file")
-    if isinstance(source, str):
-        source = load_body(source, folder=folder)
-    groups, done, parts = _people(poses), 0, []
+    groups, done, parts, warnings = _people(poses), 0, [], []
+    bodies: dict[str, tuple[BodyModel, BodyModel]] = {}
     for rows in groups:
+        gender = poses.genders[int(rows[0])]
+        if gender not in bodies:
+            here, there = find_body(source or poses.body, gender, folder), find_body(to, gender, folder)
+            bodies[gender], warnings = (here[0], there[0]), [*warnings, *here[1], *there[1]]
         report = None if progress is None else _after(progress, done, len(poses))
         parts.append(
             convert_motion(
                 poses.as_motion(rows),
-                to,
-                source=source,
+                bodies[gender][1],
+                source=bodies[gender][0],
                 betas=betas,
                 num_betas=num_betas,
                 hands=hands,
                 points=points,
-                folder=folder,
                 progress=report,
             )
         )
         done += len(rows)
-    return _joined(poses, groups, parts)
+    return _joined(poses, groups, parts, warnings)
 
 
 def _people(poses: Poses) -> list[Tensor]:
@@ -118,8 +121,11 @@ def _after(progress: Progress, done: int, count: int) -> Progress:
     return lambda here, _: progress(done + here, count)
 
 
-def _joined(poses: Poses, groups: Sequence[Tensor], parts: Sequence[Conversion]) -> PoseConversion:
+def _joined(
+    poses: Poses, groups: Sequence[Tensor], parts: Sequence[Conversion], warnings: Sequence[str]
+) -> PoseConversion:
     """The poses of all groups in their places."""
+    said = [*warnings, *(warning for part in parts for warning in part.warnings)]
     first, rows = parts[0].motion, torch.cat(list(groups))
     place = rows.argsort()
     motions = [part.motion for part in parts]
@@ -140,7 +146,7 @@ def _joined(poses: Poses, groups: Sequence[Tensor], parts: Sequence[Conversion])
     return PoseConversion(
         poses=result,
         error=_pooled([part.error for part in parts], groups),
-        warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
+        warnings=tuple(dict.fromkeys(said)),
         trusted=all(part.trusted for part in parts),
         failed=failed,
         seconds=stages,

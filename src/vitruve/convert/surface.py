@@ -16,23 +16,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.convert.convert import Conversion, Progress
+from vitruve.convert.convert import BETAS, KNEE, Conversion, Progress
 from vitruve.convert.correspondence import Correspondence
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
-from vitruve.errors import BadData, UsageError
-from vitruve.fit import fit_clip
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.fit import Effort, fit_clip, huber
 from vitruve.geometry.rotations import nearest_rotation
 from vitruve.motion import Motion
 
-# Frames and target vertices to where these should be, [frames, vertices, 3]; NaN where the surface lacks a point.
-Targets = Callable[[Tensor, Tensor], Tensor]
+# Frames to where some vertices should be, [frames, vertices, 3]; NaN where the surface lacks a point.
+Places = Callable[[Tensor], Tensor]
 
-BETAS = ("fit", "zero")
 # A joint's patch needs so many points, not nearly on a line, to say how the joint is turned.
 LEAST_POINTS, _LEAST_SPREAD = 6, 1e-3
-# A frame with less than this share of the points is masked, not fitted.
-_LEAST_SHARE = 0.5
+# A frame in which a joint has less than this share of its points is masked: what is not seen is not made up.
+_LEAST_SHARE = 0.25
+_EFFORT = Effort()
 _FRAMES_AT_A_TIME = 128
 
 
@@ -42,14 +42,14 @@ class Surface:
 
     Attributes:
         body: the body to fit.
-        at: frames and vertices of the body to their places.
+        at: vertices of the body to their places over the frames.
         frames: how many frames there are.
         map: how the body's vertices correspond to those of what is known.
         free: [joints] which joints the surface can tell; the others keep their start.
     """
 
     body: BodyModel
-    at: Targets
+    at: Callable[[Tensor], Places]
     frames: int
     map: Correspondence
     free: Bool[Tensor, "joints"]
@@ -62,36 +62,43 @@ def fit_surface(
     *,
     betas: str | Tensor = "fit",
     num_betas: int = 16,
-    points: int = 600,
+    points: int = 900,
+    knee: float | None = KNEE,
+    effort: Effort = _EFFORT,
     progress: Progress | None = None,
 ) -> Conversion:
     """Fit a body to a surface, one shape for all frames.
 
     Args:
-        surface: where the body's vertices should be. A frame without half of the points is masked.
+        surface: where the body's vertices should be. A frame that lacks most of a joint's points is masked.
         rotations: where to start; from the surface itself where None.
         fields: of the motion that results: fps, body, gender, source.
-        betas: "fit", "zero", or the betas.
+        betas: "fit", "zero", or the betas. "keep-if-same" means "fit": there are none to keep.
         num_betas: how many betas are fitted, up to what the body has.
         points: about how many points the fit looks at.
+        knee: metres from which a distance costs its length, not its square; None where the surface is exact.
+        effort: how hard to try.
         progress: called with (frames done, frames in all).
     """
     begin = time.perf_counter()
-    body, at = surface.body, surface.at
+    body = surface.body
     fixed = fixed_betas(betas, body)
     ids, weights = fit_points(body, surface.map.valid, points)
-    present = _present(surface, ids)
+    there = surface.at(ids)
+    present = _present(surface, ids, there)
     if rotations is None:
         rotations = start_from_surface(surface)
     fitted = fit_clip(
         body,
         ids,
-        lambda rows: at(rows, ids).masked_fill(~present[rows][:, None, None], torch.nan),
+        lambda rows: there(rows).masked_fill(~present[rows][:, None, None], torch.nan),
         rotations,
-        _placed(surface, ids, rotations),
+        _placed(body, ids, there, rotations),
         betas=fixed,
         start_betas=body.template.new_zeros(min(num_betas, body.num_betas)),
         weights=weights,
+        loss=None if knee is None else huber(knee),
+        effort=effort,
         free=surface.free,
         progress=progress,
     )
@@ -126,15 +133,15 @@ def start_from_surface(surface: Surface) -> Float[Tensor, "frames joints 3 3"]:
         one that is not free.
     """
     body, frames = surface.body, surface.frames
-    patches = _patches(body, surface.map.valid)
+    patches = {joint: (patch, surface.at(patch)) for joint, patch in _patches(body, surface.map.valid).items()}
     world = torch.empty(frames, body.num_joints, 3, 3, dtype=body.dtype)
     sure = torch.zeros(frames, body.num_joints, dtype=torch.bool)
     for rows in torch.arange(frames).split(_FRAMES_AT_A_TIME):
         spread = torch.zeros(len(rows), body.num_joints, 3, 3, dtype=body.dtype)
         counts = torch.zeros(len(rows), body.num_joints, dtype=torch.long)
-        for joint, patch in patches.items():
+        for joint, (patch, there) in patches.items():
             weights = body.skin_weights[patch, joint]
-            spread[:, joint], counts[:, joint] = _spread(body.template[patch], surface.at(rows, patch), weights)
+            spread[:, joint], counts[:, joint] = _spread(body.template[patch], there(rows), weights)
         world[rows] = nearest_rotation(spread)
         values = torch.linalg.svdvals(spread)
         sure[rows] = (counts >= LEAST_POINTS) & (values[..., 1] > _LEAST_SPREAD * values[..., 0])
@@ -166,21 +173,26 @@ def _spread(
     return moved, finite.sum(1)
 
 
-def _placed(surface: Surface, ids: Tensor, rotations: Tensor) -> Float[Tensor, "frames 3"]:
+def _placed(body: BodyModel, ids: Tensor, there: Places, rotations: Tensor) -> Float[Tensor, "frames 3"]:
     """Translations that bring the middle of the points of the mean shape to the middle of the targets."""
-    posed = surface.body.shaped().only(ids)
+    posed = body.shaped().only(ids)
     out = []
     for rows in torch.arange(len(rotations)).split(_FRAMES_AT_A_TIME):
-        away = surface.at(rows, ids).to(rotations) - posed.vertices(rotations[rows])
+        places = there(rows).to(rotations)
+        away = places.masked_fill(~places.isfinite(), torch.nan) - posed.vertices(rotations[rows])
         out.append(away.nanmean(1).nan_to_num())
     return torch.cat(out)
 
 
-def _present(surface: Surface, ids: Int[Tensor, "points"]) -> Bool[Tensor, "frames"]:
-    """Frames with enough finite points to be fitted."""
-    shares = [
-        surface.at(rows, ids).isfinite().all(-1).double().mean(1) for rows in torch.arange(surface.frames).split(512)
-    ]
+def _present(surface: Surface, ids: Int[Tensor, "points"], there: Places) -> Bool[Tensor, "frames"]:
+    """Frames that show enough of every joint's patch to be fitted."""
+    main = surface.body.skin_weights[ids].argmax(1)
+    patches = torch.nn.functional.one_hot(main, surface.body.num_joints).to(surface.body.dtype)
+    patches = patches[:, patches.any(0)] / patches.sum(0)[patches.any(0)]
+    shares = []
+    for rows in torch.arange(surface.frames).split(512):
+        finite = there(rows).isfinite().all(-1).to(patches)
+        shares.append((finite @ patches).amin(1))
     present = torch.cat(shares) >= _LEAST_SHARE
     if not present.any():
         raise BadData(
@@ -193,17 +205,18 @@ def _present(surface: Surface, ids: Int[Tensor, "points"]) -> Bool[Tensor, "fram
 
 def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
     """Distances between result and surface in the frames that were fitted, on points the fit did not choose."""
-    body, at = surface.body, surface.at
-    ids, frames = check_points(surface.map.valid), torch.arange(len(present))
+    body, ids = surface.body, check_points(surface.map.valid)
+    there = surface.at(ids)
+    blocks = [block[present[block]] for block in measured_frames(surface.frames)]
+    places = [there(block) for block in blocks]
     # Points that some frame lacks are left out, so that all frames are judged alike.
-    whole = torch.stack([at(part, ids)[present[part]].isfinite().all(-1).all(0) for part in frames.split(512)]).all(0)
-    ids = ids[whole] if whole.any() else ids
-    posed = body.shaped(motion.betas, motion.expression).only(ids)
-    meter = ErrorMeter(vertex_groups(body, ids))
-    for block in measured_frames(len(present)):
-        block = block[present[block]]
+    whole = torch.stack([part.isfinite().all(-1).all(0) for part in places]).all(0)
+    whole = whole if whole.any() else torch.ones_like(whole)
+    posed = body.shaped(motion.betas, motion.expression).only(ids[whole])
+    meter = ErrorMeter(vertex_groups(body, ids[whole]))
+    for block, part in zip(blocks, places):
         reached = posed.vertices(motion.rotations[block], motion.translation[block])
-        meter.add(block, reached - at(block, ids).to(reached))
+        meter.add(block, reached - part[:, whole].to(reached))
     return meter.report(surface.map.residual_mm["mean"])
 
 
@@ -218,7 +231,7 @@ def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
             )
         return betas.to(body.template)
     if betas not in BETAS:
-        raise UsageError(f"'{betas}' says nothing about the betas", fix="use 'fit', 'zero' or the betas")
+        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
     return body.template.new_zeros(body.num_betas) if betas == "zero" else None
 
 
@@ -227,7 +240,7 @@ def _judge(error: ErrorReport, failed: Tensor, present: Tensor) -> list[str]:
     if not present.all():
         missing = (~present).nonzero()[:5, 0].tolist()
         warnings.append(
-            f"{int((~present).sum())} frames have too few finite points and are masked, the first are {missing}"
+            f"{int((~present).sum())} frames lack a part of the body and are masked, the first are {missing}"
         )
     if failed.any():
         first = failed.nonzero()[:5, 0].tolist()
