@@ -7,48 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 
 import numpy as np
 import pytest
 
 import vitruve
+from tests.cli.convert_material import BODIES, RECORDS, lines, results_of, run, times_of, wait_for, write_clips
 from tests.material import small_motion
-from vitruve.cli import main
-
-# The two open bodies have different topologies; few points keep the fits short.
-BODIES = ("--from", "open-smplh", "--to", "open-smplx", "--points", "60")
-RECORDS = {"ledger.jsonl", "report.html", "results.json", "run.toml"}
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["convert", *map(str, arguments)])
-    return done.value.code
-
-
-def write_clips(folder, count, frames=8):
-    for seed in range(count):
-        motion = small_motion("smplh", frames, seed=seed).replace(gender="neutral")
-        path = folder / ("" if seed % 2 else "walk") / f"clip{seed}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        vitruve.save_motion(motion, path)
-    return folder
-
-
-def results_of(folder):
-    """Relative path to content of all results."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.npz")}
-
-
-def times_of(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
-
-
-def lines(folder, event):
-    found = [json.loads(line) for path in folder.glob("ledger*.jsonl") for line in path.read_text().splitlines()]
-    return [entry["output"] for entry in found if entry["event"] == event]
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +139,6 @@ def test_killed_in_the_middle_and_run_again(clips, converted, tmp_path):
     assert sorted(lines(out, "done")) == sorted(results_of(out))  # each once
     assert all(times_of(out)[out / name] == first[out / name] for name in done)
     assert not [path for path in out.rglob(".*") if path.is_dir()]
-
-
-def wait_for(condition, process, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        assert process.poll() is None, "it ended too soon"
-        time.sleep(0.02)
-    raise AssertionError("it took too long")
 
 
 def test_one_file_to_one_file(clips, tmp_path, capsys):

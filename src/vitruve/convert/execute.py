@@ -37,7 +37,7 @@ def run_jobs(
     Args:
         jobs: what to do.
         workers: processes on this machine; 1 works in this one, with all its threads.
-        cluster: address of a Dask scheduler, which is used instead.
+        cluster: address of a Dask scheduler, or the file it has written; used instead.
         begin: called before a job is handed out.
         progress: for the work in this process: called with frames done and frames in all of the job at hand.
     """
@@ -155,8 +155,10 @@ def _on_cluster(jobs: list[Job], address: str, begin: Begin) -> Iterator[Result]
             where=f"--cluster {address}",
             fix="pip install 'vitruve[cluster]'",
         ) from None
+    # An address, or the file that a scheduler writes its own into.
+    file = address if os.path.isfile(address) else None
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client = Client(None if file else address, scheduler_file=file, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise MissingAsset(
             "no Dask scheduler answers",
@@ -169,7 +171,7 @@ def _on_cluster(jobs: list[Job], address: str, begin: Begin) -> Iterator[Result]
             begin(job)
             # Not pure: a job is done again if it is asked for again. Dask itself moves it when its worker dies.
             futures[client.submit(one_thread_job, job, pure=False)] = job
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures), loop=client.loop):
             job = futures.pop(future)
             error = future.exception()
             yield job, future.result() if error is None else _worker_error(job, error)
