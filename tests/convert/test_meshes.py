@@ -17,7 +17,7 @@ from vitruve.convert.topology import check_order, recognise, torn_share
 from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion
 from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence, write_mesh_sequence
-from vitruve.geometry.rotations import geodesic_distance
+from vitruve.geometry.rotations import geodesic_distance, rotation_about
 from vitruve.motion import Motion, bundled_clip_path
 
 FRAMES = 10
@@ -57,6 +57,24 @@ def test_the_motion_that_made_the_meshes_comes_back(name: str):
     joints = [j for j, part in enumerate(body.skeleton.names) if "eye" not in part]
     turned = geodesic_distance(found.motion.rotations, motion.rotations)[:, joints]
     assert torch.rad2deg(turned).max() < 0.5
+
+
+def test_the_face_comes_back():
+    body, motion = moving("open-smplx-neutral")
+    generator = torch.Generator().manual_seed(0)
+    expression = torch.randn(FRAMES, body.num_expressions, generator=generator)
+    rotations = motion.rotations.clone()
+    jaw = body.skeleton.index("jaw")
+    rotations[:, jaw] = rotation_about("X", torch.linspace(0, 0.3, FRAMES))
+    vertices = body.shaped(motion.betas, expression).vertices(rotations, motion.translation)
+    sequence = MeshSequence(vertices, body.faces, ())
+    found = convert_meshes(sequence, "open-smplx")
+    assert found.motion.expression is not None
+    assert (found.motion.expression - expression).abs().max() < 0.05
+    assert torch.rad2deg(geodesic_distance(found.motion.rotations, rotations)[:, jaw]).max() < 0.5
+    assert found.error.max < 0.5
+    without = convert_meshes(sequence, "open-smplx", expression=False)
+    assert without.motion.expression is None and without.error.max > 2.0
 
 
 @pytest.mark.parametrize(
@@ -167,7 +185,7 @@ def test_a_licensed_mesh_without_its_body_says_what_is_missing():
         recognise(vertices, faces)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**31), share=st.floats(0.1, 1.0))
 def test_mangled_vertices_are_detected(seed: int, share: float):
     body, _ = moving("open-smplh-neutral")

@@ -38,6 +38,7 @@ def convert_meshes(
     fps: float = 30.0,
     betas: str | Tensor = "fit",
     num_betas: int = 16,
+    expression: bool = True,
     points: int = 900,
     folder: str | Path | None = None,
     progress: Progress | None = None,
@@ -53,6 +54,8 @@ def convert_meshes(
         fps: frames per second; meshes do not say it.
         betas: "fit" one shape for all meshes, "zero" for the mean shape, or the betas. Meshes have none to keep.
         num_betas: how many betas are fitted, up to what the target has.
+        expression: find it too where the target has one and shares the mesh. Say False for meshes of another gender's
+            body than the target: their other faces would be taken for an expression.
         points: about how many surface points the fit looks at.
         folder: where licensed bodies lie, before the usual places.
         progress: called with (frames done, frames in all).
@@ -63,7 +66,7 @@ def convert_meshes(
     loaded = time.perf_counter()
     surface = correspondence(source, target)
     mapped = time.perf_counter()
-    hand = target.layout == "mano"
+    hand, same = target.layout == "mano", surface.method == IDENTITY
     fields = {
         "fps": fps,
         "body": target.name if hand else target.name.removesuffix(f"-{target.gender}"),
@@ -87,7 +90,8 @@ def convert_meshes(
         betas=betas,
         num_betas=num_betas,
         points=points,
-        knee=None if surface.method == IDENTITY else KNEE,
+        knee=None if same else KNEE,
+        expression=expression and same and target.num_expressions > 0,
         progress=progress,
     )
     seconds = {"bodies": loaded - begin, "surface map": mapped - loaded, **conversion.seconds}

@@ -6,6 +6,7 @@ surface alone: each joint gets the rotation that carries its patch of skin from 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.convert.convert import BETAS, KNEE, Conversion, Progress
 from vitruve.convert.correspondence import Correspondence
+from vitruve.convert.face import face_points, fit_face
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.errors import BadData, UsageError, nearest
@@ -33,6 +35,8 @@ LEAST_POINTS, _LEAST_SPREAD = 6, 1e-3
 # A frame in which a joint has less than this share of its points is masked: what is not seen is not made up.
 _LEAST_SHARE = 0.25
 _EFFORT = Effort()
+# The face, then the whole body again with it: twice, and the two agree to hundredths of a millimetre.
+_FACE_ROUNDS = 2
 _FRAMES_AT_A_TIME = 128
 
 
@@ -65,6 +69,7 @@ def fit_surface(
     points: int = 900,
     knee: float | None = KNEE,
     effort: Effort = _EFFORT,
+    expression: bool = False,
     progress: Progress | None = None,
 ) -> Conversion:
     """Fit a body to a surface, one shape for all frames.
@@ -78,6 +83,7 @@ def fit_surface(
         points: about how many points the fit looks at.
         knee: metres from which a distance costs its length, not its square; None where the surface is exact.
         effort: how hard to try.
+        expression: also find the expression of each frame, on a body with a face.
         progress: called with (frames done, frames in all).
     """
     begin = time.perf_counter()
@@ -86,22 +92,29 @@ def fit_surface(
     ids, weights = fit_points(body, surface.map.valid, points)
     there = surface.at(ids)
     present = _present(surface, ids, there)
-    if rotations is None:
-        rotations = start_from_surface(surface)
-    fitted = fit_clip(
+    fit = functools.partial(
+        fit_clip,
         body,
         ids,
         lambda rows: there(rows).masked_fill(~present[rows][:, None, None], torch.nan),
-        rotations,
-        _placed(body, ids, there, rotations),
         betas=fixed,
-        start_betas=body.template.new_zeros(min(num_betas, body.num_betas)),
         weights=weights,
         loss=None if knee is None else huber(knee),
         effort=effort,
         free=surface.free,
         progress=progress,
     )
+    if rotations is None:
+        rotations = start_from_surface(surface)
+    start_betas = body.template.new_zeros(min(num_betas, body.num_betas))
+    fitted = fit(rotations, _placed(body, ids, there, rotations), start_betas=start_betas)
+    expressions = None
+    if expression:
+        face, every = face_points(body, surface.map.valid), torch.arange(surface.frames)
+        targets, expressions = surface.at(face)(every), body.template.new_zeros(surface.frames, body.num_expressions)
+        for _ in range(_FACE_ROUNDS):
+            rotations, expressions = fit_face(body, face, targets, fitted, expressions)
+            fitted = fit(rotations, fitted.translation, start_betas=fitted.betas, expression=expressions)
     fit_done = time.perf_counter()
     failed = fitted.failed & present
     motion = Motion(
@@ -109,6 +122,7 @@ def fit_surface(
         translation=fitted.translation,
         skeleton=body.skeleton,
         betas=fitted.betas,
+        expression=expressions,
         mask=None if not (~present | failed).any() else present & ~failed,
         **fields,
     )
