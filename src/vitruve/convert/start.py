@@ -38,7 +38,13 @@ class Start:
     dropped: tuple[str, ...]
 
 
-def start(motion: Motion, source: ShapedBody, target: BodyModel, hands: str | Tensor = "flat") -> Start:
+def start(
+    motion: Motion,
+    source: ShapedBody,
+    target: BodyModel,
+    hands: str | Tensor = "flat",
+    betas: Tensor | None = None,
+) -> Start:
     """Copy what can be copied from a motion on the source body to the target's joint tree.
 
     Args:
@@ -47,6 +53,7 @@ def start(motion: Motion, source: ShapedBody, target: BodyModel, hands: str | Te
         target: the body to go to.
         hands: for a source without fingers: "flat", "mean" (the target's relaxed hand), or [2, 45] axis-angle of the
             left and right hand.
+        betas: the target's, where they are known before the fit; its mean shape otherwise.
     """
     names, frames = motion.skeleton.names, len(motion)
     rotations = target.rest_rotations(frames)
@@ -72,7 +79,7 @@ def start(motion: Motion, source: ShapedBody, target: BodyModel, hands: str | Te
             if _hand_of(name):
                 rotations[:, joint] = _hand_rotation(name, target, hands)
     root = source.rest_joints[..., 0, :] + motion.translation.to(source.rest_joints)
-    rest_root = target.shaped().rest_joints[0]
+    rest_root = target.shaped(betas).rest_joints[0]
     turning = (given - torch.eye(3).to(given)).abs().amax((0, 2, 3)) > 1e-4
     dropped = [name for joint, name in enumerate(names) if name not in used and turning[joint]]
     return Start(rotations, (root - rest_root).to(rotations), free, tuple(invented), tuple(dropped))

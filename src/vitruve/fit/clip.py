@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -151,6 +151,9 @@ def _fit(
             solve_scale=effort.solve_scale,
         )
         ((betas, scale),) = over_threads(solve, [start.to(problem.rotations)])
+        # The frames start with the root where it was, whatever the shape has become.
+        moved = problem.points.shaped(start).joints[0] - problem.points.shaped(betas, scale=scale).joints[0]
+        problem = replace(problem, translation=problem.translation + moved)
     moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
     best = _fit_all(problem, moments, problem.rotations, problem.translation, problem.terms, progress)
     retried = suspects(best.error) & torch.isfinite(best.error)
