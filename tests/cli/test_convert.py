@@ -160,11 +160,23 @@ def test_masked_frames_stay_masked(tmp_path):
     assert motion.mask is not None and (~motion.mask).nonzero().flatten().tolist() == [3]
 
 
+def test_single_poses_keep_their_keys(tmp_path):
+    from vitruve.convert.poses import read_poses
+
+    rows = {key: {"poses": [0.1 * i] * 156} for i, key in enumerate("abc")}
+    (tmp_path / "poses.json").write_text(json.dumps(rows))
+    assert run(tmp_path / "poses.json", *BODIES, "--out", tmp_path / "out.npz", "--quiet") in (0, 5)
+    poses = read_poses(tmp_path / "out.npz")
+    assert poses.ids == ("a", "b", "c") and poses.layout == "smplx"
+    assert json.loads((tmp_path / "out-report" / "results.json").read_text())["motion_hours"] == 0
+
+
 def test_betas_and_hands_from_files(clips, tmp_path):
     (tmp_path / "betas.txt").write_text("0.5, -1\n")
     np.save(tmp_path / "hands.npy", np.zeros((2, 45)))
     given = ("--betas", tmp_path / "betas.txt", "--hands", tmp_path / "hands.npy")
-    assert run(clips / "clip1.npz", *BODIES, *given, "--out", tmp_path / "o.safetensors", "--quiet") == 0
+    status = run(clips / "clip1.npz", *BODIES, *given, "--out", tmp_path / "o.safetensors", "--quiet")
+    assert status == 5  # another person's shape
     betas = vitruve.load_motion(tmp_path / "o.safetensors").betas
     assert betas[:2].tolist() == [0.5, -1] and not betas[2:].any()
 

@@ -169,9 +169,24 @@ def test_a_licensed_name_means_the_open_body_where_there_is_no_file(tree, tmp_pa
     monkeypatch.chdir(tmp_path)
     found = plan(tree, Options(to="smplx", source="smplh"))
     assert {(job.source, job.target) for job in found.jobs} == {("open-smplh-neutral", "open-smplx-neutral")}
-    assert len(found.notes) == 2
-    with pytest.raises(MissingAsset, match="smplh-neutral"):  # what files say is not guessed at
-        plan(tree, Options(to="open-smplx"))
+    assert len(found.notes) == 2 and all(job.notes == found.notes for job in found.jobs)
+    with pytest.raises(MissingAsset, match="smplx-male"):  # a gender that is asked for is not guessed at
+        plan(tree, Options(to="smplx-male"))
+
+
+def test_the_genders_of_poses_go_to_bodies_of_their_own(tmp_path):
+    (tmp_path / "data").mkdir()
+    rows = {key: {"poses": [0.0] * 156, "gender": gender} for key, gender in zip("abc", ("male", "female", "male"))}
+    (tmp_path / "data" / "poses.json").write_text(json.dumps(rows))
+    place = place_of(tmp_path / "out.json", 1)
+    inputs, _ = find_inputs([tmp_path / "data" / "poses.json"])
+    (job,) = make_plan(inputs, OPTIONS, place, Ledger()).jobs
+    assert job.facts == Facts("poses", 3, 0.0, "smplh", "female,male", "smplh52")
+    assert job.target == "open-smplx-female+open-smplx-male"
+    with pytest.raises(UsageError, match="no motion"):
+        make_plan(
+            find_inputs([tmp_path / "data" / "poses.json"])[0], OPTIONS, place_of(tmp_path / "o.bvh", 1), Ledger()
+        )
 
 
 def test_the_wrong_source_is_refused_before_any_work(tree):

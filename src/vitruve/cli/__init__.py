@@ -12,7 +12,10 @@ from vitruve.errors import VitruveError
 
 # verb -> where its function or app lives, and its line in the root help: that must not import torch, so it stands here.
 _VERBS = {
-    "demo": ("vitruve.cli.demo:demo", "Try everything at once: a bundled clip on the open body, with pictures."),
+    "demo": (
+        "vitruve.cli.demo:demo",
+        "Try the main job at once: convert a bundled clip between two bodies, with pictures.",
+    ),
     "convert": ("vitruve.cli.convert:convert", "Move motions to another body: one file or a whole data set."),
     "info": ("vitruve.cli.info:info", "Say what a motion or body file is, and what is odd about it."),
     "bench": ("vitruve.cli.bench:app", "Measure speed and accuracy on this machine, with your own files."),

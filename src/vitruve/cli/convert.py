@@ -26,14 +26,14 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         str | None, Parameter(name="--from", help="The body of the inputs, if they do not say it.")
     ] = None,
     out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("vitruve-convert"),
-    betas: str = "fit",
+    betas: str | None = None,
     hands: str = "flat",
     format: str | None = None,
     bodies: Path | None = None,
     fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     mapping: str | None = None,
     up: Literal["z", "y"] = "z",
-    points: Annotated[int, Parameter(validator=Number(gte=50))] = 600,
+    points: Annotated[int | None, Parameter(validator=Number(gte=50))] = None,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     shard: str | None = None,
     cluster: str | None = None,
@@ -55,14 +55,14 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         to: the body to go to.
         source: the body they were made on.
         out: a folder, which keeps the tree of the inputs; or a file for one input.
-        betas: fit, zero, keep-if-same, or a file with betas.
+        betas: fit, zero, keep-if-same, or a file with betas; fit where left out, zero for single poses.
         hands: what a source without fingers gets: flat, mean, or a file with 90 axis-angle values.
         format: a name of docs/formats.md; that of the target body where left out.
         bodies: folder of licensed bodies, looked into before the usual places.
         fps: frames per second, for files that do not say.
         mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC).
         up: the axis that points upwards in folders of meshes.
-        points: about how many surface points the fit looks at.
+        points: about how many surface points the fit looks at; what the fit has proved good with where left out.
         workers: processes on this machine.
         shard: do only this part of the work, such as 2/8.
         cluster: address of a Dask scheduler that does the work instead.
@@ -79,7 +79,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     options = Options(
         to=to,
         source=source or "",
-        betas=given_betas(betas),
+        betas=given_betas(betas) if betas else None,
         hands=given_hands(hands),
         format=format or "",
         points=points,
@@ -126,7 +126,10 @@ def _say_problems(outcome: Outcome) -> None:
         print(f"vitruve: and {len(outcome.failed) - _SHOWN} more; see failures.csv", file=sys.stderr)
     untrusted = [entry for entry in outcome.entries if not entry["trusted"]]
     for entry in untrusted[:_SHOWN]:
-        print(f"vitruve: DO NOT TRUST {entry['output']}: {'; '.join(entry['warnings'])}", file=sys.stderr)
+        print(
+            f"vitruve: DO NOT TRUST {entry['output'].removeprefix('../')}: {'; '.join(entry['warnings'])}",
+            file=sys.stderr,
+        )
     if len(untrusted) > _SHOWN:
         print(f"vitruve: and {len(untrusted) - _SHOWN} more; see report.html", file=sys.stderr)
 
@@ -160,7 +163,7 @@ def _show_plan(batch: Batch, workers: int) -> None:
 
 
 def _length(frames: int, fps: float) -> tuple[str, str, str]:
-    return str(frames), f"{fps:g}", f"{frames / fps:.1f}"
+    return (str(frames), f"{fps:g}", f"{frames / fps:.1f}") if fps else (str(frames), "-", "-")
 
 
 def _show_outcome(batch: Batch, outcome: Outcome) -> None:

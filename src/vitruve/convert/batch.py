@@ -18,10 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vitruve.convert.correspondence import correspondence
 from vitruve.convert.execute import run_jobs
 from vitruve.convert.inputs import find_inputs
-from vitruve.convert.job import Job, Options, Progress, body
+from vitruve.convert.job import Job, Options, Progress, find_map
 from vitruve.convert.ledger import Entry, LedgerWriter, read_ledgers
 from vitruve.convert.plan import Place, Plan, make_plan, place_of
 from vitruve.convert.summary import summarise, write_failures
@@ -128,7 +127,9 @@ def carry_out(
     with closing(LedgerWriter(batch.record("ledger.jsonl"))) as ledger:
         _write_run(batch, {"workers": workers, "cluster": cluster}, started, {})
         if workers > 1 or cluster:
-            _find_maps(plan.jobs)  # once, before every worker does
+            for job in plan.jobs:
+                if job.facts.kind == "motion":
+                    find_map(job)  # once, before every worker does
 
         def begin(job: Job) -> None:
             _clear_rooms(Path(job.output))
@@ -166,11 +167,6 @@ def _results(entries: list[Entry], failed: list[Entry], fresh: list[Entry], seco
         "frames_per_second": frames / seconds if frames and seconds else None,
     }
     return {**summarise(entries, failed), "this_run": this_run}
-
-
-def _find_maps(jobs: Sequence[Job]) -> None:
-    for source, target, folder in dict.fromkeys((job.source, job.target, job.folder) for job in jobs if job.source):
-        correspondence(body(source, folder), body(target, folder))
 
 
 def _clear_rooms(output: Path) -> None:

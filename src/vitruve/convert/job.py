@@ -6,8 +6,8 @@ import functools
 import hashlib
 import time
 import traceback
-import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,16 @@ from typing import Any
 import torch
 
 from vitruve.bodies import BodyModel, load_body
-from vitruve.bodies.catalogue import LICENSED, find_file, is_path, parse_name
+from vitruve.bodies.catalogue import is_path
 from vitruve.convert.convert import Conversion, convert_motion
 from vitruve.convert.correspondence import correspondence
 from vitruve.convert.meshes import convert_meshes
+from vitruve.convert.pose_files import SKELETONS
+from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.retarget import retarget_motion
+from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, VitruveError
+from vitruve.fit import prepare
 from vitruve.formats import FORMATS, load_motion, recognise, save_motion
 from vitruve.formats.glimpse import glimpse
 from vitruve.formats.mesh_sequence import read_mesh_sequence
@@ -40,10 +44,10 @@ class Options:
     Attributes:
         to: the body to go to; without a gender, that of each motion is kept.
         source: the body the motions were made on, where they do not say it rightly.
-        betas: "fit", "zero", "keep-if-same", or the betas.
+        betas: "fit", "zero", "keep-if-same", or the betas; None as the conversion of that kind has it.
         hands: "flat", "mean", or 90 axis-angle values of the left and right hand, for sources without fingers.
         format: a name in the table of formats; empty for that of the target's layout, or of the output's ending.
-        points: about how many surface points the fit looks at.
+        points: about how many surface points the fit looks at; None as the conversion has it.
         fps: frames per second, for files that do not say.
         mapping: for motions on a foreign skeleton, the mapping file; found by itself where left out.
         up: the axis that points upwards in mesh files, "z" or "y".
@@ -51,10 +55,10 @@ class Options:
 
     to: str
     source: str = ""
-    betas: str | Numbers = "fit"
+    betas: str | Numbers | None = None
     hands: str | Numbers = "flat"
     format: str = ""
-    points: int = 600
+    points: int | None = None
     fps: float | None = None
     mapping: str = ""
     up: str = "z"
@@ -65,9 +69,10 @@ class Facts:
     """What a look into an input finds.
 
     Attributes:
-        kind: "motion", "skeleton" (a motion on a foreign tree) or "meshes".
-        frames, fps: of the motion.
-        body, gender, skeleton: as the file says; the body is empty for a foreign tree and for meshes.
+        kind: "motion", "skeleton" (a motion on a foreign tree), "meshes", or "poses" (single ones, keyed by an id).
+        frames, fps: of the motion; poses have no fps: 0.
+        body, gender, skeleton: as the file says; the body is empty for a foreign tree and for meshes. Poses can be of
+            several genders, joined by commas.
     """
 
     kind: str
@@ -88,8 +93,9 @@ class Job:
         key: a hash of the input's content, the options, both bodies and the version.
         content: the hash of the input's content.
         facts: about the input.
-        source, target: names or files of the bodies; no source where none is known.
+        source, target: names or files of the bodies; no source where none is known. Several are joined by plus signs.
         bodies: hashes of the two.
+        notes: what a user must know of the choice of the bodies.
         options: as asked for.
         folder: where licensed bodies lie, before the usual places.
         overwrite: whether a file at the output may be replaced.
@@ -105,43 +111,44 @@ class Job:
     target: str
     bodies: tuple[str, str]
     options: Options
+    notes: tuple[str, ...] = ()
     folder: str | None = None
     overwrite: bool = False
 
 
 def look(path: Path, options: Options) -> Facts:
     """Read an input and say what it is; raises what its reader raises."""
-    kind = FORMATS[recognise(glimpse(path))]
-    if kind.holds == "meshes":
-        frames = sum(file.suffix.lower() in kind.files for file in path.iterdir())
+    seen = glimpse(path)
+    if path.suffix.lower() == ".json" or "ids" in seen.shapes:
+        return _look_at_poses(path)
+    row = FORMATS[recognise(seen)]
+    if row.holds == "meshes":
+        frames = sum(file.suffix.lower() in row.files for file in path.iterdir())
         return Facts("meshes", frames, options.fps or 30.0)
-    motion = load_motion(path, fps=options.fps)
+    try:
+        motion = load_motion(path, fps=options.fps)
+    except BadData:
+        if seen.kind != "pickle":
+            raise
+        with suppress(VitruveError):
+            return _look_at_poses(path)
+        raise
     told = "motion" if motion.body or options.source else "skeleton"
     return Facts(told, len(motion), motion.fps, motion.body, motion.gender, motion.skeleton.name)
 
 
-def body_for(name: str, gender: str, folder: str | None, strict: bool = False) -> tuple[str, str]:
-    """Which body a name means for a motion of a gender, and a note where that is not what the name says.
+def _look_at_poses(path: Path) -> Facts:
+    poses = read_poses(path)
+    return Facts("poses", len(poses), 0.0, poses.body, ",".join(sorted(set(poses.genders))), SKELETONS[poses.layout])
 
-    Args:
-        name: such as "smplx", "open-smplx-female" or a file.
-        gender: of the motion; counts where the name says none.
-        folder: where licensed bodies are looked for first.
-        strict: another gender does not do.
-    """
-    plain = name.lower().replace("_", "-")
-    if is_path(name) or plain not in (*LICENSED, *(f"open-{layout}" for layout in LICENSED)):
-        return name, ""
-    layout, _, is_open = parse_name(plain)
-    if is_open:
-        return f"open-{layout}-{gender}", ""
-    if find_file(layout, gender, folder) is not None:
-        return f"{layout}-{gender}", ""
-    if not any(find_file(layout, other, folder) for other in ("neutral", "female", "male")):
-        return f"open-{layout}-{gender}", f"no {layout} file was found: '{name}' is taken as the open body"
-    if strict or find_file(layout, "neutral", folder) is None:
-        return f"{layout}-{gender}", ""  # loading it says what is missing
-    return f"{layout}-neutral", f"there is no {layout}-{gender}, so motions of that gender go to {layout}-neutral"
+
+@functools.lru_cache(maxsize=64)
+def chosen_body(which: str, gender: str, folder: str | None) -> tuple[str, tuple[str, ...]]:
+    """The name or file of the body that is meant for a gender, and what a user must know of the choice."""
+    if is_path(which):
+        return which, ()
+    found, notes = find_body(which, gender, folder)
+    return found.name, tuple(notes)
 
 
 @functools.lru_cache(maxsize=8)
@@ -195,28 +202,25 @@ def failure(path: str, output: str, error: VitruveError) -> dict[str, Any]:
 
 def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
     clock = time.perf_counter()
-    source, target = _ready(job.source, job.target, job.folder)
-    for name, wanted in zip((job.source, job.target), job.bodies):
-        if name and body_hash(name, job.folder) != wanted:
-            raise BadData(
-                f"the body '{name}' is another here than where the plan was made",
-                where=f"{job.input}: hash {body_hash(name, job.folder)[:12]}, expected {wanted[:12]}",
-                fix="give every worker the same model files",
-            )
+    for names, wanted in zip((job.source, job.target), job.bodies):
+        _check_bodies(job, names, wanted)
     started = time.perf_counter()
-    conversion, read_seconds = _conversion(job, source, target, progress)
+    conversion, result, read_seconds = _conversion(job, progress)
     converted = time.perf_counter()
-    _write(job, conversion.motion)
+    if isinstance(result, Poses):
+        write_poses(result, job.output, overwrite=job.overwrite)
+    else:
+        save_motion(result, job.output, format=job.options.format or None, overwrite=job.overwrite)
     written = time.perf_counter()
     stages = {"read": read_seconds, **conversion.seconds, "write": written - converted}
-    frames = len(conversion.motion)
+    frames = len(result)
     return {
         "content": job.content,
         "facts": asdict(job.facts),
         "source": job.source,
         "target": job.target,
         "frames": frames,
-        "fps": conversion.motion.fps,
+        "fps": job.facts.fps,
         "start_seconds": started - clock,
         "seconds": written - started,
         "stages": stages,
@@ -225,73 +229,75 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "shown_frames": _shown_frames(conversion),
         "histogram": _histogram(conversion, frames),
         "failed_frames": int(conversion.failed.sum()),
-        "warnings": list(conversion.warnings),
+        "warnings": [*job.notes, *conversion.warnings],
         "trusted": conversion.trusted,
     }
 
 
-@functools.lru_cache(maxsize=8)
-def _ready(source: str, target: str, folder: str | None) -> tuple[BodyModel | None, BodyModel]:
-    """The bodies of a pair, once per process: loaded, their surface map found, compiled code loaded.
+def _check_bodies(job: Job, names: str, wanted: str) -> None:
+    """Load the bodies, compiled code and surface map, once per process; the bodies must be those of the plan."""
+    prepare()
+    for name, expected in zip(names.split("+"), wanted.split("+")) if names else ():
+        found = body_hash(name, job.folder)
+        if found != expected:
+            raise BadData(
+                f"the body '{name}' is another here than where the plan was made",
+                where=f"{job.input}: hash {found[:12]}, expected {expected[:12]}",
+                fix="give every worker the same model files",
+            )
+    if job.facts.kind == "motion":
+        find_map(job)
 
-    What this costs belongs to the start of a process, not to the first file.
-    """
-    to = body(target, folder)
-    if not source:
-        return None, to
-    at = body(source, folder)
-    correspondence(at, to)
-    rest = Motion(rotations=at.rest_rotations(2), translation=torch.zeros(2, 3), fps=30.0, skeleton=at.skeleton)
-    convert_motion(rest, to, source=at, points=1)
-    return at, to
+
+def find_map(job: Job) -> None:
+    """Find or work out the surface map of a job's bodies; it is kept on disk."""
+    _find_map(job.source, job.target, job.folder)
 
 
-def _conversion(
-    job: Job, source: BodyModel | None, target: BodyModel, progress: Progress | None
-) -> tuple[Conversion, float]:
-    """The conversion and the seconds that reading took."""
-    options, clock = job.options, time.perf_counter()
-    betas = options.betas if isinstance(options.betas, str) else torch.tensor(options.betas)
-    hands = options.hands if isinstance(options.hands, str) else torch.tensor(options.hands).view(2, 45)
-    if job.facts.kind == "meshes":
+@functools.lru_cache(maxsize=64)
+def _find_map(source: str, target: str, folder: str | None) -> None:
+    correspondence(body(source, folder), body(target, folder))
+
+
+def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseConversion, Motion | Poses, float]:
+    """The conversion, its result, and the seconds that reading took."""
+    options, kind, clock = job.options, job.facts.kind, time.perf_counter()
+    settings: dict[str, Any] = {"progress": progress}
+    if options.betas is not None:
+        settings["betas"] = options.betas if isinstance(options.betas, str) else torch.tensor(options.betas)
+    if options.points is not None and kind != "skeleton":
+        settings["points"] = options.points
+    if kind != "meshes":
+        hands = options.hands
+        settings["hands"] = hands if isinstance(hands, str) else torch.tensor(hands).view(2, 45)
+    if kind == "poses":
+        poses = read_poses(job.input)
+        read = time.perf_counter() - clock
+        settings |= {"source": options.source or None, "folder": job.folder}
+        converted = convert_poses(poses, options.to, **settings)
+        return converted, converted.poses, read
+    target, source = body(job.target, job.folder), body(job.source, job.folder) if job.source else None
+    if kind == "meshes":
         sequence = read_mesh_sequence(job.input, up=options.up)
         read = time.perf_counter() - clock
-        meshes = convert_meshes(
-            sequence,
-            target,
-            topology=source,
-            fps=job.facts.fps,
-            betas=betas,
-            points=options.points,
-            progress=progress,
-        )
-        return meshes, read
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a reader notices stands in the notes of the motion
-        motion = load_motion(job.input, fps=options.fps)
+        conversion = convert_meshes(sequence, target, topology=source, fps=job.facts.fps, **settings)
+        return conversion, conversion.motion, read
+    motion = load_motion(job.input, fps=options.fps)
     read = time.perf_counter() - clock
     if source is None:
-        mapping = options.mapping or None
-        skeleton = retarget_motion(motion, target, mapping=mapping, betas=betas, hands=hands, progress=progress)
-        return skeleton, read
-    converted = convert_motion(
-        motion, target, source=source, betas=betas, hands=hands, points=options.points, progress=progress
-    )
-    return converted, read
+        conversion = retarget_motion(motion, target, mapping=options.mapping or None, **settings)
+    else:
+        conversion = convert_motion(motion, target, source=source, **settings)
+    return conversion, conversion.motion, read
 
 
-def _write(job: Job, motion: Motion) -> None:
-    path = Path(job.output)
-    save_motion(motion, path, format=job.options.format or None, overwrite=job.overwrite)
-
-
-def _shown_frames(conversion: Conversion) -> dict[str, int]:
+def _shown_frames(conversion: Conversion | PoseConversion) -> dict[str, int]:
     """The frames that a picture shows."""
     order = conversion.error.frames[conversion.error.per_frame.argsort()].tolist()
     return {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]} if order else {}
 
 
-def _histogram(conversion: Conversion, frames: int) -> list[float]:
+def _histogram(conversion: Conversion | PoseConversion, frames: int) -> list[float]:
     """How many frames have a mean error in each bin, up to the last that has any; those measured stand for all."""
     errors = conversion.error.per_frame.double()
     counts = torch.bincount((errors / BIN_MM).long().clamp(max=BINS - 1))

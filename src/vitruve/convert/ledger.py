@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from vitruve.errors import UsageError
+from vitruve.errors import BadData, UsageError
 
 Entry = Mapping[str, Any]
 
@@ -70,8 +70,12 @@ class LedgerWriter:
 
     def append(self, entry: Entry) -> None:
         """Add a line; its time is added to it."""
-        self._file.write(json.dumps({**entry, "time": time.time()}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({**entry, "time": time.time()}, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            where = f"{self._file.name}: {error.strerror}"
+            raise BadData("the ledger cannot be written", where=where, fix="make room, and run it again") from None
 
     def close(self) -> None:
         """Close the file."""

@@ -18,15 +18,16 @@ from typing import Any
 
 import vitruve
 from vitruve.convert.inputs import Input
-from vitruve.convert.job import Facts, Job, Options, body, body_for, body_hash, failure, look
+from vitruve.convert.job import Facts, Job, Options, body, body_hash, chosen_body, failure, look
 from vitruve.convert.ledger import Entry, Ledger
+from vitruve.convert.pose_files import ENDINGS
 from vitruve.errors import UsageError, VitruveError, nearest
 from vitruve.formats import FORMATS
 from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import file_hash
 
 _BY_LAYOUT = {"smplx": "amass-smplx", "smplh": "amass-smplh", "smpl": "smpl-npz", "mano": "vitruve"}
-_WRITTEN_ENDINGS = {ending for row in FORMATS.values() if row.write for ending in row.endings if ending != "/"}
+_WRITTEN_ENDINGS = {*ENDINGS, *(end for row in FORMATS.values() if row.write for end in row.endings if end != "/")}
 
 
 @dataclass(frozen=True)
@@ -224,27 +225,42 @@ def _job(
     path: Path, output: Path, name: str, found: tuple[str, Facts], options: Options, folder: str | None, draft: _Draft
 ) -> Job:
     content, facts = found
-    target, note = body_for(options.to, facts.gender, folder)
-    draft.notes |= {note: None} if note else {}
-    source = ""
-    if options.source:
-        source, note = body_for(options.source, facts.gender, folder, strict=True)
-        draft.notes |= {note: None} if note else {}
-    elif facts.body:
-        source = f"{facts.body}-{facts.gender}"
-    if source and facts.skeleton:
+    genders = facts.gender.split(",")
+    targets = [chosen_body(options.to, gender, folder) for gender in genders]
+    asked = options.source or facts.body
+    sources = [chosen_body(asked, gender, folder) for gender in genders] if asked else []
+    notes = tuple(dict.fromkeys(note for _, said in (*sources, *targets) for note in said))
+    draft.notes |= dict.fromkeys(notes)
+    for source, _ in sources:
         _check_source(path, facts, source, folder)
-    _check_format(output, target, options, folder)
-    bodies = (body_hash(source, folder) if source else "", body_hash(target, folder))
-    wanted = {**asdict(options), "to": "", "source": ""}  # the bodies that are meant stand there by their content
-    parts = (vitruve.__version__, content, *bodies, output.suffix, repr(sorted(wanted.items())))
+    for target, _ in targets:
+        _check_format(output, facts, target, options, folder)
+    bodies = [[name for name, _ in chosen] for chosen in (sources, targets)]
+    hashes = ["+".join(body_hash(name, folder) for name in names) for names in bodies]
+    # The bodies and the mapping that are meant stand in the key by their content.
+    mapping = file_hash(options.mapping) if Path(options.mapping).is_file() else options.mapping
+    wanted = {**asdict(options), "to": "", "source": "", "mapping": mapping}
+    parts = (vitruve.__version__, content, *hashes, output.suffix, repr(sorted(wanted.items())))
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    return Job(str(path), str(output), name, key, content, facts, source, target, bodies, options, folder)
+    return Job(
+        input=str(path),
+        output=str(output),
+        name=name,
+        key=key,
+        content=content,
+        facts=facts,
+        source="+".join(bodies[0]),
+        target="+".join(bodies[1]),
+        bodies=(hashes[0], hashes[1]),
+        options=options,
+        notes=notes,
+        folder=folder,
+    )
 
 
 def _check_source(path: Path, facts: Facts, source: str, folder: str | None) -> None:
     joints = body(source, folder).skeleton.name
-    if joints != facts.skeleton:
+    if facts.skeleton and joints != facts.skeleton:
         layout = next((layout for layout in ("smplx", "smplh", "smpl") if facts.skeleton.startswith(layout)), "")
         raise UsageError(
             f"the motion was not made on '{source}'",
@@ -253,8 +269,13 @@ def _check_source(path: Path, facts: Facts, source: str, folder: str | None) -> 
         )
 
 
-def _check_format(output: Path, target: str, options: Options, folder: str | None) -> None:
+def _check_format(output: Path, facts: Facts, target: str, options: Options, folder: str | None) -> None:
     """Say before the work that its result could not be written."""
+    if facts.kind == "poses":
+        if output.suffix.lower() not in ENDINGS:
+            endings = ", ".join(ENDINGS)
+            raise UsageError("poses are no motion", where=str(output), fix=f"give an output that ends in {endings}")
+        return
     joints, ending = body(target, folder).skeleton.name, output.suffix.lower()
     rows = (
         [FORMATS[options.format]]

@@ -103,7 +103,7 @@ def overlay(entry: Entry, folder: Path, fps: float | None = None) -> tuple[Image
         source = vitruve.load_motion(entry["input"], fps=fps)
         result = vitruve.load_motion(folder / entry["output"], fps=source.fps)
         bodies = tuple(vitruve.load_body(entry[key], folder=entry["folder"]) for key in ("source", "target"))
-        rows = _overlay_rows((source, result), bodies, entry["shown_frames"])
+        rows = overlay_rows((source, result), bodies, entry["shown_frames"])
     except (VitruveError, OSError):  # the input has gone since, or the output's format keeps no body
         return None
     caption = (
@@ -113,9 +113,10 @@ def overlay(entry: Entry, folder: Path, fps: float | None = None) -> tuple[Image
     return stack(rows), caption
 
 
-def _overlay_rows(
+def overlay_rows(
     motions: Sequence[Motion], bodies: Sequence[BodyModel], frames: Mapping[str, int]
 ) -> list[Image.Image]:
+    """A row for each frame, named by a word: the source, the result, and both in one place."""
     rows = []
     for word, frame in frames.items():
         meshes = [motion[frame : frame + 1].vertices(body)[0].numpy() for motion, body in zip(motions, bodies)]
@@ -172,7 +173,7 @@ def _warnings(entries: Sequence[Entry]) -> list[Block]:
     said: dict[str, list[str]] = {}
     for entry in entries:
         for warning in entry["warnings"]:
-            said.setdefault(warning, []).append(entry["output"])
+            said.setdefault(warning, []).append(_shown(entry))
     if not said:
         return []
     notes: list[Block] = [Heading("Warnings")]
@@ -193,7 +194,7 @@ def _files(entries: Sequence[Entry]) -> list[Block]:
         error = entry["error_mm"]
         worst = ", ".join(str(frame) for frame in entry["worst_frames"][:3])
         numbers = (f"{value:.2f}" for value in (error["mean"], error["p95"], error["max"], entry["jitter_mm"]))
-        rows.append((entry["output"], entry["frames"], *numbers, worst, "" if entry["trusted"] else "not trusted"))
+        rows.append((_shown(entry), entry["frames"], *numbers, worst, "" if entry["trusted"] else "not trusted"))
     more = f", the {_MOST_FILES} worst of {len(entries):,}" if len(entries) > _MOST_FILES else ""
     return [Heading(f"Files, worst first{more}"), Table(header, rows)]
 
@@ -208,12 +209,19 @@ def _failures(failed: Sequence[Entry]) -> list[Block]:
 
 def _licences(entries: Sequence[Entry]) -> list[Block]:
     lines = []
-    for name in sorted({entry[key] for entry in entries for key in ("source", "target") if entry[key]}):
+    for name in sorted(
+        {name for entry in entries for key in ("source", "target") for name in entry[key].split("+") if name}
+    ):
         open_body = name.startswith("open-")
         said = "ships with Vitruve, CC0" if open_body else "licensed: see the terms that the file came with"
         lines.append(f"Body {name}: {said}.")
     lines.append("The motions keep the licence of their files.")
     return [Heading("Licences"), Note("\n".join(lines))] if entries else []
+
+
+def _shown(entry: Entry) -> str:
+    """The output's name; a single file stands beside the folder that the name counts from."""
+    return entry["output"].removeprefix("../")
 
 
 def _mm(value: float | None) -> str:
