@@ -73,6 +73,8 @@ def test_the_face_comes_back():
     assert (found.motion.expression - expression).abs().max() < 0.05
     assert torch.rad2deg(geodesic_distance(found.motion.rotations, rotations)[:, jaw]).max() < 0.5
     assert found.error.max < 0.5
+    again = convert_meshes(MeshSequence(vertices.repeat(25, 1, 1), body.faces, ()), "open-smplx", betas=motion.betas)
+    assert again.error.max < 0.5  # more frames than are worked on at once
     without = convert_meshes(sequence, "open-smplx", expression=False)
     assert without.motion.expression is None and without.error.max > 2.0
 

@@ -111,6 +111,7 @@ def convert_motion(
         begin.translation,
         betas=fixed,
         start_betas=target_body.template.new_zeros(min(num_betas, target_body.num_betas)),
+        expression=_kept_expression(motion, target_body),
         weights=weights,
         loss=huber(KNEE),
         terms=(TowardRotations(begin.rotations, torch.full((target_body.num_joints,), HOLD)),),
@@ -145,7 +146,7 @@ def measure(
     blocks = [block for block in measured_frames(len(motion)) if motion.mask is None or bool(motion.mask[block].any())]
 
     def residual(block: Tensor) -> Tensor:
-        reached = posed.vertices(result.rotations[block], result.translation[block])
+        reached = of_frames(posed, block).vertices(result.rotations[block], result.translation[block])
         return reached - sources(block).to(reached)
 
     for block, distance in zip(blocks, over_threads(residual, blocks), strict=True):
@@ -163,16 +164,20 @@ def _targets(
     weights = part.weights.to(shaped.body.dtype)
 
     def at(frames: Tensor | slice) -> Tensor:
-        here = few
-        if shaped.expression is not None and shaped.expression.dim() == 2:
-            here = replace(few, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
-        vertices = here.vertices(motion.rotations[frames], motion.translation[frames])
+        vertices = of_frames(few, frames).vertices(motion.rotations[frames], motion.translation[frames])
         mapped = (vertices[:, place] * weights[..., None]).sum(2)
         if motion.mask is not None:
             mapped[~motion.mask[frames]] = torch.nan  # nothing to fit to
         return mapped
 
     return at
+
+
+def of_frames(shaped: ShapedBody, frames: Tensor | slice) -> ShapedBody:
+    """Some frames of a body whose expression runs over a clip; any other body as it is."""
+    if shaped.expression is None or shaped.expression.dim() < 2:
+        return shaped
+    return replace(shaped, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
 
 
 def same_shapes(source: BodyModel, target: BodyModel) -> bool:
@@ -202,12 +207,16 @@ def _fixed_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target:
     return None
 
 
+def _kept_expression(motion: Motion, target: BodyModel) -> Tensor | None:
+    """The expression of the motion as far as the target has one."""
+    if motion.expression is None or not target.num_expressions:
+        return None
+    return motion.expression[:, : target.num_expressions].to(target.template)
+
+
 def _as_motion(
     motion: Motion, target: BodyModel, rotations: Tensor, translation: Tensor, betas: Tensor, failed: Tensor
 ) -> Motion:
-    expression = None
-    if motion.expression is not None and target.num_expressions:
-        expression = motion.expression[:, : target.num_expressions].to(rotations)
     mask = motion.mask
     if failed.any():
         mask = ~failed if mask is None else mask & ~failed
@@ -220,7 +229,7 @@ def _as_motion(
         body=target.name.removesuffix(f"-{target.gender}"),
         gender=target.gender if target.gender in ("neutral", "female", "male") else motion.gender,
         betas=betas,
-        expression=expression,
+        expression=_kept_expression(motion, target),
         mask=mask,
         source=replace(motion.source, extras={}, notes=(*motion.source.notes, note)),
     )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import forward_kinematics
-from vitruve.convert.convert import Conversion, Progress
+from vitruve.convert.convert import Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.surface import Places, Surface, fit_surface
 from vitruve.convert.which_body import find_body
@@ -184,10 +184,7 @@ def _places(motion: Motion, body: BodyModel, surface: Correspondence, ids: Tenso
     few = shaped.only(used)
 
     def at(frames: Tensor) -> Tensor:
-        here = few
-        if shaped.expression is not None and shaped.expression.dim() == 2:
-            here = replace(few, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
-        points = part.apply(here.vertices(motion.rotations[frames], motion.translation[frames]))
+        points = part.apply(of_frames(few, frames).vertices(motion.rotations[frames], motion.translation[frames]))
         return points if motion.mask is None else points.masked_fill(~motion.mask[frames][:, None, None], torch.nan)
 
     return at

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.convert.convert import BETAS, KNEE, Conversion, Progress
+from vitruve.convert.convert import BETAS, KNEE, Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence
 from vitruve.convert.face import face_points, fit_face
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
@@ -229,7 +229,7 @@ def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
     posed = body.shaped(motion.betas, motion.expression).only(ids[whole])
     meter = ErrorMeter(vertex_groups(body, ids[whole]))
     for block, part in zip(blocks, places):
-        reached = posed.vertices(motion.rotations[block], motion.translation[block])
+        reached = of_frames(posed, block).vertices(motion.rotations[block], motion.translation[block])
         meter.add(block, reached - part[:, whole].to(reached))
     return meter.report(surface.map.residual_mm["mean"])
 
