@@ -12,12 +12,16 @@ PUBLIC = {
     "Skeleton",
     "VitruveError",
     "__version__",
+    "convert_motion",
     "load_body",
     "load_motion",
     "load_skeleton",
     "save_motion",
 }
 PARAMETERS = {
+    "convert_motion": [
+        *("motion", "to", "source", "betas", "num_betas", "hands", "points", "folder", "progress"),
+    ],
     "load_body": ["name", "folder", "num_betas", "dtype"],
     "load_motion": ["path", "format", "fps", "dtype", "options"],
     "save_motion": ["motion", "path", "format", "overwrite", "options"],

@@ -21,6 +21,7 @@ _PUBLIC = {
     "Motion": "vitruve.motion",
     "Skeleton": "vitruve.skeletons",
     "VitruveError": "vitruve.errors",
+    "convert_motion": "vitruve.convert",
     "load_body": "vitruve.bodies",
     "load_motion": "vitruve.formats",
     "load_skeleton": "vitruve.skeletons",
@@ -33,6 +34,7 @@ __all__ = [
     "Skeleton",
     "VitruveError",
     "__version__",
+    "convert_motion",
     "load_body",
     "load_motion",
     "load_skeleton",
@@ -41,6 +43,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from vitruve.bodies import BodyModel, load_body
+    from vitruve.convert import convert_motion
     from vitruve.errors import VitruveError
     from vitruve.formats import load_motion, save_motion
     from vitruve.motion import Motion

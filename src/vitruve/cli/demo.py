@@ -1,10 +1,10 @@
-"""`vitruve demo`: the bundled clip on the open body, as a folder with pictures."""
+"""`vitruve demo`: the bundled clip converted from one layout of the open body to another, as a folder with pictures."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,26 +12,29 @@ from cyclopts.validators import Number
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from vitruve import BodyModel, Motion
+    from vitruve import Motion
+    from vitruve.convert import Conversion
 
+_SOURCE, _TARGET = "open-smplh", "open-smplx"
 _FILES = {
-    "motion.npz": "the motion in AMASS's layout; try: vitruve info motion.npz",
-    "strip.png": "the picture above",
+    "source.npz": "the motion on SMPL+H's joints, in AMASS's layout",
+    "converted.npz": "the same motion on SMPL-X's joints; AMASS readers and the SMPL-X Blender add-on load it",
+    "strip.png": "the result at equal time intervals",
+    "overlay.png": "source and result in one place",
     "report.html": "this page",
     "results.json": "the numbers above",
     "run.toml": "options, versions and the hash of the input",
 }
-# The vertices of so many frames say how fast it is; the demo should not take longer than it must.
-_POSED_FRAMES = 150
 _NEXT = (
-    "vitruve info YOUR_FILE.npz   what it is, and what is odd about it",
-    "vitruve bodies list          the bodies on this machine",
-    "vitruve doctor               what is installed, and what is missing",
+    "vitruve info YOUR_FILE.npz                    what it is, and what is odd about it",
+    "vitruve convert YOUR_FILE.npz --to smplx      the same with your file; your licensed bodies are used if found",
+    "vitruve bodies list                           the bodies on this machine",
 )
 _PYTHON = """import vitruve
 motion = vitruve.load_motion("YOUR_FILE.npz")
-body = vitruve.load_body("open-smplh-neutral")
-vertices = motion.vertices(body)  # [frames, vertices, 3], metres, z up"""
+conversion = vitruve.convert_motion(motion, to="smplx")
+print(conversion.error.mean, "mm", conversion.warnings)
+conversion.motion.save("converted.npz")"""
 
 
 def demo(
@@ -42,11 +45,11 @@ def demo(
     quiet: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Try everything at once: a bundled clip on the open body, with pictures.
+    """Try the main job at once: a bundled clip goes from SMPL+H's layout to SMPL-X's, with pictures and figures.
 
-    Reads a clip that ships with the package, poses the open body with it, measures it, and writes a folder with
-    `motion.npz` (AMASS's layout), `strip.png`, `report.html`, `results.json` and `run.toml`. It needs no network, no
-    graphics card and no licensed file.
+    Reads a clip that ships with the package, converts it from the open body's SMPL+H layout to its SMPL-X layout, which
+    has another mesh, measures how far the surfaces are apart, and writes a folder with both motions, pictures,
+    `report.html`, `results.json` and `run.toml`. It needs no network, no graphics card and no licensed file.
 
     Examples: `vitruve demo`, `vitruve demo --out walk --frames 12`.
 
@@ -67,68 +70,88 @@ def demo(
         print(f"would read   {clip}\nwould write  {', '.join(str(out / name) for name in _FILES)}")
         return
     import vitruve
+    from vitruve.convert import convert_motion
+    from vitruve.fit import prepare
     from vitruve.runs import progress_bar, run_folder
     from vitruve.view import save_picture, strip
+    from vitruve.view.conversion_page import overlay_rows
+    from vitruve.view.pictures import stack
 
     options = {"out": out, "overwrite": overwrite, "frames": frames, "quiet": quiet}
     with run_folder(out, "demo", options, inputs=[clip], overwrite=overwrite) as run:
         motion = vitruve.load_motion(clip)
-        body = vitruve.load_body(f"open-smplh-{motion.gender}")
-        measured = measure(motion, body)
+        bodies = [vitruve.load_body(f"{name}-{motion.gender}") for name in (_SOURCE, _TARGET)]
+        first_use = prepare()
+        with progress_bar("converting", "frames", quiet) as progress:
+            clock = time.perf_counter()
+            conversion = convert_motion(motion, bodies[1], source=bodies[0], progress=progress)
+            seconds = time.perf_counter() - clock
         with progress_bar("drawing", "bodies", quiet) as progress:
-            image = strip(motion, body, frames, progress=progress)
-        vitruve.save_motion(motion, run.path / "motion.npz")
+            image = strip(conversion.motion, bodies[1], frames, progress=progress)
+        worst = {"the worst": conversion.error.worst[0]}
+        over = stack(overlay_rows((motion, conversion.motion), bodies, worst))
+        vitruve.save_motion(motion, run.path / "source.npz")
+        vitruve.save_motion(conversion.motion, run.path / "converted.npz")
         save_picture(image, run.path / "strip.png")
-        (run.path / "report.html").write_text(_report(motion, body, image, measured), encoding="utf-8")
-        run.results(measured)
-        run.note(body=body.name)
+        save_picture(over, run.path / "overlay.png")
+        results = _results(motion, conversion, seconds, first_use)
+        (run.path / "report.html").write_text(_report(conversion, (image, over), results), encoding="utf-8")
+        run.results(results)
+        run.note(source=bodies[0].name, target=bodies[1].name)
     if not quiet:
-        print(_summary(out, motion, body, measured))
+        print(_summary(out, conversion, results))
 
 
-def measure(motion: Motion, body: BodyModel) -> dict[str, float | int | str]:
-    """What the demo reports about a motion on a body, units in the keys."""
-    from vitruve.motion.features import foot_contacts, ground_speed
-
-    some = motion[:: max(1, len(motion) // _POSED_FRAMES)]
-    clock = time.perf_counter()
-    motion.joints(body)
-    joints_done = time.perf_counter()
-    vertices = some.vertices(body)
-    vertices_done = time.perf_counter()
-    rest = body.shaped(motion.betas).rest_vertices
-    contacts = foot_contacts(motion, body)
+def _results(motion: Motion, conversion: Conversion, seconds: float, first_use: float) -> dict[str, Any]:
+    """What the demo reports, with the keys of `vitruve convert`."""
     return {
-        "body": body.name,
         "frames": len(motion),
         "fps": motion.fps,
-        "duration_s": motion.duration,
-        "height_m": float(rest[:, 1].max() - rest[:, 1].min()),
-        "walked_m": float(ground_speed(motion).nan_to_num().sum() / motion.fps),
-        "lowest_point_m": float(vertices[..., 2].min()),
-        "standing_share": float(contacts.any(-1).float().mean()),
-        "joints_frames_per_s": len(motion) / (joints_done - clock),
-        "vertices_frames_per_s": len(some) / (vertices_done - joints_done),
+        "seconds": seconds,
+        "frames_per_second": len(motion) / seconds,
+        "stages": dict(conversion.seconds),
+        "loading_the_solver_s": first_use,
+        "trusted": conversion.trusted,
+        "warnings": list(conversion.warnings),
+        **conversion.error.as_dict(),
     }
 
 
-def _report(motion: Motion, body: BodyModel, image: Image, measured: dict[str, float | int | str]) -> str:
+def _rows(results: dict[str, Any]) -> list[tuple[str, str]]:
+    error = results["error_mm"]
+    length = results["frames"] / results["fps"]
+    return [
+        ("length", f"{results['frames']} frames at {results['fps']:g} fps = {length:.1f} s"),
+        ("converted at", f"{results['frames_per_second']:,.0f} frames/s"),
+        ("mean error", f"{error['mean']:.2f} mm"),
+        ("95 % are below", f"{error['p95']:.2f} mm"),
+        ("largest error", f"{error['max']:.1f} mm"),
+        ("of it the surface map", f"{results['map_residual_mm']:.2f} mm"),
+        ("jitter added", f"{results['jitter_mm']:.4f} mm a frame squared"),
+    ]
+
+
+def _report(conversion: Conversion, images: tuple[Image, Image], results: dict[str, Any]) -> str:
     import vitruve
     from vitruve.view import Figure, Heading, Note, Table, page
 
-    last = (len(motion) - 1) / motion.fps
+    groups = [(name, f"{value:.2f} mm") for name, value in conversion.error.groups.items()]
     return page(
-        "Vitruve: a bundled clip on the open body",
+        "Vitruve: a clip from one body to another",
         [
             Note(
-                f"{motion.duration:.0f} seconds of motion on {len(motion.skeleton)} joints, posed on the body "
-                f"'{body.name}' ({body.num_vertices:,} vertices) that ships with the package."
+                "A clip made on the open body's SMPL+H layout (6,890 vertices, 52 joints) now moves its SMPL-X layout "
+                "(10,475 vertices, 55 joints): one shape for the clip, the same movement, the same hands."
             ),
+            Figure(images[0], "The result at equal time intervals, each body with its true pose and heading."),
             Figure(
-                image, f"Bodies at equal time intervals from 0 to {last:.1f} s, each with its true pose and heading."
+                images[1], "The frame that fits worst: the source (blue), the result (orange), and both in one place."
             ),
             Heading("Measured"),
-            Table(("what", "value"), _rows(measured)),
+            Table(("what", "value"), _rows(results)),
+            Heading("By part of the body"),
+            Table(("part", "mean error"), groups),
+            *(Note(warning, "warning") for warning in conversion.warnings),
             Heading("In this folder"),
             Table(("file", "what it is"), list(_FILES.items())),
             Heading("Next, with your own file"),
@@ -136,26 +159,14 @@ def _report(motion: Motion, body: BodyModel, image: Image, measured: dict[str, f
             Note("In Python:"),
             Note(_PYTHON, "code"),
             Heading("Licences"),
-            Note(f"Body: {body.licence}.\nClip: made by code from published gait curves, CC0-1.0."),
+            Note("Body: Vitruve's open body, CC0-1.0.\nClip: made by code from published gait curves, CC0-1.0."),
         ],
         footer=f"Made by vitruve {vitruve.__version__}: vitruve demo",
     )
 
 
-def _rows(measured: dict[str, float | int | str]) -> list[tuple[str, str]]:
-    return [
-        ("length", f"{measured['frames']} frames at {measured['fps']:g} fps = {measured['duration_s']:.1f} s"),
-        ("body height", f"{measured['height_m']:.2f} m"),
-        ("walked", f"{measured['walked_m']:.1f} m"),
-        ("lowest point", f"{100 * float(measured['lowest_point_m']):+.1f} cm from the ground"),
-        ("a foot on the ground", f"{100 * float(measured['standing_share']):.0f} % of the time"),
-        ("speed, joints alone", f"{measured['joints_frames_per_s']:,.0f} frames/s"),
-        ("speed, all vertices", f"{measured['vertices_frames_per_s']:,.0f} frames/s"),
-    ]
-
-
-def _summary(out: Path, motion: Motion, body: BodyModel, measured: dict[str, float | int | str]) -> str:
-    lines = [f"{motion} on {body.name}:"]
-    lines += [f"  {what:<22}{value}" for what, value in _rows(measured)]
+def _summary(out: Path, conversion: Conversion, results: dict[str, Any]) -> str:
+    lines = [f"From {_SOURCE} to {_TARGET}: {conversion.motion}"]
+    lines += [f"  {what:<22}{value}" for what, value in _rows(results)]
     lines += ["", f"Written to {out}/; open {out / 'report.html'} in a browser.", "", "Next, with your own file:"]
     return "\n".join([*lines, *(f"  {line}" for line in _NEXT)])
