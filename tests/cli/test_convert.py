@@ -158,6 +158,21 @@ def test_masked_frames_stay_masked(tmp_path):
     assert run(source, *BODIES, "--out", tmp_path / "out.safetensors", "--quiet") == 0
     motion = vitruve.load_motion(tmp_path / "out.safetensors")
     assert motion.mask is not None and (~motion.mask).nonzero().flatten().tolist() == [3]
+    assert json.loads((tmp_path / "out-report" / "results.json").read_text())["masked_frames"] == 1
+
+
+def test_a_clip_without_any_data_is_a_bad_file(tmp_path, capsys):
+    source = write_clips(tmp_path / "in", 1) / "walk" / "clip0.npz"
+    arrays = dict(np.load(source, allow_pickle=True))
+    arrays["poses"][:] = np.nan
+    np.savez(source, **arrays)
+    assert run(source, *BODIES, "--out", tmp_path / "out", "--quiet") == 4
+    assert "fault of Vitruve" not in capsys.readouterr().err
+
+
+def test_bones_of_a_bvh_are_those_of_the_target(clips, tmp_path):
+    assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "x.bvh", "--quiet") == 0
+    assert len(vitruve.load_motion(tmp_path / "x.bvh")) == 8
 
 
 def test_single_poses_keep_their_keys(tmp_path):

@@ -210,7 +210,9 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
     if isinstance(result, Poses):
         write_poses(result, job.output, overwrite=job.overwrite)
     else:
-        save_motion(result, job.output, format=job.options.format or None, overwrite=job.overwrite)
+        # BVH needs bones, which only the body has.
+        more = {"body": body(job.target, job.folder)} if job.output.lower().endswith(".bvh") else {}
+        save_motion(result, job.output, format=job.options.format or None, overwrite=job.overwrite, **more)
     written = time.perf_counter()
     stages = {"read": read_seconds, **conversion.seconds, "write": written - converted}
     frames = len(result)
@@ -229,6 +231,7 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "shown_frames": _shown_frames(conversion),
         "histogram": _histogram(conversion, frames),
         "failed_frames": int(conversion.failed.sum()),
+        "masked_frames": 0 if result.mask is None else int((~result.mask & ~conversion.failed).sum()),
         "warnings": [*job.notes, *conversion.warnings],
         "trusted": conversion.trusted,
     }

@@ -145,7 +145,7 @@ def make_plan(
         progress: called with inputs looked at and inputs in all.
 
     Raises:
-        UsageError: two inputs with one output; an output that no run has made, unless it may be overwritten.
+        UsageError: two inputs with one output, or an output that is an input.
         VitruveError: no input can be converted, all for the same reason.
     """
     pairs = list(zip(inputs, outputs_of(inputs, place, options), strict=True))
@@ -158,15 +158,14 @@ def make_plan(
             if isinstance(found, VitruveError):
                 raise found
             job = _job(entry.path, output, name, found, options, folder, draft)
+            done = ledger.done(name, job.key) if output.exists() else None
+            if done is None:
+                draft.jobs.append(_allowed(job, output, ledger, overwrite))
+            else:
+                draft.done.append(done)
         except VitruveError as error:
             draft.failed.append(failure(str(entry.path), name, error))
             draft.errors.append(error)
-            continue
-        done = ledger.done(name, job.key)
-        if done is not None and output.exists():
-            draft.done.append(done)
-        else:
-            draft.jobs.append(_allowed(job, output, ledger, overwrite))
     reasons = {(type(error), error.what) for error in draft.errors}
     if not draft.jobs and not draft.done and len(reasons) == 1:
         raise draft.errors[0]
@@ -294,7 +293,7 @@ def _allowed(job: Job, output: Path, ledger: Ledger, overwrite: bool) -> Job:
     ours = job.name in ledger.last
     if output.exists() and not ours and not overwrite:
         raise UsageError(
-            f"{output.name} exists already, and no conversion into this folder has made it",
+            "the output exists already, and no conversion into this folder has made it",
             where=str(output),
             fix="choose another --out, or give --overwrite",
         )

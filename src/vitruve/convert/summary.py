@@ -29,6 +29,7 @@ def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, An
         "untrusted": sum(not entry["trusted"] for entry in entries),
         "frames": frames,
         "failed_frames": sum(entry["failed_frames"] for entry in entries),
+        "masked_frames": sum(entry["masked_frames"] for entry in entries),
         "motion_hours": sum(entry["frames"] / entry["fps"] for entry in entries if entry["fps"]) / 3600,
         "seconds": seconds,
         "frames_per_second": frames / seconds if seconds else None,

@@ -79,6 +79,8 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("this run", rate))
     if results["failed_frames"]:
         rows.append(("frames not fitted", f"{results['failed_frames']:,}, masked"))
+    if results["masked_frames"]:
+        rows.append(("frames without data", f"{results['masked_frames']:,}, masked as in the input"))
     if results["untrusted"]:
         rows.append(("not to be trusted", f"{results['untrusted']:,} files"))
     shares = [(stage, seconds) for stage, seconds in results["stages"].items() if seconds > 0.0005]
