@@ -19,7 +19,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.convert.convert import BETAS, KNEE, Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence
-from vitruve.convert.face import face_points, fit_face
+from vitruve.convert.face import face_points, fit_face, shows_expression
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.errors import BadData, UsageError, nearest
@@ -111,10 +111,12 @@ def fit_surface(
     expressions = None
     if expression:
         face, every = face_points(body, surface.map.valid), torch.arange(surface.frames)
-        targets, expressions = surface.at(face)(every), body.template.new_zeros(surface.frames, body.num_expressions)
-        for _ in range(_FACE_ROUNDS):
-            rotations, expressions = fit_face(body, face, targets, fitted, expressions)
-            fitted = fit(rotations, fitted.translation, start_betas=fitted.betas, expression=expressions)
+        targets = surface.at(face)(every)
+        if shows_expression(body, face, targets, fitted):
+            expressions = body.template.new_zeros(surface.frames, body.num_expressions)
+            for _ in range(_FACE_ROUNDS):
+                rotations, expressions = fit_face(body, face, targets, fitted, expressions)
+                fitted = fit(rotations, fitted.translation, start_betas=fitted.betas, expression=expressions)
     fit_done = time.perf_counter()
     failed = fitted.failed & present
     motion = Motion(
