@@ -12,7 +12,7 @@ import glob
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from vitruve.convert.job import Job, Options, Progress, find_map
 from vitruve.convert.ledger import Entry, LedgerWriter, read_ledgers
 from vitruve.convert.plan import Place, Plan, make_plan, place_of
 from vitruve.convert.summary import summarise, write_failures
-from vitruve.errors import UsageError
+from vitruve.errors import UsageError, VitruveError
 from vitruve.runs.run_folder import RUN_FILE, write_json
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
@@ -127,9 +127,7 @@ def carry_out(
     with closing(LedgerWriter(batch.record("ledger.jsonl"))) as ledger:
         _write_run(batch, {"workers": workers, "cluster": cluster}, started, {})
         if workers > 1 or cluster:
-            for job in plan.jobs:
-                if job.facts.kind == "motion":
-                    find_map(job)  # once, before every worker does
+            _find_maps(plan.jobs)
 
         def begin(job: Job) -> None:
             _clear_rooms(Path(job.output))
@@ -167,6 +165,14 @@ def _results(entries: list[Entry], failed: list[Entry], fresh: list[Entry], seco
         "frames_per_second": frames / seconds if frames and seconds else None,
     }
     return {**summarise(entries, failed), "this_run": this_run}
+
+
+def _find_maps(jobs: Sequence[Job]) -> None:
+    """Work out the surface maps once, before every worker does; a job whose bodies have none will say so."""
+    for job in jobs:
+        if job.facts.kind == "motion":
+            with suppress(VitruveError):
+                find_map(job)
 
 
 def _clear_rooms(output: Path) -> None:

@@ -202,8 +202,7 @@ def failure(path: str, output: str, error: VitruveError) -> dict[str, Any]:
 
 def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
     clock = time.perf_counter()
-    for names, wanted in zip((job.source, job.target), job.bodies):
-        _check_bodies(job, names, wanted)
+    _make_ready(job)
     started = time.perf_counter()
     conversion, result, read_seconds = _conversion(job, progress)
     converted = time.perf_counter()
@@ -237,17 +236,18 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
     }
 
 
-def _check_bodies(job: Job, names: str, wanted: str) -> None:
-    """Load the bodies, compiled code and surface map, once per process; the bodies must be those of the plan."""
+def _make_ready(job: Job) -> None:
+    """Load compiled code, bodies and surface map, once per process; the bodies must be those of the plan."""
     prepare()
-    for name, expected in zip(names.split("+"), wanted.split("+")) if names else ():
-        found = body_hash(name, job.folder)
-        if found != expected:
-            raise BadData(
-                f"the body '{name}' is another here than where the plan was made",
-                where=f"{job.input}: hash {found[:12]}, expected {expected[:12]}",
-                fix="give every worker the same model files",
-            )
+    for names, hashes in zip((job.source, job.target), job.bodies):
+        for name, expected in zip(names.split("+"), hashes.split("+")) if names else ():
+            found = body_hash(name, job.folder)
+            if found != expected:
+                raise BadData(
+                    f"the body '{name}' is another here than where the plan was made",
+                    where=f"{job.input}: hash {found[:12]}, expected {expected[:12]}",
+                    fix="give every worker the same model files",
+                )
     if job.facts.kind == "motion":
         find_map(job)
 
