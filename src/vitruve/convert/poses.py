@@ -60,7 +60,7 @@ def convert_poses(
     betas: str | Tensor = "zero",
     num_betas: int = 16,
     hands: str | Tensor = "flat",
-    points: int = 900,
+    points: int = 600,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> PoseConversion:
