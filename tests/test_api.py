@@ -20,7 +20,7 @@ PUBLIC = {
 }
 PARAMETERS = {
     "convert_motion": [
-        *("motion", "to", "source", "betas", "num_betas", "hands", "points", "folder", "progress"),
+        *("motion", "to", "source", "betas", "num_betas", "hands", "points", "sequence", "folder", "progress"),
     ],
     "load_body": ["name", "folder", "num_betas", "dtype"],
     "load_motion": ["path", "format", "fps", "dtype", "options"],

@@ -16,26 +16,29 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
+from vitruve.convert.anchors import Frames, fit_by_anchors
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
+from vitruve.convert.shape import betas_at_rest, known_betas
 from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
-from vitruve.errors import BadData, UsageError, nearest
-from vitruve.fit import Effort, TowardRotations, fit_clip, huber
+from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.motion import Motion
 from vitruve.runs.threads import over_threads
 
-BETAS = ("fit", "zero", "keep-if-same")
 # Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies
 # cannot agree (a corrective, a fold) a few points must not pull the others along.
 KNEE = 0.003
 # Metres a radian that hold a rotation at the copied one: nothing against the surface, enough against a finger's twist.
 HOLD = 0.002
-# From copied rotations two steps are there; more, and more key frames, lower the error by a hundredth of a millimetre.
-EFFORT = Effort(rounds=2, key_frames=12)
+EFFORT = Effort(rounds=10, key_frames=12)
+# Seconds between frames that are fitted with care; the corrections in between are interpolated.
+ANCHORS_APART = 1 / 15
 # Below this part of the surface in correspondence, two bodies are hardly two persons.
 LEAST_SHARED = 0.8
+# Frames that the shape is looked for among, where it is solved on posed frames.
+_SHAPE_FRAMES = 200
 Progress = Callable[[int, int], None]
 
 
@@ -69,6 +72,7 @@ def convert_motion(
     num_betas: int = 16,
     hands: str | Tensor = "flat",
     points: int = 600,
+    sequence: bool = True,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
@@ -83,6 +87,7 @@ def convert_motion(
         num_betas: how many betas are fitted, up to what the target has; files of AMASS have 16.
         hands: what a source without fingers gets: "flat", "mean", or [2, 45] axis-angle of left and right hand.
         points: about how many surface points the fit looks at.
+        sequence: False for single poses that do not follow each other in time.
         folder: where licensed bodies lie, before the usual places.
         progress: called with (frames done, frames in all).
     """
@@ -97,31 +102,14 @@ def convert_motion(
     shared = float(surface.valid.double().mean())
     if shared < LEAST_SHARED and "mano" not in (source_body.layout, target_body.layout):
         warnings.append(f"only {100 * shared:.0f} % of the target's surface has a counterpart on {source_body.name}")
-    fixed = _fixed_betas(betas, motion, source_body, target_body)
-    begin = start(motion, shaped, target_body, hands, fixed)
+    begin, fitted, shape = _fit(
+        motion, shaped, target_body, surface, betas, num_betas, hands, points, sequence, progress
+    )
     if begin.dropped:
         warnings.append(f"the target has no {', '.join(begin.dropped)}: their turns are lost")
-    ids, weights = fit_points(target_body, surface.valid, points)
-    targets = _targets(motion, shaped, surface, ids)
-    fitted = fit_clip(
-        target_body,
-        ids,
-        targets,
-        begin.rotations,
-        begin.translation,
-        betas=fixed,
-        start_betas=target_body.template.new_zeros(min(num_betas, target_body.num_betas)),
-        expression=_kept_expression(motion, target_body),
-        weights=weights,
-        loss=huber(KNEE),
-        terms=(TowardRotations(begin.rotations, torch.full((target_body.num_joints,), HOLD)),),
-        effort=EFFORT,
-        free=begin.free,
-        progress=progress,
-    )
     clock.lap("fit")
     failed = fitted.failed if motion.mask is None else fitted.failed & motion.mask
-    result = _as_motion(motion, target_body, fitted.rotations, fitted.translation, fitted.betas, failed)
+    result = _as_motion(motion, target_body, fitted.rotations, fitted.translation, shape, failed)
     error = measure(motion, shaped, result, target_body, surface)
     clock.lap("measure")
     warnings += _judge(error, failed, begin)
@@ -133,6 +121,75 @@ def convert_motion(
         failed=failed,
         seconds=clock.laps,
     )
+
+
+def _fit(
+    motion: Motion,
+    shaped: ShapedBody,
+    target: BodyModel,
+    surface: Correspondence,
+    betas: str | Tensor,
+    num_betas: int,
+    hands: str | Tensor,
+    points: int,
+    sequence: bool,
+    progress: Progress | None,
+) -> tuple[Start, Frames, Tensor]:
+    """Where it starts, the fitted frames, and the betas."""
+    shape = known_betas(betas, motion, shaped.body, target)
+    guess = None
+    if shape is None:
+        guess, alike = betas_at_rest(shaped, target, surface, min(num_betas, target.num_betas))
+        shape = guess if alike else None
+    begin = start(motion, shaped, target, hands, shape if guess is None else guess)
+    ids, weights = fit_points(target, surface.valid, points)
+    targets = _targets(motion, shaped, surface, ids)
+    expression = _kept_expression(motion, target)
+    hold = torch.full((target.num_joints,), HOLD)
+
+    def told(done: int, _: int) -> None:
+        if progress is not None:
+            progress(done, len(motion))
+
+    def fit(frames: Tensor, known: Tensor | None) -> ClipFit:
+        return fit_clip(
+            target,
+            ids,
+            lambda rows: targets(frames[rows]),
+            begin.rotations[frames],
+            begin.translation[frames],
+            betas=known,
+            start_betas=guess,
+            expression=None if expression is None else expression[frames],
+            weights=weights,
+            loss=huber(KNEE),
+            terms=(TowardRotations(begin.rotations[frames], hold),),
+            effort=EFFORT,
+            free=begin.free,
+            progress=told,
+        )
+
+    whole = torch.arange(len(motion))
+    if shape is None:
+        # The shape first, on the frames that the solver picks; the frames follow below.
+        few = whole[:: max(1, len(motion) // _SHAPE_FRAMES)]
+        shape = fit(few, None).betas
+    known = shape
+    posed = target.shaped(known, expression).only(ids)
+    share = weights / weights.sum()
+
+    def measured(frames: Tensor, rotations: Tensor, translation: Tensor) -> Tensor:
+        apart = of_frames(posed, frames).vertices(rotations, translation) - targets(frames)
+        return (apart.square().sum(-1) @ share).sqrt()
+
+    def fit_frames(frames: Tensor) -> Frames:
+        found = fit(frames, known)
+        return Frames(found.rotations, found.translation, found.error, found.failed)
+
+    gap = round(motion.fps * ANCHORS_APART) if sequence and motion.mask is None else 1
+    fitted = fit_by_anchors(fit_frames, measured, (begin.rotations, begin.translation), gap)
+    told(len(motion), len(motion))
+    return begin, fitted, known
 
 
 def measure(
@@ -178,33 +235,6 @@ def of_frames(shaped: ShapedBody, frames: Tensor | slice) -> ShapedBody:
     if shaped.expression is None or shaped.expression.dim() < 2:
         return shaped
     return replace(shaped, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
-
-
-def same_shapes(source: BodyModel, target: BodyModel) -> bool:
-    """Whether betas mean the same on both bodies: one template and one shape basis, as far as both have columns."""
-    if source.template.shape != target.template.shape or not torch.equal(source.template, target.template):
-        return False
-    columns = min(source.num_betas, target.num_betas)
-    return torch.equal(source.shape_basis[..., :columns], target.shape_basis[..., :columns])
-
-
-def _fixed_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:
-    """The target's betas where they are known before the fit."""
-    if isinstance(betas, Tensor):
-        if betas.dim() != 1 or len(betas) > target.num_betas:
-            raise BadData(
-                f"these betas do not fit body '{target.name}'",
-                where=f"shape {tuple(betas.shape)}, the body has {target.num_betas}",
-                fix="give one row of at most as many",
-            )
-        return betas.to(target.template)
-    if betas not in BETAS:
-        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
-    if betas == "zero":
-        return target.template.new_zeros(target.num_betas)
-    if same_shapes(source, target) and len(motion.betas) <= target.num_betas:
-        return motion.betas.to(target.template)
-    return None
 
 
 def _kept_expression(motion: Motion, target: BodyModel) -> Tensor | None:

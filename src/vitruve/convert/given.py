@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitruve.convert.convert import BETAS
+from vitruve.convert.shape import BETAS
 from vitruve.convert.start import HANDS
 from vitruve.errors import BadData, UsageError, VitruveError, nearest
 from vitruve.formats import load_motion

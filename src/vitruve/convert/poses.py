@@ -99,6 +99,7 @@ def convert_poses(
                 num_betas=num_betas,
                 hands=hands,
                 points=points,
+                sequence=False,
                 progress=report,
             )
         )

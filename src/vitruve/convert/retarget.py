@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody, load_body
 from vitruve.convert.alignment import Aligned, align, local_rotations
-from vitruve.convert.convert import BETAS, Conversion
+from vitruve.convert.convert import Conversion
 from vitruve.convert.mapping import Mapping, find_mapping, load_mapping
 from vitruve.convert.retarget_quality import (
     SLIDING,
@@ -33,6 +33,7 @@ from vitruve.convert.retarget_quality import (
     measure_joints,
     what_to_know,
 )
+from vitruve.convert.shape import BETAS
 from vitruve.convert.start import FACE, FINGERS, Start, start
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip

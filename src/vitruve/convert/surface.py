@@ -17,11 +17,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.convert.convert import BETAS, KNEE, Conversion, Progress, of_frames
+from vitruve.convert.convert import KNEE, Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence
 from vitruve.convert.face import face_points, fit_face, shows_expression
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
+from vitruve.convert.shape import BETAS
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.fit import Effort, fit_clip, huber
 from vitruve.geometry.rotations import nearest_rotation
