@@ -133,6 +133,9 @@ def look(path: Path, options: Options) -> Facts:
         with suppress(VitruveError):
             return _look_at_poses(path)
         raise
+    if motion.mask is not None and not motion.mask.any():
+        where = f"{path}: all of its {len(motion)} frames are masked"
+        raise BadData("no frame of the motion holds numbers", where=where, fix="look at it: vitruve info FILE")
     told = "motion" if motion.body or options.source else "skeleton"
     return Facts(told, len(motion), motion.fps, motion.body, motion.gender, motion.skeleton.name)
 
