@@ -72,11 +72,14 @@ def fit_by_anchors(fit: Fit, measure: Measure, begin: tuple[Tensor, Tensor], gap
 
     over_threads(between, torch.arange(count).split(_BLOCK))
     out_rotations[anchors], out_translation[anchors] = held.rotations, held.translation
-    ends = torch.maximum(held.error[1:], held.error[:-1])
-    middle = (anchors[1:] + anchors[:-1]) // 2
-    found = torch.cat(
-        over_threads(lambda rows: measure(rows, out_rotations[rows], out_translation[rows]), middle.split(_BLOCK))
-    )
+
+    def error_of(frames: Tensor) -> Tensor:
+        blocks = frames.split(_BLOCK)
+        return torch.cat(over_threads(lambda rows: measure(rows, out_rotations[rows], out_translation[rows]), blocks))
+
+    # Anchors are measured by the same yardstick: a robust fit reports less than the plain distance.
+    at_anchors, found = error_of(anchors), error_of((anchors[1:] + anchors[:-1]) // 2)
+    ends = torch.maximum(at_anchors[1:], at_anchors[:-1])
     bad = ~(found <= WORSE * ends + WORSE_BY) | held.failed[1:] | held.failed[:-1]
     error, failed = _along(anchors, torch.maximum(ends, found), count), torch.zeros(count, dtype=torch.bool)
     failed[anchors] = held.failed
@@ -85,7 +88,7 @@ def fit_by_anchors(fit: Fit, measure: Measure, begin: tuple[Tensor, Tensor], gap
         new = fit(again)
         out_rotations[again], out_translation[again] = new.rotations, new.translation
         error[again], failed[again] = new.error, new.failed
-    error[anchors] = held.error
+    error[anchors] = at_anchors
     return Frames(out_rotations, out_translation, error, failed)
 
 

@@ -31,7 +31,7 @@ from vitruve.runs.threads import over_threads
 # cannot agree (a corrective, a fold) a few points must not pull the others along.
 KNEE = 0.003
 # Metres a radian that hold a rotation at the copied one: nothing against the surface, enough against a finger's twist.
-HOLD = 0.002
+HOLD = 0.0005
 EFFORT = Effort(rounds=10, key_frames=12)
 # Seconds between frames that are fitted with care; the corrections in between are interpolated.
 ANCHORS_APART = 1 / 15

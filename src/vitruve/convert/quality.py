@@ -98,7 +98,7 @@ def _quantile(values: Tensor, fraction: float) -> float:
     return float(flat.kthvalue(max(1, round(fraction * len(flat)))).values)
 
 
-def measured_frames(frames: int, most: int = 600) -> tuple[Int[Tensor, "block"], ...]:
+def measured_frames(frames: int, most: int = 300) -> tuple[Int[Tensor, "block"], ...]:
     """Which frames are measured, in blocks: all, or triples spread evenly (the jitter needs three in a row)."""
     chosen = torch.arange(frames)
     if frames > most:
