@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from vitruve.convert.bench import Row
     from vitruve.motion import Motion
 
-app = App(name="bench", help="Measure speed and accuracy on this machine, with your own files.")
+app = App(
+    name="bench",
+    help="Measure speed and accuracy on this machine, with your own files.",
+    help_epilogue="Example:\n\nvitruve bench convert --from smplh-male --to smplx-male",
+)
 
 # The part of the bundled clip with the hands: turning on the spot, counting, sitting down.
 _FIRST_SECOND, _FPS = 9.5, 120.0

@@ -193,9 +193,8 @@ def _fit_all(
         for rows in every.split(16 * FRAMES_AT_A_TIME):
             fit(rows)
         return out
-    # Short clips in smaller blocks, so that every thread gets one.
-    share = -(-len(rotations) // torch.get_num_threads())
-    over_threads(fit, every.split(min(share, FRAMES_AT_A_TIME)))
+    # Short clips in smaller blocks, so that every thread gets some. The number of threads must not change the result.
+    over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rotations) // 4)))))
     return out
 
 
