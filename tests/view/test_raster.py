@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vitruve.view import raster as raster_module
@@ -41,10 +41,13 @@ def by_rays(vertices, faces, viewpoint, size, cull):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), cull=st.booleans())
+@example(seed=6142, cull=False)
 def test_equals_ray_casting(seed, cull):
     random = np.random.default_rng(seed)
     vertices = random.uniform(-1, 1, (30, 3))
     faces = np.stack([random.permutation(30)[:3] for _ in range(25)])
+    # Of two triangles in one place either may be seen: keep one.
+    faces = faces[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]]
     viewpoint = Viewpoint(tuple(random.uniform(2.5, 4, 3)), tuple(random.uniform(-0.3, 0.3, 3)), 35.0)
     found = rasterise(vertices, faces, viewpoint, SIZE, cull=cull)
     face, depth, unsure = by_rays(vertices, faces, viewpoint, SIZE, cull)
