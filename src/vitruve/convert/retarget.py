@@ -33,9 +33,9 @@ from vitruve.convert.retarget_quality import (
     measure_joints,
     what_to_know,
 )
-from vitruve.convert.shape import BETAS
+from vitruve.convert.shape import fixed_betas
 from vitruve.convert.start import FACE, FINGERS, Start, start
-from vitruve.errors import BadData, UsageError, nearest
+from vitruve.errors import BadData, UsageError
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
 from vitruve.motion import Motion
 
@@ -81,7 +81,7 @@ def retarget_motion(
     if scale is not None and not 0 < scale < float("inf"):
         raise UsageError(f"a scale of {scale} cannot be", fix="give a positive number, or none")
     chosen = _mapping(mapping, motion)
-    known = _known_betas(betas, body)
+    known = fixed_betas(betas, body)
     shaped = body.shaped(known)
     aligned = align(motion, chosen, body, shaped.rest_joints)
     if scale is None:
@@ -147,21 +147,6 @@ def actor_betas(
 
 def _fitted_betas(aligned: Aligned, body: BodyModel) -> Tensor:
     return _solve(aligned, _start(aligned, body.shaped(), "flat"), body, None).betas
-
-
-def _known_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
-    """The betas where they are known before the fit."""
-    if isinstance(betas, Tensor):
-        if betas.dim() != 1 or len(betas) > body.num_betas:
-            raise BadData(
-                f"these betas do not fit body '{body.name}'",
-                where=f"shape {tuple(betas.shape)}, the body has {body.num_betas}",
-                fix="give one row of at most as many",
-            )
-        return betas.to(body.template)
-    if betas not in BETAS:
-        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
-    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
 
 
 def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:

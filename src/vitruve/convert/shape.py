@@ -24,23 +24,27 @@ def same_shapes(source: BodyModel, target: BodyModel) -> bool:
     return torch.equal(source.shape_basis[..., :columns], target.shape_basis[..., :columns])
 
 
-def known_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:
-    """The target's betas where they are known without looking at the surface."""
+def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
+    """The betas that were asked for as numbers or as "zero"; None where they are to be found."""
     if isinstance(betas, Tensor):
-        if betas.dim() != 1 or len(betas) > target.num_betas:
+        if betas.dim() != 1 or len(betas) > body.num_betas:
             raise BadData(
-                f"these betas do not fit body '{target.name}'",
-                where=f"shape {tuple(betas.shape)}, the body has {target.num_betas}",
+                f"these betas do not fit body '{body.name}'",
+                where=f"shape {tuple(betas.shape)}, the body has {body.num_betas}",
                 fix="give one row of at most as many",
             )
-        return betas.to(target.template)
+        return betas.to(body.template)
     if betas not in BETAS:
         raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
-    if betas == "zero":
-        return target.template.new_zeros(target.num_betas)
-    if same_shapes(source, target) and len(motion.betas) <= target.num_betas:
+    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
+
+
+def known_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:
+    """The target's betas where they are known without looking at the surface."""
+    fixed = fixed_betas(betas, target)
+    if fixed is None and same_shapes(source, target) and len(motion.betas) <= target.num_betas:
         return motion.betas.to(target.template)
-    return None
+    return fixed
 
 
 def betas_at_rest(source: ShapedBody, target: BodyModel, surface: Correspondence, count: int) -> tuple[Tensor, bool]:

@@ -22,8 +22,8 @@ from vitruve.convert.correspondence import Correspondence
 from vitruve.convert.face import face_points, fit_face, shows_expression
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
-from vitruve.convert.shape import BETAS
-from vitruve.errors import BadData, UsageError, nearest
+from vitruve.convert.shape import fixed_betas
+from vitruve.errors import BadData
 from vitruve.fit import Effort, fit_clip, huber
 from vitruve.geometry.rotations import nearest_rotation
 from vitruve.motion import Motion
@@ -235,21 +235,6 @@ def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
         reached = of_frames(posed, block).vertices(motion.rotations[block], motion.translation[block])
         meter.add(block, reached - part[:, whole].to(reached))
     return meter.report(surface.map.residual_mm["mean"])
-
-
-def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
-    """The betas where they are known before the fit; None where they are to be found."""
-    if isinstance(betas, Tensor):
-        if betas.dim() != 1 or len(betas) > body.num_betas:
-            raise BadData(
-                f"these betas do not fit body '{body.name}'",
-                where=f"shape {tuple(betas.shape)}, the body has {body.num_betas}",
-                fix="give one row of at most as many",
-            )
-        return betas.to(body.template)
-    if betas not in BETAS:
-        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
-    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
 
 
 def _judge(error: ErrorReport, failed: Tensor, present: Tensor) -> list[str]:
