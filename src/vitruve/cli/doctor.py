@@ -16,6 +16,10 @@ from cyclopts import Parameter
 # extra -> what it unlocks. The packages of each are read from Vitruve's own metadata.
 EXTRAS = {
     "cluster": "vitruve convert --cluster ADDRESS: the same work on many machines",
+    "view": "vitruve view: motions in a browser",
+    "video": "vitruve render to a video file, and over one",
+    "usd": "vitruve export to USD",
+    "multi-gpu": "vitruve prior train on several GPUs",
     "dev": "the tests, the checks and the benchmark against other body model libraries",
 }
 
