@@ -1,10 +1,15 @@
-"""What is to be seen: motions on bodies, in one place or side by side; for pictures, video and the viewer alike."""
+"""What is to be seen: motions on bodies, in one place or side by side; for pictures, video and the viewer alike.
+
+scene = load_scene(["walk_poses.npz", "walk_smplx.npz"], layout="side", heat=True)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,14 +19,22 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import ShapedBody
-from vitruve.errors import UsageError
+from vitruve.convert.correspondence import correspondence
+from vitruve.convert.which_body import find_body
+from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.formats import load_motion
 from vitruve.motion import Motion
 
 Colour = tuple[float, float, float]
 Errors = Callable[[Sequence[int]], NDArray[np.float32]]
 
+Layout = Literal["overlay", "side"]
+
 COLOURS: tuple[Colour, ...] = ((0.35, 0.55, 0.85), (0.95, 0.55, 0.25), (0.42, 0.68, 0.45), (0.70, 0.48, 0.75))
 """Colours of the actors in turn: the first is the source's blue, the second the result's orange."""
+
+# Frames that the height of the ground is looked for in, and metres from body to body where they stand side by side.
+_GROUND_FRAMES, _GAP = 24, 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +69,21 @@ class Actor:
         """False for frames without data and after the end."""
         return frame < len(self.motion) and (self.motion.mask is None or bool(self.motion.mask[frame]))
 
+    def valid_frames(self) -> NDArray[np.int64]:
+        """Indices of the frames that have data."""
+        mask = self.motion.mask
+        return np.arange(len(self.motion)) if mask is None else mask.cpu().numpy().nonzero()[0]
+
     def vertices(self, frames: Sequence[int]) -> Float[Tensor, "chosen vertices 3"]:
         """Where the surface is in the scene at some frames, metres."""
         if self.body is None:
             raise UsageError("a plain joint tree has no surface", where=self.name, fix="give a body: --body open-smplx")
         part = self._part(frames)
-        return part.vertices(self.body) + self._shift(part)
+        shaped = self.shaped
+        assert shaped is not None
+        if part.expression is not None and part.expression.shape[1]:
+            shaped = self.body.shaped(part.betas, part.expression)
+        return shaped.vertices(part.rotations, part.translation) + self._shift(part)
 
     def joint_positions(self, frames: Sequence[int]) -> Float[Tensor, "chosen joints 3"]:
         """Where the joints are in the scene at some frames, metres."""
@@ -97,6 +119,7 @@ class Scene:
         actors: what is drawn.
         fps: of the time line. An actor's own frame is the nearest in time.
         ground: height of the ground in metres; None for none.
+        notes: what a user must know: frames without data, bodies that stand in for others. One sentence each.
     """
 
     actors: tuple[Actor, ...]
@@ -122,3 +145,165 @@ def side_by_side(scene: Scene, gap: float = 1.0) -> Scene:
     middle = (len(scene.actors) - 1) / 2
     actors = tuple(replace(actor, offset=((i - middle) * gap, 0.0)) for i, actor in enumerate(scene.actors))
     return replace(scene, actors=actors)
+
+
+def load_scene(
+    motions: Sequence[str | Path | Motion],
+    bodies: Sequence[str | BodyModel] = (),
+    *,
+    folder: str | Path | None = None,
+    fps: float | None = None,
+    layout: Layout = "overlay",
+    joints: bool = False,
+    heat: bool = False,
+) -> Scene:
+    """Motions, the bodies they are drawn on, and the ground below them.
+
+    A motion that names its body is drawn on it, or on the open body of its layout where there is no file; one on a
+    plain joint tree (BVH, ASF/AMC) as joints and bones. Frames that hold no data, or NaN, are masked: they stay empty.
+
+    Args:
+        motions: files, folders, or motions that are loaded already.
+        bodies: what they are drawn on: one for all, or one each; names or model files, "" for what a motion says.
+        folder: where licensed bodies lie, before the usual places.
+        fps: frames per second, for files that do not say.
+        layout: all in their true places, or side by side.
+        joints: draw joints and bones over the surfaces.
+        heat: show on every further body how far it is from the first.
+    """
+    if bodies and len(bodies) not in (1, len(motions)):
+        raise UsageError(
+            f"{len(bodies)} bodies for {len(motions)} motions",
+            where=f"--body {', '.join(str(getattr(body, 'name', body)) for body in bodies)}",
+            fix="give one body for all motions, or one for each",
+        )
+    wanted = list(bodies) * len(motions) if len(bodies) == 1 else list(bodies) or [""] * len(motions)
+    actors, notes = [], []
+    for i, (given, which) in enumerate(zip(motions, wanted)):
+        motion = given if isinstance(given, Motion) else _read(given, fps)
+        motion, said = _without_nan(motion)
+        body, motion, more = _body_for(motion, which, folder)
+        name = _name(given, motion, i)
+        actors.append(Actor(name, motion, body, COLOURS[i % len(COLOURS)], joints=joints))
+        notes += [f"{name}: {note}" for note in (*said, *more)]
+    if heat:
+        actors[1:] = [replace(actor, errors=errors_between(actors[0], actor)) for actor in _comparable(actors)]
+    rate = actors[0].motion.fps if actors else 30.0
+    scene = Scene(tuple(actors), rate, notes=tuple(notes))
+    scene = replace(scene, ground=lowest(scene))
+    return side_by_side(scene, _GAP) if layout == "side" else scene
+
+
+def lowest(scene: Scene) -> float:
+    """Height in metres of the lowest point in a few frames of all actors: where the ground is."""
+    heights = []
+    for actor in scene.actors:
+        frames = actor.valid_frames()
+        chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), _GROUND_FRAMES)).round().astype(int)].tolist()
+        points = actor.joint_positions(chosen) if actor.body is None else actor.vertices(chosen)
+        heights.append(float(points[..., 2].min()))
+    return min(heights)
+
+
+def errors_between(reference: Actor, actor: Actor) -> Errors:
+    """How far an actor's surface is from another's, for `Actor.errors`: [frames, vertices] in millimetres.
+
+    On bodies of one topology it is the distance of equal vertices; else a map between the two surfaces says where on
+    the first one each vertex belongs, and NaN stands where it has no counterpart.
+    """
+    if reference.body is None or actor.body is None:
+        raise UsageError(
+            "an error is shown between two surfaces, and this is a plain joint tree",
+            where=(reference if reference.body is None else actor).name,
+            fix="leave out --heat, or convert it to a body first: vitruve convert FILE --to open-smplx",
+        )
+    there = correspondence(reference.body, actor.body)
+    first, second = replace(reference, offset=(0.0, 0.0)), replace(actor, offset=(0.0, 0.0))
+    lost = ~there.valid.cpu().numpy()
+
+    def errors(frames: Sequence[int]) -> NDArray[np.float32]:
+        own = [round(frame / second.motion.fps * first.motion.fps) for frame in frames]
+        known = np.array([first.valid(frame) for frame in own])
+        of_first = first.vertices([frame if ok else 0 for frame, ok in zip(own, known)])
+        found = 1000 * (there.apply(of_first) - second.vertices(frames).to(of_first)).norm(dim=-1)
+        out = found.cpu().numpy().astype(np.float32)
+        out[~known], out[:, lost] = np.nan, np.nan
+        return out
+
+    return errors
+
+
+def _comparable(actors: Sequence[Actor]) -> Sequence[Actor]:
+    if len(actors) < 2:
+        raise UsageError(
+            "an error needs two motions: one to compare with, and one that is judged",
+            where="--heat with one motion",
+            fix="name two: vitruve render SOURCE CONVERTED --heat",
+        )
+    return actors[1:]
+
+
+def _read(path: str | Path, fps: float | None) -> Motion:
+    if fps is None:
+        return load_motion(path)
+    try:
+        return load_motion(path)  # what a file says about its rate counts
+    except UsageError:
+        return load_motion(path, fps=fps)
+
+
+def _name(given: str | Path | Motion, motion: Motion, index: int) -> str:
+    file = motion.source.file if isinstance(given, Motion) else str(given)
+    return Path(file).stem if file else f"motion {index + 1}"
+
+
+def _without_nan(motion: Motion) -> tuple[Motion, list[str]]:
+    """The motion with frames that hold NaN masked, and a note that counts the frames without data."""
+    values = [motion.rotations, motion.translation]
+    values += [value for value in (motion.expression, motion.offsets) if value is not None]
+    good = torch.stack([value.flatten(1).isfinite().all(1) for value in values]).all(0)
+    if not bool(torch.isfinite(motion.betas).all()):
+        raise BadData("the shape holds NaN", where=f"{motion.source.file}: betas", fix="look at it: vitruve info FILE")
+    if motion.mask is not None:
+        good = good & motion.mask
+    gaps = int((~good).sum())
+    if gaps == len(motion):
+        raise BadData(
+            "there is nothing to see: no frame has data",
+            where=f"{motion.source.file or 'the motion'}: all {gaps} frames are masked or hold NaN",
+            fix="look at it: vitruve info FILE",
+        )
+    if not gaps:
+        return replace(motion, mask=None), []
+    return replace(motion, mask=good), [f"{gaps} of {len(motion)} frames have no data and stay empty"]
+
+
+def _body_for(
+    motion: Motion, which: str | BodyModel, folder: str | Path | None
+) -> tuple[BodyModel | None, Motion, list[str]]:
+    """The body to draw a motion on (None for a plain joint tree), the motion that fits it, and what to know."""
+    if not which and not motion.body:
+        return None, motion, []
+    where = f"{motion.source.file or 'the motion'}: {motion.body_name or motion.skeleton.name}"
+    try:
+        body, notes = find_body(which or motion.body, motion.gender, folder)
+    except MissingAsset as error:
+        fix = error.fix if which or not motion.body else f"{error.fix}: --body open-{motion.body}"
+        raise MissingAsset(error.what, f"{where}; {error.where}", fix) from None
+    except UsageError as error:
+        raise UsageError(error.what, where, f"name the body it is to be drawn on: --body BODY; {error.fix}") from None
+    if body.num_joints != len(motion.skeleton):
+        raise UsageError(
+            f"a motion of {len(motion.skeleton)} joints cannot be drawn on '{body.name}', which has {body.num_joints}",
+            where=where,
+            fix=f"name a body of its layout with --body, or convert it: vitruve convert FILE --to {body.name}",
+        )
+    if len(motion.betas) > body.num_betas:
+        notes = [
+            *notes,
+            f"of its {len(motion.betas)} betas {body.name} knows {body.num_betas}; the others are left out",
+        ]
+        motion = replace(motion, betas=motion.betas[: body.num_betas])
+    if motion.expression is not None and motion.expression.shape[1] > body.num_expressions:
+        motion = replace(motion, expression=motion.expression[:, : body.num_expressions])
+    return body, motion, notes
