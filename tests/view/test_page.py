@@ -5,11 +5,13 @@ import io
 import re
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitruve.view import Figure, Heading, Note, Table, page
+from vitruve.view.page import Clip, Columns, Drawing, Figure, Heading, Note, Table, page
+from vitruve.view.plots import line_plot
 
 VOID = {"meta", "img", "br", "link", "hr"}
 
@@ -45,12 +47,15 @@ def blocks(text="text"):
         Note(text, "code"),
         Table([text, "b"], [[text, 1.5], ["x", None]]),
         Figure(Image.new("RGB", (5, 4), "red"), text),
+        Drawing(line_plot({text: ([0, 1], [1, 2]), "b": ([0, 1], [2, 1])}, text, text), text),
+        Columns([Note(text), Clip(b"video", text)]),
     ]
 
 
 def test_well_formed_and_complete():
     checked = Checker(page("Title", blocks(), footer="end"))
-    assert [checked.tags.count(tag) for tag in ("html", "h1", "h2", "table", "img", "pre", "footer")] == [1] * 7
+    once = ("html", "h1", "h2", "table", "img", "pre", "footer", "svg", "video")
+    assert [checked.tags.count(tag) for tag in once] == [1] * len(once)
     assert checked.tags.count("tr") == 3 and checked.tags.count("td") == 4
 
 
@@ -59,7 +64,9 @@ def test_needs_nothing_from_outside():
     checked = Checker(html)
     assert "script" not in checked.tags and "link" not in checked.tags and "iframe" not in checked.tags
     sources = [value for _, key, value in checked.attributes if key in ("src", "href", "srcset", "data")]
-    assert sources and all(value.startswith("data:image/png;base64,") for value in sources)
+    assert sources and all(re.match("data:(image/png|video/mp4);base64,", value) for value in sources)
+    policy = next(value for _, key, value in checked.attributes if key == "content" and "default-src" in value)
+    assert "default-src 'none'" in policy and "http" not in policy
     assert not re.search(r"url\(|@import", html)
 
 
@@ -84,9 +91,31 @@ def test_no_text_becomes_markup(text):
     checked, plain = Checker(page(text, blocks(text), text)), Checker(page("t", blocks(), "t"))
     assert checked.tags == plain.tags
     assert [(tag, key) for tag, key, _ in checked.attributes] == [(tag, key) for tag, key, _ in plain.attributes]
-    assert checked.texts.count(text) >= 7  # title twice, heading, three notes, two cells, caption, footer
+    assert checked.texts.count(text) >= 10  # title twice, heading, four notes, two cells, captions, footer
 
 
 def test_reads_light_and_dark_and_prints():
     html = page("t", [])
     assert "prefers-color-scheme: dark" in html and "@media print" in html and "color-scheme: light dark" in html
+
+
+def test_columns_of_numbers_stand_on_the_right():
+    rows = [("a.npz", 1234, "0.62 mm", "-"), ("b", 5, 1.5, "bad"), ("12", None, "-", "")]
+    checked = Checker(page("t", [Table(("file", "frames", "error", "state"), rows)]))
+    right = [value == "n" for tag, key, value in checked.attributes if (tag, key) == ("th", "class")]
+    assert right == [True, True]  # frames and error; a single word makes a column one of text
+    assert checked.texts.count("1,234") == 1 and checked.tags.count("td") == 12
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "-"), (float("nan"), "-"), (True, "yes"), (12345, "12,345"), (0.123456, "0.1235"), (12345.6, "12,346")],
+)
+def test_cells_are_short(value, shown):
+    assert shown in Checker(page("t", [Table(("x",), [(value,)])])).texts
+
+
+def test_videos_are_inside_unharmed():
+    data = bytes(range(256))
+    source = next(v for tag, k, v in Checker(page("t", [Clip(data, "c")])).attributes if (tag, k) == ("video", "src"))
+    assert base64.b64decode(source.split(",")[1]) == data
