@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,7 @@ from vitruve.convert.ledger import Entry, LedgerWriter, read_ledgers
 from vitruve.convert.plan import Place, Plan, make_plan, place_of
 from vitruve.convert.summary import summarise, write_failures
 from vitruve.errors import UsageError, VitruveError
-from vitruve.runs.run_folder import RUN_FILE, write_json
-from vitruve.runs.toml import to_toml
-from vitruve.runs.versions import versions
+from vitruve.runs.run_folder import RunFolder
 
 RECORDS = ("run.toml", "results.json", "report.html", "failures.csv")
 
@@ -52,13 +49,18 @@ class Batch:
 
     def record(self, name: str) -> Path:
         """The path of one of the files that tell about the run; each shard has its own."""
-        path = Path(name)
-        return self.place.folder / f"{path.stem}{self.suffix}{path.suffix}"
+        return self.run().file(name)
 
-    @property
-    def suffix(self) -> str:
-        """ "-1of4" for a shard, empty for all of the work."""
-        return f"-{self.shard[0]}of{self.shard[1]}" if self.shard[1] > 1 else ""
+    def run(self, **how: Any) -> RunFolder:
+        """The run folder that this part of the work writes to.
+
+        Args:
+            how: options of how the work is done, kept beside those that results depend on.
+        """
+        asked = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.options).items()}
+        more = {"out": str(self.place.file or self.place.folder), **how, "shard": list(self.shard)}
+        suffix = f"-{self.shard[0]}of{self.shard[1]}" if self.shard[1] > 1 else ""
+        return RunFolder(self.place.folder, self.place.folder, "convert", {**asked, **more}, suffix)
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,10 @@ def carry_out(
         cluster: address of a Dask scheduler, used instead.
         progress: called with frames done and frames in all.
     """
-    plan, started, clock = batch.plan, datetime.now(UTC), time.monotonic()
+    plan, clock, run = batch.plan, time.monotonic(), batch.run(workers=workers, cluster=cluster)
     entries, failed = list(plan.done), list[Entry](plan.failed)
     with closing(LedgerWriter(batch.record("ledger.jsonl"))) as ledger:
-        _write_run(batch, {"workers": workers, "cluster": cluster}, started, {})
+        run.record({}, done=False)
         if workers > 1 or cluster:
             _find_maps(plan.jobs)
 
@@ -149,10 +151,9 @@ def carry_out(
             within(0, 0)
     now = len(entries) - len(plan.done)
     results = _results(entries, failed, entries[len(plan.done) :], time.monotonic() - clock)
-    write_json(batch.record("results.json"), results)
-    write_failures(batch.record("failures.csv"), failed)
-    inputs = {str(entry["input"]): str(entry["content"]) for entry in entries}
-    _write_run(batch, {"workers": workers, "cluster": cluster}, started, inputs, time.monotonic() - clock)
+    run.results(results)
+    write_failures(run.file("failures.csv"), failed)
+    run.record({str(entry["input"]): str(entry["content"]) for entry in entries})
     return Outcome(tuple(entries), tuple(failed), results, now)
 
 
@@ -191,21 +192,3 @@ def _refuse_foreign(folder: Path, overwrite: bool) -> None:
             where=f"{folder}: {', '.join(others)}",
             fix="choose another folder, or give --overwrite",
         )
-
-
-def _write_run(
-    batch: Batch, how: dict[str, Any], started: datetime, inputs: dict[str, str], seconds: float | None = None
-) -> None:
-    options = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(batch.options).items()}
-    record = {
-        "command": "vitruve convert",
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": None if seconds is None else round(seconds, 3),
-        "options": {**options, "out": str(batch.place.file or batch.place.folder), **how, "shard": list(batch.shard)},
-        "versions": versions(),
-        "inputs": inputs,
-    }
-    path = batch.record(RUN_FILE)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(to_toml(record), encoding="utf-8")
-    partial.replace(path)

@@ -1,11 +1,13 @@
-"""The folder a run leaves: its results, and in `run.toml` every option, version and input they came from.
+"""The folder a run leaves: its results, their figures, a page, and in `run.toml` all that they came from.
 
     with run_folder("out", "demo", options={"frames": 8}, inputs=[clip]) as run:
         (run.path / "motion.npz").write_bytes(...)
-        run.results({"height_m": 1.71})
+        run.results({"height_m": 1.71})                    # results.json
+        run.report(page("The demo", blocks))               # report.html
 
 The folder is filled under a temporary name beside its place and renamed when the block ends well. A run that fails or
-is interrupted leaves nothing.
+is interrupted leaves nothing. A command whose folder grows over several runs makes a `RunFolder` itself and calls
+`record` when it begins and when it ends; each of its files is whole or not there.
 """
 
 from __future__ import annotations
@@ -36,21 +38,56 @@ class RunFolder:
     """A folder being filled.
 
     Attributes:
-        path: where to write now; a temporary name.
+        path: where to write now.
         place: where it will stand in the end.
+        command: the verb, for example "demo".
+        options: every option with the value it had.
+        suffix: stands before the endings of the files that tell about the run, where several runs share a folder.
     """
 
     path: Path
     place: Path
+    command: str
+    options: Mapping[str, Any]
+    suffix: str = ""
     _notes: dict[str, Any] = field(default_factory=dict)
+    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _clock: float = field(default_factory=time.monotonic)
+
+    def file(self, name: str) -> Path:
+        """The path of a file that tells about the run, such as "results.json"."""
+        return self.path / f"{Path(name).stem}{self.suffix}{Path(name).suffix}"
 
     def results(self, values: Mapping[str, Any]) -> None:
         """Write `results.json`: numbers with their unit in the key, such as `height_m`. Whole or not at all."""
-        write_json(self.path / "results.json", values)
+        write_json(self.file("results.json"), values)
+
+    def report(self, html: str) -> None:
+        """Write `report.html`, whole or not at all."""
+        write_text(self.file("report.html"), html)
 
     def note(self, **values: Any) -> None:
         """Add to the table `[notes]` of `run.toml`: what only showed while it ran, such as the body that was found."""
         self._notes.update(values)
+
+    def record(self, inputs: Mapping[str, str], done: bool = True) -> None:
+        """Write `run.toml`, whole or not at all; `run_folder` does it by itself.
+
+        Args:
+            inputs: path of each input to the hash of its content.
+            done: False where the run goes on: no time is told then.
+        """
+        told = {key: str(value) if isinstance(value, Path) else value for key, value in self.options.items()}
+        record = {
+            "command": f"vitruve {self.command}",
+            "started": self._started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self._clock, 3) if done else None,
+            "options": told,
+            "versions": versions(),
+            "inputs": dict(inputs),
+            "notes": self._notes,
+        }
+        write_text(self.file(RUN_FILE), to_toml(record))
 
 
 @contextmanager
@@ -72,22 +109,12 @@ def run_folder(
     """
     place = Path(os.path.abspath(out))  # not resolve(): a link stays a link
     check_out(place, overwrite)
-    started, clock = datetime.now(UTC), time.monotonic()
     hashes = {str(path): file_hash(path) for path in inputs}
     partial = _make_partial(place)
     try:
-        run = RunFolder(partial, place)
+        run = RunFolder(partial, place, command, options)
         yield run
-        record = {
-            "command": f"vitruve {command}",
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - clock, 3),
-            "options": {key: str(value) if isinstance(value, Path) else value for key, value in options.items()},
-            "versions": versions(),
-            "inputs": hashes,
-            "notes": run._notes,
-        }
-        (partial / RUN_FILE).write_text(to_toml(record), encoding="utf-8")
+        run.record(hashes)
         _move(partial, place, overwrite)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -123,10 +150,15 @@ def file_hash(path: str | Path) -> str:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON under a temporary name and rename it. NaN and infinity are no JSON, so they are an error."""
+    text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name and rename it."""
     partial = path.with_name(path.name + ".partial")
     try:
-        text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
