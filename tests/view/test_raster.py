@@ -6,8 +6,7 @@ import trimesh
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vitruve.view import raster as raster_module
-from vitruve.view.raster import rasterise
+from vitruve.view.raster import covered, rasterise
 from vitruve.view.viewpoint import Viewpoint, direction, fit_viewpoint
 
 FRONT = Viewpoint(position=(0.0, -4.0, 0.0), target=(0.0, 0.0, 0.0), fov_deg=40.0)
@@ -124,12 +123,27 @@ def test_nothing_to_draw():
     assert not broken.mask.any()
 
 
-def test_batches_do_not_change_the_result(monkeypatch):
+def test_the_order_of_the_triangles_does_not_change_what_is_seen():
     sphere = trimesh.creation.icosphere(subdivisions=2)
+    order = np.random.default_rng(0).permutation(len(sphere.faces))
     whole = rasterise(sphere.vertices, sphere.faces, FRONT, SIZE)
-    monkeypatch.setattr(raster_module, "_BATCH", 7)
-    parts = rasterise(sphere.vertices, sphere.faces, FRONT, SIZE)
-    assert (whole.face == parts.face).all() and (whole.depth == parts.depth).all()
+    mixed = rasterise(sphere.vertices, sphere.faces[order], FRONT, SIZE)
+    assert (whole.mask == mixed.mask).all()
+    np.testing.assert_allclose(whole.depth, mixed.depth, rtol=1e-6)
+    assert (order[mixed.face[mixed.mask]] == whole.face[whole.mask]).mean() > 0.99  # on an edge either is right
+
+
+def test_a_part_of_the_picture_is_the_same_as_in_the_whole():
+    """What lies outside of the picture does not matter, and where the drawn part begins does not either."""
+    sphere = trimesh.creation.icosphere(subdivisions=3)
+    screen, depth = FRONT.project(sphere.vertices, (400, 300))
+    whole = covered(screen, depth, sphere.faces, (400, 300))
+    part = covered(screen - (130, 90), depth, sphere.faces, (140, 100))
+    assert (part.left, part.top) == (0, 0) and part.owner.shape == (100, 140)
+    inside = whole.owner[90 - whole.top : 190 - whole.top, 130 - whole.left : 270 - whole.left]
+    seen = part.owner >= 0
+    assert seen.any() and (seen == (inside >= 0)).all()
+    assert (part.face[part.owner[seen]] == whole.face[inside[seen]]).mean() > 0.999
 
 
 @settings(max_examples=50, deadline=None)

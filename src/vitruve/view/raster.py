@@ -1,19 +1,40 @@
-"""Which triangle is seen at each pixel: a z-buffer in numpy, without a display or a graphics driver."""
+"""Which triangle is seen at each pixel: a z-buffer, compiled, without a display or a graphics driver.
+
+The kernels release Python's lock, so that two frames of a film are drawn on two cores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from vitruve.view.viewpoint import Viewpoint
+Floats = NDArray[np.float64]
 
-# Pixels tested at a time: bounds the memory, at about 200 bytes each.
-_BATCH = 250_000
 # A pixel centre this far outside an edge (as a share of the triangle) still counts: rounding leaves no pinholes.
 _EDGE = -1e-9
+# The drawn part begins at a multiple of so many pixels: what is computed on coarser grids does not swim with the body.
+_ALIGN = 64
+
+
+class Eye(Protocol):
+    """What drawing must know of a camera: `Viewpoint` and `CalibratedCamera` are such."""
+
+    @property
+    def axes(self) -> Floats:
+        """[3, 3]: the unit vectors right, down and forward as rows, in world coordinates."""
+        ...
+
+    def focal_px(self, size: tuple[int, int]) -> float:
+        """How many pixels one metre is, one metre away."""
+        ...
+
+    def project(self, points: ArrayLike, size: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Pixel positions [..., 2] and depths [...] of points in the world."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,10 +57,29 @@ class Raster:
         return self.face >= 0
 
 
+class Cover(NamedTuple):
+    """The part of a picture where triangles are, before anything is interpolated.
+
+    Attributes:
+        owner: [rows, columns] number of the nearest visible triangle, -1 where there is none.
+        left, top: the part's first pixel.
+        face: [visible] index of each visible triangle in the mesh.
+        linear: [visible, 6] the screen weights of the first two corners are x, y, 1 times three of these.
+        inverse_depth: [visible, 3] of the corners.
+    """
+
+    owner: NDArray[np.int32]
+    left: int
+    top: int
+    face: NDArray[np.int64]
+    linear: Floats
+    inverse_depth: Floats
+
+
 def rasterise(
     vertices: ArrayLike,
     faces: ArrayLike,
-    viewpoint: Viewpoint,
+    viewpoint: Eye,
     size: tuple[int, int],
     cull: bool = True,
     near: float = 0.01,
@@ -55,98 +95,127 @@ def rasterise(
         near: triangles with a corner nearer than this to the eye (or behind it) are left out, metres.
     """
     width, height = size
-    faces = np.asarray(faces, np.int64).reshape(-1, 3)
+    faces = np.ascontiguousarray(np.asarray(faces, np.int64).reshape(-1, 3))
     screen, depth = viewpoint.project(np.asarray(vertices, np.float64), size)
-    triangles = _Triangles.visible(screen, depth, faces, size, cull, near)
-    # Inverse depth (linear on the screen) in the upper half of the key, the triangle in the lower: the largest key is
-    # the nearest, and where two are equally near the result does not depend on the batches.
-    keys = np.zeros(height * width, np.uint64)
-    for owner, x, y in triangles.candidates():
-        a, b, c = triangles.at(owner, x, y)
-        inside = (a >= _EDGE) & (b >= _EDGE) & (c >= _EDGE)
-        owner, x, y = owner[inside], x[inside], y[inside]
-        inverse = triangles.inverse_depth[owner]
-        inverse = a[inside] * inverse[:, 0] + b[inside] * inverse[:, 1] + c[inside] * inverse[:, 2]
-        key = inverse.astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(32)
-        np.maximum.at(keys, y * width + x, key | owner.astype(np.uint64))
-
-    seen = np.flatnonzero(keys)
-    owner = (keys[seen] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    flat = np.stack(triangles.at(owner, seen % width, seen // width), -1).clip(0)
-    flat = flat * triangles.inverse_depth[owner]
-    total = flat.sum(-1, keepdims=True)
+    cover = covered(screen, depth, faces, size, cull, near)
     face, distance, weights = (
-        np.full(height * width, -1, np.int64),
-        np.full(height * width, np.inf),
-        np.zeros((height * width, 3)),
+        np.full((height, width), -1, np.int64),
+        np.full((height, width), np.inf),
+        np.zeros((height, width, 3)),
     )
-    weights[seen] = flat / total
-    face[seen] = triangles.face[owner]
-    distance[seen] = (weights[seen] * depth[faces[face[seen]]]).sum(-1)
-    return Raster(face.reshape(height, width), distance.reshape(height, width), weights.reshape(height, width, 3))
+    _resolve(cover, face, distance, weights)
+    return Raster(face, distance, weights)
 
 
-@dataclass(frozen=True)
-class _Triangles:
-    """Triangles that can be seen: corner weights as linear functions of the pixel, and the pixels each may cover."""
+def covered(
+    screen: Floats,
+    depth: Floats,
+    faces: NDArray[np.int64],
+    size: tuple[int, int],
+    cull: bool = True,
+    near: float = 0.01,
+) -> Cover:
+    """The nearest triangle at every pixel of the part of the picture that triangles reach.
 
-    face: NDArray[np.int64]  # [n] index in the mesh
-    linear: NDArray[np.float64]  # [n, 2, 3]: weights of the first two corners = x, y, 1 times these
-    inverse_depth: NDArray[np.float64]  # [n, 3]
-    first: NDArray[np.int64]  # [n, 2] first pixel x, y
-    span: NDArray[np.int64]  # [n, 2] columns, rows
+    Args:
+        screen: [vertices, 2] pixel positions; NaN for vertices that are not to be drawn.
+        depth: [vertices] metres along the line of sight.
+        faces: [faces, 3] vertex indices.
+        size: width and height in pixels.
+        cull: leave out triangles seen from behind.
+        near: triangles with a corner nearer than this are left out, metres.
+    """
+    face, linear, inverse, box = _visible(screen, depth, faces, size[0], size[1], cull, near)
+    if not len(face):
+        return Cover(np.full((0, 0), -1, np.int32), 0, 0, face, linear, inverse)
+    left, top = box[:, 0].min() // _ALIGN * _ALIGN, box[:, 1].min() // _ALIGN * _ALIGN
+    right, bottom = (-(-(box[:, k].max() + 1) // _ALIGN) * _ALIGN for k in (2, 3))
+    shape = (min(bottom, size[1]) - top, min(right, size[0]) - left)
+    owner = _nearest(linear, inverse, box, left, top, shape[0], shape[1])
+    return Cover(owner, int(left), int(top), face, linear, inverse)
 
-    @classmethod
-    def visible(
-        cls,
-        screen: NDArray[np.float64],
-        depth: NDArray[np.float64],
-        faces: NDArray[np.int64],
-        size: tuple[int, int],
-        cull: bool,
-        near: float,
-    ) -> _Triangles:
-        corners = screen[faces]
-        edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
+
+@njit(nogil=True, cache=True)
+def _visible(
+    screen: Any, depth: Any, faces: Any, width: int, height: int, cull: bool, near: float
+) -> tuple[Any, Any, Any, Any]:
+    """Triangles that can be seen: index, weights as functions of the pixel, inverse depths, first and last pixel."""
+    face, count = np.empty(len(faces), np.int64), 0
+    linear, inverse, box = np.empty((len(faces), 6)), np.empty((len(faces), 3)), np.empty((len(faces), 4), np.int32)
+    for f in range(len(faces)):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        # Written so that NaN is left out too.
+        if not (depth[i] > near and depth[j] > near and depth[k] > near):
+            continue
+        ax, ay, bx, by, cx, cy = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1], screen[k, 0], screen[k, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         # Pixel rows run downwards, so a triangle that is counter-clockwise to the viewer has a negative area here.
-        facing = area < 0 if cull else area != 0
-        ok = facing & (depth[faces] > near).all(1) & np.isfinite(corners).all((1, 2))
-        bounds = np.where(ok[:, None, None], corners, 0.0)
-        first = np.ceil(bounds.min(1) - 0.5).clip(0, size).astype(np.int64)
-        last = np.floor(bounds.max(1) - 0.5).clip(-1, np.subtract(size, 1)).astype(np.int64)
-        span = last - first + 1
-        keep = np.flatnonzero(ok & (span > 0).all(1))
-        corners, area = corners[keep], area[keep]
+        if not (area < 0 or (area > 0 and not cull)) or not np.isfinite(area):
+            continue
+        low_x, high_x = np.ceil(min(ax, bx, cx) - 0.5), np.floor(max(ax, bx, cx) - 0.5)
+        low_y, high_y = np.ceil(min(ay, by, cy) - 0.5), np.floor(max(ay, by, cy) - 0.5)
+        low_x, low_y = max(low_x, 0.0), max(low_y, 0.0)
+        high_x, high_y = min(high_x, width - 1.0), min(high_y, height - 1.0)
+        if low_x > high_x or low_y > high_y:
+            continue
+        face[count] = f
+        linear[count, 0], linear[count, 1], linear[count, 2] = (
+            (by - cy) / area,
+            (cx - bx) / area,
+            (bx * cy - by * cx) / area,
+        )
+        linear[count, 3], linear[count, 4], linear[count, 5] = (
+            (cy - ay) / area,
+            (ax - cx) / area,
+            (cx * ay - cy * ax) / area,
+        )
+        inverse[count, 0], inverse[count, 1], inverse[count, 2] = 1 / depth[i], 1 / depth[j], 1 / depth[k]
+        box[count, 0], box[count, 1], box[count, 2], box[count, 3] = int(low_x), int(low_y), int(high_x), int(high_y)
+        count += 1
+    return face[:count].copy(), linear[:count].copy(), inverse[:count].copy(), box[:count].copy()
 
-        def weight(a: int, b: int) -> NDArray[np.float64]:
-            """Weight of the corner opposite the edge a-b as x, y, 1 coefficients."""
-            (ax, ay), (bx, by) = corners[:, a].T, corners[:, b].T
-            return np.stack([ay - by, bx - ax, ax * by - ay * bx], -1) / area[:, None]
 
-        linear = np.stack([weight(1, 2), weight(2, 0)], 1) if len(keep) else np.zeros((0, 2, 3))
-        return cls(keep, linear, 1 / depth[faces[keep]], first[keep], span[keep])
+@njit(nogil=True, cache=True)
+def _nearest(linear: Any, inverse: Any, box: Any, left: int, top: int, rows: int, columns: int) -> Any:
+    """The z-buffer: inverse depth is linear on the screen; of two that are equally near the later one is kept."""
+    owner, best = np.full((rows, columns), -1, np.int32), np.zeros((rows, columns), np.float32)
+    for t in range(len(linear)):
+        ax, ay, a0, bx, by, b0 = linear[t, 0], linear[t, 1], linear[t, 2], linear[t, 3], linear[t, 4], linear[t, 5]
+        za, zb, zc = inverse[t, 0], inverse[t, 1], inverse[t, 2]
+        for y in range(box[t, 1], box[t, 3] + 1):
+            a_row, b_row = ay * (y + 0.5) + a0, by * (y + 0.5) + b0
+            for x in range(box[t, 0], box[t, 2] + 1):
+                a, b = ax * (x + 0.5) + a_row, bx * (x + 0.5) + b_row
+                c = 1 - a - b
+                if a >= _EDGE and b >= _EDGE and c >= _EDGE:
+                    near = np.float32(a * za + b * zb + c * zc)
+                    if near >= best[y - top, x - left]:
+                        best[y - top, x - left], owner[y - top, x - left] = near, t
+    return owner
 
-    def candidates(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Pixels of the triangles' bounding boxes in batches: triangle, x, y."""
-        counts = self.span.prod(1)
-        ends = counts.cumsum()
-        start = 0
-        while start < len(counts):
-            before = ends[start] - counts[start]
-            stop = max(start + 1, int(np.searchsorted(ends, before + _BATCH, side="right")))
-            owner = np.repeat(np.arange(start, stop), counts[start:stop])
-            starts = ends[start:stop] - counts[start:stop] - before
-            local = np.arange(len(owner)) - np.repeat(starts, counts[start:stop])
-            row, column = np.divmod(local, self.span[owner, 0])
-            yield owner, self.first[owner, 0] + column, self.first[owner, 1] + row
-            start = stop
 
-    def at(
-        self, owner: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Corner weights on the screen of triangles at pixel centres."""
-        linear = self.linear[owner]
-        a = linear[:, 0, 0] * (x + 0.5) + linear[:, 0, 1] * (y + 0.5) + linear[:, 0, 2]
-        b = linear[:, 1, 0] * (x + 0.5) + linear[:, 1, 1] * (y + 0.5) + linear[:, 1, 2]
-        return a, b, 1 - a - b
+@njit(nogil=True, cache=True)
+def corner_weights(linear: Any, inverse: Any, x: float, y: float) -> tuple[float, float, float, float]:
+    """Weights of a triangle's corners at a point of the screen, right in perspective, and the depth there."""
+    a = max(linear[0] * x + linear[1] * y + linear[2], 0.0)
+    b = max(linear[3] * x + linear[4] * y + linear[5], 0.0)
+    c = max(1 - a - b, 0.0)
+    a, b, c = a * inverse[0], b * inverse[1], c * inverse[2]
+    # The screen weights add up to one, so this total is the inverse of the depth (but for what was cut off above).
+    scale = 1 / (a + b + c)
+    a, b, c = a * scale, b * scale, c * scale
+    return a, b, c, a / inverse[0] + b / inverse[1] + c / inverse[2]
+
+
+@njit(nogil=True, cache=True)
+def _resolve(cover: Any, face: Any, distance: Any, weights: Any) -> None:
+    owner, left, top, faces, linear, inverse = cover
+    for row in range(owner.shape[0]):
+        for column in range(owner.shape[1]):
+            t = owner[row, column]
+            if t < 0:
+                continue
+            y, x = row + top, column + left
+            a, b, c, depth = corner_weights(linear[t], inverse[t], x + 0.5, y + 0.5)
+            face[y, x], distance[y, x] = faces[t], depth
+            weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c

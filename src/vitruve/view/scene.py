@@ -19,7 +19,6 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import ShapedBody
-from vitruve.convert.correspondence import correspondence
 from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.formats import load_motion
@@ -217,6 +216,8 @@ def errors_between(reference: Actor, actor: Actor) -> Errors:
             where=(reference if reference.body is None else actor).name,
             fix="leave out --heat, or convert it to a body first: vitruve convert FILE --to open-smplx",
         )
+    from vitruve.convert.correspondence import correspondence  # loads much, and few scenes need it
+
     there = correspondence(reference.body, actor.body)
     first, second = replace(reference, offset=(0.0, 0.0)), replace(actor, offset=(0.0, 0.0))
     lost = ~there.valid.cpu().numpy()

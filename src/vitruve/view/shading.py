@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
-from vitruve.view.raster import Raster, rasterise
+from vitruve.view.backdrop import Picture, backdrop, cast, gaussian, shadow_of
+from vitruve.view.raster import Cover, Eye, Floats, corner_weights, covered
 from vitruve.view.viewpoint import Viewpoint
-
-Floats = NDArray[np.float64]
 
 CLAY = (0.64, 0.72, 0.82)
 """The colour of a body that is given none: red, green, blue from 0 to 1."""
@@ -21,10 +23,15 @@ _LIGHTS = (
     ((0.35, -0.60, -0.85), (0.46, 0.48, 0.52), 0.10),  # rim: from behind
 )
 _SKY, _FLOOR = np.array([0.22, 0.25, 0.29]), np.array([0.15, 0.135, 0.125])
-_BACK_TOP, _BACK_BOTTOM = np.array([0.93, 0.937, 0.95]), np.array([0.88, 0.886, 0.896])
-_SHADOW_CELL = 0.02  # metres
-_OVERSAMPLING = 2
+_WAYS = np.array([np.divide(towards, np.linalg.norm(towards)) for towards, _, _ in _LIGHTS])
+_HUES = np.array([colour for _, colour, _ in _LIGHTS])
+_WRAPS = np.array([wrap for _, _, wrap in _LIGHTS])
+_OVERSAMPLING = 2  # in both directions
 _WIRE = 0.04  # share of a triangle's height that its edge line takes
+_CREASES = ((0.012, 0.012), (0.04, 0.03))  # how wide folds are in metres, and at most as a share of the picture
+# The screen's gamma over the square root of the light, on which it is nearly straight.
+_STEPS = 1024
+_GAMMA = np.linspace(0, 1, _STEPS + 2) ** (2 / 2.2)
 
 
 def render(
@@ -35,7 +42,7 @@ def render(
     colours: ArrayLike | None = None,
     ground: float | None = None,
     wire: bool = False,
-) -> NDArray[np.uint8]:
+) -> Picture:
     """Draw a mesh.
 
     Args:
@@ -50,100 +57,223 @@ def render(
     Returns:
         [height, width, 3] picture.
     """
-    width, height = size
-    vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
+    picture = backdrop(viewpoint, size)
+    vertices = np.asarray(vertices, np.float64)
+    if ground is not None:
+        shadow = shadow_of(vertices, ground)
+        if shadow is not None:
+            cast(picture, shadow, viewpoint)
+    draw(picture, vertices, faces, viewpoint, colours, wire)
+    return picture
+
+
+def draw(
+    picture: Picture,
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    eye: Eye,
+    colours: ArrayLike | None = None,
+    wire: bool = False,
+    opacity: float = 1.0,
+) -> None:
+    """Draw a mesh over a picture [height, width, 3], in place.
+
+    Args:
+        picture: what is behind.
+        vertices: [vertices, 3] metres, z up; triangles with a corner that is NaN are left out.
+        faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
+        eye: where it is seen from.
+        colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay where not given.
+        wire: draw the edges of the triangles.
+        opacity: 1 hides what is behind, less lets it shine through.
+    """
+    height, width = picture.shape[:2]
+    points = np.ascontiguousarray(np.asarray(vertices, np.float64))
+    triangles = np.ascontiguousarray(np.asarray(faces, np.int64).reshape(-1, 3))
     fine = (width * _OVERSAMPLING, height * _OVERSAMPLING)
-    raster = rasterise(vertices, faces, viewpoint, fine)
-    image = np.repeat(np.repeat(background(vertices, viewpoint, size, ground), _OVERSAMPLING, 0), _OVERSAMPLING, 1)
-    tint = np.broadcast_to(np.asarray(CLAY if colours is None else colours, np.float64), vertices.shape)
-    image[raster.mask] = _lit(raster, vertices, faces, tint, viewpoint)
-    if wire:
-        image[raster.mask] *= 1 - 0.55 * (raster.weights[raster.mask].min(-1) < _WIRE)[:, None]
-    image = image.reshape(height, _OVERSAMPLING, width, _OVERSAMPLING, 3).mean((1, 3))
-    return (255 * image.clip(0, 1) + 0.5).astype(np.uint8)
+    screen, depth = eye.project(points, fine)
+    cover = covered(np.ascontiguousarray(screen), np.ascontiguousarray(depth), triangles, fine)
+    if not cover.owner.size:
+        return
+    tint = np.asarray(CLAY if colours is None else colours, np.float64) ** 2.2
+    albedo = np.ascontiguousarray(np.broadcast_to(tint, points.shape))
+    ahead = depth[depth > 0.01]
+    metre = eye.focal_px((width, height)) / float(np.median(ahead))
+    shade = _creases(cover, metre, height)
+    normals = _normals(points, triangles)
+    _paint(picture, cover, triangles, normals, albedo, shade, eye.axes, wire, opacity)
 
 
-def vertex_normals(vertices: Floats, faces: NDArray[np.int64]) -> Floats:
+def vertex_normals(vertices: ArrayLike, faces: ArrayLike) -> Floats:
     """Unit normals [vertices, 3], the mean of the faces around each vertex weighted by area."""
-    corners = vertices[faces]
-    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(face_normals[:, k], 3), len(vertices)) for k in range(3)], -1
+    return _normals(
+        np.ascontiguousarray(np.asarray(vertices, np.float64)), np.ascontiguousarray(np.asarray(faces, np.int64))
     )
-    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
 
 
-def background(vertices: Floats, viewpoint: Viewpoint, size: tuple[int, int], ground: float | None) -> Floats:
-    """The backdrop and the shadow on it, [height, width, 3].
+def _creases(cover: Cover, metre: float, height: int) -> NDArray[np.float32]:
+    """How deep each pixel of the drawn part lies below its surroundings, 0 to 1: darkens folds and what an arm hides.
 
-    The backdrop is a function of the row alone, so that pictures can stand side by side.
+    Args:
+        cover: on the fine grid.
+        metre: how many pixels it is, at the distance of the bodies.
+        height: of the picture in pixels.
     """
-    width, height = size
-    share = (np.arange(height) + 0.5) / height
-    rows = _BACK_TOP + (_BACK_BOTTOM - _BACK_TOP) * share[:, None] ** 1.5
-    image = np.repeat(rows[:, None], width, 1)
-    if ground is None or not len(vertices):
-        return image
-    shadow, corner = _shadow_map(vertices, ground)
-    rays = viewpoint.rays(size)
-    falling = np.where(rays[..., 2] < -1e-6, rays[..., 2], np.nan)
-    distance = (ground - viewpoint.position[2]) / falling
-    on_ground = (np.asarray(viewpoint.position)[:2] + distance[..., None] * rays[..., :2] - corner) / _SHADOW_CELL
-    on_ground = np.where((distance > 0)[..., None], on_ground, -1e6)
-    # Fading out towards the edges, so that no seam is seen between neighbours.
-    edge = (np.minimum(np.arange(width), np.arange(width)[::-1]) / (0.12 * width)).clip(0, 1)
-    return image * (1 - edge * map_coordinates(shadow, on_ground.transpose(2, 0, 1), order=1))[..., None]
-
-
-def _shadow_map(vertices: Floats, ground: float) -> tuple[Floats, Floats]:
-    """How dark the ground is [cells x, cells y], and the position of the first cell.
-
-    The nearer a vertex is to the ground, the darker and sharper its shadow.
-    """
-    reach = 0.8
-    corner = vertices[:, :2].min(0) - reach
-    cells = np.ceil((vertices[:, :2].max(0) + reach - corner) / _SHADOW_CELL).astype(int) + 1
-    height = np.maximum(vertices[:, 2] - ground, 0)
-    place = tuple(((vertices[:, :2] - corner) / _SHADOW_CELL).astype(int).T)
-    shadow = np.zeros(cells)
-    for fade, blur, strength in ((0.10, 0.025, 0.42), (0.9, 0.16, 0.34)):
-        layer = np.zeros(cells)
-        np.maximum.at(layer, place, np.exp(-height / fade))
-        # Splatted vertices leave gaps; a small blur closes them, and the clip makes the inside even.
-        layer = (2.5 * gaussian_filter(layer, 0.03 / _SHADOW_CELL)).clip(0, 1)
-        shadow = 1 - (1 - shadow) * (1 - strength * gaussian_filter(layer, blur / _SHADOW_CELL))
-    return shadow, corner
-
-
-def _lit(raster: Raster, vertices: Floats, faces: NDArray[np.int64], colours: Floats, viewpoint: Viewpoint) -> Floats:
-    """Colours of the pixels in the mask [pixels, 3]."""
-    corners = faces[raster.face[raster.mask]]
-    weights = raster.weights[raster.mask][..., None]
-    normals = (weights * vertex_normals(vertices, faces)[corners]).sum(1)
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    right, down, forward = viewpoint.axes
-    seen = normals @ np.stack([right, down, -forward], -1)
-    upness = (normals[:, 2:] + 1) / 2
-    light = _FLOOR + (_SKY - _FLOOR) * upness
-    for towards, colour, wrap in _LIGHTS:
-        cosine = seen @ (np.asarray(towards) / np.linalg.norm(towards))
-        light = light + (((cosine + wrap) / (1 + wrap)).clip(0) ** 1.5)[:, None] * np.asarray(colour)
-    albedo = (weights * colours[corners]).sum(1) ** 2.2
-    linear = albedo * light * (1 - 0.55 * _creases(raster, viewpoint)[:, None])
-    return (linear / (1 + 0.18 * linear)).clip(0) ** (1 / 2.2)
-
-
-def _creases(raster: Raster, viewpoint: Viewpoint) -> Floats:
-    """How deep each pixel of the mask lies below its surroundings, 0 to 1: darkens folds and what is behind an arm."""
-    coarse_mask = raster.mask[::_OVERSAMPLING, ::_OVERSAMPLING].astype(np.float64)
-    depth = np.where(raster.mask, raster.depth, 0)[::_OVERSAMPLING, ::_OVERSAMPLING]
-    rows = raster.face.shape[0] / _OVERSAMPLING
-    distance = np.linalg.norm(np.subtract(viewpoint.target, viewpoint.position))
-    metre = rows / (2 * distance * np.tan(np.radians(viewpoint.fov_deg) / 2))
+    depth, mask = _coarse(cover)
     total = np.zeros_like(depth)
-    for radius, share in ((0.012, 0.012), (0.04, 0.03)):
-        blur = min(radius * metre, share * rows)
-        around = gaussian_filter(depth, blur) / np.maximum(gaussian_filter(coarse_mask, blur), 1e-6)
-        total += ((depth - around) / (1.6 * blur / metre)).clip(0, 1) * 0.5
-    fine = np.repeat(np.repeat(total, _OVERSAMPLING, 0), _OVERSAMPLING, 1)
-    return fine[raster.mask]
+    for radius, share in _CREASES:
+        blur = min(radius * metre, share * height)
+        # A wide blur is worked out on a coarser grid, where it costs little and looks the same.
+        step = max(1, int(blur / 3))
+        wide_depth, wide_mask = _shrunk(depth, step), _shrunk(mask, step)
+        wide_depth, wide_mask = gaussian(wide_depth, blur / step), gaussian(wide_mask, blur / step)
+        _deepen(total, depth, mask, wide_depth, wide_mask, step, 1.6 * blur / metre)
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _normals(vertices: Any, faces: Any) -> Any:
+    normals = np.zeros_like(vertices)
+    for f in range(len(faces)):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        a0, a1, a2 = vertices[j, 0] - vertices[i, 0], vertices[j, 1] - vertices[i, 1], vertices[j, 2] - vertices[i, 2]
+        b0, b1, b2 = vertices[k, 0] - vertices[i, 0], vertices[k, 1] - vertices[i, 1], vertices[k, 2] - vertices[i, 2]
+        n0, n1, n2 = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
+        for v in (i, j, k):
+            normals[v, 0] += n0
+            normals[v, 1] += n1
+            normals[v, 2] += n2
+    for v in range(len(normals)):
+        length = math.sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2)
+        for c in range(3):
+            normals[v, c] /= max(length, 1e-12)
+    return normals
+
+
+@njit(nogil=True, cache=True)
+def _coarse(cover: Any) -> tuple[Any, Any]:
+    """Depth (0 where there is nothing) and mask at the first sample of every pixel."""
+    owner, left, top, _, linear, inverse = cover
+    rows, columns = -(-owner.shape[0] // _OVERSAMPLING), -(-owner.shape[1] // _OVERSAMPLING)
+    depth, mask = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
+    for row in range(rows):
+        for column in range(columns):
+            y, x = row * _OVERSAMPLING, column * _OVERSAMPLING
+            t = owner[y, x]
+            if t >= 0:
+                mask[row, column] = 1
+                depth[row, column] = corner_weights(linear[t], inverse[t], x + left + 0.5, y + top + 0.5)[3]
+    return depth, mask
+
+
+@njit(nogil=True, cache=True)
+def _shrunk(image: Any, step: int) -> Any:
+    """Means of blocks; the last ones may be smaller, and what they lack counts as zero."""
+    if step == 1:
+        return image
+    out = np.zeros((-(-image.shape[0] // step), -(-image.shape[1] // step)), np.float32)
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            out[row // step, column // step] += image[row, column]
+    return out / np.float32(step * step)
+
+
+@njit(nogil=True, cache=True)
+def _deepen(total: Any, depth: Any, mask: Any, wide_depth: Any, wide_mask: Any, step: int, scale: float) -> None:
+    rows, columns = wide_mask.shape
+    for row in range(total.shape[0]):
+        y = min(max((row + 0.5) / step - 0.5, 0.0), rows - 1.0)
+        i = min(int(y), max(rows - 2, 0))
+        below, v = min(i + 1, rows - 1), y - i
+        for column in range(total.shape[1]):
+            if mask[row, column] == 0:
+                continue
+            x = min(max((column + 0.5) / step - 0.5, 0.0), columns - 1.0)
+            j = min(int(x), max(columns - 2, 0))
+            beside, u = min(j + 1, columns - 1), x - j
+            a, b, c, d = (1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u
+            far = (
+                a * wide_depth[i, j]
+                + b * wide_depth[i, beside]
+                + c * wide_depth[below, j]
+                + d * wide_depth[below, beside]
+            )
+            share = (
+                a * wide_mask[i, j] + b * wide_mask[i, beside] + c * wide_mask[below, j] + d * wide_mask[below, beside]
+            )
+            around = far / max(share, 1e-6)
+            total[row, column] += 0.5 * min(max((depth[row, column] - around) / scale, 0.0), 1.0)
+
+
+@njit(nogil=True, cache=True)
+def _paint(
+    picture: Any,
+    cover: Any,
+    faces: Any,
+    normals: Any,
+    albedo: Any,
+    shade: Any,
+    axes: Any,
+    wire: bool,
+    opacity: float,
+) -> None:
+    """Light the samples of each pixel and mix them with what is behind."""
+    owner, left, top, face, linear, inverse = cover
+    samples = _OVERSAMPLING * _OVERSAMPLING
+    for row in range(shade.shape[0]):
+        for column in range(shade.shape[1]):
+            red, green, blue, seen = 0.0, 0.0, 0.0, 0
+            for s in range(samples):
+                y, x = row * _OVERSAMPLING + s // _OVERSAMPLING, column * _OVERSAMPLING + s % _OVERSAMPLING
+                if y >= owner.shape[0] or x >= owner.shape[1] or owner[y, x] < 0:
+                    continue
+                t = owner[y, x]
+                a, b, c, _ = corner_weights(linear[t], inverse[t], x + left + 0.5, y + top + 0.5)
+                i, j, k = faces[face[t], 0], faces[face[t], 1], faces[face[t], 2]
+                light = _light(a, b, c, normals[i], normals[j], normals[k], axes)
+                dim = 1 - 0.55 * shade[row, column]
+                line = 0.45 if wire and min(a, b, c) < _WIRE else 1.0
+                red += line * _shown(dim * light[0] * (a * albedo[i, 0] + b * albedo[j, 0] + c * albedo[k, 0]))
+                green += line * _shown(dim * light[1] * (a * albedo[i, 1] + b * albedo[j, 1] + c * albedo[k, 1]))
+                blue += line * _shown(dim * light[2] * (a * albedo[i, 2] + b * albedo[j, 2] + c * albedo[k, 2]))
+                seen += 1
+            if seen:
+                y, x = row + top // _OVERSAMPLING, column + left // _OVERSAMPLING
+                behind, scale = 1 - opacity * seen / samples, 255 * opacity / samples
+                picture[y, x, 0] = np.uint8(min(behind * picture[y, x, 0] + scale * red + 0.5, 255.0))
+                picture[y, x, 1] = np.uint8(min(behind * picture[y, x, 1] + scale * green + 0.5, 255.0))
+                picture[y, x, 2] = np.uint8(min(behind * picture[y, x, 2] + scale * blue + 0.5, 255.0))
+
+
+@njit(nogil=True, cache=True)
+def _light(a: float, b: float, c: float, na: Any, nb: Any, nc: Any, axes: Any) -> tuple[float, float, float]:
+    """Red, green and blue light that falls on a surface with an interpolated normal."""
+    nx, ny, nz = a * na[0] + b * nb[0] + c * nc[0], a * na[1] + b * nb[1] + c * nc[1], a * na[2] + b * nb[2] + c * nc[2]
+    scale = 1 / max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
+    nx, ny, nz = nx * scale, ny * scale, nz * scale
+    right = nx * axes[0, 0] + ny * axes[0, 1] + nz * axes[0, 2]
+    down = nx * axes[1, 0] + ny * axes[1, 1] + nz * axes[1, 2]
+    towards = -(nx * axes[2, 0] + ny * axes[2, 1] + nz * axes[2, 2])
+    upness = (nz + 1) / 2
+    red = _FLOOR[0] + (_SKY[0] - _FLOOR[0]) * upness
+    green = _FLOOR[1] + (_SKY[1] - _FLOOR[1]) * upness
+    blue = _FLOOR[2] + (_SKY[2] - _FLOOR[2]) * upness
+    for i in range(len(_WRAPS)):
+        cosine = right * _WAYS[i, 0] + down * _WAYS[i, 1] + towards * _WAYS[i, 2]
+        reach = (cosine + _WRAPS[i]) / (1 + _WRAPS[i])
+        if reach > 0:
+            strength = reach * math.sqrt(reach)
+            red, green, blue = (
+                red + strength * _HUES[i, 0],
+                green + strength * _HUES[i, 1],
+                blue + strength * _HUES[i, 2],
+            )
+    return red, green, blue
+
+
+@njit(nogil=True, cache=True)
+def _shown(linear: float) -> float:
+    """Light as the screen shows it: bright parts are held back, then gamma."""
+    root = min(math.sqrt(linear / (1 + 0.18 * linear)), 1.0) * _STEPS
+    step = int(root)
+    return _GAMMA[step] + (root - step) * (_GAMMA[step + 1] - _GAMMA[step])

@@ -32,6 +32,10 @@ class Viewpoint:
         """[3, 3]: the unit vectors right, down and forward as rows, in world coordinates."""
         return _axes(np.subtract(self.target, self.position), self.up)
 
+    def focal_px(self, size: tuple[int, int]) -> float:
+        """How many pixels one metre is, one metre away."""
+        return size[1] / 2 / math.tan(math.radians(self.fov_deg) / 2)
+
     def project(self, points: ArrayLike, size: tuple[int, int]) -> tuple[Floats, Floats]:
         """Pixel positions [..., 2] and depths [...] in metres along the line of sight.
 
@@ -41,14 +45,14 @@ class Viewpoint:
         width, height = size
         local = (np.asarray(points, np.float64) - self.position) @ self.axes.T
         depth = local[..., 2]
-        focal = height / 2 / math.tan(math.radians(self.fov_deg) / 2)
+        focal = self.focal_px(size)
         safe = np.where(depth > 0, depth, 1.0)[..., None]
         return focal * local[..., :2] / safe + (width / 2, height / 2), depth
 
     def rays(self, size: tuple[int, int]) -> Floats:
         """[height, width, 3]: direction of sight through each pixel's centre, one metre long in depth."""
         width, height = size
-        focal = height / 2 / math.tan(math.radians(self.fov_deg) / 2)
+        focal = self.focal_px(size)
         x = (np.arange(width) + 0.5 - width / 2) / focal
         y = (np.arange(height) + 0.5 - height / 2) / focal
         right, down, forward = self.axes
