@@ -1,0 +1,170 @@
+"""What a store knows of a clip, and how a store lies on disk.
+
+    STORE/store.json                              what this folder is
+    STORE/<set>/<number>/clips.jsonl              a shard's clips in order, one line each
+    STORE/<set>/<number>/<block>/<field>.f32      a field of all frames of a block, one row of float32 after the other
+    STORE/<set>/<number>/<block>/mask.u8          1 where a frame is valid
+
+A block holds the clips of a shard that have the same fields. A shard is written once, under another name, renamed when
+it is whole, and never changed. This module needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vitruve.errors import BadData, MissingAsset
+
+VERSION = 1
+STORE_FILE, CLIPS_FILE, MASK_FILE = "store.json", "clips.jsonl", "mask.u8"
+
+# skeleton -> where the fields stand among the axis-angle values of a frame
+FIELDS: dict[str, dict[str, tuple[int, int]]] = {
+    "smpl24": {"root": (0, 3), "body": (3, 66), "palms": (66, 72)},
+    "smplh52": {"root": (0, 3), "body": (3, 66), "hands": (66, 156)},
+    "smplx55": {"root": (0, 3), "body": (3, 66), "jaw": (66, 69), "eyes": (69, 75), "hands": (75, 165)},
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a store: every frame of one source file.
+
+    Attributes:
+        key: "set/subject/name" without the ending; unique in a store. Splits name clips by it.
+        set: the data set, by its canonical name where it is a known one.
+        subject: the person or session, as the data set names it.
+        name: the source file's name without its ending.
+        start: the first frame's number in the store; frame i of the source is row `start + i`.
+        frames: how many there are.
+        fps: the source's own rate.
+        body: layout and make of the body, such as "smplh" or "open-smplh".
+        gender: "neutral", "female" or "male".
+        betas: one shape for the clip.
+        source: the file it came from.
+        sha256: the hash of that file.
+        licence: of the data set, in one line; empty where nobody said.
+        skeleton: the joint tree, a key of FIELDS.
+        expressions: how many expression values a frame has.
+        content: a hash of what moves, by which copies of a clip are told whatever they are called.
+        masked: how many frames are not valid.
+        actor: of a retargeted clip, what tells the person whose shape it has; empty for others.
+        error_mm: of a retargeted clip, the mean distance of its joints to those of the source; None for others.
+        notes: what the reader had to decide.
+    """
+
+    key: str
+    set: str
+    subject: str
+    name: str
+    start: int
+    frames: int
+    fps: float
+    body: str
+    gender: str
+    betas: tuple[float, ...]
+    source: str
+    sha256: str
+    licence: str
+    skeleton: str
+    expressions: int = 0
+    content: str = ""
+    masked: int = 0
+    actor: str = ""
+    error_mm: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Length: frames over frame rate."""
+        return self.frames / self.fps
+
+    @property
+    def block(self) -> str:
+        """The name of the folder of its shard that its frames lie in."""
+        return block_name(self.skeleton, self.expressions)
+
+
+def block_name(skeleton: str, expressions: int) -> str:
+    """What the folder of a block is called: clips with the same fields share one."""
+    return f"{skeleton}-expression{expressions}" if expressions else skeleton
+
+
+def widths(skeleton: str, expressions: int) -> dict[str, int]:
+    """Field -> values a frame, of all float32 fields of a block."""
+    out = {name: stop - start for name, (start, stop) in FIELDS[skeleton].items()} | {"translation": 3}
+    return out | ({"expression": expressions} if expressions else {})
+
+
+def field_file(field: str) -> str:
+    """The file of a field in its block's folder."""
+    return f"{field}.f32"
+
+
+_NAMES = tuple(field.name for field in fields(Clip) if field.name != "start")
+
+
+def to_line(clip: Clip) -> str:
+    """The line of a clip in its shard's index. Where it starts follows from the lines before."""
+    values = {key: value for key, value in asdict(clip).items() if key in _NAMES}
+    return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The clips of a shard as plain values."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise BadData(
+            "the index of a shard cannot be read",
+            where=f"{path}: {error}",
+            fix=f"remove the folder {path.parent} and prepare again: only its clips are read anew",
+        ) from None
+    return lines
+
+
+def clip_of(line: dict[str, Any], start: int, path: Path) -> Clip:
+    """A clip from its line."""
+    try:
+        return Clip(
+            start=start,
+            betas=tuple(line["betas"]),
+            notes=tuple(line["notes"]),
+            **{key: line[key] for key in _NAMES if key not in ("betas", "notes")},
+        )
+    except (KeyError, TypeError) as error:
+        raise BadData(
+            "a line of a shard's index lacks a value",
+            where=f"{path}: {error}",
+            fix=f"remove the folder {path.parent} and prepare again: only its clips are read anew",
+        ) from None
+
+
+def shard_folders(store: Path) -> list[Path]:
+    """The finished shards of a store: by set, then by number."""
+    found = [path.parent for path in store.glob(f"*/*/{CLIPS_FILE}") if path.parent.name.isdigit()]
+    return sorted(found, key=lambda folder: (folder.parent.name, int(folder.name)))
+
+
+def check_store(path: Path) -> None:
+    """Raise where a folder is no store, or one of another version."""
+    file = path / STORE_FILE
+    if not file.is_file():
+        raise MissingAsset(
+            f"{path} is no clip store" if path.exists() else f"there is no clip store {path}",
+            where=f"no {STORE_FILE} in it",
+            fix=f"make one: vitruve data prepare FOLDER --out {path}",
+        )
+    try:
+        version = json.loads(file.read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadData("the clip store cannot be read", where=f"{file}: {error}", fix="prepare it again") from None
+    if version != VERSION:
+        raise BadData(
+            "the clip store is of another version",
+            where=f"{file}: version {version}, this program reads {VERSION}",
+            fix="update Vitruve, or prepare the store again",
+        )

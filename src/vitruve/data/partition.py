@@ -1,0 +1,173 @@
+"""Splits of a store: which clips belong to which part, in a small file that names them by their keys.
+
+parts = split_by_subject(store, {"train": 0.8, "val": 0.1, "test": 0.1})
+write_split(parts, "split.json", how="by subject")
+rows = store.sample("split.json:train")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitruve.data.clips import Clip
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.formats.replacing import replacing
+
+if TYPE_CHECKING:
+    from vitruve.data.store import Store
+
+Parts = dict[str, list[Clip]]
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Something that two parts of a split share.
+
+    Attributes:
+        what: "subject" or "motion".
+        name: the set and subject, or the key of a clip.
+        parts: the parts that share it.
+    """
+
+    what: str
+    name: str
+    parts: tuple[str, ...]
+
+
+def split_by_hash(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
+    """Each clip by a hash of its key: it stays where it is when others come or go. Persons may be in several parts."""
+    return _drawn(clips, fractions, seed, lambda clip: clip.key)
+
+
+def split_by_subject(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
+    """All clips of a subject together, by a hash of set and subject, so that none is in two parts.
+
+    The fractions are of the subjects: with few of them, or with unequal ones, the shares of the frames differ.
+    """
+    return _drawn(clips, fractions, seed, subject_of)
+
+
+def subject_of(clip: Clip) -> str:
+    """Set and subject. Where the folders name no subject, the whole set counts as one."""
+    return f"{clip.set}/{clip.subject}"
+
+
+def _drawn(clips: Iterable[Clip], fractions: Mapping[str, float], seed: int, unit: Callable[[Clip], str]) -> Parts:
+    check_fractions(fractions)
+    out: Parts = {part: [] for part in fractions}
+    for clip in clips:
+        digest = hashlib.sha256(f"{seed} {unit(clip)}".encode()).digest()
+        place, bound = int.from_bytes(digest[:8], "little") / 2**64, 0.0
+        for part, share in fractions.items():
+            bound += share
+            if place < bound:
+                out[part].append(clip)
+                break
+    return out
+
+
+def check_fractions(fractions: Mapping[str, float]) -> None:
+    """Raise where shares are not shares."""
+    if not fractions or min(fractions.values()) <= 0 or sum(fractions.values()) > 1 + 1e-9:
+        shown = ", ".join(f"{part}={share:g}" for part, share in fractions.items())
+        raise UsageError(
+            "the fractions are no shares of one whole",
+            where=shown or "none given",
+            fix="give positive numbers that add up to 1 at most: train=0.8,val=0.1,test=0.1",
+        )
+
+
+def leaks(parts: Mapping[str, Sequence[Clip]]) -> list[Leak]:
+    """What two or more parts share: a subject of a set, or a motion under another name."""
+    found = []
+    for what, unit in (("subject", subject_of), ("motion", lambda clip: clip.content)):
+        where: dict[str, dict[str, str]] = defaultdict(dict)
+        for part, clips in parts.items():
+            for clip in clips:
+                if unit(clip):
+                    where[unit(clip)].setdefault(part, subject_of(clip) if what == "subject" else clip.key)
+        found += [
+            Leak(what, next(iter(shared.values())), tuple(shared)) for shared in where.values() if len(shared) > 1
+        ]
+    return found
+
+
+def write_split(
+    parts: Mapping[str, Sequence[Clip]], path: str | os.PathLike[str], *, how: str = "", overwrite: bool = False
+) -> Path:
+    """Write a split file: JSON with the keys of each part, in order. The same split gives the same bytes.
+
+    Raises:
+        UsageError: a part is empty.
+    """
+    empty = [part for part, clips in parts.items() if not clips]
+    if empty or not parts:
+        raise UsageError(
+            f"the part '{empty[0]}' of the split is empty" if empty else "the split has no parts",
+            where=", ".join(f"{part}: {len(clips)} clips" for part, clips in parts.items()),
+            fix="prepare the data sets that are missing, or split otherwise",
+        )
+    content = {"split": how, "parts": {part: sorted(clip.key for clip in clips) for part, clips in parts.items()}}
+    path = Path(path)
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def read_split(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Part -> keys of clips, of a split file in JSON, or in TOML with the lists of keys in a table [parts]."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingAsset(
+            f"there is no split file {path.name}",
+            where=str(path),
+            fix=f"vitruve data split STORE --by hash --out {path}",
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+        parts = {str(part): [str(key) for key in keys] for part, keys in content["parts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadData(
+            "the split file cannot be read",
+            where=f"{path}: {error}",
+            fix='it has the form {"parts": {"train": [keys of clips], "test": [...]}}',
+        ) from None
+    return parts
+
+
+def clips_of_part(store: Store, split: str) -> list[Clip]:
+    """The clips of a part of a split file, "FILE:PART", in the order of the store.
+
+    Raises:
+        UsageError: no such part; or none of its clips is in the store, or not all of them are.
+    """
+    file, _, part = split.rpartition(":")
+    if not file or "/" in part or "\\" in part:
+        raise UsageError(f"'{split}' names no part of a split", fix="write FILE:PART, such as split.json:train")
+    parts = read_split(file)
+    if part not in parts:
+        raise UsageError(f"the split has no part '{part}'", where=file, fix=nearest(part, parts))
+    return clips_of_keys(store, parts[part], split)
+
+
+def clips_of_keys(store: Store, keys: Iterable[str], where: str) -> list[Clip]:
+    """The clips of keys; an error that counts those the store lacks."""
+    wanted = set(keys)
+    lacking = sorted(wanted - {clip.key for clip in store.clips})
+    if lacking or not wanted:
+        raise UsageError(
+            f"{len(lacking)} of {len(wanted)} clips of the split are not in the store" if wanted else "no clips at all",
+            where=f"{where}: {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; the store is {store.path}",
+            fix="prepare the data they are from, or split this store anew",
+        )
+    return [clip for clip in store.clips if clip.key in wanted]

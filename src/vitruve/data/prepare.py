@@ -1,0 +1,280 @@
+"""Motion files of any make become a clip store: each clip once, by several processes, at any pace.
+
+    outcome = prepare(["AMASS", "bandai-namco-2"], "motions", workers=8)
+    print(outcome.frames, outcome.failed)
+
+What is to be written is planned first: files are put together to shards, in the order of their keys. The plan lies in
+the store until all is done. A run that was killed is continued by the same call and ends with the same bytes, since a
+shard stands whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitruve.data.clips import STORE_FILE, VERSION, shard_folders
+from vitruve.data.planning import PLAN_FILE, Plan, make_plan
+from vitruve.data.reading import prepare_kernels
+from vitruve.data.shards import PARTIAL, ShardJob, Target, Written, shape_of_actor, write_shard
+from vitruve.data.sources import SourceFile
+from vitruve.errors import BadData, UsageError
+from vitruve.runs.run_folder import RUN_FILE, write_json
+from vitruve.runs.toml import to_toml
+from vitruve.runs.versions import versions
+
+Progress = Callable[[int, int], None]
+LOCK_FILE, FAILED_FILE = ".lock", "failed.csv"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a preparation came to.
+
+    Attributes:
+        plan: what it was to do.
+        clips, frames: that were written now.
+        failed: a line for each file that could not be read: file, what, where, do.
+    """
+
+    plan: Plan
+    clips: int
+    frames: int
+    failed: tuple[dict[str, Any], ...]
+
+
+def prepare(
+    given: Sequence[str | Path],
+    out: str | Path,
+    *,
+    to: str = "open-smplh-neutral",
+    mapping: str = "",
+    set_name: str = "",
+    licence: str = "",
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Bring motion files into a store. What is in it already is not read again, and nothing of it is changed.
+
+    Args:
+        given: files and folders: AMASS of either make, Vitruve's own files, BVH and ASF/AMC.
+        out: the store; it is made if it is not there.
+        to: the body that motions on foreign skeletons are brought to, one shape for each person.
+        mapping: for these, a mapping's name or file; the shipped one that fits where empty.
+        set_name: the data set that all files are of, where their folders do not say it.
+        licence: of these sets, in one line; known for the sets of AMASS.
+        workers: processes.
+        overwrite: write the sets of these files anew; what the store has of them goes first.
+        progress: called with files done and files in all.
+
+    Raises:
+        UsageError: nothing to prepare; another run is at work; the folder is something else.
+        BadData: the disk is full, or a process died. The same call goes on from there.
+    """
+    store = Path(os.path.abspath(Path(out).expanduser()))
+    plan_now = _planner(given, store, Target(to, mapping), set_name, licence, overwrite)
+    # Where there is nothing to prepare, this raises before anything is made.
+    early = None if store.exists() else plan_now()
+    _make_store(store)
+    with _locked(store):
+        plan = early if early and not shard_folders(store) else plan_now()
+        if overwrite:
+            for name in {source.set for shard in plan.shards for source in shard.files}:
+                shutil.rmtree(store / name, ignore_errors=True)
+        for left in store.glob(f"*/{PARTIAL}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        outcome = _carry_out(plan, store, workers, progress)
+        options = {"given": [str(entry) for entry in given], "out": str(store), "to": to, "mapping": mapping,
+                   "set_name": set_name, "licence": licence, "workers": workers, "overwrite": overwrite}  # fmt: skip
+        _write_records(store, options, outcome)
+    return outcome
+
+
+def plan_preparation(
+    given: Sequence[str | Path], out: str | Path, *, set_name: str = "", licence: str = "", overwrite: bool = False
+) -> Plan:
+    """What `prepare` would do; nothing is written."""
+    store = Path(os.path.abspath(Path(out).expanduser()))
+    return _planner(given, store, Target(), set_name, licence, overwrite)()
+
+
+def _planner(
+    given: Sequence[str | Path], store: Path, target: Target, set_name: str, licence: str, overwrite: bool
+) -> Callable[[], Plan]:
+    return lambda: make_plan(given, store, target, set_name=set_name, licence=licence, overwrite=overwrite)
+
+
+def _make_store(store: Path) -> None:
+    try:
+        if store.exists() and not (store / STORE_FILE).is_file() and (not store.is_dir() or any(store.iterdir())):
+            raise UsageError(
+                "the output is something else than a clip store, and is not touched",
+                where=f"{store} has no {STORE_FILE}",
+                fix="choose another folder: --out STORE",
+            )
+        store.mkdir(parents=True, exist_ok=True)
+        if not (store / STORE_FILE).is_file():
+            write_json(store / STORE_FILE, {"format": "vitruve clip store", "version": VERSION})
+    except OSError as error:
+        raise UsageError(
+            f"the store cannot be made: {error.strerror}", where=str(store), fix="choose another folder: --out STORE"
+        ) from None
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """One preparation at a time. The system lets go of the lock when its process ends, however it ends."""
+    try:
+        file = (store / LOCK_FILE).open("a")
+    except OSError as error:
+        raise UsageError(
+            f"the store cannot be written: {error.strerror}", where=str(store), fix="check the rights"
+        ) from None
+    with file:
+        try:
+            _lock(file.fileno())
+        except OSError:
+            raise UsageError(
+                "another preparation into this store is at work", where=str(store), fix="wait until it has ended"
+            ) from None
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _carry_out(plan: Plan, store: Path, workers: int, progress: Progress | None) -> Outcome:
+    done, total = 0, sum(len(job.files) for job in plan.shards)
+
+    def count(files: int) -> None:
+        nonlocal done
+        done += files
+        if progress:
+            progress(done, total)
+
+    written: list[Written] = []
+    with _hands(workers if total > 1 else 1) as run:
+        jobs = _with_shapes(plan, store, run)
+        for job, result in run(_write, jobs, None if workers > 1 else lambda: count(1)):
+            written.append(result)
+            if workers > 1:
+                count(len(job.files))
+    (store / PLAN_FILE).unlink(missing_ok=True)
+    failed = [*plan.failed, *(line for result in written for line in result.failed)]
+    return Outcome(
+        plan,
+        sum(result.clips for result in written),
+        sum(result.frames for result in written),
+        tuple(sorted(failed, key=lambda line: line["file"])),
+    )
+
+
+def _with_shapes(plan: Plan, store: Path, run: Any) -> list[ShardJob]:
+    """The jobs with the shapes of all actors, which go into the plan on disk before the first shard is written."""
+    open_actors = [(actor, tuple(files), plan.target) for actor, files in plan.actors.items()]
+    found = {task[0]: betas for task, betas in run(_shape, open_actors, None) if betas is not None}
+    shapes = plan.betas | found
+    jobs = [ShardJob(**{**job.__dict__, "betas": _of_shard(job, shapes)}) for job in plan.shards]
+    if jobs:
+        write_json(store / PLAN_FILE, plan.as_dict(shapes))
+    return jobs
+
+
+def _of_shard(job: ShardJob, shapes: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+    from vitruve.data.shards import actor_of
+
+    actors = {actor_of(source) for source in job.files if source.is_tree}
+    return {actor: shapes[actor] for actor in sorted(actors) if actor in shapes}
+
+
+def _shape(task: tuple[str, tuple[SourceFile, ...], Target], each: None = None) -> tuple[float, ...] | None:
+    return shape_of_actor(task[1], task[2])
+
+
+def _write(job: ShardJob, each: Callable[[], None] | None = None) -> Written:
+    return write_shard(job, each)
+
+
+@contextmanager
+def _hands(workers: int) -> Iterator[Any]:
+    """A function that does tasks, in this process or in several, and gives each with its result.
+
+    Torch has one thread in all of them: results then do not depend on how many there are.
+    """
+    if workers == 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield lambda work, tasks, each: ((task, work(task, each)) for task in tasks)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    # Forked children of a process with threads can hang; spawned ones begin clean.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+
+    def run(work: Any, tasks: Sequence[Any], _: None) -> Iterator[tuple[Any, Any]]:
+        waiting = {pool.submit(work, task): task for task in tasks}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
+    try:
+        yield run
+    except BrokenProcessPool:
+        raise BadData(
+            "a process that prepared data died",
+            where=f"one of {workers}",
+            fix="memory may have run out: use fewer --workers, and run the same again; what is done is kept",
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    prepare_kernels()
+
+
+def _end_with(parent: Any) -> None:
+    """A worker whose parent was killed would wait for work for ever, and might write after the next run has begun."""
+    parent.join()
+    os._exit(1)
+
+
+def _write_records(store: Path, options: dict[str, Any], outcome: Outcome) -> None:
+    """The table of failed files, and how the last run was called."""
+    table = store / FAILED_FILE
+    table.unlink(missing_ok=True)
+    if outcome.failed:
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["file", "what", "where", "do"])
+            writer.writeheader()
+            writer.writerows(outcome.failed)
+    partial = store / f"{RUN_FILE}.partial"
+    record = {"command": "vitruve data prepare", "options": options, "versions": versions()}
+    partial.write_text(to_toml(record), encoding="utf-8")
+    partial.replace(store / RUN_FILE)

@@ -1,0 +1,244 @@
+"""The arrays of one motion file for the store: the quick way for AMASS files, the careful readers for all others.
+
+The quick way opens an npz without copying what it does not need, inflates a member in one call, and makes float32 of it
+in one pass. It is for files that look just as AMASS's do; anything else goes through `load_motion`, with the same
+result.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import mmap
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from vitruve.data.clips import FIELDS
+from vitruve.errors import BadData, VitruveError
+from vitruve.formats import load_motion
+from vitruve.formats.fields import one_shape, read_gender
+from vitruve.geometry.rotations import matrix_to_axis_angle
+from vitruve.motion import Motion
+
+_SKELETONS = {72: ("smpl", "smpl24"), 156: ("smplh", "smplh52"), 165: ("smplx", "smplx55")}
+_RATES = ("mocap_frame_rate", "mocap_framerate")
+_NEEDED = ("poses", "trans", "betas", "gender")
+# What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
+_KNOWN = frozenset(
+    (*_NEEDED, *_RATES, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type", "mocap_time_length",
+     "markers_latent", "latent_labels", "markers_latent_vids", "num_betas", "root_orient", "pose_body", "pose_hand",
+     "pose_jaw", "pose_eye", "markers", "markers_obs", "labels_obs", "markers_sim", "marker_meta", "num_markers")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """What the store keeps of one file.
+
+    Attributes:
+        fields: [frames, values] float32 by the names of `clips.widths`.
+        valid: [frames] 1 where a frame holds numbers throughout; the values of others are zero.
+        skeleton, fps, body, gender, betas, notes: as of a clip.
+        sha256: of the file.
+    """
+
+    fields: Mapping[str, np.ndarray]
+    valid: np.ndarray
+    skeleton: str
+    fps: float
+    body: str
+    gender: str
+    betas: tuple[float, ...]
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The arrays of a motion that is on a body already.
+
+    Raises:
+        VitruveError: as the reader of its format has it.
+    """
+    if path.suffix.lower() == ".npz":
+        quick = _read_quickly(path)
+        if quick is not None:
+            return quick
+    return arrays_of_motion(load_motion(path), sha256_of(path))
+
+
+def arrays_of_motion(motion: Motion, sha256: str) -> Arrays:
+    """The arrays of a motion that was read, or made, otherwise.
+
+    Raises:
+        BadData: the motion is on no body that the store knows.
+    """
+    name = motion.skeleton.name
+    if name not in FIELDS:
+        raise BadData(
+            f"the store keeps no motions on the skeleton '{name}'",
+            where=motion.source.file,
+            fix=f"convert it first; kept are {', '.join(FIELDS)}",
+        )
+    vectors = matrix_to_axis_angle(motion.rotations.double()).flatten(1).numpy()
+    out, valid = _fields(vectors, name)
+    out["translation"] = _taken(motion.translation.numpy(), 0, 3, valid)
+    if motion.expression is not None and motion.expression.shape[1]:
+        out["expression"] = _taken(motion.expression.numpy(), 0, motion.expression.shape[1], valid)
+    if motion.mask is not None:
+        valid &= motion.mask.numpy()
+    _blank(out, valid)
+    return Arrays(
+        fields=out,
+        valid=valid,
+        skeleton=name,
+        fps=float(motion.fps),
+        body=motion.body,
+        gender=motion.gender,
+        betas=tuple(float(beta) for beta in motion.betas.double()),
+        sha256=sha256,
+        notes=motion.source.notes,
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_quickly(path: Path) -> Arrays | None:
+    """None where the file is not just like those of AMASS, or anything is odd: the careful reader says what."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            with zipfile.ZipFile(file) as archive:
+                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if not set(_NEEDED) <= members.keys() <= _KNOWN:
+                return None
+            rates = [key for key in _RATES if key in members]
+            with memoryview(content) as view:
+                arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates)}
+                sha256 = hashlib.sha256(view).hexdigest()
+    except (_Odd, OSError, ValueError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
+        return None
+    try:
+        return _arrays(arrays, rates, sha256, path)
+    except VitruveError:
+        return None
+
+
+class _Odd(Exception):
+    """Something about the file is not as usual."""
+
+
+def _member(view: memoryview, info: zipfile.ZipInfo) -> np.ndarray:
+    """The array of a member: its bytes as they lie in the file where they are stored plainly."""
+    head = view[info.header_offset : info.header_offset + 30]
+    signature, names, extra = struct.unpack("<4s22xHH", head)
+    if signature != b"PK\x03\x04" or info.flag_bits & 1:
+        raise _Odd
+    begin = info.header_offset + 30 + names + extra
+    packed = view[begin : begin + info.compress_size]
+    if info.compress_type == zipfile.ZIP_STORED:
+        data: Any = bytes(packed)
+    elif info.compress_type == zipfile.ZIP_DEFLATED:
+        data = zlib.decompress(packed, -15, info.file_size or 1)
+    else:
+        raise _Odd
+    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+        raise _Odd
+    return _npy(data)
+
+
+def _npy(data: bytes) -> np.ndarray:
+    if data[:6] != b"\x93NUMPY" or data[6] not in (1, 2):
+        raise _Odd
+    size = 2 if data[6] == 1 else 4
+    begin = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
+    header = ast.literal_eval(data[8 + size : begin].decode("latin1"))
+    dtype = np.dtype(header["descr"])
+    if dtype.hasobject or header["fortran_order"]:
+        raise _Odd
+    return np.frombuffer(data, dtype, offset=begin).reshape(header["shape"])
+
+
+def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], sha256: str, path: Path) -> Arrays | None:
+    poses, trans = arrays["poses"], arrays["trans"]
+    frames = len(poses) if poses.ndim == 2 else 0
+    floats = poses.dtype in (np.float32, np.float64) and trans.dtype in (np.float32, np.float64)
+    if not frames or poses.shape[1] not in _SKELETONS or trans.shape != (frames, 3) or not floats:
+        return None
+    found = {float(arrays[key]) for key in rates if arrays[key].size == 1}
+    if len(found) != 1 or not 0 < min(found) < np.inf:
+        return None
+    notes: list[str] = []
+    betas, gender = one_shape(arrays["betas"].copy(), frames, path, notes), read_gender(arrays["gender"], path, notes)
+    body, skeleton = _SKELETONS[poses.shape[1]]
+    out, valid = _fields(poses, skeleton)
+    out["translation"] = _taken(trans, 0, 3, valid)
+    _blank(out, valid)
+    masked = frames - int(valid.sum())
+    if masked:
+        notes.append(f"{masked} of {frames} frames hold values that are not numbers; they are masked")
+    shape = tuple(float(beta) for beta in betas)
+    return Arrays(out, valid, skeleton, min(found), body, gender, shape, sha256, tuple(notes))
+
+
+def _fields(vectors: np.ndarray, skeleton: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The fields of a skeleton, float32 and no longer than pi, and the frames whose values are all finite."""
+    valid = np.ones(len(vectors), dtype=np.bool_)
+    out = {}
+    for name, (start, stop) in FIELDS[skeleton].items():
+        out[name] = np.empty((len(vectors), stop - start), dtype=np.float32)
+        _shortened(vectors, start, out[name], valid)
+    return out, valid
+
+
+def _taken(values: np.ndarray, start: int, stop: int, valid: np.ndarray) -> np.ndarray:
+    out = values[:, start:stop].astype(np.float32)
+    valid &= np.isfinite(out).all(1)
+    return out
+
+
+def _blank(fields: Mapping[str, np.ndarray], valid: np.ndarray) -> None:
+    if not valid.all():
+        for array in fields.values():
+            array[~valid] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _shortened(vectors, start, out, valid) -> None:
+    """Axis-angle vectors [frames, values from `start`] as the same rotations of at most pi, in float32."""
+    square_of_pi = 9.869604  # a hair below, so that float32 does not step over
+    for frame in range(len(out)):
+        for column in range(0, out.shape[1], 3):
+            x = np.float64(vectors[frame, start + column])
+            y = np.float64(vectors[frame, start + column + 1])
+            z = np.float64(vectors[frame, start + column + 2])
+            square = x * x + y * y + z * z
+            if not square <= square_of_pi:
+                if square < np.inf:
+                    angle = np.sqrt(square)
+                    scale = (angle - 2 * np.pi * np.floor(angle / (2 * np.pi) + 0.5)) / angle
+                    x, y, z = x * scale, y * scale, z * scale
+                else:  # also NaN
+                    valid[frame] = False
+            out[frame, column] = x
+            out[frame, column + 1] = y
+            out[frame, column + 2] = z
+
+
+def prepare_kernels() -> None:
+    """Load the compiled code, before the clock of the first file runs."""
+    for dtype in (np.float32, np.float64):
+        _shortened(np.zeros((1, 3), dtype), 0, np.zeros((1, 3), np.float32), np.ones(1, np.bool_))

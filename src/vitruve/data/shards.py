@@ -1,0 +1,231 @@
+"""One shard of a store: its files read, its frames written one after the other, the folder renamed when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import shutil
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vitruve.bodies import BodyModel, load_body
+from vitruve.convert.retarget import actor_betas, retarget_motion
+from vitruve.convert.retarget_quality import TRUSTED_MEAN
+from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line, widths
+from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays, sha256_of
+from vitruve.data.sources import SourceFile
+from vitruve.errors import BadData, VitruveError
+from vitruve.formats import load_motion
+
+PARTIAL = ".partial-"
+# Clips of a person that the shape is found on; a few frames of each are looked at.
+_SHAPE_CLIPS = 24
+
+
+@dataclass(frozen=True)
+class Target:
+    """What motions on foreign skeletons become.
+
+    Attributes:
+        body: name of the body they are brought to.
+        mapping: a mapping's name or file; the shipped one that fits where empty.
+    """
+
+    body: str = "open-smplh-neutral"
+    mapping: str = ""
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """What a worker needs to know to write a shard.
+
+    Attributes:
+        store: the store's folder.
+        set, number: the shard's place below it.
+        files: in the order in which their clips stand.
+        licences: of each file's set, in one line.
+        target: for motions on foreign skeletons.
+        betas: actor -> shape, for the same.
+    """
+
+    store: str
+    set: str
+    number: int
+    files: tuple[SourceFile, ...]
+    licences: tuple[str, ...]
+    target: Target = field(default_factory=Target)
+    betas: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the shard will stand."""
+        return Path(self.store, self.set, f"{self.number:04d}")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a shard came to: clips, frames, and a line for each file that failed."""
+
+    clips: int
+    frames: int
+    failed: tuple[dict[str, Any], ...]
+
+
+def actor_of(source: SourceFile) -> str:
+    """The person of a motion on a foreign skeleton: files of one actor get one shape."""
+    return "/".join((source.set, source.subject, source.actor[:12]))
+
+
+def shape_of_actor(files: Sequence[SourceFile], target: Target) -> tuple[float, ...] | None:
+    """One shape for all clips of an actor, from clips spread over them; None where none of these can be read."""
+    motions = []
+    for source in files[:: -(-len(files) // _SHAPE_CLIPS)]:
+        try:
+            motions.append(load_motion(source.path))
+        except VitruveError:
+            continue  # the shard that holds it will report it
+    if not motions:
+        return None
+    try:
+        return tuple(actor_betas(motions, _body(target.body), mapping=target.mapping or None).double().tolist())
+    except VitruveError:
+        return None  # each clip will say why
+
+
+def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Written:
+    """Write a shard; a file that cannot be read is left out and reported. No clips, no shard.
+
+    Args:
+        job: what to do.
+        each: called after each file.
+
+    Raises:
+        BadData: the shard cannot be written. Nothing of it stays.
+    """
+    partial = job.folder.with_name(f"{PARTIAL}{job.folder.name}")
+    clips: list[Clip] = []
+    failed: list[dict[str, Any]] = []
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with _Writer(partial) as writer:
+            for source, licence in zip(job.files, job.licences, strict=True):
+                read = _read(source, job)
+                if isinstance(read, dict):
+                    failed.append(read)
+                else:
+                    arrays, error_mm = read
+                    clips.append(_clip(source, arrays, licence, error_mm))
+                    writer.add(clips[-1], arrays)
+                if each:
+                    each()
+        if clips:
+            partial.rename(job.folder)
+    except OSError as error:
+        raise _not_written(error, job.folder) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Written(len(clips), sum(clip.frames for clip in clips), tuple(failed))
+
+
+class _Writer:
+    """Appends the frames of clips to the files of a shard; holds one clip at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files, self._open = folder, dict[tuple[str, str], IO[bytes]](), ExitStack()
+
+    def __enter__(self) -> _Writer:
+        self._index = self._open.enter_context((self._folder / CLIPS_FILE).open("w", encoding="utf-8", newline="\n"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def add(self, clip: Clip, arrays: Arrays) -> None:
+        for name in widths(clip.skeleton, clip.expressions):
+            self._file(clip.block, field_file(name)).write(arrays.fields[name].data)
+        self._file(clip.block, MASK_FILE).write(arrays.valid.data)
+        self._index.write(to_line(clip))
+
+    def _file(self, block: str, name: str) -> IO[bytes]:
+        if (block, name) not in self._files:
+            (self._folder / block).mkdir(exist_ok=True)
+            self._files[block, name] = self._open.enter_context((self._folder / block / name).open("wb"))
+        return self._files[block, name]
+
+
+def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | None) -> Clip:
+    expression = arrays.fields.get("expression")
+    return Clip(
+        key=source.key,
+        set=source.set,
+        subject=source.subject,
+        name=source.name,
+        start=0,
+        frames=len(arrays),
+        fps=arrays.fps,
+        body=arrays.body,
+        gender=arrays.gender,
+        betas=arrays.betas,
+        source=str(source.path),
+        sha256=arrays.sha256,
+        licence=licence,
+        skeleton=arrays.skeleton,
+        expressions=0 if expression is None else expression.shape[1],
+        content=source.content,
+        masked=len(arrays) - int(arrays.valid.sum()),
+        actor=actor_of(source) if source.is_tree else "",
+        error_mm=error_mm,
+        notes=arrays.notes,
+    )
+
+
+def _read(source: SourceFile, job: ShardJob) -> tuple[Arrays, float | None] | dict[str, Any]:
+    """The arrays of a file and, of a retargeted one, its error; the line that says why not."""
+    try:
+        return _retargeted(source, job) if source.is_tree else (read_arrays(source.path), None)
+    except VitruveError as error:
+        return failure(source, error)
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{source.path}: in {Path(last.filename).name}, line {last.lineno}"
+        what = f"{type(error).__name__}: {error}"
+        return failure(source, VitruveError(what, where, "this is a fault of Vitruve: please report it"))
+
+
+def failure(source: SourceFile, error: VitruveError) -> dict[str, Any]:
+    """The line that tells of a file that cannot be prepared."""
+    return {"file": str(source.path), "what": error.what, "where": error.where, "do": error.fix}
+
+
+def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
+    motion = load_motion(source.path)
+    if motion.body:
+        return read_arrays(source.path), 0.0
+    body, betas = _body(job.target.body), job.betas.get(actor_of(source))
+    shape: dict[str, Any] = {} if betas is None else {"betas": body.template.new_tensor(betas), "scale": 1.0}
+    conversion = retarget_motion(motion, body, mapping=job.target.mapping or None, **shape)
+    if conversion.error.mean > TRUSTED_MEAN:
+        raise BadData(
+            f"the retargeted motion is {conversion.error.mean:.0f} mm off on average",
+            where=f"{source.path}: worst frames {list(conversion.error.worst)[:3]}; the limit is {TRUSTED_MEAN:.0f} mm",
+            fix="check units and mapping: vitruve convert FILE --to open-smplh; give --mapping",
+        )
+    return arrays_of_motion(conversion.motion, sha256_of(source.path)), round(conversion.error.mean, 3)
+
+
+@functools.lru_cache(maxsize=2)
+def _body(name: str) -> BodyModel:
+    return load_body(name)
+
+
+def _not_written(error: OSError, folder: Path) -> BadData:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        what, fix = "the disk is full", "make room and run the same again: what is done is kept"
+    else:
+        what, fix = f"the store cannot be written: {error.strerror}", "check the rights, and run the same again"
+    return BadData(what, where=str(folder), fix=fix)

@@ -1,0 +1,258 @@
+"""A clip store, read: every frame of every clip under one running number, straight from the disk's pages.
+
+store = open_store("motions")
+store.body([0, 5, 99])                 # [3, 21, 3] axis-angle of the joints 1 to 21
+store.motion(store.clips[0])           # a Motion
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitruve.data.clips import (
+    CLIPS_FILE,
+    MASK_FILE,
+    Clip,
+    check_store,
+    clip_of,
+    field_file,
+    read_lines,
+    shard_folders,
+    widths,
+)
+from vitruve.data.sampling import sample
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.geometry.rotations import axis_angle_to_matrix
+from vitruve.motion import Motion, Source
+from vitruve.skeletons import load_skeleton
+
+Rows = NDArray[np.int64]
+
+
+def open_store(path: str | os.PathLike[str]) -> Store:
+    """Open a store that `vitruve data prepare` has written. Only the indexes are read; frames are when asked for.
+
+    Sets come in the order of their names, and within a set in the order in which they were prepared, so the numbers of
+    frames are the same each time until more is prepared into the store.
+    """
+    folder = Path(path).expanduser()
+    check_store(folder)
+    blocks: list[_Block] = []
+    clips: list[Clip] = []
+    start = 0
+    for shard in shard_folders(folder):
+        by_block: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
+        for line in read_lines(shard / CLIPS_FILE):
+            by_block.setdefault((line.get("skeleton"), line.get("expressions")), []).append(line)
+        for lines in by_block.values():
+            first = start
+            for line in lines:
+                clips.append(clip_of(line, start, shard / CLIPS_FILE))
+                start += clips[-1].frames
+            last = clips[-1]
+            blocks.append(_Block(shard / last.block, first, start - first, last.skeleton, last.expressions))
+    return Store(folder, tuple(clips), tuple(blocks))
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Frames that lie together: their arrays are mapped when first asked for."""
+
+    folder: Path
+    start: int
+    frames: int
+    skeleton: str
+    expressions: int
+    _mapped: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def array(self, name: str) -> np.ndarray | None:
+        """[frames, values] of a field; None where the block does not have it."""
+        if name not in self._mapped:
+            if name == "mask":
+                self._mapped[name] = self._map(MASK_FILE, np.uint8, 1)
+            else:
+                width = widths(self.skeleton, self.expressions).get(name)
+                if width is None:
+                    return None
+                self._mapped[name] = self._map(field_file(name), np.float32, width)
+        return self._mapped[name]
+
+    def _map(self, file: str, dtype: type, width: int) -> np.ndarray:
+        path, expected = self.folder / file, self.frames * width * np.dtype(dtype).itemsize
+        found = path.stat().st_size if path.is_file() else -1
+        if found != expected:
+            raise BadData(
+                "a shard of the store is damaged",
+                where=f"{path}: {'missing' if found < 0 else f'{found} bytes'}, expected {expected} bytes",
+                fix=f"remove the folder {self.folder.parent} and prepare again: only its clips are read anew",
+            )
+        return np.asarray(np.memmap(path, dtype, mode="r", shape=(self.frames, width)))
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """An open clip store.
+
+    Attributes:
+        path: its folder.
+        clips: all clips, in the order of their frames.
+    """
+
+    path: Path
+    clips: tuple[Clip, ...]
+    _blocks: tuple[_Block, ...]
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+        return self._blocks[-1].start + self._blocks[-1].frames if self._blocks else 0
+
+    def __repr__(self) -> str:
+        return f"Store({self.path}: {len(self):,} frames in {len(self.clips):,} clips of {len(self.sets)} sets)"
+
+    @cached_property
+    def sets(self) -> tuple[str, ...]:
+        """The names of the data sets."""
+        return tuple(sorted({clip.set for clip in self.clips}))
+
+    @cached_property
+    def starts(self) -> Rows:
+        """[clips] the number of each clip's first frame."""
+        return np.array([clip.start for clip in self.clips], dtype=np.int64)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Clip]:
+        return {clip.key: clip for clip in self.clips}
+
+    @cached_property
+    def _block_starts(self) -> Rows:
+        return np.array([block.start for block in self._blocks], dtype=np.int64)
+
+    def clip(self, key: str) -> Clip:
+        """The clip of a key; an error that names the nearest keys where there is none."""
+        if key not in self._by_key:
+            raise UsageError(f"the store has no clip '{key}'", where=str(self.path), fix=nearest(key, self._by_key))
+        return self._by_key[key]
+
+    def locate(self, rows: Sequence[int] | Rows | Tensor) -> tuple[Rows, Rows]:
+        """For each row the number of its clip among `clips`, and the frame of the clip's source."""
+        numbers = self._checked(rows)
+        which = np.searchsorted(self.starts, numbers, side="right") - 1
+        return which, numbers - self.starts[which]
+
+    def root(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 3"]:
+        """Axis-angle of the root in the world, z up."""
+        return self._rows("root", rows, 3)
+
+    def body(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 21 3"]:
+        """Axis-angle of the joints 1 to 21, relative to their parents, no longer than pi."""
+        return self._rows("body", rows, 63).view(-1, 21, 3)
+
+    def hands(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 30 3"]:
+        """Axis-angle of the fingers, left hand first; zero is the flat hand, also for frames without fingers."""
+        return self._rows("hands", rows, 90).view(-1, 30, 3)
+
+    def jaw(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 3"]:
+        """Axis-angle of the jaw; zero for bodies that have none."""
+        return self._rows("jaw", rows, 3)
+
+    def eyes(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 2 3"]:
+        """Axis-angle of the left and right eye; zero for bodies that have none."""
+        return self._rows("eyes", rows, 6).view(-1, 2, 3)
+
+    def translation(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 3"]:
+        """Metres; the root joint stands at its rest position plus this."""
+        return self._rows("translation", rows, 3)
+
+    def expression(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows expressions"]:
+        """As many values as the clip with the most has; zeros fill the others up."""
+        return self._rows("expression", rows, max((block.expressions for block in self._blocks), default=0))
+
+    def mask(self, rows: Sequence[int] | Rows | Tensor) -> Bool[Tensor, "rows"]:
+        """True where the frame is valid; the values of others mean nothing."""
+        return self._rows("mask", rows, 1, np.uint8)[:, 0].bool()
+
+    def betas(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows betas"]:
+        """The shape of each frame's clip, filled up with zeros."""
+        return torch.from_numpy(self._betas[self.locate(rows)[0]])
+
+    @cached_property
+    def _betas(self) -> NDArray[np.float32]:
+        out = np.zeros((len(self.clips), max((len(clip.betas) for clip in self.clips), default=0)), dtype=np.float32)
+        for row, clip in zip(out, self.clips):
+            row[: len(clip.betas)] = clip.betas
+        return out
+
+    def motion(self, clip: Clip | str) -> Motion:
+        """A clip as a motion, with every field it has."""
+        clip = self.clip(clip) if isinstance(clip, str) else clip
+        block = self._blocks[int(np.searchsorted(self._block_starts, clip.start, side="right")) - 1]
+        cut = slice(clip.start - block.start, clip.start - block.start + clip.frames)
+
+        def part(name: str) -> Tensor:
+            array = block.array(name)
+            assert array is not None
+            return torch.from_numpy(array[cut].copy())
+
+        names = [name for name in widths(clip.skeleton, 0) if name != "translation"]
+        vectors = torch.cat([part(name) for name in names], 1).unflatten(1, (-1, 3))
+        return Motion(
+            rotations=axis_angle_to_matrix(vectors),
+            translation=part("translation"),
+            fps=clip.fps,
+            skeleton=load_skeleton(clip.skeleton),
+            body=clip.body,
+            gender=clip.gender,
+            betas=torch.tensor(clip.betas, dtype=torch.float32),
+            expression=part("expression") if clip.expressions else None,
+            mask=part("mask")[:, 0].bool() if clip.masked else None,
+            source=Source(file=clip.source, format="store", notes=clip.notes),
+        )
+
+    def sample(
+        self,
+        split: str | None = None,
+        fraction: float = 1.0,
+        central: float = 1.0,
+        every: int = 1,
+        fps: float | None = None,
+        balanced: bool = False,
+        seed: int = 0,
+        clips: Sequence[Clip | str] | None = None,
+    ) -> Rows:
+        """Numbers of frames: a view of the store, not a copy. Arguments as in `vitruve.data.sampling.sample`."""
+        return sample(self, split, fraction, central, every, fps, balanced, seed, clips)
+
+    def _rows(self, name: str, rows: Sequence[int] | Rows | Tensor, width: int, dtype: type = np.float32) -> Tensor:
+        numbers = self._checked(rows)
+        out = np.zeros((len(numbers), width), dtype=dtype)
+        which = np.searchsorted(self._block_starts, numbers, side="right") - 1
+        order = np.argsort(which, kind="stable")
+        sorted_blocks = which[order]
+        bounds = np.flatnonzero(np.diff(sorted_blocks, prepend=-1, append=-1))
+        for first, last in zip(bounds[:-1], bounds[1:]):
+            block = self._blocks[sorted_blocks[first]]
+            array = block.array(name)
+            if array is not None:
+                places = order[first:last]
+                out[places, : array.shape[1]] = array[numbers[places] - block.start]
+        return torch.from_numpy(out)
+
+    def _checked(self, rows: Sequence[int] | Rows | Tensor) -> Rows:
+        numbers = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
+            bad = numbers.min() if numbers.min() < 0 else numbers.max()
+            raise UsageError(
+                f"the store has no frame {bad}", where=f"{self.path}: {len(self)} frames", fix="count from 0"
+            )
+        return numbers
