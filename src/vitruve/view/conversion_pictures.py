@@ -1,0 +1,243 @@
+"""Pictures of one conversion: source and result in one place, where on the body the error is, both shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import vitruve
+from vitruve.bodies import BodyModel
+from vitruve.errors import VitruveError
+from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
+from vitruve.geometry.rotations import axis_angle_to_matrix
+from vitruve.motion import Motion
+from vitruve.view.heat import heat_bar, heat_colours, round_up
+from vitruve.view.page import Block, Figure, Heading, Note, Table
+from vitruve.view.pictures import draw_joints, picture, row, spread, stack
+from vitruve.view.scene import Actor, errors_between
+from vitruve.view.viewpoint import Viewpoint, direction, fit_viewpoint
+
+Floats = NDArray[np.float64]
+Entry = Mapping[str, Any]
+
+_SOURCE_COLOUR, _RESULT_COLOUR = (0.35, 0.55, 0.85), (0.95, 0.55, 0.25)
+_CELL, _BODY_CELL = (300, 420), (400, 480)
+# Frames that the mean error of a vertex is taken over, and how many betas a page shows.
+_HEAT_FRAMES, _MOST_BETAS = 60, 10
+# Arms lowered, so that a body at rest is narrow and its armpits are seen: degrees about z.
+_ARMS = {"left_shoulder": -60.0, "right_shoulder": 60.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A conversion, ready to be drawn.
+
+    Attributes:
+        name: what the input is called.
+        source: a motion, or meshes in time.
+        result: the motion it became.
+        body: of the source; None for a foreign skeleton and for meshes.
+        target: the body of the result.
+        frames: a word for each frame that is shown, such as "worst", to its number.
+    """
+
+    name: str
+    source: Motion | MeshSequence
+    result: Motion
+    body: BodyModel | None
+    target: BodyModel
+    frames: Mapping[str, int]
+
+    def surface(self, frame: int) -> tuple[Floats, Floats] | None:
+        """Vertices and faces of the source in a frame; None for a foreign skeleton."""
+        if isinstance(self.source, MeshSequence):
+            return _array(self.source.vertices[frame]), _array(self.source.faces)
+        return None if self.body is None else (_posed(self.source, self.body, frame), _array(self.body.faces))
+
+
+def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "z") -> Shown | None:
+    """What is needed to draw a conversion, from its ledger line.
+
+    Args:
+        entry: the ledger line.
+        folder: the folder that the output's name counts from.
+        fps, up: what the input was read with.
+
+    Returns:
+        None where it cannot be drawn: single poses, an input that has gone since, an output whose format keeps no body.
+    """
+    kind = entry["facts"]["kind"]
+    if kind == "poses" or not entry.get("shown_frames"):
+        return None
+    try:
+        if kind == "meshes":
+            source = read_mesh_sequence(entry["input"], up=up)
+        else:
+            source = vitruve.load_motion(entry["input"], fps=fps)
+        rate = source.fps if isinstance(source, Motion) else entry["fps"]
+        result = vitruve.load_motion(folder / entry["output"], fps=rate)
+        target = vitruve.load_body(entry["target"], folder=entry["folder"])
+        body = vitruve.load_body(entry["source"], folder=entry["folder"]) if kind == "motion" else None
+    except (VitruveError, OSError):
+        return None
+    drawable = result.skeleton.names == target.skeleton.names and len(result) == len(source)
+    return Shown(Path(entry["input"]).name, source, result, body, target, entry["shown_frames"]) if drawable else None
+
+
+def picture_blocks(shown: Shown) -> list[Block]:
+    """The overlay, the heat map and the shape, as far as they can be drawn."""
+    blocks: list[Block] = [Heading("Source and result"), overlay(shown)]
+    heat = heat_map(shown)
+    if heat:
+        blocks += [Heading("Where on the body the error is"), heat]
+    return [*blocks, Heading("Shape before and after"), *shapes(shown)]
+
+
+def overlay(shown: Shown) -> Figure:
+    """Source and result side by side and in one place, a row for each of the frames."""
+    foreign = isinstance(shown.source, Motion) and shown.body is None
+    rows = [_skeleton_row(shown, *item) if foreign else _surface_row(shown, *item) for item in shown.frames.items()]
+    said = "the source's skeleton and the result, each at its own size."
+    if not foreign:
+        said = (
+            "the source (blue), the result (orange), and both in one place, where the colour that lies outside is seen."
+        )
+    return Figure(stack(rows), f"{shown.name}: {said}")
+
+
+def heat_map(shown: Shown) -> Figure | None:
+    """The result's body, front and back, coloured by the mean error at each vertex; None without two surfaces."""
+    valid = torch.arange(len(shown.result)) if shown.result.mask is None else shown.result.mask.nonzero()[:, 0]
+    if not len(valid):
+        return None
+    frames = [int(valid[i]) for i in spread(len(valid), _HEAT_FRAMES)]
+    if isinstance(shown.source, MeshSequence):
+        if shown.source.vertices.shape[1] != shown.target.num_vertices:
+            return None
+        meshes = shown.source.vertices[frames].numpy()
+        found = [np.linalg.norm(_posed(shown.result, shown.target, f) - m, axis=-1) for f, m in zip(frames, meshes)]
+        errors = 1000 * np.mean(found, 0)
+    elif shown.body is None:
+        return None
+    else:
+        between = errors_between(Actor("", shown.source, shown.body), Actor("", shown.result, shown.target))
+        errors = np.mean([between(frames[i : i + 20]).mean(0) for i in range(0, len(frames), 20)], 0)
+    known = errors[np.isfinite(errors)]
+    top = round_up(float(np.quantile(known, 0.995)))
+    tints, body = heat_colours(errors, top), _at_rest(shown.target, shown.result)
+    cells = []
+    for towards in (direction(0), direction(180)):
+        viewpoint = fit_viewpoint(body, towards, _BODY_CELL)
+        cells.append(picture(body, shown.target.faces, viewpoint, _BODY_CELL, tints))
+    image = row(cells, ("front", "back"))
+    caption = (
+        f"The mean distance between the two surfaces at each vertex, over {len(frames)} frames at equal times. "
+        f"The largest mean is {known.max():.1f} mm; what is above {top:g} mm has the darkest colour."
+    )
+    return Figure(stack([image, heat_bar(top, image.width)]), caption)
+
+
+def shapes(shown: Shown) -> list[Block]:
+    """Both bodies at rest with their betas, and how tall they are."""
+    bodies: list[tuple[str, BodyModel, Motion]] = [("result", shown.target, shown.result)]
+    if isinstance(shown.source, Motion) and shown.body is not None:
+        bodies.insert(0, ("source", shown.body, shown.source))
+    meshes = [_at_rest(body, motion) for _, body, motion in bodies]
+    # One scale for both, so that a difference in height is seen.
+    viewpoint = fit_viewpoint(np.concatenate([mesh - _middle(mesh) for mesh in meshes]), direction(15), _BODY_CELL)
+    tints = (_SOURCE_COLOUR, _RESULT_COLOUR)[-len(bodies) :]
+    cells = [
+        picture(mesh - _middle(mesh), body.faces, viewpoint, _BODY_CELL, tint)
+        for mesh, (_, body, _), tint in zip(meshes, bodies, tints)
+    ]
+    tall = [height(body, motion) for _, body, motion in bodies]
+    labels = [f"{word}: {body.name}, {metres:.3f} m" for (word, body, _), metres in zip(bodies, tall)]
+    betas = [motion.betas.flatten()[:_MOST_BETAS].tolist() for _, _, motion in bodies]
+    count = max(len(values) for values in betas)
+    rows = [
+        (word, f"{metres:.3f} m", *(f"{value:.2f}" for value in values), *("" for _ in range(count - len(values))))
+        for (word, _, _), metres, values in zip(bodies, tall, betas)
+    ]
+    blocks: list[Block] = [
+        Figure(row(cells, labels), "The bodies at rest with their shape, at one scale."),
+        Table(("", "height", *(f"beta {i}" for i in range(count))), rows),
+    ]
+    if len(bodies) > 1:
+        blocks.append(Note("Betas of two kinds of body mean different things: compare the heights, not these numbers."))
+    return blocks
+
+
+def height(body: BodyModel, motion: Motion) -> float:
+    """From the sole to the top of the head at rest, metres."""
+    rest = body.shaped(motion.betas).rest_vertices
+    return float(rest[..., 1].max() - rest[..., 1].min())
+
+
+def overlay_rows(shown: Shown) -> list[Image.Image]:
+    """The rows of `overlay` as pictures."""
+    return [_surface_row(shown, word, frame) for word, frame in shown.frames.items()]
+
+
+def _surface_row(shown: Shown, word: str, frame: int) -> Image.Image:
+    """The source, the result, and both in one place."""
+    surface = shown.surface(frame)
+    assert surface is not None
+    vertices = (surface[0], _posed(shown.result, shown.target, frame))
+    faces = (surface[1], _array(shown.target.faces))
+    viewpoint = _face_to_face(shown.result, frame, np.concatenate(vertices))
+    tints = [np.broadcast_to(tint, mesh.shape) for tint, mesh in zip((_SOURCE_COLOUR, _RESULT_COLOUR), vertices)]
+    cells = [picture(v, f, viewpoint, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
+    both = np.concatenate([faces[0], faces[1] + len(vertices[0])])
+    cells.append(picture(np.concatenate(vertices), both, viewpoint, _CELL, np.concatenate(tints)))
+    return row(cells, (f"{word}: frame {frame}, source", "result", "both"))
+
+
+def _skeleton_row(shown: Shown, word: str, frame: int) -> Image.Image:
+    """The joints and bones of a foreign skeleton, and the result."""
+    assert isinstance(shown.source, Motion)
+    joints = _array(shown.source[frame : frame + 1].joints()[0])
+    vertices = _posed(shown.result, shown.target, frame)
+    cells = [Image.new("RGB", _CELL, (236, 238, 242))]
+    viewpoint = _face_to_face(shown.result, frame, joints)
+    draw_joints(cells[0], joints, shown.source.skeleton.edges, viewpoint)
+    viewpoint = _face_to_face(shown.result, frame, vertices)
+    cells.append(picture(vertices, shown.target.faces, viewpoint, _CELL, _RESULT_COLOUR))
+    return row(cells, (f"{word}: frame {frame}, source", "result"))
+
+
+def _face_to_face(motion: Motion, frame: int, points: Floats) -> Viewpoint:
+    """An eye that looks the body in the face, a little from its left."""
+    facing = _array(motion.rotations[frame, 0]) @ (0.0, 0.0, 1.0)
+    return fit_viewpoint(points, direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0), _CELL)
+
+
+def _at_rest(body: BodyModel, motion: Motion) -> Floats:
+    """Vertices of the body with the clip's shape, stood up on the ground of the z-up world, arms lowered, facing -y."""
+    rotations = body.rest_rotations()
+    for name, degrees in {body.skeleton.names[0]: 0.0, **_ARMS}.items():
+        if name in body.skeleton.names:
+            axis = (0.0, 0.0, degrees) if degrees else (90.0, 0.0, 0.0)
+            turn = torch.deg2rad(torch.tensor(axis)).to(rotations)
+            rotations[body.skeleton.index(name)] = axis_angle_to_matrix(turn)
+    vertices = _array(body.shaped(motion.betas).vertices(rotations))
+    return vertices - (0.0, 0.0, vertices[:, 2].min())
+
+
+def _middle(vertices: Floats) -> Floats:
+    middle = (vertices.min(0) + vertices.max(0)) / 2
+    return middle * (1, 1, 0)
+
+
+def _posed(motion: Motion, body: BodyModel, frame: int) -> Floats:
+    return _array(motion[frame : frame + 1].vertices(body)[0])
+
+
+def _array(values: torch.Tensor) -> Floats:
+    return values.detach().cpu().numpy()
