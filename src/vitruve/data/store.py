@@ -7,6 +7,7 @@ store.motion(store.clips[0])           # a Motion
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -240,7 +241,7 @@ class Store:
         order = np.argsort(which, kind="stable")
         sorted_blocks = which[order]
         bounds = np.flatnonzero(np.diff(sorted_blocks, prepend=-1, append=-1))
-        for first, last in zip(bounds[:-1], bounds[1:]):
+        for first, last in itertools.pairwise(bounds):
             block = self._blocks[sorted_blocks[first]]
             array = block.array(name)
             if array is not None:
