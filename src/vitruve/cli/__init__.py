@@ -17,6 +17,8 @@ _VERBS = {
         "Try the main job at once: convert a bundled clip between two bodies, with pictures.",
     ),
     "convert": ("vitruve.cli.convert:convert", "Move motions to another body: one file or a whole data set."),
+    "compare": ("vitruve.cli.compare:compare", "Say how far two motions are apart, with a page and figures."),
+    "export": ("vitruve.cli.export:export", "Write a motion for other programs: GLB, BVH, meshes, Blender, USD."),
     "info": ("vitruve.cli.info:info", "Say what a motion or body file is, and what is odd about it."),
     "bench": ("vitruve.cli.bench:app", "Measure speed and accuracy on this machine, with your own files."),
     "bodies": ("vitruve.cli.bodies:app", "List, check, clean, merge and export body model files."),

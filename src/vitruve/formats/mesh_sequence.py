@@ -106,6 +106,7 @@ def write_mesh_sequence(
     format: str = "obj",
     stem: str = "frame",
     up: str = "z",
+    comment: str = "",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -119,6 +120,7 @@ def write_mesh_sequence(
         format: "obj" or "ply" (binary).
         stem: what the names of the files begin with.
         up: the axis that shall point upwards in the files, "z" or "y".
+        comment: one line for the head of every file, in ASCII.
         overwrite: replace the folder where it has such meshes.
         progress: called after each frame with how many are written, and of how many (0 where an iterable does not say).
 
@@ -144,8 +146,11 @@ def write_mesh_sequence(
         for frame, at_frame in enumerate(vertices):
             array = _checked(at_frame, up, frame, triangles, count)
             count = len(array)
-            text = format_obj(array, faces_text).encode() if format == "obj" else format_ply(array, triangles)
-            (room / f"{stem}_{frame:06d}.{format}").write_bytes(text)
+            if format == "obj":
+                data = format_obj(array, faces_text, comment).encode()
+            else:
+                data = format_ply(array, triangles, comment)
+            (room / f"{stem}_{frame:06d}.{format}").write_bytes(data)
             if progress:
                 progress(frame + 1, total)
         if count is None:

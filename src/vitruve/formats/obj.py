@@ -38,10 +38,11 @@ def parse_obj(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
     return vertices[:, :3].copy(), _faces(lines, len(vertices), where)
 
 
-def format_obj(vertices: NDArray[np.floating], faces_text: str) -> str:
+def format_obj(vertices: NDArray[np.floating], faces_text: str, comment: str = "") -> str:
     """The text of an OBJ file with every digit of the vertices; `faces_text` is that of `format_faces`."""
+    head = f"# {comment}\n" if comment else ""
     row = "v %.9g %.9g %.9g" if vertices.dtype == np.float32 else "v %.17g %.17g %.17g"
-    return "\n".join([row % tuple(vertex) for vertex in vertices.tolist()]) + "\n" + faces_text
+    return head + "\n".join([row % tuple(vertex) for vertex in vertices.tolist()]) + "\n" + faces_text
 
 
 def format_faces(faces: NDArray[np.integer]) -> str:

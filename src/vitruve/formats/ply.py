@@ -77,11 +77,12 @@ def parse_ply(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
     return vertices, fans(flat, sizes)
 
 
-def format_ply(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> bytes:
-    """A binary little-endian PLY file with the vertices in their own precision."""
+def format_ply(vertices: NDArray[np.floating], faces: NDArray[np.integer], comment: str = "") -> bytes:
+    """A binary little-endian PLY file with the vertices in their own precision; the comment in ASCII."""
     single = vertices.dtype == np.float32
     kind = "float" if single else "double"
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
+    header = ["ply", "format binary_little_endian 1.0", *([f"comment {comment}"] if comment else [])]
+    header.append(f"element vertex {len(vertices)}")
     header += [f"property {kind} {axis}" for axis in "xyz"]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
     rows = np.empty(len(faces), dtype=[("n", "u1"), ("corners", "<i4", 3)])

@@ -21,7 +21,7 @@ def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...]
         overwrite: replace what stands there.
         folder_of: the endings of the files a folder will hold. A folder is replaced only if it holds nothing else.
     """
-    _refuse(path, overwrite, folder_of)
+    check_place(path, overwrite, folder_of)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -37,7 +37,7 @@ def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...]
         if folder_of:
             temporary.mkdir()
         yield temporary
-        _refuse(path, overwrite, folder_of)
+        check_place(path, overwrite, folder_of)
         if folder_of and path.is_dir():
             os.replace(path, room / "old")
         os.replace(temporary, path)
@@ -49,7 +49,8 @@ def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...]
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _refuse(path: Path, overwrite: bool, folder_of: tuple[str, ...]) -> None:
+def check_place(path: Path, overwrite: bool = False, folder_of: tuple[str, ...] = ()) -> None:
+    """Raise UsageError where `replacing` with the same arguments would refuse what stands there."""
     if path.is_dir() and not folder_of:
         raise UsageError(
             f"{path} is a folder; a file is to be written", where=str(path), fix=f"give a file name: {path / 'name'}"

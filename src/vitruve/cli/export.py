@@ -1,0 +1,146 @@
+"""`vitruve export`: a motion as a file for other programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from vitruve import BodyModel, Motion
+    from vitruve.formats.exports import Exported
+
+
+def export(  # noqa: PLR0913 (one parameter per option)
+    motion: Path,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    format: str | None = None,
+    body: str | None = None,
+    bodies: Path | None = None,
+    frames: str | None = None,
+    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    gaps: Literal["hold", "drop"] | None = None,
+    up: str | None = None,
+    unit: str | None = None,
+    morphs: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Write a motion for another program: GLB, BVH, OBJ or PLY meshes, the SMPL-X Blender add-on's npz, USD.
+
+    The ending of the output names the format. The summary says what the file holds, how far a skinned mesh is from the
+    body, and what was lost; docs/export.md has the table.
+
+    Examples: `vitruve export walk.npz -o walk.glb`, `vitruve export walk.npz -o walk.glb --morphs expression --frames
+    0:300`, `vitruve export walk.npz -o walk.bvh --unit m`, `vitruve export walk.npz -o meshes --format obj`.
+
+    Args:
+        motion: a motion file of any format that is read.
+        out: the file; for meshes of several frames a folder.
+        format: glb, bvh, obj, ply, npz, usda, usdc or usd, where the ending does not tell.
+        body: the body to show it on, a name or a file; that of the motion where left out.
+        bodies: folder of licensed bodies, looked into before the usual places.
+        frames: a part of the clip: first frame, end, and step, such as 0:300, 100: or ::2.
+        fps: resample to this frame rate.
+        source_fps: frame rate of a file that does not say it.
+        gaps: frames without valid data repeat the last valid one, or are left out.
+        up: the axis that points upwards in the file, y or z; what is usual for the format where left out.
+        unit: of lengths in the file: m, cm, mm or inch; what is usual for the format where left out.
+        morphs: morph targets of GLB and USD: shape, expression, both (shape,expression), or a number of expressions.
+        dry_run: check everything, say what would be written, and stop.
+        overwrite: replace what is there.
+        quiet: show no progress and no summary.
+        as_json: print the summary as JSON.
+    """
+    from vitruve import load_motion
+    from vitruve.errors import BadData
+    from vitruve.formats.exports import export_motion
+    from vitruve.formats.fields import MissingFrameRate
+    from vitruve.runs import progress_bar
+
+    try:
+        clip = load_motion(motion, fps=source_fps)
+    except MissingFrameRate as error:
+        raise BadData(error.what, where=error.where, fix="give it: --source-fps 30") from None
+    if frames is not None:
+        clip = clip[_frames(frames, len(clip))]
+    model, notes = _body(clip, body, bodies, out, format)
+    given = {"format": format, "gaps": gaps, "up": up, "unit": unit, "morphs": morphs}
+    with progress_bar("writing", "frames", quiet or as_json) as progress:
+        done = export_motion(
+            clip,
+            out,
+            body=model,
+            fps=fps,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            progress=progress,
+            **{key: value for key, value in given.items() if value is not None},
+        )
+    for note in (*notes, *done.notes) if not as_json else ():
+        print(f"vitruve: note: {note}", file=sys.stderr)
+    if as_json:
+        values = done.as_json()
+        print(json.dumps({**values, "notes": [*notes, *values["notes"]], "written": not dry_run}, indent=2))
+    elif not quiet:
+        _show(done, dry_run)
+
+
+def _frames(text: str, count: int) -> slice:
+    """The slice that a text such as 10:20 or ::2 means; it must leave something of the clip."""
+    from vitruve.errors import UsageError
+
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part.strip() else None for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3) or numbers[2:] == [0]:
+        raise UsageError(f"'{text}' is no part of a clip", where="--frames", fix="write FIRST:END or FIRST:END:STEP")
+    chosen = slice(*numbers)
+    if not range(count)[chosen]:
+        raise UsageError("no frame is left", where=f"--frames {text} of {count} frames", fix="frames count from 0")
+    return chosen
+
+
+def _body(
+    clip: Motion, named: str | None, folder: Path | None, out: Path, format: str | None
+) -> tuple[BodyModel | None, list[str]]:
+    """The body to show the clip on, None where none is needed, and what to say about the choice."""
+    from vitruve.convert.which_body import find_body
+    from vitruve.formats.exports import format_of
+
+    if format_of(out, format or "").body == "not used":
+        return None, []
+    if named is None and not clip.body:
+        return None, []
+    return find_body(named or clip.body, clip.gender, folder)
+
+
+def _show(done: Exported, dry_run: bool) -> None:
+    """The summary as plain lines."""
+    size = f", {done.bytes / 1e6:.1f} MB" if done.bytes else ""
+    print(f"{'would write' if dry_run else 'Written to'} {done.path}{size}")
+    print(f"  frames   {done.frames}, {done.fps:g} fps, {done.seconds:.2f} s")
+    print(f"  world    {done.up} up, lengths in {done.unit}")
+    if done.body:
+        print(f"  body     {done.body}")
+    if done.joints:
+        print(f"  names    {len(done.joints)} joints: {', '.join(done.joints[:3])}, ... {done.joints[-1]}")
+    if done.morphs:
+        print(f"  morphs   {len(done.morphs)}: {done.morphs[0]} to {done.morphs[-1]}")
+    if done.difference is not None:
+        away = done.difference
+        print(
+            f"  skinned  {away.mean_mm:.2f} mm from the body on average, {away.max_mm:.1f} mm at the most "
+            f"({away.frames} frames measured)"
+        )
+        print(f"           weights beyond four joints {away.weights_mm:.2f} mm, joints {away.joints_mm:.2f} mm at most")

@@ -1,0 +1,136 @@
+"""What a skinned mesh in an exchange format is made of: weights of few joints, normals, quaternions, bones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.geometry.rotations import matrix_to_quaternion_xyzw
+from vitruve.motion import Motion
+
+Floats = NDArray[np.float32]
+
+# Joints that may move a vertex in glTF without a second set of weights.
+INFLUENCES = 4
+# A bone is drawn this wide, as a part of its length, and widest at this part of it.
+_WIDTH, _WIDEST = 0.07, 0.15
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A mesh at rest and what moves it.
+
+    Attributes:
+        name: of the mesh.
+        vertices: [vertices, 3] at rest, in the shape of the clip.
+        faces: [faces, 3].
+        joints: [vertices, influences] the joints that move a vertex.
+        weights: [vertices, influences] how much; each row sums to one.
+        morphs: names of morph targets to their displacements [vertices, 3].
+        morph_weights: [frames, morphs], or None where they all stay at zero.
+    """
+
+    name: str
+    vertices: Floats
+    faces: NDArray[np.unsignedinteger]
+    joints: NDArray[np.unsignedinteger]
+    weights: Floats
+    morphs: dict[str, Floats] = field(default_factory=dict)
+    morph_weights: Floats | None = None
+
+
+def body_surface(
+    motion: Motion, body: BodyModel, shapes: int = 0, expressions: int = 0, influences: int = INFLUENCES
+) -> Surface:
+    """The surface of a body in the clip's shape, with the first shapes and expressions as morph targets."""
+    rest = body.shaped(motion.betas).rest_vertices
+    joints, weights = largest_weights(body.skin_weights, influences)
+    morphs = {f"shape_{i:03d}": _floats(body.shape_basis[..., i]) for i in range(shapes)}
+    morphs |= {f"expression_{i:03d}": _floats(body.expression_basis[..., i]) for i in range(expressions)}
+    values = None
+    if expressions and motion.expression is not None:
+        values = np.zeros((len(motion), len(morphs)), np.float32)
+        used = min(expressions, motion.expression.shape[1])
+        values[:, shapes : shapes + used] = _floats(motion.expression[:, :used])
+    faces = _smallest(body.faces.cpu().numpy(), len(rest))
+    return Surface(body.name, _floats(rest), faces, joints, weights, morphs, values)
+
+
+def largest_weights(
+    weights: Float[Tensor, "vertices joints"], influences: int = INFLUENCES
+) -> tuple[NDArray[np.unsignedinteger], Floats]:
+    """The joints that move each vertex most, and their weights made to sum to one.
+
+    Returns:
+        ([vertices, influences] joints, 0 where the weight is; weights likewise, the largest first)
+    """
+    count = min(influences, weights.shape[1])
+    largest, joints = weights.detach().double().topk(count)
+    largest = largest.clamp_min(0)
+    largest = np.pad((largest / largest.sum(1, keepdim=True)).cpu().numpy(), ((0, 0), (0, influences - count)))
+    chosen = np.pad(joints.cpu().numpy(), ((0, 0), (0, influences - count)))
+    rounded = largest.astype(np.float32)
+    # What rounding takes or adds goes to the largest, so that the sum is one in single precision too.
+    rounded[:, 0] = 1 - rounded[:, 1:].sum(1, dtype=np.float64)
+    return np.where(rounded > 0, chosen, 0).astype(np.uint8 if weights.shape[1] <= 256 else np.uint16), rounded
+
+
+def smooth_normals(vertices: Floats, faces: NDArray[np.integer]) -> Floats:
+    """[vertices, 3] unit normals, averaged over the faces around by their area; straight up where there are none."""
+    corners = vertices[faces.astype(np.int64)].astype(np.float64)
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    ends = faces.astype(np.int64).ravel()
+    spread = np.repeat(across, 3, axis=0)
+    normals = np.stack([np.bincount(ends, spread[:, i], len(vertices)) for i in range(3)], -1)
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    flat = length < 1e-20
+    return np.where(flat, (0.0, 1.0, 0.0), normals / np.where(flat, 1, length)).astype(np.float32)
+
+
+def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Floats:
+    """[joints, frames, 4] unit quaternions, scalar last, of the sign that runs on from frame to frame."""
+    quaternions = matrix_to_quaternion_xyzw(rotations.double()).detach().cpu().numpy()
+    turned = np.where((quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    quaternions[1:] *= np.cumprod(turned, axis=0)
+    return np.ascontiguousarray(quaternions.transpose(1, 0, 2).astype(np.float32))
+
+
+def bone_surface(name: str, rest: NDArray[np.floating], parents: tuple[int, ...]) -> Surface | None:
+    """A joint tree without a body, as something to look at: a long octahedron for every bone, moved by its upper joint.
+
+    None where no bone has a length.
+    """
+    bones = [(parent, joint) for joint, parent in enumerate(parents) if parent >= 0]
+    bones = [(parent, joint) for parent, joint in bones if np.linalg.norm(rest[joint] - rest[parent]) > 1e-6]
+    if not bones:
+        return None
+    triangles = [(0, 1 + (i + 1) % 4, 1 + i) for i in range(4)] + [(5, 1 + i, 1 + (i + 1) % 4) for i in range(4)]
+    vertices, faces = [], []
+    for number, (parent, joint) in enumerate(bones):
+        along = rest[joint] - rest[parent]
+        side = np.cross(along, np.eye(3)[np.abs(along).argmin()])
+        side *= _WIDTH * np.linalg.norm(along) / np.linalg.norm(side)
+        other = np.cross(along, side) / np.linalg.norm(along)
+        ring = [rest[parent] + _WIDEST * along + around for around in (side, other, -side, -other)]
+        vertices += [rest[parent], *ring, rest[joint]]
+        faces.append(np.array(triangles) + 6 * number)
+    joints = np.zeros((len(vertices), INFLUENCES), np.uint8 if len(parents) <= 256 else np.uint16)
+    joints[:, 0] = np.repeat([parent for parent, _ in bones], 6)
+    weights = np.zeros((len(vertices), INFLUENCES), np.float32)
+    weights[:, 0] = 1
+    surface = _smallest(np.concatenate(faces), len(vertices))
+    return Surface(f"{name} bones", np.array(vertices, np.float32), surface, joints, weights)
+
+
+def _smallest(faces: NDArray[np.integer], vertices: int) -> NDArray[np.unsignedinteger]:
+    # The largest 16-bit number has a meaning of its own in graphics hardware.
+    return faces.astype(np.uint16 if vertices < 65535 else np.uint32)
+
+
+def _floats(values: Tensor) -> Floats:
+    return np.ascontiguousarray(values.detach().float().cpu().numpy())
