@@ -1,0 +1,77 @@
+"""`vitruve data unpack`: the archives of AMASS become folders, checked, several at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from vitruve.data.unpack import UnpackReport
+
+
+def unpack(
+    *archives: Path,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Unpack archives of AMASS into one folder, and compare what came out with the release.
+
+    Each archive is unpacked whole or not at all. What an earlier run into the same folder has done is not done again.
+    The exit status is 4 where an archive failed or holds a clip that cannot be read.
+
+    Examples: `vitruve data unpack downloads --out AMASS --workers 4`, `vitruve data unpack CMU.tar.bz2 --out AMASS`.
+
+    Args:
+        archives: .tar.bz2, .tar.gz, .tar.xz, .tar or .zip files, or folders that hold them.
+        out: the folder; SMPL+H and SMPL-X releases need one each.
+        workers: archives at a time.
+        dry_run: say what would be done, and write nothing.
+        overwrite: unpack again, and replace the folders that are there.
+        quiet: show no progress and no table.
+    """
+    from vitruve.data import unpack as library
+    from vitruve.runs import progress_bar
+
+    with progress_bar("unpacking", "MB", quiet or dry_run) as progress:
+        report = library.unpack(archives, out, workers=workers, overwrite=overwrite, dry_run=dry_run, progress=progress)
+    for row in report.failed:
+        print(f"vitruve: {row.archive} skipped: {row.error}", file=sys.stderr)
+    if not quiet or dry_run:
+        _show(report)
+        print("nothing was written" if dry_run else f"The sets are in {out}.")
+    return 4 if report.failed or any(row.bad for row in report.rows) else 0
+
+
+def _show(report: UnpackReport) -> None:
+    table = Table("archive", "set", "state", "folder", "clips", "frames", title="Archives", title_justify="left")
+    for row in report.rows:
+        known = row.state in ("unpacked", "done before")
+        counts = (f"{row.clips:,}", f"{row.frames:,}") if known else ("", "")
+        table.add_row(row.archive.name, row.set, row.state, ", ".join(row.folders), *counts)
+    Console().print(table)
+    for row in report.rows:
+        for note in row.notes:
+            print(f"note: {row.archive.name}: {note}")
+    if report.found is not None:
+        for note in report.found.notes():
+            print(f"note: {note}")
+    there = {found.set for found in report.found.folders} if report.found else set()
+    coming = {row.set for row in report.rows if row.state == "to do"}
+    missing = [name for name in (report.found.missing if report.found else _all()) if name not in there | coming]
+    if missing:
+        print(f"{len(missing)} of the {len(_all())} sets are not there: {', '.join(missing)}")
+
+
+def _all() -> tuple[str, ...]:
+    from vitruve.data.amass_sets import SETS
+
+    return tuple(name for name, row in SETS.items() if row.files)

@@ -1,0 +1,243 @@
+"""Reading archives that other people made: member by member, without trust, and never more than is sensible.
+
+A tar is streamed, whatever compresses it; a zip is read by its directory. What is refused: paths that lead out of the
+folder, links, devices, a member twice, and content that is out of all proportion to the archive. What is cut short or
+damaged is an error that names the member.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from vitruve.errors import BadData, VitruveError
+
+# Clips compress to about half; what grows a hundredfold and beyond this size is no archive of clips.
+_LEAST_LIMIT, _MOST_GROWTH = 1 << 30, 100
+_MOST_MEMBERS = 1_000_000
+_BLOCK = 1 << 20
+_DECOMPRESS = {b"BZh": bz2.open, b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError)
+_AGAIN = "fetch the archive again"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of an archive: its path in parts, its size in bytes, and where to read it."""
+
+    parts: tuple[str, ...]
+    size: int
+    stream: IO[bytes]
+
+
+def extract(
+    archive: Path,
+    room: Path,
+    *,
+    progress: Callable[[int], None] | None = None,
+    check: Callable[[Member], None] | None = None,
+) -> str:
+    """Write the files of an archive into an empty folder.
+
+    Args:
+        archive: .tar, compressed with bzip2, gzip, xz or not at all, or .zip; its content says which.
+        room: the folder.
+        progress: called with the bytes of the archive that were read since the last call.
+        check: called with each member before it is written; may raise to stop.
+
+    Returns:
+        The SHA-256 of the archive.
+
+    Raises:
+        BadData: the archive is damaged, cut short, refused, or the disk is full.
+    """
+    at = _Place(archive)
+    source = _Source(archive, progress or (lambda count: None))
+    with at.errors(), source:
+        members = _zip_members if source.peek(4) == b"PK\x03\x04" else _tar_members
+        for member in members(source, at):
+            if check is not None:
+                check(member)
+            _write(member, room, at)
+        return source.finish()
+
+
+class _Place:
+    """Where in an archive the reading is, for errors."""
+
+    def __init__(self, archive: Path) -> None:
+        self.archive, self.member, self.whole = archive, "", 0
+
+    def __str__(self) -> str:
+        after = f", after {self.whole:,} whole members" if self.whole else ""
+        return f"{self.archive}: member {self.member or 'none'}{after}"
+
+    def refuse(self, what: str) -> BadData:
+        """The error for a member that no honest archive of clips has."""
+        return BadData(f"{self.archive.name} is refused: {what}", where=str(self), fix="fetch it from its own site")
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn every way in which an archive can be damaged, and a full disk, into an error for the user."""
+        try:
+            yield
+        except VitruveError:
+            raise
+        except OSError as error:
+            if error.errno is not None:
+                fix = "check the space and permissions, and run it again"
+                raise BadData(
+                    f"{self.archive.name} cannot be unpacked", where=f"{self}: {error.strerror}", fix=fix
+                ) from None
+            raise self._damaged(error) from None
+        except (*_DAMAGED, RuntimeError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> BadData:
+        short = isinstance(error, EOFError) or "unexpected end" in str(error)
+        what = "is cut short" if short else "is damaged"
+        return BadData(f"{self.archive.name} {what}", where=f"{self}: {error}", fix=_AGAIN)
+
+
+class _Source(io.RawIOBase):
+    """The archive's own bytes, hashed and counted as they are read from first to last."""
+
+    def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
+        self.path, self.size = path, path.stat().st_size
+        self._file, self._hash, self._progress = path.open("rb"), hashlib.sha256(), progress
+
+    def peek(self, count: int) -> bytes:
+        """The first bytes, which are still to be read."""
+        head = self._file.read(count)
+        self._file.seek(0)
+        return head
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._file.readinto(buffer)
+        self._hash.update(memoryview(buffer)[:count])
+        self._progress(count)
+        return count
+
+    def finish(self) -> str:
+        """Read what is left, and give the hash of all."""
+        while self.read(_BLOCK):
+            pass
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Unpacked(io.RawIOBase):
+    """What a decompressor gives, up to a limit; remembers how it ended."""
+
+    def __init__(self, stream: IO[bytes], limit: int, at: _Place) -> None:
+        self._stream, self._left, self._at = stream, limit, at
+        self.tail = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(_BLOCK if size < 0 else size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise self._at.refuse("it holds far more than its size allows")
+        self.tail = (self.tail + data)[-tarfile.BLOCKSIZE :]
+        return data
+
+
+def _limit(size: int) -> int:
+    return max(_LEAST_LIMIT, _MOST_GROWTH * size)
+
+
+def _tar_members(source: _Source, at: _Place) -> Iterator[Member]:
+    head = source.peek(6)
+    decompress = next((each for magic, each in _DECOMPRESS.items() if head.startswith(magic)), None)
+    buffered = io.BufferedReader(source, _BLOCK)
+    stream = _Unpacked(decompress(buffered) if decompress else buffered, _limit(source.size), at)  # type: ignore[arg-type]
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=512 * tarfile.BLOCKSIZE) as tar:
+            for number, entry in enumerate(tar):
+                at.member = entry.name
+                # A sparse file has holes, which would be written without having been read.
+                if not (entry.isdir() or (entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.sparse)):
+                    raise at.refuse("it holds a link or a device")
+                yield from _checked(
+                    entry.name, entry.isdir(), entry.size, lambda e=entry: tar.extractfile(e), number, at
+                )
+    except tarfile.ReadError as error:
+        if at.member:
+            raise
+        shown = head.decode("latin-1") if head[:1] == b"<" else str(error)
+        raise BadData(
+            f"{at.archive.name} is no archive", where=f"{at.archive}: {shown}", fix=f"a page in its place? {_AGAIN}"
+        ) from None
+    while stream.read(_BLOCK):
+        pass
+    # A tar ends with blocks of zeros. tarfile takes the end of the file for the end of the archive too.
+    if stream.tail.count(0) != tarfile.BLOCKSIZE:
+        raise EOFError("there is no end-of-archive mark")
+
+
+def _zip_members(source: _Source, at: _Place) -> Iterator[Member]:
+    with zipfile.ZipFile(source.path) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > _limit(source.size):
+            raise at.refuse("it holds far more than its size allows")
+        for number, entry in enumerate(entries):
+            at.member = entry.filename
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise at.refuse("it holds a link or a device")
+            yield from _checked(
+                entry.filename, entry.is_dir(), entry.file_size, lambda e=entry: archive.open(e), number, at
+            )
+
+
+def _checked(
+    name: str, folder: bool, size: int, opened: Callable[[], IO[bytes] | None], number: int, at: _Place
+) -> Iterator[Member]:
+    """The member, if it is a file that matters; folders come with their files."""
+    if number >= _MOST_MEMBERS:
+        raise at.refuse(f"it has more than {_MOST_MEMBERS:,} members")
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    strange = re.search(r"[\x00-\x1f\\]", name) or name.startswith("/") or ".." in parts
+    if strange or (parts and re.match(r"[A-Za-z]:", parts[0])):
+        raise at.refuse("a path leads out of the folder, or has signs that no path needs")
+    junk = not parts or parts[0] == "__MACOSX" or parts[-1].startswith("._") or parts[-1] == ".DS_Store"
+    stream = None if folder or junk else opened()
+    if stream is not None:
+        with stream:
+            yield Member(parts, size, stream)
+
+
+def _write(member: Member, room: Path, at: _Place) -> None:
+    path = room.joinpath(*member.parts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            shutil.copyfileobj(member.stream, file, _BLOCK)
+            written = file.tell()
+    except (FileExistsError, NotADirectoryError):
+        raise at.refuse("it holds a path twice") from None
+    if written != member.size:
+        raise EOFError(f"{written:,} of {member.size:,} bytes")
+    at.whole += 1
