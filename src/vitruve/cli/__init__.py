@@ -19,6 +19,7 @@ _VERBS = {
     "convert": ("vitruve.cli.convert:convert", "Move motions to another body: one file or a whole data set."),
     "compare": ("vitruve.cli.compare:compare", "Say how far two motions are apart, with a page and figures."),
     "export": ("vitruve.cli.export:export", "Write a motion for other programs: GLB, BVH, meshes, Blender, USD."),
+    "data": ("vitruve.cli.data:app", "Make data sets ready once: unpack, prepare, split, show; annotated poses."),
     "info": ("vitruve.cli.info:info", "Say what a motion or body file is, and what is odd about it."),
     "bench": ("vitruve.cli.bench:app", "Measure speed and accuracy on this machine, with your own files."),
     "bodies": ("vitruve.cli.bodies:app", "List, check, clean, merge and export body model files."),

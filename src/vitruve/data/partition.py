@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitruve.data.amass_sets import canonical_set, probable_set
 from vitruve.data.clips import Clip
+from vitruve.data.splits import assign, named_split
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.formats.replacing import replacing
 
@@ -73,6 +75,62 @@ def _drawn(clips: Iterable[Clip], fractions: Mapping[str, float], seed: int, uni
                 out[part].append(clip)
                 break
     return out
+
+
+def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts:
+    """The parts that a file lists: in JSON or TOML, part -> keys of clips, or the ends of their sources' paths.
+
+    An entry may lack the ending: "CMU/01/01_01" and "01/01_01_poses.npz" both name a clip.
+
+    Raises:
+        UsageError: an entry names no clip, or more than one.
+    """
+    names: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        path = Path(clip.source)
+        steps = path.as_posix().split("/")[-4:]
+        ends = {"/".join(steps[i:]) for i in range(len(steps))}
+        for name in {clip.key, *ends, *(end.removesuffix(path.suffix) for end in ends)}:
+            names[name].append(clip)
+    out: Parts = {}
+    for part, entries in read_split(file).items():
+        for entry in entries:
+            found = names.get(entry.removeprefix("./"), [])
+            if len(found) != 1:
+                what = (
+                    f"'{entry}' names {len(found)} clips of the store" if found else f"the store has no clip '{entry}'"
+                )
+                hint = ", ".join(clip.key for clip in found[:3]) if found else nearest(entry, names)
+                raise UsageError(what, where=f"{file}, part '{part}'", fix=hint)
+            out.setdefault(part, []).append(found[0])
+    return out
+
+
+def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False) -> Parts:
+    """A published split, as far as the store has its sets.
+
+    Raises:
+        UsageError: there is no split of that name; it divides something else than clips.
+        MissingAsset: the store lacks sets of it, unless that is allowed.
+    """
+    split = named_split(name)
+    present = {clip.set for clip in clips}
+    missing = split.missing(present)
+    if any(missing.values()) and not allow_missing:
+        odd = {probable_set(name): name for name in sorted(present) if not canonical_set(name)}
+        lines = [f"{part} lacks {', '.join(lacking)}" for part, lacking in missing.items() if lacking]
+        near = [f"'{odd[lost]}' is probably {lost}" for names in missing.values() for lost in names if lost in odd]
+        raise MissingAsset(
+            f"the store lacks sets of the split '{split.name}'",
+            where="; ".join(lines),
+            fix="; ".join(near) + (": rename the folder and prepare it again" if near else "")
+            or "prepare them into the store, or split what there is: --allow-missing",
+        )
+    parts: Parts = {part: [] for part in split.parts}
+    for clip, part in zip(clips, assign(split, clips)):
+        if part is not None:
+            parts[part].append(clip)
+    return parts
 
 
 def check_fractions(fractions: Mapping[str, float]) -> None:
@@ -171,3 +229,39 @@ def clips_of_keys(store: Store, keys: Iterable[str], where: str) -> list[Clip]:
             fix="prepare the data they are from, or split this store anew",
         )
     return [clip for clip in store.clips if clip.key in wanted]
+
+
+def clips_of_sets(store: Store, sets: Sequence[str]) -> list[Clip]:
+    """The clips of some data sets, by any of their names; of all where none is given."""
+    wanted = {canonical_set(name) or name for name in sets}
+    unknown = sorted(wanted - set(store.sets))
+    if unknown:
+        raise UsageError(
+            f"the store has no set '{unknown[0]}'", where=str(store.path), fix=nearest(unknown[0], store.sets)
+        )
+    return [clip for clip in store.clips if not wanted or clip.set in wanted]
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+    """{"train": 0.8, "test": 0.2} from "train=0.8,test=0.2"."""
+    try:
+        pairs = [entry.split("=") for entry in text.replace(" ", "").split(",")]
+        fractions = {name: float(share) for name, share in pairs}
+    except ValueError:
+        raise UsageError(f"'{text}' gives no fractions", fix="write train=0.8,val=0.1,test=0.1") from None
+    check_fractions(fractions)
+    return fractions
+
+
+def table(parts: Mapping[str, Sequence[Clip]], by: str = "") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """What each part has, and of a published split what it lacks: a header and rows of text."""
+    published = {} if by in ("", "subject", "hash") or by.endswith((".json", ".toml")) else {**named_split(by).sets}
+    rows = []
+    for part, clips in parts.items():
+        sets = sorted({clip.set for clip in clips})
+        lacking = [name for name in published.get(part, ()) if name not in sets]
+        hours = sum(clip.seconds for clip in clips) / 3600
+        subjects = len({subject_of(clip) for clip in clips})
+        counts = (f"{len(clips):,}", f"{subjects:,}", f"{sum(clip.frames for clip in clips):,}", f"{hours:.2f}")
+        rows.append((part, *counts, ", ".join(sets) or "-", ", ".join(lacking) or "-"))
+    return ("part", "clips", "subjects", "frames", "hours", "sets", "lacks"), rows

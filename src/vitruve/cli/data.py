@@ -1,0 +1,218 @@
+"""`vitruve data`: data sets made ready once, divided, and looked at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from vitruve.data.clips import Clip
+    from vitruve.data.prepare import Outcome
+    from vitruve.data.store import Store
+
+app = App(name="data", help="Make data sets ready once: unpack, prepare, split, show; annotated poses.")
+app.command("vitruve.cli.data_unpack:unpack", name="unpack")
+app.command("vitruve.cli.data_poses:poses", name="poses")
+_BAD_FILE, _SHOWN = 4, 10
+
+
+@app.command
+def prepare(
+    *given: Path,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    to: str = "open-smplh-neutral",
+    mapping: str = "",
+    set_name: Annotated[str, Parameter(name="--set")] = "",
+    licence: str = "",
+    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Bring motion files of any make into one clip store: every clip once, every frame, all fields.
+
+    What the store has is not read again and not changed, so more data can be added at any time, and a run that was
+    stopped goes on where it was. A bad file is reported and left out; the exit status is then 4.
+
+    Examples: `vitruve data prepare AMASS --out motions --workers 8`, `vitruve data prepare bandai-namco-2 --out motions
+    --licence "CC BY-NC 4.0"`.
+
+    Args:
+        given: folders and files: AMASS (SMPL+H, SMPL-X), Vitruve's own, BVH, ASF/AMC.
+        out: the store.
+        to: the body that BVH and ASF/AMC motions are brought to.
+        mapping: mapping file for these (docs/retarget.md).
+        set_name: the data set that all files are of, where the folders do not say it.
+        licence: of the data set, in one line; known for AMASS.
+        workers: processes.
+        dry_run: say what would be done, and write nothing.
+        overwrite: write the sets of these files anew.
+        quiet: show no progress and no summary.
+    """
+    from vitruve.data.prepare import plan_preparation
+    from vitruve.data.prepare import prepare as prepare_store
+    from vitruve.runs import progress_bar
+
+    words = {"set_name": set_name, "licence": licence, "overwrite": overwrite}
+    if dry_run:
+        plan = plan_preparation(given, out, **words)
+        for name in sorted({source.set for source in plan.files}):
+            files = [source for source in plan.files if source.set == name]
+            print(f"{name}: {len(files):,} files, {sum(source.size for source in files) / 1e6:,.0f} MB to read")
+        print(
+            f"{plan.done:,} files are in the store, {len(plan.skipped):,} copies, {len(plan.passed):,} hold no motion"
+        )
+        print(f"nothing was written; the store would be {out}")
+        return 0
+    with progress_bar("preparing", "files", quiet) as progress:
+        outcome = prepare_store(given, out, to=to, mapping=mapping, workers=workers, progress=progress, **words)
+    _say(outcome, out, quiet)
+    return _BAD_FILE if outcome.failed else 0
+
+
+@app.command
+def split(
+    store: Path,
+    *,
+    by: str,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    fractions: str = "train=0.8,val=0.1,test=0.1",
+    seed: int = 0,
+    sets: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
+    allow_missing: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Divide the clips of a store into parts, in a small file that names them; what leaks between parts is said.
+
+    Examples: `vitruve data split motions --by subject --out split.json`, `vitruve data split motions --by vposer-v1
+    --out vposer.json --allow-missing`.
+
+    Args:
+        store: of `vitruve data prepare`.
+        by: subject, hash (each clip by itself), the name of a published split, or a file that lists the parts.
+        out: the file to write; training and evaluation take it.
+        fractions: shares of the parts, for subject and hash.
+        seed: another one divides otherwise.
+        sets: only clips of these data sets.
+        allow_missing: take a published split also where the store lacks some of its sets.
+        dry_run: show the table, and write nothing.
+        overwrite: replace the file.
+        quiet: show no table.
+    """
+    from vitruve.data import open_store
+    from vitruve.data.partition import leaks, table, write_split
+
+    opened = open_store(store)
+    parts = _parts(opened, by, fractions, seed, sets, allow_missing)
+    if not quiet:
+        _table(*table(parts, by))
+    found = leaks(parts)
+    for leak in found[:_SHOWN]:
+        print(f"vitruve: leak: {leak.what} {leak.name} is in {', '.join(leak.parts)}", file=sys.stderr)
+    if len(found) > _SHOWN:
+        print(f"vitruve: and {len(found) - _SHOWN} leaks more", file=sys.stderr)
+    if not quiet and not found:
+        print("No subject and no motion is in two parts.")
+    if not dry_run:
+        write_split(parts, out, how=by, overwrite=overwrite)
+    return 0
+
+
+@app.command
+def show(
+    store: Path,
+    *,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    inspect: Annotated[int, Parameter(validator=Number(gte=0))] = 200,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Say what is in a store: sets, hours, rates, licences, lengths, how far joints turn, what is odd.
+
+    Example: `vitruve data show motions --out motions-report`.
+
+    Args:
+        store: of `vitruve data prepare`.
+        out: a folder for report.html and results.json.
+        inspect: how many clips are looked through for what is odd.
+        as_json: print the figures as JSON.
+        overwrite: replace the folder of an earlier run.
+        quiet: show no progress and no table.
+    """
+    from vitruve.data import open_store
+    from vitruve.data.show import store_figures
+    from vitruve.runs import progress_bar, run_folder
+    from vitruve.runs.run_folder import check_out
+    from vitruve.view.data_page import SET_HEADER, data_page, set_rows
+
+    if out is not None:
+        check_out(out, overwrite)
+    with progress_bar("looking through clips", "clips", quiet) as progress:
+        figures = store_figures(open_store(store), inspect, progress)
+    if as_json:
+        print(json.dumps(figures, indent=2, ensure_ascii=False))
+    elif not quiet:
+        _table(SET_HEADER, set_rows(figures))
+        for row in figures["findings"]:
+            print(f"{row['severity']}: {row['what']}: {row['clips']} of {figures['clips_looked_through']} clips looked "
+                  f"through, first {row['first']}")  # fmt: skip
+    if out is not None:
+        with run_folder(out, "data show", {"store": store, "inspect": inspect}, overwrite=overwrite) as run:
+            run.results(figures)
+            (run.path / "report.html").write_text(data_page(figures), encoding="utf-8")
+        if not quiet and not as_json:
+            print(f"Written to {out}; open {out / 'report.html'} in a browser.")
+
+
+def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
+    plan = outcome.plan
+    for line in outcome.failed[:_SHOWN]:
+        print(f"vitruve: {line['file']} left out: {line['what']}", file=sys.stderr)
+    if outcome.failed:
+        print(f"vitruve: {len(outcome.failed)} files failed; see {out / 'failed.csv'}", file=sys.stderr)
+    if quiet:
+        return
+    for skipped in plan.skipped[:_SHOWN]:
+        print(f"not taken: {skipped.path}: {skipped.why}")
+    if len(plan.skipped) > _SHOWN:
+        print(f"not taken: and {len(plan.skipped) - _SHOWN:,} more")
+    print(f"{outcome.clips:,} clips with {outcome.frames:,} frames were added; {plan.done:,} were there; "
+          f"{len(plan.skipped):,} not taken; {len(outcome.failed):,} failed; {len(plan.passed):,} hold no motion")  # fmt: skip
+    print(f"The store is {out}; look at it: vitruve data show {out}")
+
+
+def _parts(
+    store: Store, by: str, fractions: str, seed: int, sets: tuple[str, ...], allow_missing: bool
+) -> dict[str, list[Clip]]:
+    from vitruve.data.partition import (
+        clips_of_sets,
+        parse_fractions,
+        split_by_hash,
+        split_by_lists,
+        split_by_name,
+        split_by_subject,
+    )
+
+    clips = clips_of_sets(store, sets)
+    if by == "subject":
+        return split_by_subject(clips, parse_fractions(fractions), seed)
+    if by == "hash":
+        return split_by_hash(clips, parse_fractions(fractions), seed)
+    if by.lower().endswith((".json", ".toml")):
+        return split_by_lists(clips, by)
+    return split_by_name(clips, by, allow_missing)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Plain text: nothing is cut where the output is no terminal."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())

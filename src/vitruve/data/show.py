@@ -1,0 +1,137 @@
+"""What is in a store: counts, hours, rates, lengths, how far joints turn, and what is odd about its clips.
+
+figures = store_figures(open_store("motions"))
+print(figures["hours"], figures["sets"]["CMU"]["clips"])
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vitruve.data.clips import Clip
+from vitruve.data.store import Store
+from vitruve.motion.findings import SEVERITIES, inspect_motion
+from vitruve.skeletons import load_skeleton
+
+Progress = Callable[[int, int], None]
+# Frames that the turns of the joints are measured on, and frames of a long clip that are looked through.
+_SAMPLE, _LOOKED = 20_000, 3_000
+
+
+def store_figures(store: Store, inspect: int = 200, progress: Progress | None = None) -> dict[str, Any]:
+    """Everything that `vitruve data show` tells, as plain numbers and text.
+
+    Args:
+        store: an open store.
+        inspect: how many clips are looked through for what is odd, spread evenly; 0 for none.
+        progress: called with clips looked through and how many there are to be.
+    """
+    by_set: dict[str, list[Clip]] = defaultdict(list)
+    for clip in store.clips:
+        by_set[clip.set].append(clip)
+    looked, findings = _findings(store, inspect, progress)
+    return {
+        "store": str(store.path),
+        **_counts(store.clips),
+        "sets": {name: _counts(clips) for name, clips in by_set.items()},
+        "hours_by_fps": _hours(store.clips, lambda clip: f"{clip.fps:g}"),
+        "hours_by_body": _hours(store.clips, lambda clip: clip.body),
+        "hours_by_gender": _hours(store.clips, lambda clip: clip.gender),
+        "seconds": _spread([clip.seconds for clip in store.clips]),
+        "seconds_histogram": _lengths(store.clips),
+        "turns_deg": _turns(store),
+        "clips_looked_through": looked,
+        "findings": findings,
+    }
+
+
+def _counts(clips: Sequence[Clip]) -> dict[str, Any]:
+    errors = [(clip.error_mm, clip.frames) for clip in clips if clip.error_mm is not None]
+    licences = sorted({clip.licence or "not stated" for clip in clips})
+    return {
+        "clips": len(clips),
+        "subjects": len({(clip.set, clip.subject) for clip in clips}),
+        "frames": sum(clip.frames for clip in clips),
+        "hours": sum(clip.seconds for clip in clips) / 3600,
+        "masked_frames": sum(clip.masked for clip in clips),
+        "fps": sorted({clip.fps for clip in clips}),
+        "bodies": sorted({clip.body for clip in clips}),
+        "genders": sorted({clip.gender for clip in clips}),
+        "licences": licences,
+        "non_commercial": any(is_non_commercial(clip.licence) for clip in clips),
+        "retarget_error_mm": float(np.average(*zip(*errors))) if errors else None,  # type: ignore[arg-type]
+    }
+
+
+def is_non_commercial(licence: str) -> bool:
+    """Whether a licence's line says that, or says nothing: what nobody stated is not taken for granted."""
+    text = licence.lower().replace("‑", "-")
+    return not text or bool(re.search(r"non-? ?commercial|\bby-nc\b|\bnc\b|research only", text))
+
+
+def _hours(clips: Iterable[Clip], kind: Callable[[Clip], str]) -> dict[str, float]:
+    out: Counter[str] = Counter()
+    for clip in clips:
+        out[kind(clip)] += clip.seconds / 3600  # type: ignore[assignment]
+    return dict(sorted(out.items(), key=lambda item: -item[1]))
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    low, middle, high = np.percentile(values, [5, 50, 95]).tolist() if values else (0.0, 0.0, 0.0)
+    return {"p5": low, "median": middle, "p95": high, "max": max(values, default=0.0)}
+
+
+def _lengths(clips: Sequence[Clip]) -> dict[str, Any]:
+    """How many clips there are of each length, in bins that reach to the longest."""
+    longest = max((clip.seconds for clip in clips), default=1.0)
+    width = next(width for width in (0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400) if longest / width <= 50)
+    bins = np.bincount([int(clip.seconds / width) for clip in clips])
+    return {"bin_s": width, "clips": bins.tolist()}
+
+
+def _turns(store: Store) -> dict[str, dict[str, float]]:
+    """Joint -> how far it is turned from rest, degrees: half of the frames less than "median", 95 % less than "p95"."""
+    if not len(store):
+        return {}
+    rows = store.sample(fraction=1.0, every=1) if len(store) <= _SAMPLE else _spread_rows(store)
+    angles = np.rad2deg(store.body(rows).norm(dim=-1).numpy())
+    names = load_skeleton("smplh52").names[1:22]
+    median, high = np.percentile(angles, [50, 95], axis=0).round(2).tolist()
+    return {name: {"median": a, "p95": b} for name, a, b in zip(names, median, high)}
+
+
+def _spread_rows(store: Store) -> np.ndarray:
+    rows = np.linspace(0, len(store) - 1, _SAMPLE).astype(np.int64)
+    return rows[store.mask(rows).numpy()]
+
+
+def _findings(store: Store, count: int, progress: Progress | None) -> tuple[int, list[dict[str, Any]]]:
+    """What is odd, in how many clips, with the first of them; errors first, then by how many."""
+    chosen = _evenly(store.clips, count)
+    clips: dict[tuple[str, str], list[str]] = defaultdict(list)
+    hints: dict[tuple[str, str], str] = {}
+    for number, clip in enumerate(chosen, start=1):
+        for finding in inspect_motion(store.motion(clip)[:_LOOKED]):
+            # The same thing whatever its numbers are.
+            kind = (finding.severity, re.sub(r"-?\d[\d.,]*", "n", finding.what))
+            if not clips[kind] or clips[kind][-1] != clip.key:
+                clips[kind].append(clip.key)
+            hints.setdefault(kind, finding.hint)
+        if progress:
+            progress(number, len(chosen))
+    rows = [
+        {"severity": severity, "what": what, "clips": len(keys), "first": keys[0], "hint": hints[severity, what]}
+        for (severity, what), keys in clips.items()
+    ]
+    return len(chosen), sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["clips"]))
+
+
+def _evenly(clips: Sequence[Clip], count: int) -> list[Clip]:
+    if count >= len(clips):
+        return list(clips)
+    return [clips[i * len(clips) // count] for i in range(count)]

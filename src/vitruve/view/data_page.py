@@ -1,0 +1,98 @@
+"""The page about a clip store: what is in it, how long, how varied, and what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
+from vitruve.view.plots import bars, histogram
+
+SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "masked", "retarget, mm", "licence")
+
+
+def set_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each set, and one for all, under SET_HEADER."""
+    rows = [_row(name, values) for name, values in figures["sets"].items()]
+    return rows if len(rows) == 1 else [*rows, _row("all", figures)]
+
+
+def _row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    error = values["retarget_error_mm"]
+    return (
+        name,
+        f"{values['clips']:,}",
+        f"{values['subjects']:,}",
+        f"{values['frames']:,}",
+        f"{values['hours']:.2f}",
+        _few([f"{fps:g}" for fps in values["fps"]]),
+        _few(values["bodies"]),
+        f"{values['masked_frames']:,}",
+        "-" if error is None else f"{error:.1f}",
+        _few(values["licences"], 1),
+    )
+
+
+def _few(words: list[str], most: int = 3) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def data_page(figures: Mapping[str, Any]) -> str:
+    """The page as HTML.
+
+    Args:
+        figures: of `vitruve.data.show.store_figures`.
+    """
+    seconds = figures["seconds"]
+    blocks: list[Block] = [
+        Note(
+            f"{figures['frames']:,} frames in {figures['clips']:,} clips of {figures['subjects']:,} subjects: "
+            f"{figures['hours']:.2f} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the longest "
+            f"lasts {seconds['max']:.1f} s."
+        ),
+        _licence(figures),
+        Heading("Data sets"),
+        Table(SET_HEADER, set_rows(figures)),
+        Heading("How long clips are"),
+        _lengths(figures["seconds_histogram"]),
+        Heading("What they were recorded with"),
+        Drawing(bars({f"{fps} fps": h for fps, h in figures["hours_by_fps"].items()}, "hours"), "Hours by frame rate."),
+        Drawing(bars(figures["hours_by_body"], "hours"), "Hours by body."),
+        Drawing(bars(figures["hours_by_gender"], "hours"), "Hours by gender of the body."),
+        Heading("How far joints turn"),
+    ]
+    turns = figures["turns_deg"]
+    if turns:
+        words = "Degrees from rest that 95 % of the frames stay below, joint by joint"
+        blocks.append(Drawing(bars({name: turn["p95"] for name, turn in turns.items()}, "degrees"), f"{words}."))
+    blocks += _findings(figures)
+    return page("Clip store", blocks, footer=f"{figures['store']}")
+
+
+def _licence(figures: Mapping[str, Any]) -> Note:
+    if not figures["non_commercial"]:
+        return Note(f"Licences: {'; '.join(figures['licences'])}.", "good")
+    sets = [name for name, values in figures["sets"].items() if values["non_commercial"]]
+    return Note(
+        f"Not for commercial use, or without a stated licence: {', '.join(sets)}. What is trained on them inherits it.",
+        "warning",
+    )
+
+
+def _lengths(bins: Mapping[str, Any]) -> Drawing:
+    return Drawing(histogram(bins["bin_s"], bins["clips"], "length, s", "clips"), "How many clips there are by length.")
+
+
+def _findings(figures: Mapping[str, Any]) -> list[Block]:
+    looked = figures["clips_looked_through"]
+    if not looked:
+        return []
+    all_of_them = looked == figures["clips"]
+    words = "All clips were looked through" if all_of_them else f"{looked:,} clips, spread evenly, were looked through"
+    blocks: list[Block] = [Heading("What is odd"), Note(f"{words}, the first 3,000 frames of each.")]
+    rows = [
+        (row["severity"], row["what"], f"{row['clips']:,}", row["first"], row["hint"]) for row in figures["findings"]
+    ]
+    if not rows:
+        return [*blocks, Note("Nothing odd was found.", "good")]
+    return [*blocks, Table(("", "what", "clips", "first", "what to do"), rows)]
