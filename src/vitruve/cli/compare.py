@@ -1,0 +1,156 @@
+"""`vitruve compare`: how far two motions are apart, and how each of them moves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from vitruve.compare import Comparison
+
+_TOO_FAR = 5
+_FILES = ("results.json", "frames.csv", "report.html", "run.toml")
+
+
+def compare(  # noqa: PLR0913 (one parameter per option)
+    first: Path,
+    second: Path,
+    *,
+    body_a: str | None = None,
+    body_b: str | None = None,
+    align: Literal["none", "root", "procrustes", "first-frame", "clip"] = "none",
+    shift: str = "0",
+    mapping: str | None = None,
+    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    up: Literal["z", "y"] = "z",
+    floor: float = 0.0,
+    fail_above: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
+    bodies: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Compare two motions: joints, surfaces, rotations, the way through the world, feet, jitter.
+
+    The first is the reference, the second is judged. They may be on different bodies, at different frame rates, of
+    different lengths; either may be a BVH or ASF/AMC file, or a folder of meshes. The exit status is 5 where they are
+    farther apart than `--fail-above`.
+
+    Examples: `vitruve compare walk_poses.npz walk_smplx.npz`, `vitruve compare a.npz b.npz --align clip --shift auto -o
+    a-and-b`, `vitruve compare a.npz b.npz --json --fail-above 5`.
+
+    Args:
+        first: motion file, or folder of meshes.
+        second: what is judged by it.
+        body_a: the body of the first, if it does not say it.
+        body_b: the body of the second, if it does not say it.
+        align: how the second is laid over the first before distances are taken.
+        shift: how many frames the second runs later (negative: earlier), or auto.
+        mapping: which joint is which, for a skeleton with foreign names (docs/retarget.md).
+        fps: frames per second, for meshes and files that do not say.
+        up: the axis that points upwards in folders of meshes.
+        floor: height of the floor in metres.
+        fail_above: millimetres of mean distance from which the exit status is 5.
+        bodies: folder of licensed bodies, looked into before the usual places.
+        out: the folder to write; vitruve-compare where left out, and none with --json.
+        as_json: print the figures as JSON.
+        dry_run: say what would be compared, and write nothing.
+        overwrite: replace the folder of an earlier run.
+        quiet: show no progress and no summary.
+    """
+    from vitruve.runs.run_folder import check_out
+
+    place = out if out is not None or as_json else Path("vitruve-compare")
+    if place is not None:
+        check_out(place, overwrite)  # before anything slow
+    from vitruve.compare import compare_motions
+    from vitruve.compare.sides import read
+    from vitruve.compare.timeline import parse_shift
+    from vitruve.runs import progress_bar
+
+    offset = parse_shift(shift)
+    given = (read(first, fps, up), read(second, fps, up))
+    if dry_run:
+        print("\n".join(f"would compare  {path}: {what!r}" for path, what in zip((first, second), given)))
+        names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
+        print(f"would write    {names}")
+        return 0
+    with progress_bar("comparing", "frames", quiet) as progress:
+        comparison = compare_motions(
+            *given, body_a, body_b, align=align, shift=offset, mapping=mapping, fps=fps, floor=floor, folder=bodies,
+            progress=progress,
+        )  # fmt: skip
+    if place is not None:
+        options = {"first": first, "second": second, "body_a": body_a, "body_b": body_b, "align": align, "shift": shift,
+                   "mapping": mapping, "fps": fps, "up": up, "floor": floor, "fail_above": fail_above,
+                   "bodies": bodies}  # fmt: skip
+        _write(comparison, place, options, overwrite)
+    if as_json:
+        print(json.dumps(comparison.figures, indent=2, ensure_ascii=False, allow_nan=False))
+    elif not quiet:
+        _show(comparison, place)
+    return _judge(comparison, fail_above)
+
+
+def _write(comparison: Comparison, place: Path, options: dict[str, object], overwrite: bool) -> None:
+    from vitruve.compare.tables import frames_csv
+    from vitruve.runs import run_folder
+    from vitruve.view.comparison_page import comparison_page
+
+    inputs = [path for path in (options["first"], options["second"]) if isinstance(path, Path) and path.is_file()]
+    with run_folder(place, "compare", options, inputs=inputs, overwrite=overwrite) as run:
+        run.results(comparison.figures)
+        (run.path / "frames.csv").write_text(frames_csv(comparison), encoding="utf-8")
+        (run.path / "report.html").write_text(comparison_page(comparison), encoding="utf-8")
+        run.note(**{word: comparison.figures[word]["body"] or "a plain joint tree" for word in ("first", "second")})
+
+
+def _show(comparison: Comparison, place: Path | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from vitruve.compare.notes import verdict
+    from vitruve.compare.tables import part_rows, side_rows, summary
+
+    console, figures = Console(highlight=False), comparison.figures
+    names = (f"[bold]{escape(figures[word]['name'])}[/bold]" for word in ("first", "second"))
+    console.print(" and ".join(names))
+    console.print(escape(verdict(figures)))
+    shown: list[tuple[tuple[str, ...], list[tuple[object, ...]]]] = [
+        (("", ""), [*summary(figures)]),
+        (("", "first", "second", "difference"), [*side_rows(figures)]),
+        (("part", "vertices, mm", "joints, mm"), [*part_rows(figures)]),
+    ]
+    for header, rows in shown:
+        table = Table(box=None, show_header=any(header), padding=(0, 2, 0, 2))
+        for column, name in enumerate(header):
+            table.add_column(name, justify="left" if column == 0 or len(header) == 2 else "right")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row))
+        console.print(table)
+    for note in comparison.notes:
+        console.print(f"[dim]note: {escape(note)}[/dim]")
+    if place is not None:
+        print(f"Written to {place}; open {place / 'report.html'} in a browser.")
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else escape(str(value))
+
+
+def _judge(comparison: Comparison, fail_above: float | None) -> int:
+    if fail_above is None or comparison.mean_mm <= fail_above:
+        return 0
+    what = "surfaces" if comparison.measure == "vertex_mm" else "joints"
+    print(f"vitruve: the {what} are {comparison.mean_mm:.2f} mm apart, more than {fail_above:g} mm", file=sys.stderr)
+    return _TOO_FAR

@@ -1,0 +1,276 @@
+"""Two motions compared: how far their joints and surfaces are apart, and how each of them moves.
+
+comparison = compare_motions(motion, converted, "open-smplh", "open-smplx")
+print(comparison.mean_mm, comparison.figures["joint_mm"]["parts"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.compare import figures as of
+from vitruve.compare.matching import Named, Shared, check_shared, name_joints, shared_joints
+from vitruve.compare.notes import remarks
+from vitruve.compare.placing import ALIGNMENTS, LEAST_POINTS, place
+from vitruve.compare.shift import ShiftEstimate, estimate_shift
+from vitruve.compare.sides import Input, Side, first_name, make_sides
+from vitruve.compare.surfaces import SurfaceErrors, SurfacePair, measure_surfaces, pair_surfaces, some_vertices
+from vitruve.compare.timeline import Common, common_part, same_rate
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.metrics import Placement, acceleration, drift, jitter, mpjpe, position_errors
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare_motions` finds.
+
+    Attributes:
+        first, second: the two sides, cut to the part that both have, at one frame rate.
+        starts: the frames of the clips, at that rate, at which the part begins.
+        placement: what lays the second over the first.
+        figures: every figure by name and unit, as it stands in results.json; None where something is not known.
+        per_frame: name and unit to [frames]; NaN in frames that do not count.
+        per_vertex: [vertices] mean distance over the frames in millimetres, on the second side's topology; None where
+            no surfaces were compared.
+        notes: what a user must know, one sentence each.
+    """
+
+    first: Side
+    second: Side
+    starts: tuple[int, int]
+    placement: Placement
+    figures: Mapping[str, Any]
+    per_frame: Mapping[str, Float[Tensor, "frames"]]
+    per_vertex: Float[Tensor, "vertices"] | None
+    notes: tuple[str, ...]
+
+    @property
+    def measure(self) -> str:
+        """What the two are judged by: "vertex_mm" where surfaces were compared, else "joint_mm"."""
+        return "vertex_mm" if self.per_vertex is not None else "joint_mm"
+
+    @property
+    def mean_mm(self) -> float:
+        """The mean of `measure` over everything that was compared."""
+        return self.figures[self.measure]["mean"]
+
+    @property
+    def frames_shown(self) -> dict[str, int]:
+        """The worst, the median and the best frame of the common part, by `measure`."""
+        errors = self.per_frame[self.measure]
+        order = errors.nan_to_num(-1.0).argsort(descending=True)[: int((~errors.isnan()).sum())].tolist()
+        return {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}
+
+
+def compare_motions(
+    first: Input,
+    second: Input,
+    body_first: str | BodyModel | None = None,
+    body_second: str | BodyModel | None = None,
+    *,
+    align: str = "none",
+    shift: int | str = 0,
+    mapping: str | None = None,
+    fps: float | None = None,
+    floor: float = 0.0,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two motions. The first is the reference: lengths of its way are what shares are of.
+
+    Args:
+        first, second: motions, or meshes (`read_mesh_sequence`).
+        body_first, body_second: what they are on, where they do not say it.
+        align: how the second is laid over the first before distances are taken, a key of ALIGNMENTS.
+        shift: frame i of the first belongs to frame i + shift of the second; "auto" takes the estimate.
+        mapping: which joint is which, for skeletons with foreign names, as in `vitruve convert --mapping`.
+        fps: frames per second of meshes; that of the motion where not given.
+        floor: height of the floor in metres.
+        folder: where licensed bodies lie, before the usual places.
+        progress: called with (frames done, frames in all) while surfaces are compared.
+    """
+    if align not in ALIGNMENTS:
+        raise UsageError(f"there is no alignment '{align}'", where="align", fix=nearest(align, ALIGNMENTS))
+    if isinstance(shift, str) and shift != "auto":
+        raise UsageError(f"'{shift}' is no shift", where="shift", fix="give a number of frames, or 'auto'")
+    sides = make_sides(first, second, (body_first, body_second), fps, folder)
+    a, b, said = same_rate(*sides)
+    matched = _match(a, b, mapping, None if isinstance(shift, str) else shift)
+    points, root = matched.points
+    if align not in ("none", "root") and points[0].shape[1] < LEAST_POINTS:
+        raise UsageError(
+            f"the alignment '{align}' needs three joints that both have",
+            where=f"shared: {', '.join(matched.shared.names)}",
+            fix="align none or root, or give a mapping",
+        )
+    laid = place(align, *points, root)
+    surface = None if matched.pair is None else measure_surfaces(matched.pair, laid, matched.known, progress)
+    return _assemble(matched, laid, surface, align, floor, said)
+
+
+@dataclass(frozen=True, eq=False)
+class _Matched:
+    """Two sides, what of them is the same, and by which points one is laid over the other."""
+
+    common: Common
+    named: tuple[Named, Named]
+    shared: Shared
+    pair: SurfacePair | None
+    known: Bool[Tensor, "frames"]
+    points: tuple[tuple[Tensor, Tensor], int | None]
+
+
+def _match(a: Side, b: Side, mapping: str | None, shift: int | None) -> _Matched:
+    common = common_part(a, b, shift, _estimate(a, b, mapping))
+    a, b = common.first, common.second
+    named = name_joints(a, b, mapping)
+    known = a.valid & b.valid
+    if not known.any():
+        raise BadData(
+            "no frame has data on both sides",
+            where=f"{len(known)} common frames of {a.name} and {b.name}",
+            fix="look at both: vitruve info FILE",
+        )
+    shared = shared_joints(*named, roots=(first_name(a), first_name(b)))
+    check_shared(shared, a, b)
+    gone = ~known[:, None, None]
+    shared = replace(
+        shared, first=shared.first.masked_fill(gone, torch.nan), second=shared.second.masked_fill(gone, torch.nan)
+    )
+    pair = pair_surfaces(a, b)
+    if shared.names:
+        return _Matched(common, named, shared, pair, known, ((shared.first, shared.second), shared.root))
+    if pair is None:
+        raise UsageError(
+            "there is nothing that both have",
+            where=f"{a.name} and {b.name}: a plain joint tree, and a surface without joints",
+            fix="convert the joint tree to a body first: vitruve convert FILE --to open-smplx",
+        )
+    first, second = (points.masked_fill(gone, torch.nan) for points in pair.anchors())
+    return _Matched(common, named, shared, pair, known, ((first, second), None))
+
+
+def _estimate(a: Side, b: Side, mapping: str | None) -> ShiftEstimate | None:
+    """The shift that the motions suggest, from their joints or from points of surfaces of one topology."""
+    shared = shared_joints(*name_joints(a, b, mapping))
+    if len(shared.names) >= LEAST_POINTS:
+        return estimate_shift(shared.first, shared.second)
+    if not (a.has_surface and b.has_surface):
+        return None
+    ours, theirs = some_vertices(a), some_vertices(b)
+    return estimate_shift(ours, theirs) if ours.shape[1] == theirs.shape[1] else None
+
+
+def _assemble(
+    matched: _Matched, laid: Placement, surface: SurfaceErrors | None, align: str, floor: float, said: tuple[str, ...]
+) -> Comparison:
+    """All figures of two sides that were matched."""
+    common, shared, known = matched.common, matched.shared, matched.known
+    a, b = common.first, common.second
+    (first, second), root = matched.points
+    moved = laid.apply(second)
+    errors = position_errors(shared.first, laid.apply(shared.second))
+    turned = of.rotation_errors(a, b, shared, laid.rotation, known)
+    lowest = surface.lowest if surface is not None else (of.lowest_points(a, known), of.lowest_points(b, known))
+    # A placement of every frame would hide how the two come apart.
+    ways = [points[:, root] if root is not None else points.nanmean(1)
+            for points in (first, moved if align in ("clip", "first-frame") else second)]  # fmt: skip
+    per_frame = {
+        "joint_mm": 1000 * errors.nanmean(1),
+        "rotation_deg": torch.stack(list(turned.values()), 1).nanmean(1) if turned else None,
+        "vertex_mm": None if surface is None else 1000 * surface.meter.per_frame,
+        "vertex_max_mm": None if surface is None else 1000 * surface.meter.per_frame_max,
+        "drift_mm": 1000 * drift(*ways),
+    }
+    figures: dict[str, Any] = {
+        "alignment": align,
+        "alignment_means": ALIGNMENTS[align],
+        **_time_figures(common, known),
+        "joint_mm": of.joint_figures(errors, shared.names) if shared.names else None,
+        "joint_mm_by_alignment": {
+            how: of.number(mpjpe(first, place(how, first, second, root).apply(second)), 1000)
+            for how in ALIGNMENTS
+            if shared.names and (how in ("none", "root") or len(shared.names) >= LEAST_POINTS)
+        },
+        "rotation_deg": {
+            **of.spread(torch.stack(list(turned.values()), 1)),
+            "joints": {name: of.number(values.nanmean()) for name, values in turned.items()},
+        }
+        if turned
+        else None,
+        "bone_length_mm": of.bone_lengths(shared, a),
+        "vertex_mm": None if surface is None else of.surface_figures(surface),
+        "surface_map": None if matched.pair is None else of.map_figures(matched.pair),
+        "way": of.way_figures(ways[0], ways[1]),
+        "shape": of.shape_figures(a, b),
+        **_alone_figures(matched, lowest, floor),
+        "difference": {
+            "jitter_m_s3": of.number(jitter(first - moved, a.fps)),
+            "acceleration_m_s2": of.number(acceleration(first - moved, a.fps)),
+        },
+        "joints_shared": len(shared.names),
+        "joints_only_first": list(shared.only_first),
+        "joints_only_second": list(shared.only_second),
+        "floor_m": floor,
+    }
+    comparison = Comparison(
+        first=a,
+        second=b,
+        starts=common.starts,
+        placement=laid,
+        figures=figures,
+        per_frame={name: values for name, values in per_frame.items() if values is not None},
+        per_vertex=None if surface is None else 1000 * surface.meter.per_vertex,
+        notes=(),
+    )
+    shown = {word: {"frame": frame, "time_s": (common.starts[0] + frame) / a.fps}
+             for word, frame in comparison.frames_shown.items()}  # fmt: skip
+    notes = (*said, *shared.notes, *remarks(figures, a, b, common.estimate))
+    figures |= {"frames_shown": shown, "measure": comparison.measure, "notes": list(notes)}
+    return replace(comparison, notes=notes)
+
+
+def _time_figures(common: Common, known: Tensor) -> dict[str, Any]:
+    estimate = common.estimate
+    return {
+        "fps": common.first.fps,
+        "frames": len(known),
+        "frames_compared": int(known.sum()),
+        "frames_masked_first": int((~common.first.valid).sum()),
+        "frames_masked_second": int((~common.second.valid).sum()),
+        "frames_only_first": common.left_out[0],
+        "frames_only_second": common.left_out[1],
+        "shift_frames": common.shift,
+        "shift_estimate_frames": None if estimate is None else estimate.frames,
+    }
+
+
+def _alone_figures(matched: _Matched, lowest: tuple[Tensor, Tensor], floor: float) -> dict[str, Any]:
+    """What each does by itself; and how the second slides while the feet of the first stand."""
+    sides = (matched.common.first, matched.common.second)
+    feet = [named.feet(side) for side, named in zip(sides, matched.named)]
+    contacts = [of.contacts_of(side, own, low) for side, own, low in zip(sides, feet, lowest)]
+    out = {
+        word: {"name": side.name, "body": "" if side.body is None else side.body.name, **figures}
+        for word, side, figures in (
+            (word, side, of.alone(side, points, own, low.masked_fill(~matched.known, torch.nan), floor, standing))
+            for word, side, points, own, low, standing in zip(
+                ("first", "second"), sides, matched.points[0], feet, lowest, contacts
+            )
+        )
+    }
+    same_feet = list(feet[0]) == list(feet[1])
+    out["second"]["foot_sliding_where_first_stands_mm_s"] = (
+        of.sliding(sides[1], feet[1], contacts[0]) if same_feet else None
+    )
+    return out

@@ -1,0 +1,174 @@
+"""Which joint of one side is which of the other: by name, or by a mapping file where a skeleton has foreign names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.compare.sides import Side
+from vitruve.convert.mapping import Mapping, find_mapping, load_mapping
+from vitruve.convert.sampling import GROUPS
+from vitruve.errors import BadData, UsageError, VitruveError
+from vitruve.motion.features import FOOT_JOINTS
+
+# With fewer joints of equal name a mapping is looked for.
+_LEAST_SHARED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """The joints of one side by the names they are compared under.
+
+    Attributes:
+        names: one per point.
+        points: [frames, points, 3] metres, float64, NaN in frames without data.
+        joints: index of the joint that a point is; -1 where it is the mean of several.
+        unused: joints that no name stands for.
+        mapping: what gave foreign joints their names; None where they have their own.
+    """
+
+    names: tuple[str, ...]
+    points: Float[Tensor, "frames points 3"]
+    joints: tuple[int, ...]
+    unused: tuple[str, ...] = ()
+    mapping: Mapping | None = None
+
+    def feet(self, side: Side) -> dict[str, str]:
+        """Foot joint to the name that it has in the side's own skeleton; those that are a joint of it."""
+        own = () if side.skeleton is None else side.skeleton.names
+        at = dict(zip(self.names, self.joints))
+        return {name: own[at[name]] for name in FOOT_JOINTS if at.get(name, -1) >= 0}
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """The joints that both sides have, in the order of the first.
+
+    Attributes:
+        names: their names.
+        first, second: [frames, shared, 3] metres.
+        joints: (joint of the first, joint of the second) for each name; -1 where it is the mean of several.
+        only_first, only_second: joints without a counterpart.
+        root: which of the shared joints is the root.
+        notes: what a user must know.
+    """
+
+    names: tuple[str, ...]
+    first: Float[Tensor, "frames shared 3"]
+    second: Float[Tensor, "frames shared 3"]
+    joints: tuple[tuple[int, int], ...]
+    only_first: tuple[str, ...] = ()
+    only_second: tuple[str, ...] = ()
+    root: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+
+def name_joints(first: Side, second: Side, mapping: str | None = None) -> tuple[Named, Named]:
+    """The joints of both sides under names that mean the same.
+
+    Args:
+        first, second: the sides.
+        mapping: a mapping for plain trees, as `vitruve convert --mapping` takes; where not given and few names agree,
+            the shipped one that fits.
+    """
+    if first.motion is None or second.motion is None:
+        return _own(first), _own(second)
+    agree = len(set(first.joint_names) & set(second.joint_names))
+    if mapping is None and (agree >= _LEAST_SHARED or first.joint_names == second.joint_names):
+        return _own(first), _own(second)
+    chosen = load_mapping(mapping) if mapping else None
+    if chosen is not None and not any(_fits(side, chosen) for side in (first, second)):
+        plain = [side for side in (first, second) if side.body is None]
+        raise UsageError(
+            f"the mapping '{chosen.name}' fits neither motion",
+            where=f"it names {', '.join(chosen.sources[:5])}, ..."
+            + (f"; {plain[0].name} has {', '.join(plain[0].joint_names[:5])}, ..." if plain else ""),
+            fix="leave out --mapping, or give one for that skeleton (docs/retarget.md)",
+        )
+    return _mapped(first, chosen), _mapped(second, chosen)
+
+
+def shared_joints(first: Named, second: Named, roots: tuple[str, str] = ("", "")) -> Shared:
+    """The joints that both have.
+
+    Args:
+        first, second: from `name_joints`.
+        roots: the names of the root joints of both sides.
+    """
+    place = {name: i for i, name in enumerate(second.names)}
+    names = tuple(name for name in first.names if name in place)
+    rows = [first.names.index(name) for name in names]
+    columns = [place[name] for name in names]
+    return Shared(
+        names=names,
+        first=first.points[:, rows],
+        second=second.points[:, columns],
+        joints=tuple((first.joints[i], second.joints[j]) for i, j in zip(rows, columns)),
+        only_first=tuple(name for name in first.names if name not in place) + first.unused,
+        only_second=tuple(name for name in second.names if name not in names) + second.unused,
+        root=next((names.index(name) for name in roots if name in names), 0),
+        notes=tuple(
+            f"the joints of the {word} motion are matched by the mapping '{side.mapping.name}'"
+            for word, side in (("first", first), ("second", second))
+            if side.mapping is not None
+        ),
+    )
+
+
+def parts_of(names: Sequence[str]) -> dict[str, list[int]]:
+    """Part of the body to the places of its joints, by words in their names; parts without joints are left out."""
+    of_name = [
+        next((part for part, words in GROUPS.items() if any(word in name.lower() for word in words)), "other")
+        for name in names
+    ]
+    parts = {part: [i for i, own in enumerate(of_name) if own == part] for part in (*GROUPS, "other")}
+    return {part: places for part, places in parts.items() if places}
+
+
+def _own(side: Side) -> Named:
+    return Named(side.joint_names, side.joints, tuple(range(len(side.joint_names))))
+
+
+def _fits(side: Side, mapping: Mapping) -> bool:
+    return side.body is None and set(mapping.sources) <= set(side.joint_names)
+
+
+def _mapped(side: Side, chosen: Mapping | None) -> Named:
+    """A plain tree under the names of the body."""
+    if side.body is not None or side.skeleton is None:
+        return _own(side)
+    mapping = chosen if chosen is not None and _fits(side, chosen) else None
+    if mapping is None:
+        try:
+            mapping = find_mapping(side.skeleton)
+        except VitruveError as error:
+            raise UsageError(
+                f"the joints of {side.name} have names that the other motion does not have",
+                where=f"{', '.join(side.joint_names[:8])}, ...",
+                fix=f"say which is which with a mapping file: --mapping FILE ({error.fix})",
+            ) from None
+    entries = [entry for entry in mapping.joints if entry.position]
+    own = side.joint_names
+    used = {name for entry in entries for name in entry.position}
+    return Named(
+        names=tuple(entry.joint for entry in entries),
+        points=torch.stack([side.joints[:, [own.index(n) for n in entry.position]].mean(1) for entry in entries], 1),
+        joints=tuple(own.index(entry.position[0]) if len(entry.position) == 1 else -1 for entry in entries),
+        unused=tuple(name for name in own if name not in used),
+        mapping=mapping,
+    )
+
+
+def check_shared(shared: Shared, first: Side, second: Side) -> None:
+    """Raise where two motions have no joint in common."""
+    if not shared.names and first.motion is not None and second.motion is not None:
+        raise BadData(
+            "the two motions have no joint of the same name",
+            where=f"{first.name}: {', '.join(first.joint_names[:5])}, ...; "
+            f"{second.name}: {', '.join(second.joint_names[:5])}, ...",
+            fix="say which is which with a mapping file: --mapping FILE (docs/retarget.md)",
+        )

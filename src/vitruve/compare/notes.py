@@ -1,0 +1,78 @@
+"""What the figures of a comparison mean, in words; and what may explain them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vitruve.compare.shift import ShiftEstimate
+from vitruve.compare.sides import Side
+
+# A rigid transform that brings joints this much nearer, millimetres and times, shows two worlds that are not the same.
+_NEARER_MM, _NEARER = 20.0, 3.0
+# A shift is spoken of where it makes the two bend alike by this many times.
+_SHIFT_HELPS = 1.3
+
+
+def remarks(figures: Mapping[str, Any], first: Side, second: Side, estimate: ShiftEstimate | None) -> list[str]:
+    """What a user must know, one sentence each."""
+    out = [*first.notes, *second.notes]
+    for word, side in (("first", first), ("second", second)):
+        masked = figures[f"frames_masked_{word}"]
+        if masked:
+            out.append(f"{masked} of {figures['frames']} frames of {side.name} hold no data and do not count")
+        left = figures[f"frames_only_{word}"]
+        if left:
+            out.append(f"{left} frames of {side.name} lie outside the common part and were not compared")
+    out += _shift(figures, second, estimate)
+    out += _worlds(figures)
+    for word, side in (("first", first), ("second", second)):
+        missing = figures[f"joints_only_{word}"]
+        if missing and figures["joints_shared"]:
+            shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
+            out.append(f"joints of {side.name} without a counterpart: {shown}")
+    residual = (figures["surface_map"] or {}).get("residual_mm", {}).get("mean")
+    if residual:
+        out.append(f"the map between the two surfaces is itself off by {residual:.2f} mm on average")
+    return out
+
+
+def verdict(figures: Mapping[str, Any]) -> str:
+    """One sentence: how far the two are apart."""
+    measure = figures["measure"]
+    of, value = ("surfaces", figures["vertex_mm"]) if measure == "vertex_mm" else ("joints", figures["joint_mm"])
+    apart = f"{value['mean']:.2f} mm apart on average, 95 % below {value['p95']:.2f} mm, at most {value['max']:.2f} mm"
+    if figures["alignment"] == "none":
+        return f"The {of} are {apart}, as they stand in the world."
+    return f"The {of} are {apart}, with the second {figures['alignment_means']}."
+
+
+def _shift(figures: Mapping[str, Any], second: Side, estimate: ShiftEstimate | None) -> list[str]:
+    used, fps = figures["shift_frames"], figures["fps"]
+    out = []
+    if used:
+        out.append(f"{second.name} was taken {_later(used, fps)}")
+    if estimate is not None and estimate.frames != used and estimate.there * _SHIFT_HELPS < estimate.here:
+        out.append(
+            f"{second.name} seems to run {_later(estimate.frames, fps)}: to compare it so, give the shift "
+            f"{estimate.frames} or auto"
+        )
+    return out
+
+
+def _later(frames: int, fps: float) -> str:
+    word = "later" if frames > 0 else "earlier"
+    return f"{abs(frames)} frames ({abs(frames) / fps:.3f} s) {word}"
+
+
+def _worlds(figures: Mapping[str, Any]) -> list[str]:
+    by = figures["joint_mm_by_alignment"]
+    none, clip = by.get("none"), by.get("clip")
+    if figures["alignment"] != "none" or none is None or clip is None:
+        return []
+    if none > _NEARER_MM and none > _NEARER * clip:
+        return [
+            "the two stand in different worlds: after one rigid transform for the whole clip (alignment clip) the "
+            f"joints are {clip:.1f} mm apart instead of {none:.1f} mm"
+        ]
+    return []

@@ -1,0 +1,27 @@
+"""Scores of motions: pure functions on positions, rotations and surfaces, in SI units.
+
+NaN stands for what is not known, such as masked frames, and is left out of every mean. A score without any known value
+is NaN itself.
+"""
+
+from vitruve.metrics.alignment import Placement, placement
+from vitruve.metrics.joints import acceleration_error, angle_errors, mpjpe, pa_mpjpe, position_errors, root_relative
+from vitruve.metrics.surface import SurfaceMeter
+from vitruve.metrics.world import acceleration, drift, jitter, penetration, trajectory_error
+
+__all__ = [
+    "Placement",
+    "SurfaceMeter",
+    "acceleration",
+    "acceleration_error",
+    "angle_errors",
+    "drift",
+    "jitter",
+    "mpjpe",
+    "pa_mpjpe",
+    "penetration",
+    "placement",
+    "position_errors",
+    "root_relative",
+    "trajectory_error",
+]
