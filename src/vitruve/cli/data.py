@@ -11,9 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 if TYPE_CHECKING:
-    from vitruve.data.clips import Clip
     from vitruve.data.prepare import Outcome
-    from vitruve.data.store import Store
 
 app = App(name="data", help="Make data sets ready once: unpack, prepare, split, show; annotated poses.")
 app.command("vitruve.cli.data_unpack:unpack", name="unpack")
@@ -64,9 +62,7 @@ def prepare(
         for name in sorted({source.set for source in plan.files}):
             files = [source for source in plan.files if source.set == name]
             print(f"{name}: {len(files):,} files, {sum(source.size for source in files) / 1e6:,.0f} MB to read")
-        print(
-            f"{plan.done:,} files are in the store, {len(plan.skipped):,} copies, {len(plan.passed):,} hold no motion"
-        )
+        print(f"{plan.done:,} files are in the store; {len(plan.skipped):,} copies; {len(plan.passed):,} no motion")
         print(f"nothing was written; the store would be {out}")
         return 0
     with progress_bar("preparing", "files", quiet) as progress:
@@ -107,10 +103,17 @@ def split(
         quiet: show no table.
     """
     from vitruve.data import open_store
-    from vitruve.data.partition import leaks, table, write_split
+    from vitruve.data.partition import clips_of_sets, divide, leaks, parse_fractions, table, write_split
+    from vitruve.errors import MissingAsset
 
-    opened = open_store(store)
-    parts = _parts(opened, by, fractions, seed, sets, allow_missing)
+    clips = clips_of_sets(open_store(store), sets)
+    shares = parse_fractions(fractions)
+    try:
+        parts = divide(clips, by, shares, seed, allow_missing)
+    except MissingAsset:
+        if not quiet:
+            _table(*table(divide(clips, by, shares, seed, allow_missing=True), by))
+        raise
     if not quiet:
         _table(*table(parts, by))
     found = leaks(parts)
@@ -130,7 +133,7 @@ def show(
     store: Path,
     *,
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    inspect: Annotated[int, Parameter(validator=Number(gte=0))] = 200,
+    inspect: Annotated[int, Parameter(validator=Number(gte=0))] = 100,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -161,9 +164,9 @@ def show(
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     elif not quiet:
         _table(SET_HEADER, set_rows(figures))
+        looked = f"of {figures['clips_looked_through']} clips looked through"
         for row in figures["findings"]:
-            print(f"{row['severity']}: {row['what']}: {row['clips']} of {figures['clips_looked_through']} clips looked "
-                  f"through, first {row['first']}")  # fmt: skip
+            print(f"{row['severity']}: {row['what']}: {row['clips']} {looked}, first {row['first']}")
     if out is not None:
         with run_folder(out, "data show", {"store": store, "inspect": inspect}, overwrite=overwrite) as run:
             run.results(figures)
@@ -184,31 +187,11 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
         print(f"not taken: {skipped.path}: {skipped.why}")
     if len(plan.skipped) > _SHOWN:
         print(f"not taken: and {len(plan.skipped) - _SHOWN:,} more")
-    print(f"{outcome.clips:,} clips with {outcome.frames:,} frames were added; {plan.done:,} were there; "
-          f"{len(plan.skipped):,} not taken; {len(outcome.failed):,} failed; {len(plan.passed):,} hold no motion")  # fmt: skip
-    print(f"The store is {out}; look at it: vitruve data show {out}")
-
-
-def _parts(
-    store: Store, by: str, fractions: str, seed: int, sets: tuple[str, ...], allow_missing: bool
-) -> dict[str, list[Clip]]:
-    from vitruve.data.partition import (
-        clips_of_sets,
-        parse_fractions,
-        split_by_hash,
-        split_by_lists,
-        split_by_name,
-        split_by_subject,
+    counts = f"{plan.done:,} were there; {len(plan.skipped):,} not taken; {len(outcome.failed):,} failed"
+    print(
+        f"{outcome.clips:,} clips with {outcome.frames:,} frames were added; {counts}; {len(plan.passed):,} no motion"
     )
-
-    clips = clips_of_sets(store, sets)
-    if by == "subject":
-        return split_by_subject(clips, parse_fractions(fractions), seed)
-    if by == "hash":
-        return split_by_hash(clips, parse_fractions(fractions), seed)
-    if by.lower().endswith((".json", ".toml")):
-        return split_by_lists(clips, by)
-    return split_by_name(clips, by, allow_missing)
+    print(f"The store is {out}; look at it: vitruve data show {out}")
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -45,6 +45,35 @@ class Leak:
     parts: tuple[str, ...]
 
 
+def divide(
+    clips: Sequence[Clip],
+    by: str,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
+    allow_missing: bool = False,
+) -> Parts:
+    """Clips in parts: by "subject", by "hash", by the lists of a .json or .toml file, or as a published split has it.
+
+    Args:
+        clips: of a store.
+        by: one of these.
+        fractions: shares of the parts, for subject and hash.
+        seed: of the hash.
+        allow_missing: whether a published split is taken where sets of it are missing.
+    """
+    if by == "subject":
+        return split_by_subject(clips, fractions, seed)
+    if by == "hash":
+        return split_by_hash(clips, fractions, seed)
+    if _is_file(by):
+        return split_by_lists(clips, by)
+    return split_by_name(clips, by, allow_missing)
+
+
+def _is_file(by: str) -> bool:
+    return by.lower().endswith((".json", ".toml"))
+
+
 def split_by_hash(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
     """Each clip by a hash of its key: it stays where it is when others come or go. Persons may be in several parts."""
     return _drawn(clips, fractions, seed, lambda clip: clip.key)
@@ -255,7 +284,7 @@ def parse_fractions(text: str) -> dict[str, float]:
 
 def table(parts: Mapping[str, Sequence[Clip]], by: str = "") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """What each part has, and of a published split what it lacks: a header and rows of text."""
-    published = {} if by in ("", "subject", "hash") or by.endswith((".json", ".toml")) else {**named_split(by).sets}
+    published = {} if by in ("", "subject", "hash") or _is_file(by) else {**named_split(by).sets}
     rows = []
     for part, clips in parts.items():
         sets = sorted({clip.set for clip in clips})

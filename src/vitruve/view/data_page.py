@@ -87,9 +87,9 @@ def _findings(figures: Mapping[str, Any]) -> list[Block]:
     looked = figures["clips_looked_through"]
     if not looked:
         return []
-    all_of_them = looked == figures["clips"]
-    words = "All clips were looked through" if all_of_them else f"{looked:,} clips, spread evenly, were looked through"
-    blocks: list[Block] = [Heading("What is odd"), Note(f"{words}, the first 3,000 frames of each.")]
+    words = "All clips" if looked == figures["clips"] else f"{looked:,} clips, spread evenly,"
+    how = f"{words} were looked through, the first {figures['frames_looked_through']:,} frames of each."
+    blocks: list[Block] = [Heading("What is odd"), Note(how)]
     rows = [
         (row["severity"], row["what"], f"{row['clips']:,}", row["first"], row["hint"]) for row in figures["findings"]
     ]
