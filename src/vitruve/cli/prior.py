@@ -1,0 +1,174 @@
+"""`vitruve prior`: pose priors trained, loaded, looked at and used."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from vitruve.learn.plan import Progress
+    from vitruve.priors.recipe import Recipe
+
+app = App(name="prior", help="Train pose priors, load those of others, and use them: sample, complete, denoise.")
+app.command("vitruve.cli.prior_use:sample", name="sample")
+app.command("vitruve.cli.prior_use:complete", name="complete")
+app.command("vitruve.cli.prior_use:denoise", name="denoise")
+_INTERRUPTED = 130
+Positive = Parameter(validator=Number(gt=0))
+
+
+@app.command
+def train(  # noqa: PLR0913 (one parameter per option)
+    store: Path,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    recipe: str = "vitruve",
+    split: Path | None = None,
+    minutes: Annotated[float | None, Positive] = None,
+    steps: Annotated[int | None, Positive] = None,
+    batch: Annotated[int | None, Positive] = None,
+    seed: int | None = None,
+    body: str | None = None,
+    device: str | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Train a pose prior on a clip store, into a folder with weights, curves and a page.
+
+    A training that was stopped, in whatever way, goes on with --resume. It ends by itself where the recipe says so, or
+    after the minutes or steps given. The exit status is 130 where it was interrupted.
+
+    Examples: `vitruve prior train motions --out run --minutes 10`, `vitruve prior train motions --out run --recipe
+    vposer-v02_05 --split split.json`.
+
+    Args:
+        store: the clip store, from `vitruve data prepare`.
+        out: the folder of the run.
+        recipe: vitruve, vposer-v02_05, or a TOML file.
+        split: a file of `vitruve data split`; a twentieth of the clips is held out where left out.
+        minutes: time to train, validations included, over all resumes; 10 where neither this nor an end is given.
+        steps: steps to train.
+        batch: poses a step; the recipe's where left out.
+        seed: of first weights, order and noise.
+        body: what the loss looks at, a name or file; the open SMPL-X body where left out.
+        device: cpu, cuda, cuda:1; a CUDA device where there is one if left out.
+        resume: go on with the run in the folder.
+        dry_run: say what would be done, and write nothing.
+        overwrite: replace an earlier run in the folder.
+        quiet: show no progress and no summary.
+    """
+    from vitruve.data import open_store
+    from vitruve.learn.team import find_team
+    from vitruve.priors.run import begin_run, pose_data, record
+    from vitruve.priors.training import BODY, train_prior
+    from vitruve.runs import progress_bar
+    from vitruve.runs.run_folder import write_json
+    from vitruve.view.prior_page import write_curves, write_training_page
+
+    chosen = _recipe(recipe, minutes=minutes, steps=steps, batch=batch, seed=seed)
+    data = pose_data(open_store(store), chosen, split)
+    if dry_run:
+        print(f"would train {chosen.name} on {len(data.train):,} poses, {len(data.valid):,} held out, into {out}")
+        print("licences of the data: " + "; ".join(licence or "not known" for licence in data.licences))
+        return 0
+    options = {"store": store, "recipe": recipe, "split": split, "minutes": minutes, "steps": steps, "batch": batch}
+    options |= {"seed": seed, "body": body or BODY, "device": device}
+    first = find_team(device).number == 0
+    if first:
+        begin_run(out, options, resume, overwrite)
+    with _stopping() as stop, progress_bar("training", "", quiet or not first) as progress:
+        results = train_prior(
+            data,
+            out,
+            chosen,
+            body=body or BODY,
+            resume=resume,
+            device=device,
+            on_validation=lambda rows: write_curves(rows, out),
+            on_step=lambda now: progress(*_done(now, chosen, len(data.train))),
+            stop=stop,
+        )
+    if first:
+        write_json(out / "results.json", results)
+        write_training_page(out, results)
+        record(out, options, {"state": results["finished"]})
+        _say(results, out, quiet)
+    return _INTERRUPTED if results["finished"].startswith("interrupted") else 0
+
+
+@app.command
+def show(path: Path) -> None:
+    """Say what a prior is: network, recipe, data and their licences, and what is odd about its file.
+
+    Examples: `vitruve prior show run`, `vitruve prior show V02_05`, `vitruve prior show TR00_E096.pt`.
+
+    Args:
+        path: a run's folder, a checkpoint of ours, or a released VPoser: folder, .ckpt or .pt.
+    """
+    from vitruve.priors import load_prior
+    from vitruve.priors.released import describe
+
+    prior = load_prior(path)
+    facts = {"name": prior.name, **describe(prior)}
+    for name, value in facts.items():
+        print(f"{name:<22}{value:,}" if isinstance(value, int) else f"{name:<22}{value}")
+    energies = prior.words.get("statistics", {}).get("energy_of_data", {})
+    if energies:
+        print(f"{'energy of the data':<22}" + ", ".join(f"{float(k):.1%}: {v:g}" for k, v in energies.items()))
+    for note in prior.notes:
+        print(f"vitruve: note: {note}", file=sys.stderr)
+
+
+def _recipe(name: str, **given: Any) -> Recipe:
+    from vitruve.priors import load_recipe
+
+    recipe = load_recipe(name)
+    plan = recipe.training
+    if not any((given["minutes"], given["steps"], plan.minutes, plan.steps, plan.epochs)):
+        given["minutes"] = 10.0
+    return recipe.changed(**given)
+
+
+def _done(now: Progress, recipe: Recipe, count: int) -> tuple[int, int]:
+    """Steps done, and how many there will be at the rate so far."""
+    part = now.moment(recipe.training, count).fraction
+    return now.step, max(now.step, round(now.step / part)) if part else 0
+
+
+@contextmanager
+def _stopping() -> Iterator[Any]:
+    """Whether the user or the machine asked to stop: the step is then finished and the state saved."""
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in _signals()}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _signals() -> tuple[signal.Signals, ...]:
+    return (signal.SIGINT, signal.SIGTERM)
+
+
+def _say(results: dict[str, Any], out: Path, quiet: bool) -> None:
+    for warning in results["warnings"]:
+        print(f"vitruve: {warning}", file=sys.stderr)
+    if quiet:
+        return
+    from vitruve.view.prior_page import component_rows, run_rows
+
+    for name, value in [*run_rows(results), *component_rows(results)]:
+        print(f"  {name:<28}{value}")
+    if results["commercial_use"] != "yes":
+        print(f"Commercial use: {results['commercial_use']} ({'; '.join(results['licences']) or 'licence not known'})")
+    print(f"Written to {out}; open {out / 'report.html'} in a browser.")

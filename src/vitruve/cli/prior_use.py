@@ -1,0 +1,171 @@
+"""`vitruve prior sample`, `complete` and `denoise`: what a trained prior is used for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from vitruve.convert.poses import Poses
+    from vitruve.motion import Motion
+    from vitruve.priors import Prior
+
+_DRAWN = 48
+
+
+def sample(
+    prior: Path,
+    *,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
+    seed: int = 0,
+    body: str = "open-smplx-neutral",
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Draw poses from a prior: a file that `vitruve convert` takes, and a sheet and page to look at.
+
+    Examples: `vitruve prior sample run --out poses`, `vitruve prior sample V02_05 --out poses --count 100 --seed 7`.
+
+    Args:
+        prior: a run's folder, or any file that `vitruve prior show` knows.
+        out: the folder to write.
+        count: how many poses.
+        seed: of what is drawn.
+        body: what they are drawn on, and the body the file names.
+        dry_run: say what would be written, and stop.
+        overwrite: replace the folder of an earlier run.
+        quiet: say nothing.
+    """
+    from vitruve.runs.run_folder import check_out
+
+    check_out(out, overwrite)
+    if dry_run:
+        print(f"would write {count} poses to {', '.join(str(out / name) for name in ('poses.npz', 'samples.png'))}")
+        return
+    import torch
+
+    from vitruve.bodies import load_body
+    from vitruve.convert.poses import write_poses
+    from vitruve.priors import load_prior
+    from vitruve.priors.files import poses_of
+    from vitruve.runs import run_folder
+    from vitruve.view import save_picture
+    from vitruve.view.prior_page import pose_sheet, sample_page
+
+    loaded, model = load_prior(prior), load_body(body)
+    with run_folder(out, "prior sample", {"prior": prior, "count": count, "seed": seed, "body": body}) as run:
+        rotations = loaded.sample(count, torch.Generator().manual_seed(seed))
+        energies = loaded.energy(rotations)
+        labels = [f"{i:03d}  energy {energy:.1f}" for i, energy in enumerate(energies.tolist())]
+        write_poses(poses_of(rotations, [f"{i:03d}" for i in range(count)], model), run.path / "poses.npz")
+        sheet = pose_sheet(rotations[:_DRAWN], model, labels[:_DRAWN])
+        save_picture(sheet, run.path / "samples.png")
+        facts = [("poses", count), ("seed", seed), ("prior", loaded.name), ("mean energy", float(energies.mean()))]
+        text = sample_page(loaded.name, sheet, facts, loaded.words.get("data", {}))
+        (run.path / "report.html").write_text(text, encoding="utf-8")
+        run.results({"poses": count, "seed": seed, "energy_nats": energies})
+    if not quiet:
+        print(f"{count} poses written to {out}; open {out / 'report.html'} in a browser.")
+
+
+def complete(
+    prior: Path,
+    file: Path,
+    *,
+    missing: Annotated[str, Parameter(help="Joints or parts, with commas: left_arm,right_knee.")],
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    hypotheses: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    seed: int = 0,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Fill in joints that are missing from poses or from a motion, frame by frame.
+
+    The joints that are there stay as they are. With more than one hypothesis, the poses of a pose file are written
+    under their ids with "-1", "-2" and so on; a motion gets one file for each.
+
+    Examples: `vitruve prior complete run poses.npz --missing left_arm --hypotheses 5 --out filled.npz`.
+
+    Args:
+        prior: a run's folder, or any file that `vitruve prior show` knows.
+        file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
+        missing: names of joints, or left_arm, right_arm, arms, left_leg, right_leg, legs, trunk, head.
+        out: the file to write; its ending says the format.
+        hypotheses: fillings of each pose.
+        seed: of what is drawn.
+        dry_run: say what would be written, and stop.
+        overwrite: replace a file that is there.
+        quiet: say nothing.
+    """
+    from vitruve.priors import files
+    from vitruve.priors.completion import complete as fill
+    from vitruve.priors.completion import joint_mask
+
+    known = joint_mask([name.strip() for name in missing.split(",") if name.strip()])
+    loaded, source = _both(prior, file)
+    names = files.out_names(source, out, hypotheses, overwrite)
+    if dry_run:
+        print(f"would fill {int((~known).sum())} joints of {len(source):,} poses into {', '.join(map(str, names))}")
+        return
+    import torch
+
+    rotations = source.rotations[:, 1:22]
+    filled = fill(loaded, rotations, known, hypotheses, torch.Generator().manual_seed(seed))
+    files.write_variants(source, filled, names, overwrite)
+    if not quiet:
+        print(f"{int((~known).sum())} joints filled in {len(source):,} poses: {', '.join(map(str, names))}")
+
+
+def denoise(
+    prior: Path,
+    file: Path,
+    *,
+    noise_deg: Annotated[float, Parameter(validator=Number(gt=0))],
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Take noise out of poses or of a motion, frame by frame: each goes towards what the prior knows.
+
+    Examples: `vitruve prior denoise run noisy.npz --noise-deg 10 --out clean.npz`.
+
+    Args:
+        prior: a run's folder, or any file that `vitruve prior show` knows.
+        file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
+        noise_deg: how far off a joint's rotation typically is; more takes away more.
+        out: the file to write; its ending says the format.
+        dry_run: say what would be written, and stop.
+        overwrite: replace a file that is there.
+        quiet: say nothing.
+    """
+    import math
+
+    from vitruve.geometry.rotations import geodesic_distance
+    from vitruve.priors import denoise as clean
+    from vitruve.priors import files
+
+    loaded, source = _both(prior, file)
+    names = files.out_names(source, out, 1, overwrite)
+    if dry_run:
+        print(f"would change {len(source):,} poses into {names[0]}")
+        return
+    rotations = source.rotations[:, 1:22]
+    result = clean(loaded, rotations, math.radians(noise_deg))
+    files.write_variants(source, result[:, None], names, overwrite)
+    if not quiet:
+        turned = math.degrees(float(geodesic_distance(rotations, result).mean()))
+        print(f"{len(source):,} poses changed by {turned:.1f} degrees a joint in the mean: {names[0]}")
+
+
+def _both(prior: Path, file: Path) -> tuple[Prior, Poses | Motion]:
+    from vitruve.priors import load_prior
+    from vitruve.priors.files import read_any
+
+    return load_prior(prior), read_any(file)

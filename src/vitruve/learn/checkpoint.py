@@ -1,0 +1,63 @@
+"""Tensors and a few words in one safetensors file, written whole or not at all, read without running anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from vitruve.errors import BadData, MissingAsset, VitruveError
+
+
+def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, Any]) -> None:
+    """Write a checkpoint under a temporary name and rename it: an earlier one stays until the new one is on the disk.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        words: nested plain values; each top-level value is stored as JSON in the file's metadata.
+    """
+    path = Path(path)
+    data = save(
+        {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
+        {key: json.dumps(value, sort_keys=True) for key, value in words.items()},
+    )
+    write_whole(path, data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, wait until it is on the disk, and rename it."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise VitruveError(
+            f"a file cannot be written: {error.strerror}",
+            where=f"{path}, {len(data):,} bytes; what stood there before is untouched",
+            fix="make room on the disk, then go on with --resume",
+        ) from None
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(tensors, words) of a checkpoint."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingAsset("the checkpoint does not exist", where=str(path), fix="check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+            words = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise BadData("the checkpoint is damaged", where=f"{path}: {error}", fix="take an earlier one") from None
+    return tensors, words
