@@ -63,7 +63,11 @@ def test_results_hold_what_is_promised(converted):
 
 def test_the_page_shows_figures_and_bodies(converted):
     html = (converted[1] / "report.html").read_text()
-    assert html.count('src="data:image/png;base64,') == 2 and "<script" not in html
+    assert (
+        html.count('src="data:image/png;base64,') == 3
+        and html.count('<svg class="plot"') == 5
+        and "<script" not in html
+    )
     for text in ("4 files", "1 files could not", "bad.npz", "open-smplx-neutral", "CC0", "Mean error by part"):
         assert text in html
 

@@ -40,6 +40,12 @@ def test_log_is_linear_in_the_exponent():
     assert np.allclose(steps, steps[0], atol=0.11) and steps[0] > 0
 
 
+def test_the_axis_can_be_made_to_begin_at_zero():
+    y = [9.0, 10.0]
+    shown = {zero: texts_of(line_plot({"a": ([0, 1], y)}, "s", "mm", from_zero=zero)) for zero in (False, True)}
+    assert "5" not in shown[False] and "5" in shown[True]
+
+
 def test_gaps_stay_gaps_and_are_counted():
     y = [1.0, 2.0, math.nan, 3.0, 4.0, math.inf, 5.0, math.nan]
     svg = line_plot({"a": (range(8), y)}, "frame", "mm")

@@ -181,17 +181,11 @@ def _show_outcome(batch: Batch, outcome: Outcome) -> None:
 def _write_page(batch: Batch, outcome: Outcome) -> None:
     from vitruve.convert.job import BIN_MM
     from vitruve.convert.summary import histogram, worst_first
-    from vitruve.view.conversion_page import conversion_page, overlay
+    from vitruve.view.conversion_page import conversion_page
+    from vitruve.view.conversion_pictures import load_shown, picture_blocks
 
-    worst = worst_first(outcome.entries)
-    text = conversion_page(
-        outcome.results,
-        worst,
-        outcome.failed,
-        histogram=(BIN_MM, histogram(outcome.entries)),
-        picture=overlay(worst[0], batch.place.folder, batch.options.fps) if worst else None,
-    )
-    page = batch.record("report.html")
-    partial = page.with_name(page.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(page)
+    worst, options = worst_first(outcome.entries), batch.options
+    shown = load_shown(worst[0], batch.place.folder, options.fps, options.up) if worst else None
+    pictures = picture_blocks(shown) if shown else ()
+    bins = BIN_MM, histogram(outcome.entries)
+    batch.run().report(conversion_page(outcome.results, worst, outcome.failed, bins, pictures))

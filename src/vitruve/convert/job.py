@@ -232,6 +232,7 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "folder": job.folder,
         "shown_frames": _shown_frames(conversion),
         "histogram": _histogram(conversion, frames),
+        "curve": conversion.error.curve(),
         "failed_frames": int(conversion.failed.sum()),
         "masked_frames": 0 if result.mask is None else int((~result.mask & ~conversion.failed).sum()),
         "warnings": [*job.notes, *conversion.warnings],

@@ -44,6 +44,17 @@ class ErrorReport:
         """The five measured frames with the largest mean error, worst first."""
         return self.frames[self.per_frame.argsort(descending=True)[:5]].tolist()
 
+    def curve(self, most: int = 150) -> dict[str, list[float]]:
+        """Error over time for a plot: of the measured frames, or of each few in a row the one with the largest mean."""
+        together = max(1, -(-len(self.frames) // most))
+        parts = self.per_frame.split(together)
+        chosen = torch.tensor([i * together + int(part.argmax()) for i, part in enumerate(parts) if len(part)]).long()
+        return {
+            "frame": self.frames[chosen].tolist(),
+            "mean_mm": [round(value, 3) for value in self.per_frame[chosen].tolist()],
+            "max_mm": [round(value, 3) for value in self.per_frame_max[chosen].tolist()],
+        }
+
     def as_dict(self) -> dict[str, object]:
         """For results.json."""
         return {

@@ -1,4 +1,4 @@
-"""The page about conversions: figures, warnings, files worst first, where on the body the error is, and pictures."""
+"""The page about conversions: verdict, figures, where and when the error is, pictures, files worst first, licences."""
 
 from __future__ import annotations
 
@@ -6,32 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
 import vitruve
-from vitruve.bodies import BodyModel
-from vitruve.errors import VitruveError
-from vitruve.motion import Motion
-from vitruve.view.page import Block, Figure, Heading, Note, Table, page
-from vitruve.view.pictures import picture, row, stack
-from vitruve.view.viewpoint import direction, fit_viewpoint
+from vitruve.view.credits import credits, likely_sources
+from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
+from vitruve.view.plots import bars, histogram, line_plot
 
 Entry = Mapping[str, Any]
 
 # A page must stay readable: so many files, failures and warnings are shown.
 _MOST_FILES, _MOST_FAILURES, _MOST_WARNINGS = 100, 50, 30
-_SOURCE_COLOUR, _RESULT_COLOUR = (0.35, 0.55, 0.85), (0.95, 0.55, 0.25)
-_INK, _SOFT, _BAR, _PAPER = (60, 66, 76), (130, 138, 150), (90, 140, 215), (246, 247, 249)
-_CELL = (300, 420)
 
 
 def conversion_page(
     results: Mapping[str, Any],
     entries: Sequence[Entry],
     failed: Sequence[Entry] = (),
-    histogram: tuple[float, Sequence[float]] | None = None,
-    picture: tuple[Image.Image, str] | None = None,
+    bins: tuple[float, Sequence[float]] | None = None,
+    pictures: Sequence[Block] = (),
 ) -> str:
     """The page as text.
 
@@ -39,27 +30,68 @@ def conversion_page(
         results: the content of `results.json`.
         entries: ledger lines of the files that are done, worst first.
         failed: lines of those that failed.
-        histogram: width of a bin of mean error in mm, and how many frames are in each bin from 0.
-        picture: from `overlay`, with its caption.
+        bins: width of a bin of mean error in mm, and how many frames are in each bin from 0.
+        pictures: of the first entry, from `conversion_pictures`.
     """
-    title = Path(entries[0]["output"]).name if len(entries) == 1 else f"{len(entries):,} files"
+    alone = len(entries) == 1
+    title = Path(entries[0]["output"]).name if alone else f"{len(entries):,} files"
     blocks: list[Block] = [_verdict(entries, failed)]
     if entries:
         bodies = sorted({(entry["source"] or "a foreign skeleton or meshes", entry["target"]) for entry in entries})
         blocks.append(Note("\n".join(f"From {source} to {target}." for source, target in bodies[:12])))
-    if picture:
-        blocks.append(Figure(*picture))
-    blocks += [Heading("Figures"), Table(("what", "value"), figures(results))]
-    if histogram and sum(histogram[1]):
-        caption = "How many frames have which mean distance to the source's surface."
-        blocks.append(Figure(_bars(*histogram), caption))
-    groups = {name: value for name, value in results["error_mm"]["groups"].items() if value is not None}
-    if groups:
-        ordered = sorted(groups.items(), key=lambda item: -item[1])
-        rows = [(name.replace("_", " "), f"{value:.2f}") for name, value in ordered]
-        blocks += [Heading("Mean error by part of the body"), Table(("part", "mm"), rows)]
-    blocks += [*_warnings(entries), *_files(entries), *_failures(failed), *_licences(entries)]
+    blocks += [*_warnings(entries), Heading("Figures"), Table(("what", "value"), figures(results))]
+    if alone:
+        blocks += [*pictures, *error_over_time(entries[0])]
+    if bins and sum(bins[1]):
+        plot = histogram(*bins, "mean error of a frame, mm", "frames")
+        blocks += [Heading("How many frames have which error"), Drawing(plot, f"A bar is {bins[0]:g} mm wide or more.")]
+    blocks += error_by_part(results["error_mm"]["groups"])
+    if not alone:
+        blocks += [*_failures(failed), *_files(entries)]
+        if entries:
+            blocks += [Heading(f"The worst file: {_shown(entries[0])}"), *error_over_time(entries[0]), *pictures]
+    blocks += time_by_stage(results["stages"])
+    if alone:
+        blocks += [*_files(entries), *_failures(failed)]
+    blocks += _credits(entries)
     return page(f"Conversion: {title}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve convert")
+
+
+def error_over_time(entry: Mapping[str, Any]) -> list[Block]:
+    """The curve of a file's error: `curve` is that of `ErrorReport.curve`, `shown_frames` are marked."""
+    curve = entry.get("curve")
+    if not curve or not curve["frame"]:
+        return []
+    frames, marks = curve["frame"], entry.get("shown_frames")
+    mean, largest = (
+        line_plot({word: (frames, curve[key])}, "frame", f"{word} error, mm", marks=marks, from_zero=True)
+        for word, key in (("mean", "mean_mm"), ("largest", "max_mm"))
+    )
+    said = "" if len(frames) == entry["frames"] else f" {len(frames)} of {entry['frames']:,} frames are drawn."
+    return [
+        Heading("Error frame by frame"),
+        Drawing(mean, f"Mean distance to the source over the points of a frame.{said}"),
+        Drawing(largest, "The largest distance of any point."),
+    ]
+
+
+def error_by_part(groups: Mapping[str, float | None]) -> list[Block]:
+    """The mean error of each part of the body, largest first."""
+    known = {name.replace("_", " "): value for name, value in groups.items() if value is not None}
+    if not known:
+        return []
+    ordered = dict(sorted(known.items(), key=lambda item: -item[1]))
+    plot = bars(ordered, "mm")
+    return [Heading("Mean error by part of the body"), Drawing(plot, "Mean over all frames and points of the part.")]
+
+
+def time_by_stage(stages: Mapping[str, float]) -> list[Block]:
+    """Where the time went."""
+    known = {stage: seconds for stage, seconds in stages.items() if seconds > 0.0005}
+    if not known:
+        return []
+    caption = f"Seconds by stage, {sum(stages.values()):.2f} s in all; what a process needs once is not in it."
+    return [Heading("Where the time went"), Drawing(bars(known, "s"), caption)]
 
 
 def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -88,75 +120,6 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def overlay(entry: Entry, folder: Path, fps: float | None = None) -> tuple[Image.Image, str] | None:
-    """Source and result side by side and in one place, for the best, the median and the worst frame of a file.
-
-    Args:
-        entry: its ledger line.
-        folder: the folder that the output's name counts from.
-        fps: what the file was read with.
-
-    Returns:
-        The picture and its caption; None where the two cannot both be posed, as for a foreign skeleton.
-    """
-    if entry["facts"]["kind"] != "motion" or not entry.get("shown_frames"):
-        return None
-    try:
-        source = vitruve.load_motion(entry["input"], fps=fps)
-        result = vitruve.load_motion(folder / entry["output"], fps=source.fps)
-        bodies = tuple(vitruve.load_body(entry[key], folder=entry["folder"]) for key in ("source", "target"))
-        rows = overlay_rows((source, result), bodies, entry["shown_frames"])
-    except (VitruveError, OSError):  # the input has gone since, or the output's format keeps no body
-        return None
-    caption = (
-        f"{Path(entry['input']).name}: the source (blue), the result (orange), and both in one place, where the colour "
-        "that lies outside is seen."
-    )
-    return stack(rows), caption
-
-
-def overlay_rows(
-    motions: Sequence[Motion], bodies: Sequence[BodyModel], frames: Mapping[str, int]
-) -> list[Image.Image]:
-    """A row for each frame, named by a word: the source, the result, and both in one place."""
-    rows = []
-    for word, frame in frames.items():
-        meshes = [motion[frame : frame + 1].vertices(body)[0].numpy() for motion, body in zip(motions, bodies)]
-        facing = motions[0].rotations[frame, 0].numpy() @ (0.0, 0.0, 1.0)
-        # An eye that looks the body in the face, a little from its left.
-        towards = direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0)
-        viewpoint = fit_viewpoint(np.concatenate(meshes), towards, _CELL)
-        faces = [body.faces.numpy() for body in bodies]
-        tints = [np.broadcast_to(tint, mesh.shape) for tint, mesh in zip((_SOURCE_COLOUR, _RESULT_COLOUR), meshes)]
-        cells = [picture(m, f, viewpoint, _CELL, tint) for m, f, tint in zip(meshes, faces, tints)]
-        both = np.concatenate([faces[0], faces[1] + len(meshes[0])])
-        cells.append(picture(np.concatenate(meshes), both, viewpoint, _CELL, np.concatenate(tints)))
-        rows.append(row(cells, (f"{word}: frame {frame}, source", "result", "both")))
-    return rows
-
-
-def _bars(bin_mm: float, counts: Sequence[float], size: tuple[int, int] = (960, 260)) -> Image.Image:
-    """A histogram of 20 to 50 bars, from 0 to the last bin with frames."""
-    together = -(-len(counts) // 50)
-    bars = [sum(counts[i : i + together]) for i in range(0, len(counts), together)]
-    bars += [0.0] * (20 - len(bars))
-    image = Image.new("RGB", size, _PAPER)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
-    left, right, top, bottom = 16, size[0] - 16, 24, size[1] - 40
-    width, most = (right - left) / len(bars), max(bars)
-    for i, count in enumerate(bars):
-        x = left + i * width
-        if count:
-            tall = max(1.0, (bottom - top) * count / most)
-            draw.rectangle((x + 1, bottom - tall, x + width - 1, bottom), _BAR)
-        if i % 5 == 0:
-            draw.text((x, bottom + 5), f"{i * together * bin_mm:g}", _INK, font)
-    draw.line((left, bottom, right, bottom), _SOFT)
-    draw.text((right, bottom + 22), "mean error of a frame, mm", _INK, font, anchor="ra")
-    draw.text((left, 4), f"frames; the highest bar is {most:,.0f}", _SOFT, font)
-    return image
-
-
 def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
     untrusted = sum(not entry["trusted"] for entry in entries)
     problems = []
@@ -168,7 +131,8 @@ def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
         return Note("\n".join(problems), "warning")
     if not entries:
         return Note("There was nothing to convert in this part of the work.")
-    return Note(f"All of {len(entries):,} files were converted, and every frame was fitted within the bounds.", "good")
+    count = "The file was" if len(entries) == 1 else f"All {len(entries):,} files were"
+    return Note(f"{count} converted, and every frame was fitted within the bounds.", "good")
 
 
 def _warnings(entries: Sequence[Entry]) -> list[Block]:
@@ -209,16 +173,16 @@ def _failures(failed: Sequence[Entry]) -> list[Block]:
     return [Heading(f"Not converted{more}"), Table(("file", "what", "where", "what to do"), rows)]
 
 
-def _licences(entries: Sequence[Entry]) -> list[Block]:
-    lines = []
-    for name in sorted(
+def _credits(entries: Sequence[Entry]) -> list[Block]:
+    if not entries:
+        return []
+    bodies = sorted(
         {name for entry in entries for key in ("source", "target") for name in entry[key].split("+") if name}
-    ):
-        open_body = name.startswith("open-")
-        said = "ships with Vitruve, CC0" if open_body else "licensed: see the terms that the file came with"
-        lines.append(f"Body {name}: {said}.")
-    lines.append("The motions keep the licence of their files.")
-    return [Heading("Licences"), Note("\n".join(lines))] if entries else []
+    )
+    facts = [entry["facts"] for entry in entries]
+    # AMASS's files are known by their layout, which others use too.
+    layouts = [fact["body"] for fact in facts if fact["kind"] == "motion"]
+    return credits(bodies, likely=likely_sources(sorted({fact["skeleton"] for fact in facts}), sorted(set(layouts))))
 
 
 def _shown(entry: Entry) -> str:

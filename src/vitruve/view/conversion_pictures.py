@@ -18,7 +18,8 @@ from vitruve.errors import VitruveError
 from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion
-from vitruve.view.heat import heat_bar, heat_colours, round_up
+from vitruve.view.heat import nice_top
+from vitruve.view.heat_views import heat_views
 from vitruve.view.page import Block, Figure, Heading, Note, Table
 from vitruve.view.pictures import draw_joints, picture, row, spread, stack
 from vitruve.view.scene import Actor, errors_between
@@ -129,19 +130,13 @@ def heat_map(shown: Shown) -> Figure | None:
     else:
         between = errors_between(Actor("", shown.source, shown.body), Actor("", shown.result, shown.target))
         errors = np.mean([between(frames[i : i + 20]).mean(0) for i in range(0, len(frames), 20)], 0)
-    known = errors[np.isfinite(errors)]
-    top = round_up(float(np.quantile(known, 0.995)))
-    tints, body = heat_colours(errors, top), _at_rest(shown.target, shown.result)
-    cells = []
-    for towards in (direction(0), direction(180)):
-        viewpoint = fit_viewpoint(body, towards, _BODY_CELL)
-        cells.append(picture(body, shown.target.faces, viewpoint, _BODY_CELL, tints))
-    image = row(cells, ("front", "back"))
+    top = nice_top(errors)
+    image = heat_views(_at_rest(shown.target, shown.result), shown.target.faces, errors, top)
     caption = (
         f"The mean distance between the two surfaces at each vertex, over {len(frames)} frames at equal times. "
-        f"The largest mean is {known.max():.1f} mm; what is above {top:g} mm has the darkest colour."
+        f"The largest mean is {np.nanmax(errors):.1f} mm; what is above {top:g} mm has the darkest colour."
     )
-    return Figure(stack([image, heat_bar(top, image.width)]), caption)
+    return Figure(image, caption)
 
 
 def shapes(shown: Shown) -> list[Block]:
@@ -162,7 +157,12 @@ def shapes(shown: Shown) -> list[Block]:
     betas = [motion.betas.flatten()[:_MOST_BETAS].tolist() for _, _, motion in bodies]
     count = max(len(values) for values in betas)
     rows = [
-        (word, f"{metres:.3f} m", *(f"{value:.2f}" for value in values), *("" for _ in range(count - len(values))))
+        (
+            word,
+            f"{metres:.3f} m",
+            *(f"{value:.2f}".replace("-0.00", "0.00") for value in values),
+            *("" for _ in range(count - len(values))),
+        )
         for (word, _, _), metres, values in zip(bodies, tall, betas)
     ]
     blocks: list[Block] = [

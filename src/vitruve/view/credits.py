@@ -148,20 +148,15 @@ def credits(bodies: Iterable[str] = (), also: Iterable[str] = (), likely: Iterab
     Raises:
         UsageError: a key is not in the table.
     """
-    rows, used = [], []
-    for name in dict.fromkeys(bodies):
-        key = _body_key(name)
-        credit = CREDITS.get(key, Credit(name, "see the terms that the file came with"))
-        rows.append((f"body {name}", credit.licence, credit.citation))
-        used.append(credit)
-    for key in dict.fromkeys(also):
-        credit = _credit(key)
-        rows.append((credit.name, credit.licence, credit.citation))
-        used.append(credit)
-    for key in dict.fromkeys(likely):
-        credit = _credit(key)
-        rows.append((f"{credit.name}, if they are", credit.licence, credit.citation))
-        used.append(credit)
+    used: dict[Credit, list[str]] = {}
+    for name in bodies:
+        credit = CREDITS.get(_body_key(name), Credit(name, "see the terms that the file came with"))
+        used.setdefault(credit, []).append(f"body {name}")
+    for key in also:
+        used.setdefault(_credit(key), []).append(_credit(key).name)
+    for key in likely:
+        used.setdefault(_credit(key), []).append(f"{_credit(key).name}, if they are")
+    rows = [(", ".join(dict.fromkeys(what)), credit.licence, credit.citation) for credit, what in used.items()]
     rows.append(("the motions", "keep the licence of their files", ""))
     blocks: list[Block] = [Heading("Licences and citations"), Table(("what", "licence", "cite"), rows)]
     entries = list(dict.fromkeys(credit.bibtex for credit in used if credit.bibtex))

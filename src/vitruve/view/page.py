@@ -90,7 +90,8 @@ h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
 p { margin: .5rem 0; max-width: 46rem; white-space: pre-line; overflow-wrap: anywhere; }
 p.good, p.warning { border-left: 4px solid; padding-left: .8rem; }
 p.good { border-color: var(--good); } p.warning { border-color: var(--warning); }
-pre { background: var(--card); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto; font-size: .9rem; }
+pre { background: var(--card); border-radius: 6px; padding: .7rem .9rem; font-size: .85rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } figure div { overflow-x: auto; }
 img, video { display: block; max-width: 100%; height: auto; border-radius: 8px; }
 svg.plot { display: block; width: 100%; min-width: 26rem; max-width: 56rem; height: auto; }
@@ -105,7 +106,7 @@ th { color: var(--soft); font-weight: 600; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
   figure, tr, p, pre, svg { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; }
-  pre { white-space: pre-wrap; } figure div, .table { overflow: visible; } svg.plot { min-width: 0; } }
+  figure div, .table { overflow: visible; } svg.plot { min-width: 0; } }
 """
 
 

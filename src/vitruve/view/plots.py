@@ -57,6 +57,7 @@ def line_plot(
     y_label: str,
     log: bool = False,
     marks: Mapping[str, float] | None = None,
+    from_zero: bool = False,
 ) -> str:
     """Curves over one axis.
 
@@ -66,6 +67,7 @@ def line_plot(
         x_label, y_label: with their units, such as "mean error, mm".
         log: whether the y axis is logarithmic.
         marks: name to a place on the x axis that gets an upright line.
+        from_zero: begin the y axis at zero even where all values are far from it; not with `log`.
     """
     curves = {name: _curve(name, *pair, log) for name, pair in series.items()}
     known = [np.isfinite(y) for _, y in curves.values()]
@@ -81,7 +83,7 @@ def line_plot(
     if not len(xs):
         return _empty(title, x_label, y_label)
     shown = _joined((everywhere, np.fromiter((marks or {}).values(), float)))
-    y_low, y_high = _span(ys, log)
+    y_low, y_high = _span(np.append(ys, 0.0) if from_zero and not log else ys, log)
     y_ticks = _log_ticks(y_low, y_high) if log else _ticks(y_low, y_high, 5)
     left, top = 34 + _CHARACTER * max(len(_number(tick)) for tick in y_ticks), 14 + legend[1] + (16 if marks else 0)
     x_axis = _Axis(*_wide(float(shown.min()), float(shown.max())), left, _WIDTH - 14)
