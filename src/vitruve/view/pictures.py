@@ -14,6 +14,7 @@ from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError
 from vitruve.motion import Motion
 from vitruve.runs.progress import Progress
+from vitruve.view.raster import Eye
 from vitruve.view.shading import render
 from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 
@@ -127,7 +128,7 @@ def stack(pictures: Sequence[Image.Image]) -> Image.Image:
     return out
 
 
-def draw_joints(image: Image.Image, joints: ArrayLike, edges: Sequence[tuple[int, int]], viewpoint: Viewpoint) -> None:
+def draw_joints(image: Image.Image, joints: ArrayLike, edges: Sequence[tuple[int, int]], viewpoint: Eye) -> None:
     """Draw bones and joints [joints, 3] (metres) over a picture that was taken from the viewpoint."""
     points, depth = viewpoint.project(_array(joints), image.size)
     draw = ImageDraw.Draw(image)

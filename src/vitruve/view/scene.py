@@ -139,11 +139,17 @@ class Scene:
         return round(frame / self.fps * actor.motion.fps)
 
 
-def side_by_side(scene: Scene, gap: float = 1.0) -> Scene:
-    """The actors beside each other along x, the first on the left, `gap` metres from middle to middle."""
+def side_by_side(scene: Scene, gap: float = 1.0, along: tuple[float, float] = (1.0, 0.0)) -> Scene:
+    """The actors beside each other, the first on the left, `gap` metres from middle to middle.
+
+    Args:
+        scene: what stands in one place.
+        gap: metres.
+        along: direction on the ground from the first to the last, of length one.
+    """
     middle = (len(scene.actors) - 1) / 2
-    actors = tuple(replace(actor, offset=((i - middle) * gap, 0.0)) for i, actor in enumerate(scene.actors))
-    return replace(scene, actors=actors)
+    steps = [((i - middle) * gap * along[0], (i - middle) * gap * along[1]) for i in range(len(scene.actors))]
+    return replace(scene, actors=tuple(replace(actor, offset=step) for actor, step in zip(scene.actors, steps)))
 
 
 def load_scene(

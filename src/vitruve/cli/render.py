@@ -1,0 +1,197 @@
+"""`vitruve render`: motions as a film, a picture or a strip, without a display."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vitruve.runs.progress import Progress
+    from vitruve.view.camera import CameraChoice
+    from vitruve.view.film import Look
+    from vitruve.view.render import TimeLine
+    from vitruve.view.scene import Scene
+
+    Write = Callable[[bool, Progress], int]
+
+
+def render(  # noqa: PLR0913 (one parameter per option)
+    *motions: str,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    body: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    bodies: Path | None = None,
+    camera: str = "fit",
+    layout: Literal["overlay", "side"] = "overlay",
+    heat: Annotated[bool, Parameter(negative="")] = False,
+    heat_top: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    joints: Annotated[bool, Parameter(negative="")] = False,
+    numbers: Annotated[bool, Parameter(negative="")] = False,
+    grid: bool = True,
+    frames: str | None = None,
+    frame: int | None = None,
+    strip: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    fps: Annotated[float | None, Parameter(validator=Number(gt=0, lte=1000))] = None,
+    size: str | None = None,
+    over: Path | None = None,
+    opacity: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Draw motions: a film (.mp4, .mov, .mkv, .gif), or a .png with a strip of frames or one frame.
+
+    No display, graphics card or browser is needed. Several motions are drawn in one place or side by side; frames
+    without data stay empty.
+
+    Examples: `vitruve render walk_poses.npz -o walk.mp4`, `vitruve render walk_poses.npz walk_smplx.npz --layout side
+    --heat -o compare.mp4`, `vitruve render take.bvh -o take.png --strip 16`.
+
+    Args:
+        motions: files, or folders that hold one motion.
+        out: the file to write; its ending says what it is.
+        body: what they are drawn on: one for all, or one each (--body A --body B); what the files say where left out.
+        bodies: folder of licensed bodies, looked into before the usual places.
+        camera: fit, front, side, back, top, follow, "follow,side", or "azimuth,elevation[,distance[,fov]]" in degrees
+            and metres; with --over a camera file.
+        layout: all in their true places, or side by side.
+        heat: colour every further motion by its distance to the first.
+        heat_top: millimetres of the darkest colour.
+        joints: draw joints and bones over the surface.
+        numbers: draw the frame's number and time.
+        grid: draw lines on the ground every metre.
+        frames: which frames, as 10:200 or 10:200:2; of the video with --over.
+        frame: write this one frame as a .png.
+        strip: how many frames a .png shows, 16 where left out.
+        fps: frames per second of the film; also of files that do not say.
+        size: width and height in pixels, 1280x720 where left out; of each picture in a strip 256x320.
+        over: a video to draw over.
+        opacity: of the bodies, from 0 to 1.
+        dry_run: say what would be drawn, and write nothing.
+        overwrite: replace the file where it exists.
+        quiet: show no progress and no summary.
+    """
+    from vitruve.errors import UsageError
+    from vitruve.runs import progress_bar
+    from vitruve.view.camera import parse_camera
+    from vitruve.view.film import Look
+    from vitruve.view.render import spread_out, time_line
+    from vitruve.view.scene import load_scene
+
+    if out.exists() and not overwrite and not dry_run:  # before anything slow
+        raise UsageError(f"{out} exists already", where=str(out), fix="choose another name, or give --overwrite")
+    pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
+    look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
+    scene = load_scene(motions, body, folder=bodies, fps=fps, joints=joints, heat=heat)
+    for note in scene.notes:
+        print(f"vitruve: note: {note}", file=sys.stderr)
+    if over:
+        words, write = _over(scene, out, over, camera, frames if frame is None else str(frame), look)
+    else:
+        times = time_line(scene, frames, fps)
+        if layout == "side":
+            scene = spread_out(scene, times.frames, choice)
+        if out.suffix.lower() == ".png":
+            words, write = _png(scene, out, times, (frame, strip), pixels, choice, look)
+        else:
+            words, write = _film(scene, out, times, pixels, choice, look)
+    if dry_run:
+        for actor in scene.actors:
+            print(f"{actor.name}: {actor.motion}, on {actor.body.name if actor.body else 'a plain joint tree'}")
+        print(f"would write {out}: {words}; nothing was written")
+        return
+    with progress_bar("drawing", "frames", quiet) as progress:
+        clock = time.perf_counter()
+        done = write(overwrite, progress)
+        seconds = time.perf_counter() - clock
+    if not quiet:
+        print(f"{out}: {words}; {done} drawn in {seconds:.1f} s, {done / seconds:.0f} frames/s")
+
+
+def _film(
+    scene: Scene, out: Path, times: TimeLine, size: tuple[int, int] | None, camera: CameraChoice, look: Look
+) -> tuple[str, Write]:
+    from vitruve.view.render import SIZE, render_film
+    from vitruve.view.video import check_film
+
+    size, count = size or SIZE, len(times.frames)
+    check_film(out, size, count)
+
+    def write(overwrite: bool, progress: Progress) -> int:
+        return render_film(scene, out, times, size, camera, look, overwrite, progress)
+
+    return f"{count} frames, {size[0]}x{size[1]}, {times.fps:g} fps, {count / times.fps:.1f} s", write
+
+
+def _png(
+    scene: Scene,
+    out: Path,
+    times: TimeLine,
+    which: tuple[int | None, int | None],
+    size: tuple[int, int] | None,
+    camera: CameraChoice,
+    look: Look,
+) -> tuple[str, Write]:
+    from vitruve.view.render import SIZE, render_frame, render_strip, write_picture
+
+    frame, strip = which
+
+    def write_one(overwrite: bool, progress: Progress) -> int:
+        write_picture(render_frame(scene, frame or 0, size or SIZE, camera, look), out, overwrite)
+        return 1
+
+    def write_strip(overwrite: bool, progress: Progress) -> int:
+        image = render_strip(scene, strip or 16, times, size, camera, look, progress)
+        write_picture(image, out, overwrite)
+        return min(strip or 16, len(times.frames))
+
+    if frame is not None:
+        return f"frame {frame}", write_one
+    return f"a strip of {min(strip or 16, len(times.frames))} frames", write_strip
+
+
+def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
+    from vitruve.errors import UsageError
+    from vitruve.view.calibrated import read_camera
+    from vitruve.view.render import picture_over, render_over, shots_over, write_picture
+    from vitruve.view.video import VideoSource, check_film
+
+    if not camera.lower().endswith((".toml", ".json")):
+        raise UsageError(
+            "drawing over a video needs its camera",
+            where=f"--camera {camera}",
+            fix="--camera FILE.toml, see docs/render.md",
+        )
+    lens, video = read_camera(camera), VideoSource(over)
+    shots = shots_over(scene, video, lens, chosen)
+    if out.suffix.lower() != ".png":
+        check_film(out, shots.size, len(shots.video))
+
+    def write(overwrite: bool, progress: Progress) -> int:
+        if out.suffix.lower() == ".png":
+            write_picture(picture_over(scene, video, shots, look), out, overwrite)
+            return 1
+        return render_over(scene, video, shots, out, look, overwrite, progress)
+
+    return f"{len(shots.video)} frames over {over.name}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps", write
+
+
+def _pixels(size: str | None) -> tuple[int, int] | None:
+    from vitruve.errors import UsageError
+
+    if size is None:
+        return None
+    width, _, height = size.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and 16 <= int(width) <= 8192 and 16 <= int(height) <= 8192):
+        raise UsageError(
+            f"'{size}' is no size of a picture",
+            where=f"--size {size}",
+            fix="--size 1280x720; 16 to 8192 pixels each way",
+        )
+    return int(width), int(height)
