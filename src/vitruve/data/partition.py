@@ -12,7 +12,7 @@ import json
 import os
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,15 +76,44 @@ def _is_file(by: str) -> bool:
 
 def split_by_hash(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
     """Each clip by a hash of its key: it stays where it is when others come or go. Persons may be in several parts."""
-    return _drawn(clips, fractions, seed, lambda clip: clip.key)
+    check_fractions(fractions)
+    out: Parts = {part: [] for part in fractions}
+    for clip in clips:
+        place, bound = _place(seed, clip.key), 0.0
+        for part, share in fractions.items():
+            bound += share
+            if place < bound:
+                out[part].append(clip)
+                break
+    return out
 
 
 def split_by_subject(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
-    """All clips of a subject together, by a hash of set and subject, so that none is in two parts.
+    """All clips of a subject together, so that none is in two parts; the fractions are of the frames, met as well as
+    whole subjects allow.
 
-    The fractions are of the subjects: with few of them, or with unequal ones, the shares of the frames differ.
+    Large subjects come first, more or less, as the seed has it, and each goes where most frames are wanting. No part
+    stays empty as long as there are as many subjects as parts.
     """
-    return _drawn(clips, fractions, seed, subject_of)
+    check_fractions(fractions)
+    subjects: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        subjects[subject_of(clip)].append(clip)
+    frames = {name: sum(clip.frames for clip in subjects[name]) for name in subjects}
+    order = sorted(subjects, key=lambda name: (-frames[name] * (0.5 + _place(seed, name)), name))
+    wanting = {part: share * sum(frames.values()) for part, share in fractions.items()}
+    left_out = sum(frames.values()) - sum(wanting.values())
+    out: Parts = {part: [] for part in fractions}
+    for i, name in enumerate(order):
+        empty = [part for part in out if not out[part]]
+        choice = empty if empty and len(order) - i <= len(empty) else list(out)
+        part = max(choice, key=lambda part: wanting[part])
+        if not empty and left_out > wanting[part]:  # fractions that do not add up to 1 leave subjects out
+            left_out -= frames[name]
+            continue
+        out[part] += subjects[name]
+        wanting[part] -= frames[name]
+    return out
 
 
 def subject_of(clip: Clip) -> str:
@@ -92,18 +121,9 @@ def subject_of(clip: Clip) -> str:
     return f"{clip.set}/{clip.subject}"
 
 
-def _drawn(clips: Iterable[Clip], fractions: Mapping[str, float], seed: int, unit: Callable[[Clip], str]) -> Parts:
-    check_fractions(fractions)
-    out: Parts = {part: [] for part in fractions}
-    for clip in clips:
-        digest = hashlib.sha256(f"{seed} {unit(clip)}".encode()).digest()
-        place, bound = int.from_bytes(digest[:8], "little") / 2**64, 0.0
-        for part, share in fractions.items():
-            bound += share
-            if place < bound:
-                out[part].append(clip)
-                break
-    return out
+def _place(seed: int, name: str) -> float:
+    """A number from 0 to 1 that a name always has."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "little") / 2**64
 
 
 def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts:
