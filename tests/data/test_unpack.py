@@ -272,6 +272,27 @@ unpack.unpack([sys.argv[1]], sys.argv[2], workers=1)
         assert files(out) == expected and leftovers(out) == []
 
 
+def test_stopped_by_hand_it_ends_at_once_and_tidily(tmp_path: Path):
+    for name in ("CMU", "KIT", "ACCAD"):
+        tar(tmp_path / "in" / f"{name}.tar", release(name, clips=200))
+    script = """
+import os, signal, sys, time
+from vitruve.data import archives, unpack
+write, count = archives._write, [0]
+def slow(*given):
+    count[0] += 1
+    if count[0] == 5: os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.1)
+    write(*given)
+archives._write = slow
+unpack.unpack([sys.argv[1]], sys.argv[2], workers=2)
+"""
+    arguments = [sys.executable, "-c", script, str(tmp_path / "in"), str(tmp_path / "out")]
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=15)
+    assert "KeyboardInterrupt" in done.stderr
+    assert files(tmp_path / "out") == {} and leftovers(tmp_path / "out") == []
+
+
 def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*arguments: object) -> None:
         raise OSError(28, os.strerror(28))

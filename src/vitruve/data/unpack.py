@@ -125,8 +125,11 @@ class _Work:
     total: int
     read: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: bool = False
 
     def count(self, count: int) -> None:
+        if self.stopped:
+            raise UsageError("stopped", fix="run it again: what is done is not done again")
         with self.lock:
             self.read += count
             self.progress(self.read // 1_000_000, self.total // 1_000_000)
@@ -172,7 +175,13 @@ def unpack(
         total = sum(file.stat().st_size for file in to_do)
         work = _Work(out, overwrite, progress or (lambda done, total: None), total)
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            now = dict(zip(to_do, pool.map(lambda file: _attempt(file, work), to_do), strict=True))
+            jobs = {file: pool.submit(_attempt, file, work) for file in to_do}
+            try:
+                now = {file: job.result() for file, job in jobs.items()}
+            except BaseException:  # Ctrl-C: the threads would go on to the end of their archives
+                work.stopped = True
+                pool.shutdown(cancel_futures=True)
+                raise
     return UnpackReport(tuple(now.get(file) or _row(file, before[file]) for file in files), find_sets(out))
 
 
@@ -235,7 +244,8 @@ def _unwritable(file: Path, out: Path, error: OSError) -> BadData:
 
 
 def _check_top(member: Member, work: _Work) -> None:
-    """Say at the first member, not after an hour, that a folder is there already."""
+    """Say at the first member, not after an hour, that a folder is there already; stop here too when asked to."""
+    work.count(0)
     if len(member.parts) > 1 and canonical_set(member.parts[0]) and not work.overwrite:
         with work.lock:
             _refuse_present([member.parts[0]], work)
@@ -248,7 +258,7 @@ def _refuse_present(targets: Any, work: _Work) -> None:
             owner = next((stamp.archive for stamp in _stamps(work.out) if target in stamp.moves.values()), None)
             what = f"the folder {target} is there already"
             raise UsageError(
-                f"{what}, from {owner} of other content" if owner else f"{what}, and not from this archive",
+                f"{what}, from {owner}" if owner else f"{what}, and no run of this command has made it",
                 where=str(place),
                 fix="choose another --out (SMPL+H and SMPL-X need one each), or give --overwrite to replace it",
             )
