@@ -1,0 +1,162 @@
+"""`vitruve view`: motions in a browser page, with a time line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from vitruve.errors import UsageError
+
+if TYPE_CHECKING:
+    from vitruve.view.scene import Scene
+
+
+def view(  # noqa: PLR0913 (one parameter per option)
+    *motions: str,
+    body: Annotated[list[str] | None, Parameter(negative="")] = None,
+    bodies: Path | None = None,
+    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    side: Annotated[bool, Parameter(negative="")] = False,
+    joints: Annotated[bool, Parameter(negative="")] = False,
+    heat: Annotated[bool, Parameter(negative="")] = False,
+    exact: Annotated[bool, Parameter(negative="")] = False,
+    play: bool = True,
+    follow: bool = True,
+    host: str = "127.0.0.1",
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
+    open: bool = True,
+    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    save: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Show motions in a browser page: play, step, compare, turn, measure by eye.
+
+    The page is served by this command until it is ended with Ctrl+C. The first motion is blue, the second orange.
+
+    Examples: `vitruve view walk_poses.npz`, `vitruve view walk.npz walk_smplx.npz --side --heat`, `vitruve view
+    walk.npz --save walk.html`.
+
+    Args:
+        motions: motion files; the bundled clip where left out.
+        body: the body to draw on: one for all, or one for each motion.
+        bodies: folder of licensed bodies, looked into before the usual places.
+        fps: frames per second, for files that do not say.
+        side: side by side, not in their true places.
+        joints: begin with joints and bones.
+        heat: begin with the error of every further motion against the first as a heat map.
+        exact: draw the vertices of the body model also while it plays, not the skin of the browser.
+        play: begin to play.
+        follow: keep the first motion in the middle.
+        host: address to listen on; 0.0.0.0 lets other machines in.
+        port: a free one from 8080 on where left out.
+        open: open a browser.
+        seconds: end after this time.
+        save: write a recording for others, .html or .viser, and show nothing.
+        overwrite: replace the recording that is there.
+        dry_run: say what would be shown or written, and do nothing.
+        quiet: print nothing but errors.
+    """
+    if not motions:
+        from vitruve.motion.clips import bundled_clip_path
+
+        motions = (str(bundled_clip_path()),)
+    _look_at(motions)
+    options = {"folder": bodies, "fps": fps, "layout": "side" if side else "overlay", "joints": joints}
+    if save is not None:
+        _save(motions, body or (), options, save, follow=follow, overwrite=overwrite, dry_run=dry_run, quiet=quiet)
+        return
+    if dry_run:
+        _say_scene(_load(motions, body or (), options), False)
+        print(f"nothing was served; the page would be on {host}, port {port or '8080 or the next free one'}")
+        return
+    from vitruve.view.viewer_server import address, close_server, open_server
+
+    # The page is asked for before torch is loaded: both take their time at once.
+    server = open_server(host, port)
+    place = address(server)
+    if not quiet:
+        print(f"{place}  (Ctrl+C ends it)", flush=True)
+    if open and not _open(place) and not quiet:
+        print("there is no browser to open here: open the address above in one that reaches this machine")
+    try:
+        scene = _load(motions, body or (), options)
+        from vitruve.view.viewer import Viewer
+
+        with Viewer(
+            server, scene, surface="exact" if exact else "exact when still", heat=heat, follow=follow
+        ) as viewer:
+            _say_scene(scene, quiet)
+            if play:
+                viewer.play()
+            viewer.wait(seconds)
+    finally:
+        close_server(server)
+
+
+def _look_at(motions: tuple[str, ...]) -> None:
+    """Refuse what is no motion before a page is opened; the readers themselves are loaded later."""
+    from vitruve.formats import recognise
+    from vitruve.formats.glimpse import glimpse
+
+    for motion in motions:
+        recognise(glimpse(motion))
+
+
+def _load(motions: tuple[str, ...], body: list[str] | tuple[()], options: dict) -> Scene:
+    from vitruve.view.scene import load_scene
+
+    return load_scene(motions, body, **options)
+
+
+def _save(
+    motions: tuple[str, ...],
+    body: list[str] | tuple[()],
+    options: dict,
+    path: Path,
+    *,
+    follow: bool,
+    overwrite: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    from vitruve.runs import progress_bar
+    from vitruve.view.viewer_recording import check_recording, save_recording
+
+    check_recording(path)
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} is there already", where=f"--save {path}", fix="add --overwrite, or name another")
+    scene = _load(motions, body, options)
+    _say_scene(scene, quiet)
+    if dry_run:
+        print(f"nothing was written; {len(scene)} frames would go to {path}")
+        return
+    with progress_bar("recording", "frames", quiet) as progress:
+        save_recording(scene, path, overwrite=overwrite, follow=follow, progress=progress)
+    if not quiet:
+        print(f"written to {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _say_scene(scene: Scene, quiet: bool) -> None:
+    if quiet:
+        return
+    for actor in scene.actors:
+        body = actor.body.name if actor.body is not None else f"no body, joints of {actor.motion.skeleton.name}"
+        print(f"{actor.name}: {len(actor.motion)} frames at {actor.motion.fps:g} fps on {body}")
+    for note in scene.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _open(place: str) -> bool:
+    """Open the page; False where there is no desktop to open it on."""
+    import webbrowser
+
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    return webbrowser.open(place)

@@ -1,0 +1,247 @@
+"""The viewer's panel: time line, what is drawn, camera, bodies, and what there is to know."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitruve.bodies.catalogue import body_names, find_bodies
+from vitruve.bodies.files import SKELETONS
+from vitruve.view.scene import Actor
+from vitruve.view.viewer_actor import SURFACES
+from vitruve.view.viewer_camera import PRESETS
+from vitruve.view.viewer_heat import heat_gradient
+
+if TYPE_CHECKING:
+    from vitruve.view.viewer import Viewer
+
+_SPEEDS = {"0.1x": 0.1, "0.25x": 0.25, "0.5x": 0.5, "1x": 1.0, "2x": 2.0, "4x": 4.0}
+_BARE = "joints only"
+_STEPS = {"-10": -10, "-1": -1, "+1": 1, "+10": 10}
+
+
+def fitting_bodies(actor: Actor, folder: Any = None) -> list[str]:
+    """Names of the bodies on which a motion can be drawn: the open ones, and the licensed ones that were found."""
+    layouts = [layout for layout, skeleton in SKELETONS.items() if skeleton == actor.motion.skeleton.name]
+    names = [name for name in body_names() if name.startswith("open-")] + list(find_bodies(folder))
+    return [name for name in names if name.removeprefix("open-").split("-")[0] in layouts]
+
+
+class Controls:
+    """The panel of a viewer."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._gui = viewer.server.gui
+        self._drawn: list[bool] = []
+        self._add_time()
+        self._add_scene()
+        self._add_camera()
+        self._infos, self._pickers = [], []
+        for index in range(len(viewer.nodes)):
+            self._add_actor(index)
+        if viewer.scene.notes:
+            with self._gui.add_folder("Notes"):
+                self._gui.add_html(
+                    _block("".join(f"<p style='margin:.2em 0'>{html.escape(note)}</p>" for note in viewer.scene.notes))
+                )
+        self._add_keys()
+
+    def show_frame(self, frame: int, drawn: list[bool]) -> None:
+        """Say which frame is shown, and who has no data there."""
+        viewer = self._viewer
+        text = f"frame <b>{frame}</b> of 0 to {len(viewer) - 1} · {frame / viewer.scene.fps:.2f} s"
+        missing = [node.actor.name for node, here in zip(viewer.nodes, drawn) if not here]
+        if missing:
+            text += f"<br>no data here: {html.escape(', '.join(missing))}"
+        self._now.content = _block(f"<span id='vitruve-frame' data-frame='{frame}'>{text}</span>")
+        self._show_errors()
+
+    def set_slider(self, frame: int) -> None:
+        """Move the time line."""
+        if self._slider.value != frame:
+            self._slider.value = frame
+
+    def show_playing(self, playing: bool) -> None:
+        """Say on the button what it will do."""
+        self._play.label = "Pause" if playing else "Play"
+
+    def show_heat(self, heat: bool, top_mm: float | None) -> None:
+        """Show whether there is a heat map, and its scale."""
+        if self._heat.value != heat:
+            self._heat.value = heat
+        self._top.visible = self._legend.visible = heat
+        if top_mm is not None:
+            self._top.value = top_mm
+
+    def show_actor(self, index: int) -> None:
+        """Say anew what an actor is drawn on."""
+        self._infos[index].content = _info(self._viewer.nodes[index].actor)
+
+    def say(self, title: str, text: str) -> None:
+        """A message on every page."""
+        for client in self._viewer.server.get_clients().values():
+            client.add_notification(title, text, auto_close_seconds=8.0)
+
+    def _add_time(self) -> None:
+        gui, viewer = self._gui, self._viewer
+        with gui.add_folder("Time"):
+            self._now = gui.add_html("")
+            self._slider = gui.add_slider("Frame", 0, max(len(viewer) - 1, 1), 1, 0, disabled=len(viewer) < 2)
+            self._play = gui.add_button("Play", disabled=len(viewer) < 2)
+            steps = gui.add_button_group("Step", tuple(_STEPS))
+            speed = gui.add_dropdown("Speed", tuple(_SPEEDS), initial_value="1x")
+            loop = gui.add_checkbox("Loop", viewer.loop)
+
+        # Asynchronous functions are called one after the other in the order of the events; they only leave a wish.
+        @self._slider.on_update
+        async def _(event: Any) -> None:
+            if event.client_id is not None:
+                viewer.go_to(event.target.value)
+
+        @self._play.on_click
+        async def _(_: Any) -> None:
+            viewer.play(not viewer.playing)
+
+        @steps.on_click
+        async def _(event: Any) -> None:
+            viewer.step(_STEPS[event.target.value])
+
+        @speed.on_update
+        async def _(event: Any) -> None:
+            viewer.set_speed(_SPEEDS[event.target.value])
+
+        @loop.on_update
+        async def _(event: Any) -> None:
+            viewer.loop = event.target.value
+
+    def _add_scene(self) -> None:
+        gui, viewer = self._gui, self._viewer
+        several = len(viewer.nodes) > 1
+        surfaces = [nodes for nodes in viewer.nodes if nodes.has_surface]
+        with gui.add_folder("Scene"):
+            surface = gui.add_dropdown("Surface", SURFACES, initial_value=viewer.surface, visible=bool(surfaces))
+            joints = gui.add_checkbox("Joints, bones", any(look.joints for look in viewer.looks))
+            beside = gui.add_checkbox(
+                "Side by side", any(any(nodes.actor.offset) for nodes in viewer.nodes), visible=several
+            )
+            self._heat = gui.add_checkbox("Heat map", False, visible=several and len(surfaces) == len(viewer.nodes))
+            self._top = gui.add_number("Darkest, mm", 10.0, min=0.01, step=0.1, visible=False)
+            self._legend = gui.add_html("", visible=False)
+            ground = gui.add_checkbox("Ground", True)
+            axes = gui.add_checkbox("Axes", True)
+
+        @surface.on_update
+        async def _(event: Any) -> None:
+            viewer.surface = event.target.value
+            viewer.do(lambda: None)
+
+        @joints.on_update
+        async def _(event: Any) -> None:
+            viewer.change(joints=event.target.value)
+
+        @beside.on_update
+        async def _(event: Any) -> None:
+            viewer.place(event.target.value)
+
+        @self._heat.on_update
+        async def _(event: Any) -> None:
+            if event.client_id is not None:
+                viewer.set_heat(event.target.value)
+
+        @self._top.on_update
+        async def _(event: Any) -> None:
+            if event.client_id is not None:
+                viewer.change(top_mm=max(float(event.target.value), 0.01))
+
+        @ground.on_update
+        async def _(event: Any) -> None:
+            viewer.ground.visible = event.target.value
+
+        @axes.on_update
+        async def _(event: Any) -> None:
+            viewer.axes.visible = event.target.value
+
+    def _add_camera(self) -> None:
+        gui, viewer = self._gui, self._viewer
+        with gui.add_folder("Camera"):
+            views = gui.add_button_group("View", tuple(PRESETS))
+            follow = gui.add_checkbox("Follow", viewer.following)
+
+        @views.on_click
+        async def _(event: Any) -> None:
+            view = PRESETS[event.target.value]
+            viewer.do(lambda: viewer.look_from(view))
+
+        @follow.on_update
+        async def _(event: Any) -> None:
+            viewer.follow(event.target.value)
+
+    def _add_actor(self, index: int) -> None:
+        gui, viewer = self._gui, self._viewer
+        actor = viewer.nodes[index].actor
+        with gui.add_folder(actor.name):
+            self._infos.append(gui.add_html(_info(actor)))
+            shown = gui.add_checkbox("Shown", True)
+            names = fitting_bodies(actor, viewer.folder)
+            own = actor.body.name if actor.body is not None else _BARE
+            options = tuple(dict.fromkeys((_BARE, own, *names)))
+            picker = gui.add_dropdown("Body", options, initial_value=own, visible=len(options) > 1)
+            self._pickers.append(picker)
+
+        @shown.on_update
+        async def _(event: Any) -> None:
+            viewer.change(index, shown=event.target.value)
+
+        @picker.on_update
+        async def _(event: Any) -> None:
+            if event.client_id is not None:
+                viewer.set_body(index, "" if event.target.value == _BARE else event.target.value)
+
+    def _add_keys(self) -> None:
+        """Keys of the page; they also stand in its list of commands (Ctrl+K)."""
+        gui, viewer = self._gui, self._viewer
+        keys: dict[Any, tuple[str, Any]] = {
+            "space": ("Play or pause", lambda: viewer.play(not viewer.playing)),
+            "arrowright": ("Next frame", lambda: viewer.step(1)),
+            "arrowleft": ("Previous frame", lambda: viewer.step(-1)),
+            "home": ("First frame", lambda: viewer.step(-len(viewer))),
+            "end": ("Last frame", lambda: viewer.step(len(viewer))),
+        }
+        for key, (label, action) in keys.items():
+            command = gui.add_command(label, hotkey=key)
+
+            async def triggered(_: Any, action: Any = action) -> None:
+                action()
+
+            command.on_trigger(triggered)
+
+    def _show_errors(self) -> None:
+        rows = []
+        for node in self._viewer.nodes:
+            if node.errors_mm is not None and np.isfinite(node.errors_mm).any():
+                mean, worst = np.nanmean(node.errors_mm), np.nanmax(node.errors_mm)
+                rows.append(f"{html.escape(node.actor.name)}: mean {mean:.2f} mm, worst {worst:.2f} mm")
+        if self._legend.visible:
+            top = self._viewer.looks[-1].top_mm
+            bar = (
+                f"<div style='height:.7em;background:{heat_gradient()}'></div>"
+                f"<div style='display:flex;justify-content:space-between'><span>0</span><span>{top:g} mm</span></div>"
+            )
+            self._legend.content = _block(bar + "<br>".join(rows or ["no error is known in this frame"]))
+
+
+def _info(actor: Actor) -> str:
+    motion = actor.motion
+    red, green, blue = (round(255 * part) for part in actor.colour)
+    dot = f"<span style='color:rgb({red},{green},{blue})'>&#9679;</span> "
+    gaps = len(motion) - len(actor.valid_frames())
+    body = actor.body.name if actor.body is not None else f"no body: joints of {motion.skeleton.name}"
+    text = f"{html.escape(body)}<br>{len(motion)} frames at {motion.fps:g} fps"
+    return _block(dot + text + (f"<br><b>{gaps} frames without data</b>" if gaps else ""))
+
+
+def _block(text: str) -> str:
+    return f"<div style='padding:.1em 1em .4em;font-size:.85em;line-height:1.45'>{text}</div>"

@@ -1,0 +1,92 @@
+"""Errors as colours on a surface, in the form that a browser draws: GLB with a colour at every vertex."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+# From no error to the top of the scale: pale blue over yellow and orange to dark red; grey where nothing is known.
+_STOPS = np.array(
+    [(0.80, 0.87, 0.93), (0.97, 0.93, 0.68), (0.98, 0.72, 0.35), (0.88, 0.34, 0.22), (0.50, 0.05, 0.15)], np.float64
+)
+_UNKNOWN = (0.62, 0.62, 0.65)
+
+
+def heat_colours(errors_mm: ArrayLike, top_mm: float) -> Floats:
+    """Colours [..., 3], red, green, blue from 0 to 1, of errors in millimetres; NaN is grey, more than the top dark."""
+    errors = np.asarray(errors_mm, np.float64)
+    at = (np.nan_to_num(errors) / max(top_mm, 1e-9)).clip(0, 1) * (len(_STOPS) - 1)
+    colours = np.stack([np.interp(at, np.arange(len(_STOPS)), _STOPS[:, k]) for k in range(3)], -1)
+    return np.where(np.isfinite(errors)[..., None], colours, _UNKNOWN)
+
+
+def heat_gradient() -> str:
+    """The scale as a CSS gradient, from left to right."""
+    return (
+        "linear-gradient(90deg," + ",".join("#" + bytes((255 * c + 0.5).astype(np.uint8)).hex() for c in _STOPS) + ")"
+    )
+
+
+def round_up(value: float) -> float:
+    """The next 1, 2 or 5 times a power of ten: a readable top of a scale."""
+    if not value > 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if value <= step * power * (1 + 1e-9))
+
+
+def coloured_glb(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike) -> bytes:
+    """A mesh with vertex colours as binary glTF, for a browser to draw at once.
+
+    Args:
+        vertices: [vertices, 3] metres, in the axes of the scene it is put into.
+        faces: [faces, 3] vertex indices.
+        colours: [vertices, 3] red, green, blue from 0 to 1 as on a screen; glTF's linear light is worked out here.
+    """
+    positions = np.ascontiguousarray(vertices, np.float32)
+    linear = np.asarray(colours, np.float64).clip(0, 1) ** 2.2
+    shades = np.concatenate([(65535 * linear + 0.5).astype(np.uint16), np.full((len(linear), 1), 65535, np.uint16)], 1)
+    # The browser works the normals out; without any in the file it would draw flat triangles.
+    arrays = (np.asarray(faces, np.uint32).ravel(), positions, np.zeros_like(positions), shades)
+    return _glb(arrays, positions.min(0).tolist(), positions.max(0).tolist())
+
+
+def _glb(arrays: Sequence[NDArray], low: list[float], high: list[float]) -> bytes:
+    """The container around indices, positions, normals and colours."""
+    views, offset = [], 0
+    for i, array in enumerate(arrays):
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes, "target": 34962 + (i == 0)})
+        offset += array.nbytes
+    kinds = ((5125, "SCALAR"), (5126, "VEC3"), (5126, "VEC3"), (5123, "VEC4"))
+    accessors = [
+        {"bufferView": i, "componentType": component, "type": kind, "count": len(array)}
+        for i, ((component, kind), array) in enumerate(zip(kinds, arrays))
+    ]
+    accessors[1] |= {"min": low, "max": high}
+    accessors[3]["normalized"] = True
+    material = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
+    primitive = {"indices": 0, "attributes": {"POSITION": 1, "NORMAL": 2, "COLOR_0": 3}, "material": 0}
+    tree = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [primitive]}],
+        "materials": [material],
+        "buffers": [{"byteLength": offset}],
+        "bufferViews": views,
+        "accessors": accessors,
+    }
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    data = b"".join(array.tobytes() for array in arrays)
+    total = 12 + 8 + len(text) + 8 + len(data)
+    head = struct.pack("<4sII", b"glTF", 2, total) + struct.pack("<I4s", len(text), b"JSON")
+    return head + text + struct.pack("<I4s", len(data), b"BIN\0") + data

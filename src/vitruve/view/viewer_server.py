@@ -1,0 +1,103 @@
+"""The server behind the viewer: viser on a port of this machine. It is up before torch is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+from typing import TYPE_CHECKING
+
+from vitruve.errors import BadData, MissingAsset, UsageError
+
+if TYPE_CHECKING:
+    import viser
+
+# How many ports after the usual one are tried, where the user named none.
+_TRIED = 100
+
+
+def open_server(host: str = "127.0.0.1", port: int | None = None, title: str = "Vitruve") -> viser.ViserServer:
+    """Start a server with an empty page.
+
+    Args:
+        host: the address to listen on. The usual one is reached from this machine alone; 0.0.0.0 from everywhere.
+        port: the port; a free one from 8080 on where not given. 0 takes any free one.
+        title: what stands above the controls.
+
+    Raises:
+        MissingAsset: the extra `view` is not installed.
+        UsageError: the port is taken, or cannot be had.
+    """
+    try:
+        import viser
+    except ImportError:
+        raise MissingAsset(
+            "the viewer needs viser, which is not installed", where="extra 'view'", fix="pip install 'vitruve[view]'"
+        ) from None
+    chosen = _free_port(host, port)
+    # viser says on the standard output that it has started; what the user must know is said by the command.
+    with contextlib.redirect_stdout(io.StringIO()):
+        server = viser.ViserServer(host=host, port=chosen, label=title, verbose=False)
+    if port and server.get_port() != port:
+        close_server(server)
+        raise _taken(host, port)
+    # Nothing leaves this machine by a click: viser's share button asks a server of its makers for a tunnel.
+    server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
+    return server
+
+
+def close_server(server: viser.ViserServer) -> None:
+    """Stop a server, silently."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        server.stop()
+
+
+def address(server: viser.ViserServer) -> str:
+    """What to open in a browser."""
+    host = server.get_host()
+    return f"http://{'localhost' if host in ('0.0.0.0', '127.0.0.1', '::') else host}:{server.get_port()}"
+
+
+def _free_port(host: str, port: int | None) -> int:
+    if port is None:
+        found = next((candidate for candidate in range(8080, 8080 + _TRIED) if _problem(host, candidate) is None), None)
+        if found is None:
+            raise BadData(
+                "no port is free", where=f"{host}, ports 8080 to {8079 + _TRIED}", fix="name one: --port 9000"
+            )
+        return found
+    problem = _problem(host, port)
+    if problem is None:
+        return port or _any_port(host)
+    if isinstance(problem, socket.gaierror) or problem.errno == 99:  # cannot assign: not an address of this machine
+        raise UsageError(
+            f"'{host}' is no address of this machine",
+            where=f"--host {host}: {problem.strerror}",
+            fix="use 127.0.0.1 for this machine alone, 0.0.0.0 for everyone who can reach it",
+        )
+    if isinstance(problem, PermissionError):
+        raise UsageError(f"port {port} is kept for the system", where=f"--port {port}", fix="take one above 1023")
+    raise _taken(host, port)
+
+
+def _taken(host: str, port: int) -> UsageError:
+    free = next((candidate for candidate in range(port + 1, 65536) if _problem(host, candidate) is None), None)
+    fix = "leave out --port" if free is None else f"use the next free one, --port {free}, or leave out --port"
+    return UsageError(f"port {port} is taken by another program", where=f"{host}:{port}", fix=fix)
+
+
+def _problem(host: str, port: int) -> OSError | None:
+    """What stands against listening there."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        return error
+    return None
+
+
+def _any_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as trial:
+        trial.bind((host, 0))
+        return trial.getsockname()[1]
