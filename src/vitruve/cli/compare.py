@@ -136,6 +136,8 @@ def _show(comparison: Comparison, place: Path | None) -> None:
         for row in rows:
             table.add_row(*(_cell(value) for value in row))
         console.print(table)
+    for warning in comparison.warnings:
+        console.print(f"[yellow]warning: {escape(warning)}[/yellow]")
     for note in comparison.notes:
         console.print(f"[dim]note: {escape(note)}[/dim]")
     if place is not None:

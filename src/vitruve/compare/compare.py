@@ -18,7 +18,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.compare import figures as of
 from vitruve.compare.matching import Named, Shared, check_shared, name_joints, shared_joints
-from vitruve.compare.notes import remarks
+from vitruve.compare.notes import notes_about, warnings_about
 from vitruve.compare.placing import ALIGNMENTS, LEAST_POINTS, place
 from vitruve.compare.shift import ShiftEstimate, estimate_shift
 from vitruve.compare.sides import Input, Side, first_name, make_sides
@@ -42,7 +42,8 @@ class Comparison:
         per_frame: name and unit to [frames]; NaN in frames that do not count.
         per_vertex: [vertices] mean distance over the frames in millimetres, on the second side's topology; None where
             no surfaces were compared.
-        notes: what a user must know, one sentence each.
+        warnings: what may make the figures mean something else than they seem to, one sentence each.
+        notes: how the two were brought together, one sentence each.
     """
 
     first: Side
@@ -52,7 +53,8 @@ class Comparison:
     figures: Mapping[str, Any]
     per_frame: Mapping[str, Float[Tensor, "frames"]]
     per_vertex: Float[Tensor, "vertices"] | None
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def measure(self) -> str:
@@ -231,13 +233,13 @@ def _assemble(
         figures=figures,
         per_frame={name: values for name, values in per_frame.items() if values is not None},
         per_vertex=None if surface is None else 1000 * surface.meter.per_vertex,
-        notes=(),
     )
     shown = {word: {"frame": frame, "time_s": (common.starts[0] + frame) / a.fps}
              for word, frame in comparison.frames_shown.items()}  # fmt: skip
-    notes = (*said, *shared.notes, *remarks(figures, a, b, common.estimate))
-    figures |= {"frames_shown": shown, "measure": comparison.measure, "notes": list(notes)}
-    return replace(comparison, notes=notes)
+    warnings = warnings_about(figures, a, b, common.estimate)
+    notes = (*said, *shared.notes, *notes_about(figures, a, b))
+    figures |= {"frames_shown": shown, "measure": comparison.measure, "warnings": list(warnings), "notes": list(notes)}
+    return replace(comparison, warnings=warnings, notes=notes)
 
 
 def _time_figures(common: Common, known: Tensor) -> dict[str, Any]:

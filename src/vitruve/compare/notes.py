@@ -8,25 +8,32 @@ from typing import Any
 from vitruve.compare.shift import ShiftEstimate
 from vitruve.compare.sides import Side
 
-# A rigid transform that brings joints this much nearer, millimetres and times, shows two worlds that are not the same.
-_NEARER_MM, _NEARER = 20.0, 3.0
+# A rigid transform that brings joints this much nearer, times, and as near as this, millimetres, shows two worlds that
+# are not the same.
+_NEARER, _NEAR_MM, _FAR_MM = 3.0, 100.0, 20.0
 # A shift is spoken of where it makes the two bend alike by this many times.
 _SHIFT_HELPS = 1.3
 
 
-def remarks(figures: Mapping[str, Any], first: Side, second: Side, estimate: ShiftEstimate | None) -> list[str]:
-    """What a user must know, one sentence each."""
+def warnings_about(
+    figures: Mapping[str, Any], first: Side, second: Side, estimate: ShiftEstimate | None
+) -> tuple[str, ...]:
+    """What may make the figures mean something else than they seem to, one sentence each."""
+    masked = [(side.name, figures[f"frames_masked_{word}"]) for word, side in (("first", first), ("second", second))]
+    frames = figures["frames"]
+    said = [f"{count} of {frames} frames of {name} hold no data and do not count" for name, count in masked if count]
+    return (*said, *_shift(figures, second, estimate), *_worlds(figures))
+
+
+def notes_about(figures: Mapping[str, Any], first: Side, second: Side) -> tuple[str, ...]:
+    """How the two were brought together, one sentence each."""
     out = [*first.notes, *second.notes]
+    if figures["shift_frames"]:
+        out.append(f"{second.name} was taken {_later(figures['shift_frames'], figures['fps'])}")
     for word, side in (("first", first), ("second", second)):
-        masked = figures[f"frames_masked_{word}"]
-        if masked:
-            out.append(f"{masked} of {figures['frames']} frames of {side.name} hold no data and do not count")
         left = figures[f"frames_only_{word}"]
         if left:
             out.append(f"{left} frames of {side.name} lie outside the common part and were not compared")
-    out += _shift(figures, second, estimate)
-    out += _worlds(figures)
-    for word, side in (("first", first), ("second", second)):
         missing = figures[f"joints_only_{word}"]
         if missing and figures["joints_shared"]:
             shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
@@ -34,7 +41,7 @@ def remarks(figures: Mapping[str, Any], first: Side, second: Side, estimate: Shi
     residual = (figures["surface_map"] or {}).get("residual_mm", {}).get("mean")
     if residual:
         out.append(f"the map between the two surfaces is itself off by {residual:.2f} mm on average")
-    return out
+    return tuple(out)
 
 
 def verdict(figures: Mapping[str, Any]) -> str:
@@ -49,20 +56,18 @@ def verdict(figures: Mapping[str, Any]) -> str:
 
 def _shift(figures: Mapping[str, Any], second: Side, estimate: ShiftEstimate | None) -> list[str]:
     used, fps = figures["shift_frames"], figures["fps"]
-    out = []
-    if used:
-        out.append(f"{second.name} was taken {_later(used, fps)}")
-    if estimate is not None and estimate.frames != used and estimate.there * _SHIFT_HELPS < estimate.here:
-        out.append(
-            f"{second.name} seems to run {_later(estimate.frames, fps)}: to compare it so, give the shift "
-            f"{estimate.frames} or auto"
-        )
-    return out
+    if estimate is None or estimate.frames == used or estimate.there * _SHIFT_HELPS > estimate.here:
+        return []
+    return [
+        f"{second.name} seems to run {_later(estimate.frames, fps)}: to compare it so, give the shift "
+        f"{estimate.frames} or auto"
+    ]
 
 
 def _later(frames: int, fps: float) -> str:
     word = "later" if frames > 0 else "earlier"
-    return f"{abs(frames)} frames ({abs(frames) / fps:.3f} s) {word}"
+    count = f"{abs(frames)} frame{'s' if abs(frames) > 1 else ''}"
+    return f"{count} ({abs(frames) / fps:.3f} s) {word}" if frames else "without a shift"
 
 
 def _worlds(figures: Mapping[str, Any]) -> list[str]:
@@ -70,7 +75,7 @@ def _worlds(figures: Mapping[str, Any]) -> list[str]:
     none, clip = by.get("none"), by.get("clip")
     if figures["alignment"] != "none" or none is None or clip is None:
         return []
-    if none > _NEARER_MM and none > _NEARER * clip:
+    if none > _FAR_MM and clip < _NEAR_MM and none > _NEARER * clip:
         return [
             "the two stand in different worlds: after one rigid transform for the whole clip (alignment clip) the "
             f"joints are {clip:.1f} mm apart instead of {none:.1f} mm"

@@ -34,8 +34,9 @@ def estimate_shift(
 ) -> ShiftEstimate | None:
     """The shift at which two clips bend most alike.
 
-    What is compared is each point's distance to the middle of all points, less its mean over the clip: place, heading
-    and proportions do not count. Every shift that leaves half of the shorter clip is looked at, by Fourier transforms.
+    What is compared is each point's distance to the middle of all points, less its mean over the frames that overlap:
+    place, heading and proportions do not count. Every shift that leaves half of the shorter clip is looked at, by
+    Fourier transforms.
 
     Returns:
         The estimate; None where a clip is shorter than five frames or nothing moves.
@@ -44,17 +45,23 @@ def estimate_shift(
 
     if min(len(first), len(second)) < 5 or not first.shape[1]:
         return None
-    values, known = zip(*(_bending(points) for points in (first, second)))
-    if any(float(value.abs().max()) < 1e-4 for value in values):
+    (x, known_x), (y, known_y) = _bending(first), _bending(second)
+    if min(float(x.abs().max()), float(y.abs().max())) < 1e-4:
         return None
-    # Element k of a correlation is the sum over i of second[i + k - (frames - 1)] first[i].
-    sums = torch.zeros(len(first) + len(second) - 1, dtype=torch.float64)
-    for x, y in zip(values[0].T, values[1].T):
-        pieces = ((known[0] * x * x, known[1]), (known[0], known[1] * y * y), (known[0] * x, -2 * known[1] * y))
-        sums += sum(torch.from_numpy(correlate(b.numpy(), a.numpy(), method="fft")) for a, b in pieces)
-    overlap = torch.from_numpy(correlate(known[1].numpy(), known[0].numpy(), method="fft")).round()
-    cost = (sums / (overlap.clamp_min(1) * values[0].shape[1])).clamp_min(0)
-    least = _LEAST_OVERLAP * min(float(known[0].sum()), float(known[1].sum()))
+
+    def over_shifts(ours: Tensor, theirs: Tensor) -> Tensor:
+        """Element k is the sum over i of theirs[i + k - (frames of the first - 1)] ours[i]."""
+        return torch.from_numpy(correlate(theirs.numpy(), ours.numpy(), method="fft"))
+
+    overlap = over_shifts(known_x, known_y).round()
+    count = overlap.clamp_min(1)
+    cost = torch.zeros_like(overlap)
+    for a, b in zip(x.T, y.T):
+        squares = over_shifts(a * a, known_y) + over_shifts(known_x, b * b) - 2 * over_shifts(a, b)
+        means = (over_shifts(a, known_y) - over_shifts(known_x, b)) / count
+        cost += (squares / count - means * means) / x.shape[1]
+    cost = cost.clamp_min(0)
+    least = _LEAST_OVERLAP * min(float(known_x.sum()), float(known_y.sum()))
     cost = cost.masked_fill(overlap < max(least, 3), torch.inf)
     shifts = torch.arange(len(cost)) - (len(first) - 1)
     # Rounding of the transforms: a tenth of a millimetre is no difference.
@@ -65,7 +72,7 @@ def estimate_shift(
 
 
 def _bending(points: Tensor) -> tuple[Tensor, Tensor]:
-    """[frames, points] distances to the middle about their means, zero where unknown; and [frames] which are known."""
+    """[frames, points] distances to the middle, about their means; zero where unknown; and [frames] which are known."""
     known = points.isfinite().flatten(1).all(1)
     filled = torch.where(known[:, None, None], points, 0.0).double()
     away = (filled - filled.mean(1, keepdim=True)).norm(dim=-1)

@@ -237,7 +237,7 @@ def _of_meshes(
     try:
         return replace(side, body=recognise(meshes.vertices, meshes.faces, folder=folder, where=_folder(meshes)))
     except VitruveError:
-        if other is not None:  # against a body there is nothing to go by
+        if known is not None:  # against a body there is nothing to go by
             raise
         return side
 

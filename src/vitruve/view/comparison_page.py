@@ -34,17 +34,20 @@ def comparison_page(comparison: Comparison) -> str:
     figures = comparison.figures
     first, second = figures["first"]["name"], figures["second"]["name"]
     blocks: list[Block] = [Note(verdict(figures))]
-    blocks += [Note(note, "warning") for note in comparison.notes]
+    blocks += [Note(warning, "warning") for warning in comparison.warnings]
     blocks += [Figure(*overlay(comparison)), Heading("Figures"), Table(("what", "value"), summary(figures))]
     blocks += [
         Heading("Each by itself"),
         Table(("what", "first", "second", "difference"), side_rows(figures)),
+        Note("\n".join(comparison.notes)),
         Note(f"The first is {first}, the second {second}. How every figure is taken stands in docs/compare.md."),
     ]
     blocks += [*_parts(comparison), *_curves(comparison), *_heat(comparison)]
-    rows = joint_rows(figures)
+    rows = [(name, *map(_two_digits, values)) for name, *values in joint_rows(figures)]
     if rows:
-        blocks += [Heading("By joint"), Table(("joint", "mm", "degrees"), rows)]
+        half = -(-len(rows) // 2)
+        tables = [Table(("joint", "mm", "degrees"), part) for part in (rows[:half], rows[half:]) if part]
+        blocks += [Heading("By joint"), Columns(tables)]
     blocks += _credits(comparison)
     return page(f"{first} and {second}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve compare")
 
@@ -121,11 +124,15 @@ def _parts(comparison: Comparison) -> list[Block]:
         Heading("By part of the body"),
         Columns(
             [
-                Table(("part", "vertices, mm", "joints, mm"), rows),
+                Table(("part", "vertices, mm", "joints, mm"), [(part, *map(_two_digits, own)) for part, *own in rows]),
                 Drawing(bars(values, "mm"), f"Mean distance of the {word} of each part."),
             ]
         ),
     ]
+
+
+def _two_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _curves(comparison: Comparison) -> list[Block]:

@@ -1,0 +1,279 @@
+"""Two motions whose difference is known by construction: moved, turned, noisy, late, mirrored, cut, at another rate."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.material import small_body, small_motion
+from vitruve import convert_motion, load_body, load_motion
+from vitruve.bodies.body_model import BodyModel
+from vitruve.compare import ALIGNMENTS, compare_motions
+from vitruve.compare.matching import name_joints, shared_joints
+from vitruve.compare.sides import make_sides
+from vitruve.compare.tables import frames_csv, joint_rows, part_rows, side_rows, summary
+from vitruve.errors import BadData, UsageError
+from vitruve.formats.mesh_sequence import MeshSequence
+from vitruve.geometry.rotations import axis_angle_to_matrix
+from vitruve.motion import bundled_clip_path, mirror, resample, rotate_world, translate_world
+from vitruve.runs.run_folder import write_json
+
+seeds = st.integers(0, 1000)
+
+
+@pytest.fixture(scope="module")
+def body():
+    return small_body("smplh")
+
+
+@pytest.fixture(scope="module")
+def motion():
+    return small_motion("smplh", 40)
+
+
+def compared(a, b, body, **options):
+    return compare_motions(a, b, body, body, **options)
+
+
+def numbers(value, key=""):
+    """All numbers of nested tables, with their path."""
+    if isinstance(value, dict):
+        return [found for name, inner in value.items() for found in numbers(inner, f"{key}.{name}")]
+    return [(key, value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def test_a_motion_against_itself_is_zero_everywhere(motion, body):
+    figures = compared(motion, motion, body).figures
+    apart = ("joint_mm", "joint_mm_by_alignment", "rotation_deg", "bone_length_mm", "vertex_mm", "way", "difference")
+    for key in apart:
+        for path, value in numbers(figures[key], key):
+            assert abs(value) < 1e-6, path
+    for key in ("jitter_m_s3", "acceleration_m_s2", "height_m"):
+        assert figures["first"][key] == figures["second"][key] > 0
+    assert figures["warnings"] == []
+
+
+def test_a_clip_moved_by_10_mm_is_10_mm_apart(motion, body):
+    shift = torch.tensor([0.006, 0.0, 0.008], dtype=torch.float64)
+    comparison = compared(motion, translate_world(motion, shift), body)
+    figures = comparison.figures
+    for measure in ("joint_mm", "vertex_mm"):
+        for path, value in numbers(figures[measure], measure):
+            assert value == pytest.approx(10), path
+    assert comparison.mean_mm == pytest.approx(10) and comparison.measure == "vertex_mm"
+    assert figures["joint_mm_by_alignment"]["none"] == pytest.approx(10)
+    assert all(figures["joint_mm_by_alignment"][how] < 1e-6 for how in ALIGNMENTS if how != "none")
+    assert figures["way"]["drift_max_mm"] < 1e-6 and figures["rotation_deg"]["max"] == 0
+    lowest = [figures[word]["floor"]["lowest_mm"] for word in ("first", "second")]
+    assert lowest[1] - lowest[0] == pytest.approx(8)
+
+
+@given(seeds)
+@settings(max_examples=5, deadline=None)
+def test_swapping_the_two_changes_only_the_sides(seed):
+    body, a, b = small_body("smplh"), small_motion("smplh", 8, seed=seed), small_motion("smplh", 8, seed=seed + 1)
+    there, back = (compared(*pair, body).figures for pair in ((a, b), (b, a)))
+    for key in ("joint_mm", "vertex_mm", "rotation_deg", "difference"):
+        for (path, one), (_, other) in zip(numbers(there[key]), numbers(back[key])):
+            assert one == pytest.approx(other, rel=1e-6), path
+    assert there["first"]["jitter_m_s3"] == pytest.approx(back["second"]["jitter_m_s3"])
+
+
+@pytest.mark.parametrize("align", ["first-frame", "clip"])
+def test_a_turned_world_is_seen_and_undone(motion, body, align):
+    turn = axis_angle_to_matrix(torch.tensor([0.3, -0.2, 2.0], dtype=torch.float64))
+    turned = translate_world(rotate_world(motion, turn, body), torch.tensor([3.0, 1, 0], dtype=torch.float64))
+    plain = compared(motion, turned, body)
+    assert plain.mean_mm > 100 and "different worlds" in plain.warnings[0]
+    laid = compared(motion, turned, body, align=align)
+    assert laid.mean_mm < 1e-3 and laid.figures["rotation_deg"]["max"] < 1e-4
+    assert laid.figures["way"]["drift_max_mm"] < 1e-3 and laid.warnings == ()
+
+
+def test_procrustes_takes_the_size_too(motion):
+    body = small_body("smplh", correctives=False)
+    larger = BodyModel(
+        name="larger", layout="smplh", gender="neutral", skeleton=body.skeleton, template=1.1 * body.template,
+        shape_basis=1.1 * body.shape_basis, joint_regressor=body.joint_regressor, skin_weights=body.skin_weights,
+        faces=body.faces,
+    )  # fmt: skip
+    comparison = compare_motions(motion, motion, body, larger, align="procrustes")
+    assert comparison.figures["joint_mm"]["max"] < 1e-6 and comparison.figures["vertex_mm"]["max"] < 1e-3
+    assert comparison.figures["bone_length_mm"] > 1
+    taller = comparison.figures["shape"]["height_difference_mm"]
+    assert taller == pytest.approx(100 * comparison.figures["first"]["height_m"])
+
+
+def test_noise_on_the_translation_has_the_jitter_it_must_have(motion, body):
+    generator = torch.Generator().manual_seed(1)
+    noise = 0.001 * torch.randn(len(motion), 3, generator=generator, dtype=torch.float64)
+    figures = compared(motion, motion.replace(translation=motion.translation + noise), body).figures
+    third = (torch.diff(noise, n=3, dim=0) * motion.fps**3).norm(dim=-1).mean()
+    assert figures["difference"]["jitter_m_s3"] == pytest.approx(float(third))
+    assert figures["joint_mm"]["mean"] == pytest.approx(1000 * float(noise.norm(dim=-1).mean()))
+    assert figures["second"]["jitter_m_s3"] > figures["first"]["jitter_m_s3"]
+
+
+def test_one_joint_turned_by_20_degrees(motion, body):
+    turn = axis_angle_to_matrix(torch.tensor([0, 0, math.radians(20)], dtype=torch.float64))
+    rotations = motion.rotations.clone()
+    elbow = motion.skeleton.index("left_elbow")
+    rotations[:, elbow] = rotations[:, elbow] @ turn
+    figures = compared(motion, motion.replace(rotations=rotations), body).figures
+    off = {name: value for name, value in figures["rotation_deg"]["joints"].items() if value > 1e-6}
+    assert off == {"left_elbow": pytest.approx(20)}
+    moved = {name for name, value in figures["joint_mm"]["joints"].items() if value > 1e-6}
+    assert moved == {motion.skeleton.names[joint] for joint in motion.skeleton.below(elbow)} - {"left_elbow"}
+
+
+@given(st.integers(-12, 12), seeds)
+@settings(max_examples=8, deadline=None)
+def test_a_late_clip_is_found_and_compared(late, seed):
+    body, whole = small_body("smplh"), small_motion("smplh", 60, seed=seed)
+    a, b = whole[12:48], whole[12 - late : 48 - late]
+    found = compared(a, b, body, shift="auto")
+    assert found.figures["shift_estimate_frames"] == found.figures["shift_frames"] == late
+    assert found.mean_mm < 1e-6 and found.figures["frames"] == 36 - abs(late)
+    assert found.starts == (max(0, -late), max(0, late))
+    if late:
+        plain = compared(a, b, body)
+        assert plain.mean_mm > 1 and f"give the shift {late} or auto" in plain.warnings[0]
+
+
+def test_a_mirrored_clip_is_far_but_its_smoothness_is_the_same(motion, body):
+    figures = compared(motion, mirror(motion, body), body).figures
+    assert figures["joint_mm_by_alignment"]["procrustes"] > 20
+    assert figures["rotation_deg"]["mean"] > 5
+
+
+def test_rates_are_matched_by_time(motion, body):
+    comparison = compared(motion, resample(motion, 15), body)
+    assert comparison.figures["fps"] == 15 and comparison.mean_mm < 1e-6
+    assert any("from 30 to 15 fps" in note for note in comparison.notes)
+    back = compared(resample(motion, 15), motion, body)
+    assert back.figures["fps"] == 15 and back.mean_mm < 1e-6
+
+
+def test_lengths_and_masks_are_counted(motion, body):
+    mask = torch.ones(30, dtype=torch.bool)
+    mask[4:7] = False
+    translation = motion.translation[:30].clone()
+    translation[4:7] = math.nan
+    comparison = compared(motion, motion[:30].replace(translation=translation, mask=mask), body)
+    figures = comparison.figures
+    assert (figures["frames"], figures["frames_compared"]) == (30, 27)
+    assert (figures["frames_only_first"], figures["frames_masked_second"]) == (10, 3)
+    assert comparison.mean_mm == pytest.approx(0, abs=1e-6) and "3 of 30 frames" in comparison.warnings[0]
+    assert comparison.per_frame["joint_mm"][4:7].isnan().all()
+    rows = frames_csv(comparison).splitlines()
+    assert len(rows) == 31 and rows[5].startswith("4,0.133333,0.133333,,") and rows[0].startswith("frame,time_first_s")
+
+
+def test_joints_are_matched_by_name_between_layouts(motion):
+    names = small_body("smplx").skeleton.names
+    shared = [motion.skeleton.names.index(name) for name in names if name in motion.skeleton.names]
+    rotations = torch.eye(3, dtype=torch.float64).expand(40, 55, 3, 3).clone()
+    rotations[:, [names.index(motion.skeleton.names[i]) for i in shared]] = motion.rotations[:, shared]
+    other = small_motion("smplx", 40).replace(rotations=rotations, expression=None)
+    sides = make_sides(motion, other, (small_body("smplh"), small_body("smplx")))
+    found = shared_joints(*name_joints(*sides))
+    assert len(found.names) == 52 and found.only_first == ()
+    assert found.only_second == ("jaw", "left_eye_smplhf", "right_eye_smplhf")
+
+
+def plain_tree(motion, body, names=None):
+    """The same movement without a body: joints and bones alone."""
+    skeleton = motion.skeleton
+    rest = body.shaped(motion.betas).rest_joints
+    tree = replace(skeleton, rest=rest, names=names or skeleton.names, name="tree")
+    return motion.replace(skeleton=tree, body="", betas=torch.zeros(0))
+
+
+def test_a_plain_tree_against_its_body_is_joints_alone(motion, body):
+    comparison = compare_motions(motion, plain_tree(motion, body), body)
+    assert comparison.measure == "joint_mm" and comparison.mean_mm < 1e-9
+    assert comparison.figures["vertex_mm"] is None and comparison.per_vertex is None
+    assert comparison.figures["rotation_deg"] is None  # a tree may rest in any pose
+    assert comparison.figures["second"]["floor"]["measured_on"] == "joints"
+    both = compare_motions(plain_tree(motion, body), plain_tree(motion, body))
+    assert both.figures["rotation_deg"]["max"] == 0
+
+
+def test_foreign_names_need_a_mapping(motion, body, tmp_path):
+    names = tuple(f"j{i}" for i in range(52))
+    foreign = plain_tree(motion, body, names)
+    with pytest.raises(UsageError, match="names that the other motion does not have"):
+        compare_motions(motion, foreign, body)
+    kept = ["pelvis", "left_hip", "right_hip", "left_knee", "left_ankle", "neck"]
+    rows = [f'{name} = "j{motion.skeleton.names.index(name)}"' for name in kept]
+    file = tmp_path / "own.toml"
+    file.write_text("\n".join(['name = "own"', "[joints]", *rows]))
+    comparison = compare_motions(motion, foreign, body, mapping=str(file))
+    assert comparison.figures["joints_shared"] == 6 and comparison.mean_mm < 1e-9
+    assert any("mapping 'own'" in note for note in comparison.notes)
+    with pytest.raises(UsageError, match="fits neither"):
+        compare_motions(motion, motion, body, body, mapping="cmu31")
+
+
+def test_meshes_against_the_motion_that_made_them(motion, body):
+    meshes = MeshSequence(motion.vertices(body)[:20], body.faces, ())
+    comparison = compare_motions(motion, meshes, body)
+    assert comparison.mean_mm == pytest.approx(0, abs=1e-6) and comparison.figures["joint_mm"] is None
+    assert comparison.figures["shift_estimate_frames"] == 0 and comparison.figures["fps"] == 30
+    moved = MeshSequence(meshes.vertices + torch.tensor([0, 0.005, 0]), body.faces, ())
+    assert compare_motions(meshes, moved, fps=30).mean_mm == pytest.approx(5)
+    assert compare_motions(moved, motion, None, body, align="clip").mean_mm < 1e-3
+    with pytest.raises(UsageError, match="frame rate"):
+        compare_motions(meshes, moved)
+    with pytest.raises(UsageError, match="no root"):
+        compare_motions(meshes, moved, fps=30, align="root")
+    with pytest.raises(UsageError, match="surface without joints"):
+        compare_motions(plain_tree(motion, body), meshes, None, body)
+
+
+def test_what_cannot_be_compared(motion, body):
+    nowhere = motion.replace(mask=torch.zeros(40, dtype=torch.bool))
+    with pytest.raises(BadData, match="no frame has data"):
+        compared(motion, nowhere, body)
+    with pytest.raises(BadData, match="no time in common"):
+        compared(motion, motion, body, shift=40)
+    with pytest.raises(UsageError, match="no alignment 'clips'"):
+        compared(motion, motion, body, align="clips")
+    with pytest.raises(UsageError, match="not made on"):
+        compare_motions(motion, motion, body, small_body("smplx"))
+    with pytest.raises(UsageError, match="no shift"):
+        compared(motion, motion, body, shift="soon")
+
+
+def test_one_frame_and_no_feet_leave_gaps_not_nan(motion, body, tmp_path):
+    figures = compared(motion[:1], motion[1:2], body).figures
+    assert figures["first"]["jitter_m_s3"] is None and figures["shift_estimate_frames"] is None
+    write_json(tmp_path / "results.json", figures)  # refuses NaN
+    assert json.loads((tmp_path / "results.json").read_text())["frames"] == 1
+
+
+def test_tables_hold_the_figures(motion, body):
+    comparison = compared(motion, translate_world(motion, torch.tensor([0.01, 0, 0])), body)
+    rows = dict(summary(comparison.figures))
+    assert rows["surfaces apart"].startswith("10.00 mm") and rows["frames compared"] == "40 at 30 fps"
+    assert {row[0] for row in part_rows(comparison.figures)} == set(comparison.figures["vertex_mm"]["parts"])
+    assert len(joint_rows(comparison.figures)) == 52
+    assert len({len(row) for row in side_rows(comparison.figures)}) == 1
+
+
+def test_it_agrees_with_what_a_conversion_says_of_itself():
+    clip = load_motion(bundled_clip_path())[200:260]
+    bodies = load_body("open-smplh-neutral"), load_body("open-smplx-neutral")
+    conversion = convert_motion(clip, bodies[1], source=bodies[0], points=200)
+    comparison = compare_motions(clip, conversion.motion, *bodies)
+    # A conversion measures a thousand vertices, a comparison all.
+    assert comparison.mean_mm == pytest.approx(conversion.error.mean, rel=0.1)
+    assert comparison.figures["surface_map"]["residual_mm"]["mean"] == pytest.approx(conversion.error.map_residual)
+    parts = comparison.figures["vertex_mm"]["parts"]
+    assert all(parts[name] == pytest.approx(value, rel=0.25) for name, value in conversion.error.groups.items())
+    assert comparison.figures["joint_mm"]["mean"] < 3
+    assert int((~comparison.per_vertex.isnan()).sum()) < bodies[1].num_vertices  # the mouth has no counterpart
