@@ -1,31 +1,45 @@
-"""`vitruve bench convert` answers with a table and writes its figures."""
+"""`vitruve bench convert` answers with a table and leaves a run folder."""
 
 import json
+import os
+import tomllib
 
 import pytest
 
+from tests.view.test_page import Checker
 from vitruve.cli import main
 from vitruve.cli.bench import bench_clip
 from vitruve.convert import bench
 
 
+def run(*arguments):
+    with pytest.raises(SystemExit) as done:
+        main(["bench", "convert", *map(str, arguments)])
+    return done.value.code
+
+
 def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "has_peer", lambda: False)
-    pair = ("--from", "open-smplh-neutral", "--to", "open-smplx-neutral")
-    file = tmp_path / "figures.json"
-    with pytest.raises(SystemExit) as done:
-        main(["bench", "convert", *pair, "--frames", "5", "--rounds", "1", "--threads", "1", "--json", str(file)])
-    assert done.value.code == 0
+    few = ("--from", "open-smplh-neutral", "--to", "open-smplx-neutral", "--frames", "5", "--rounds", "1")
+    out = tmp_path / "out"
+    assert run(*few, "--threads", "1", "--out", out, "--dry-run") == 0
+    assert str(out) in capsys.readouterr().out and os.listdir(tmp_path) == []
+    assert run(*few, "--threads", "1", "--out", out) == 0
     text = capsys.readouterr().out
     assert "pip install smplfitter numba" in text and "as published, not measured here" in text
-    (row,) = json.loads(file.read_text())
+    assert sorted(os.listdir(out)) == ["report.html", "results.json", "run.toml"]
+    (row,) = json.loads((out / "results.json").read_text())["rows"]
     assert row["frames"] == 5 and row["error_mm"]["mean"] < 5 and row["memory_mb"] > 0
+    record = tomllib.loads((out / "run.toml").read_text())
+    assert record["command"] == "vitruve bench convert" and record["options"]["frames"] == 5 and record["seconds"] > 1
+    html = Checker((out / "report.html").read_text())
+    assert html.tags.count("svg") == 3 and f"{row['error_mm']['mean']:.4g}" in html.texts
+    assert run(*few, "--out", out) == 2
+    assert "--overwrite" in capsys.readouterr().err
 
 
 def test_a_body_that_is_not_there(capsys):
-    with pytest.raises(SystemExit) as done:
-        main(["bench", "convert", "--from", "smplh-mael"])
-    assert done.value.code == 2
+    assert run("--from", "smplh-mael") == 2
     assert "smplh-male" in capsys.readouterr().err
 
 

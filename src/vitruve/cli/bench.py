@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +33,7 @@ _FIRST_SECOND, _FPS = 9.5, 120.0
         (
             "Examples:",
             "vitruve bench convert",
-            "vitruve bench convert --from smplh-male --to smplx-male --motion walk_poses.npz",
+            "vitruve bench convert --from smplh-male --to smplx-male --motion walk_poses.npz --out compared",
         )
     )
 )
@@ -47,7 +47,9 @@ def convert(
     threads: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
     rounds: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
     bodies: Path | None = None,
-    as_json: Annotated[Path | None, Parameter(name="--json")] = None,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Compare our conversion with smplfitter's, where that is installed: same files, same map, same judge.
@@ -64,24 +66,44 @@ def convert(
         threads: processor threads of each method.
         rounds: how often we are timed; smplfitter once, since it takes long.
         bodies: folder of licensed bodies, looked into before the usual places.
-        as_json: write the figures here too.
+        out: leave a folder with a page and the figures.
+        overwrite: replace the folder of an earlier run.
+        dry_run: say what would be compared and written, and stop.
         quiet: do not say what is being done.
     """
     from vitruve.bodies import load_body
     from vitruve.convert.bench import compare
+    from vitruve.runs import run_folder
+    from vitruve.runs.run_folder import check_out
 
+    asked = {"from": source, "to": to, "motion": motion, "frames": frames, "num_betas": num_betas}
+    options = {**asked, "threads": threads, "rounds": rounds, "bodies": bodies, "out": out, "overwrite": overwrite}
+    if out is not None:
+        check_out(out, overwrite)  # before anything slow
     pair = [load_body(name, folder=bodies) for name in (source, to)]
     pair = [load_body(body.name, folder=bodies, num_betas=min(num_betas, body.num_betas)) for body in pair]
     clip = _clip(motion, frames)
+    name = f"{pair[0].name} to {pair[1].name}"
+    if dry_run:
+        print(f"would compare  {name}, {len(clip)} frames, {rounds} rounds\nwould write    {out or 'nothing'}")
+        return
     say = None if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
-    with tempfile.TemporaryDirectory() as folder:
-        name = f"{pair[0].name} to {pair[1].name}"
+    inputs = [] if motion is None else [motion]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        nullcontext() if out is None else run_folder(out, "bench convert", options, inputs, overwrite) as run,
+    ):
         rows, notes = compare(Path(folder), name, pair[0], pair[1], clip, rounds=rounds, threads=threads, progress=say)
+        said = [*notes, *_conclusions(rows)]
+        if run is not None:
+            from vitruve.view.bench_page import bench_page
+
+            run.results({"rows": [row.as_dict() for row in rows], "notes": said})
+            run.report(bench_page(rows, said, [body.name for body in pair], own_motion=motion is not None))
     Console(width=None if sys.stdout.isatty() else 150).print(bench_table(rows))
-    for line in (*notes, *_conclusions(rows)):
-        print(line)
-    if as_json is not None:
-        as_json.write_text(json.dumps([row.as_dict() for row in rows], indent=2) + "\n", encoding="utf-8")
+    print("\n".join(said))
+    if out is not None:
+        print(f"Written to {out}; open {out / 'report.html'} in a browser.")
 
 
 def bench_table(rows: Sequence[Row]) -> Table:

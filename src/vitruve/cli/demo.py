@@ -10,10 +10,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from vitruve import Motion
     from vitruve.convert import Conversion
+    from vitruve.view.page import Block
 
 _SOURCE, _TARGET = "open-smplh", "open-smplx"
 _FILES = {
@@ -73,9 +72,8 @@ def demo(
     from vitruve.convert import convert_motion
     from vitruve.fit import prepare
     from vitruve.runs import progress_bar, run_folder
-    from vitruve.view import save_picture, strip
-    from vitruve.view.conversion_page import overlay_rows
-    from vitruve.view.pictures import stack
+    from vitruve.view import Figure, save_picture, strip
+    from vitruve.view.conversion_pictures import Shown, overlay, picture_blocks
 
     options = {"out": out, "overwrite": overwrite, "frames": frames, "quiet": quiet}
     with run_folder(out, "demo", options, inputs=[clip], overwrite=overwrite) as run:
@@ -88,14 +86,15 @@ def demo(
             seconds = time.perf_counter() - clock
         with progress_bar("drawing", "bodies", quiet) as progress:
             image = strip(conversion.motion, bodies[1], frames, progress=progress)
-        worst = {"the worst": conversion.error.worst[0]}
-        over = stack(overlay_rows((motion, conversion.motion), bodies, worst))
+        worst = {"worst": conversion.error.worst[0]}
+        shown = Shown(clip.name, motion, conversion.motion, bodies[0], bodies[1], worst)
         vitruve.save_motion(motion, run.path / "source.npz")
         vitruve.save_motion(conversion.motion, run.path / "converted.npz")
         save_picture(image, run.path / "strip.png")
-        save_picture(over, run.path / "overlay.png")
+        save_picture(overlay(shown).image, run.path / "overlay.png")
         results = _results(motion, conversion, seconds, first_use)
-        (run.path / "report.html").write_text(_report(conversion, (image, over), results), encoding="utf-8")
+        whole = Figure(image, "The result at equal time intervals, each body with its true pose and heading.")
+        run.report(_report(results, [whole, *picture_blocks(shown)], conversion))
         run.results(results)
         run.note(source=bodies[0].name, target=bodies[1].name)
     if not quiet:
@@ -131,11 +130,13 @@ def _rows(results: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _report(conversion: Conversion, images: tuple[Image, Image], results: dict[str, Any]) -> str:
+def _report(results: dict[str, Any], pictures: list[Block], conversion: Conversion) -> str:
     import vitruve
-    from vitruve.view import Figure, Heading, Note, Table, page
+    from vitruve.view import Heading, Note, Table, page
+    from vitruve.view.conversion_page import error_by_part, error_over_time, time_by_stage
+    from vitruve.view.credits import credits
 
-    groups = [(name, f"{value:.2f} mm") for name, value in conversion.error.groups.items()]
+    curve = {"frames": results["frames"], "curve": conversion.error.curve()}
     return page(
         "Vitruve: a clip from one body to another",
         [
@@ -143,23 +144,20 @@ def _report(conversion: Conversion, images: tuple[Image, Image], results: dict[s
                 "A clip made on the open body's SMPL+H layout (6,890 vertices, 52 joints) now moves its SMPL-X layout "
                 "(10,475 vertices, 55 joints): one shape for the clip, the same movement, the same hands."
             ),
-            Figure(images[0], "The result at equal time intervals, each body with its true pose and heading."),
-            Figure(
-                images[1], "The frame that fits worst: the source (blue), the result (orange), and both in one place."
-            ),
+            *(Note(warning, "warning") for warning in conversion.warnings),
             Heading("Measured"),
             Table(("what", "value"), _rows(results)),
-            Heading("By part of the body"),
-            Table(("part", "mean error"), groups),
-            *(Note(warning, "warning") for warning in conversion.warnings),
+            *pictures,
+            *error_over_time(curve),
+            *error_by_part(results["error_mm"]["groups"]),
+            *time_by_stage(results["stages"]),
             Heading("In this folder"),
             Table(("file", "what it is"), list(_FILES.items())),
             Heading("Next, with your own file"),
             Note("\n".join(_NEXT), "code"),
             Note("In Python:"),
             Note(_PYTHON, "code"),
-            Heading("Licences"),
-            Note("Body: Vitruve's open body, CC0-1.0.\nClip: made by code from published gait curves, CC0-1.0."),
+            *credits([f"{name}-neutral" for name in (_SOURCE, _TARGET)], also=["clip"]),
         ],
         footer=f"Made by vitruve {vitruve.__version__}: vitruve demo",
     )

@@ -87,7 +87,7 @@ def error_by_part(groups: Mapping[str, float | None]) -> list[Block]:
 
 def time_by_stage(stages: Mapping[str, float]) -> list[Block]:
     """Where the time went."""
-    known = {stage: seconds for stage, seconds in stages.items() if seconds > 0.0005}
+    known = {stage: seconds for stage, seconds in stages.items() if seconds > 0.001}
     if not known:
         return []
     caption = f"Seconds by stage, {sum(stages.values()):.2f} s in all; what a process needs once is not in it."
@@ -115,7 +115,7 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("frames without data", f"{results['masked_frames']:,}, masked as in the input"))
     if results["untrusted"]:
         rows.append(("not to be trusted", f"{results['untrusted']:,} files"))
-    shares = [(stage, seconds) for stage, seconds in results["stages"].items() if seconds > 0.0005]
+    shares = [(stage, seconds) for stage, seconds in results["stages"].items() if seconds > 0.001]
     rows.append(("where the time went", ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in shares)))
     return rows
 

@@ -180,11 +180,6 @@ def height(body: BodyModel, motion: Motion) -> float:
     return float(rest[..., 1].max() - rest[..., 1].min())
 
 
-def overlay_rows(shown: Shown) -> list[Image.Image]:
-    """The rows of `overlay` as pictures."""
-    return [_surface_row(shown, word, frame) for word, frame in shown.frames.items()]
-
-
 def _surface_row(shown: Shown, word: str, frame: int) -> Image.Image:
     """The source, the result, and both in one place."""
     surface = shown.surface(frame)

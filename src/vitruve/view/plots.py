@@ -154,7 +154,8 @@ def bars(values: Mapping[str, float], unit: str) -> str:
     low, high = (low, high) if high > low else (0.0, 1.0)
     names = {name: name if len(name) <= 34 else name[:33] + "…" for name in values}
     left = 14 + _CHARACTER * max(len(name) for name in names.values())
-    axis = _Axis(low, high, left, _WIDTH - 80)
+    said_by = {name: f"{_number(value, 3)} {unit}".strip() for name, value in values.items()}
+    axis = _Axis(low, high, left, _WIDTH - 14 - _CHARACTER * max(len(words) for words in said_by.values()))
     zero, parts, step = float(axis.place(0.0)), [], 22
     for i, (name, value) in enumerate(values.items()):
         y = 8 + i * step
@@ -167,7 +168,7 @@ def bars(values: Mapping[str, float], unit: str) -> str:
             f'<rect x="{min(zero, end):.1f}" y="{y}" width="{max(abs(end - zero), 1):.1f}" height="{step - 5}" rx="2" '
             f'style="fill:{_SERIES[0 if value >= 0 else 4]}"><title>{escape(name)}</title></rect>'
         )
-        parts.append(_text(max(end, zero) + 6, y + 13, f"{_number(value, 3)} {unit}".strip(), "start", _INK))
+        parts.append(_text(max(end, zero) + 6, y + 13, said_by[name], "start", _INK))
     height = 12 + step * len(values)
     parts.append(f'<path d="M{zero:.1f} 4V{height - 4}" style="stroke:{_SOFT}"/>')
     said = ", ".join(f"{name} {_number(value, 4)}" for name, value in values.items())
