@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitruve.data.amass_sets import SETS
-from vitruve.data.splits import assign, composition, named_split, split_names
+from vitruve.data.splits import assign, named_split, split_names, split_notes
 from vitruve.errors import UsageError
 
 CLIP_SPLITS = [name for name in split_names() if named_split(name).divides == "clips"]
@@ -129,13 +129,20 @@ def test_what_is_missing_and_what_no_part_asks_for_is_said():
     split = named_split("vposer-v02_05")
     assert split.missing({"BioMotionLab_NTroje", "KIT"}) == {"train": ("CMU",), "val": (), "test": ()}
     assert split.extra(["BioMotionLab_NTroje", "KIT", "own"]) == ("KIT", "own")
-    rows = composition(split, [rub(1), rub(2), rub(100), Clip("KIT"), Clip("own")])
-    assert [(row.part, dict(row.clips), row.frames, row.missing) for row in rows] == [
-        ("train", {"BMLrub": 2}, 2400, ("CMU",)),
-        ("val", {"BMLrub": 1}, 1200, ()),
-        ("test", {}, 0, ()),
-        ("", {"KIT": 1, "own": 1}, 2400, ()),
+
+
+def test_what_is_in_no_part_is_told_with_the_reason():
+    told = split_notes("vposer-v02_05", [rub(1), rub(115), Clip("KIT"), Clip("own")])
+    assert "V02_05.yaml" in told[0] and "probable" in told[1]
+    assert told[-2:] == ["1 clips are of subjects that no part asks for", "in no part: KIT, own"]
+    clips = [rub(1, "0000_treadmill_norm_poses"), Clip("CMU", frames=9), Clip("CMU"), Clip("MPI_HDM05")]
+    told = split_notes("humor", clips)
+    assert told[-3:] == [
+        "it is used at 30 frames per second",
+        "1 clips are dropped, as there",
+        "1 clips are shorter than 1 s",
     ]
+    assert "vitruve data poses" in split_notes("posescript", clips)[-1]
 
 
 def test_a_split_of_poses_says_how_its_parts_are_had():

@@ -139,23 +139,6 @@ class NamedSplit:
         return fps > 0 and frames / fps < self.min_seconds
 
 
-@dataclass(frozen=True)
-class PartCount:
-    """What a part of a division has of a collection of clips.
-
-    Attributes:
-        part: its name; empty for the clips that are in no part.
-        clips: how many clips there are of each set.
-        frames: frames in all, or 0 where the clips do not say.
-        missing: sets it needs of which there is no clip.
-    """
-
-    part: str
-    clips: Mapping[str, int]
-    frames: int
-    missing: tuple[str, ...]
-
-
 def split_names() -> tuple[str, ...]:
     """The names of the published divisions."""
     return tuple(_table())
@@ -180,20 +163,26 @@ def assign(split: NamedSplit | str, clips: Iterable[ClipLike]) -> list[str | Non
     return [split.part_of(clip) for clip in clips]
 
 
-def composition(split: NamedSplit | str, clips: Sequence[ClipLike]) -> list[PartCount]:
-    """What each part has and lacks of these clips; the last row, without a name, is what is in no part."""
+def split_notes(split: NamedSplit | str, clips: Sequence[ClipLike]) -> list[str]:
+    """What a user must be told who divides these clips so: where the division is from, and what is in no part."""
     split = named_split(split) if isinstance(split, str) else split
-    parts = assign(split, clips)
-    missing = split.missing({clip.set for clip in clips})
-    rows = []
-    for part in (*split.parts, None):
-        chosen = [clip for clip, found in zip(clips, parts) if found == part]
-        counts: dict[str, int] = {}
-        for clip in chosen:
-            counts[_set(clip)] = counts.get(_set(clip), 0) + 1
-        frames = sum(getattr(clip, "frames", 0) for clip in chosen)
-        rows.append(PartCount(part or "", counts, frames, missing.get(part or "", ())))
-    return rows
+    lines = [f"{split.title}; from {split.source}"]
+    lines += [f"inferred: {split.inferred}"] if split.inferred else []
+    lines += [split.note] if split.note else []
+    lines += [f"it is used at {split.fps:g} frames per second"] if split.fps else []
+    if split.divides != "clips":
+        return lines
+    left = [clip for clip, part in zip(clips, assign(split, clips)) if part is None]
+    others = split.extra(dict.fromkeys(_set(clip) for clip in left))
+    left = [clip for clip in left if _set(clip) not in others]
+    kept = [clip for clip in left if not any(each.holds(clip) for each in split.drop)]
+    dropped, short = len(left) - len(kept), sum(map(split._too_short, kept))
+    rest = len(kept) - short
+    lines += [f"{dropped:,} clips are dropped, as there"] if dropped else []
+    lines += [f"{short:,} clips are shorter than {split.min_seconds:g} s"] if short else []
+    lines += [f"{rest:,} clips are of subjects that no part asks for"] if rest else []
+    lines += [f"in no part: {', '.join(others)}"] if others else []
+    return lines
 
 
 def _set(clip: ClipLike) -> str:
