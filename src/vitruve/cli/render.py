@@ -94,7 +94,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     if over:
         words, write = _over(scene, out, over, camera, frames if frame is None else str(frame), look)
     else:
-        times = time_line(scene, frames, fps)
+        times = time_line(scene, frames if frame is None else str(frame), fps)
         if layout == "side":
             scene = spread_out(scene, times.frames, choice)
         if out.suffix.lower() == ".png":

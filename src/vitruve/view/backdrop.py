@@ -20,7 +20,7 @@ _MOST_CELLS = 600_000
 # How far up a layer of the shadow reaches and how soft it is, both in metres, and how dark it is.
 _LAYERS = ((0.10, 0.025, 0.42), (0.9, 0.16, 0.34))
 # The grid: metres between lines, half a line's width, how dark it is, and between which distances it fades out.
-_GRID_STEP, _GRID_HALF, _GRID_DARK, _GRID_NEAR, _GRID_FAR = 1.0, 0.006, 0.16, 5.0, 14.0
+_GRID_STEP, _GRID_HALF, _GRID_DARK, _GRID_NEAR, _GRID_FAR = 1.0, 0.004, 0.13, 5.0, 14.0
 
 
 def backdrop(viewpoint: Viewpoint | None, size: tuple[int, int], grid: float | None = None) -> Picture:

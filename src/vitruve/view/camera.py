@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from vitruve.errors import UsageError, nearest
+from vitruve.errors import BadData, UsageError, nearest
 from vitruve.view.scene import Actor, Scene
+from vitruve.view.sticks import joints_of
 from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 
 # word -> azimuth and elevation in degrees; azimuth 0 looks the body in the face, 90 sees its left side.
@@ -24,6 +25,7 @@ PRESETS = {
 _FOLLOW_SECONDS = 0.35  # how smoothly a following eye goes along
 # Frames that are looked at to fit the picture: surfaces are slower than joints.
 _SURFACES, _TREES = 32, 400
+_CLIMB = 1.2  # metres
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,17 @@ def parse_camera(text: str) -> CameraChoice:
 def facing_deg(scene: Scene, frames: Sequence[int]) -> float:
     """Where the first actor mostly faces, degrees about the upright axis; 0 is -y.
 
-    It is told by the joints that come in pairs: left less right, turned by a quarter.
+    It is told by where the limbs begin, which come in pairs: left less right, turned by a quarter.
     """
     actor = scene.actors[0]
     skeleton = actor.motion.skeleton
-    if not skeleton.pairs:
+    paired = {joint for pair in skeleton.pairs for joint in pair}
+    roots = [pair for pair in skeleton.pairs if not paired & {skeleton.parents[joint] for joint in pair}]
+    if not roots:
         return 0.0
     chosen = _own(scene, actor, frames, _SURFACES)
     points = actor.joint_positions(chosen).double().cpu().numpy()
-    left, right = (points[:, [pair[side] for pair in skeleton.pairs]] for side in (0, 1))
+    left, right = (points[:, [pair[side] for pair in roots]] for side in (0, 1))
     across = (left - right).sum((0, 1))
     if np.linalg.norm(across[:2]) < 1e-6:
         return 0.0
@@ -133,21 +137,20 @@ def _own(scene: Scene, actor: Actor, frames: Sequence[int], most: int) -> list[i
 
 
 def _points(scene: Scene, frames: Sequence[int], path: Floats) -> Floats:
-    """Points [points, 3] that must be in the picture, relative to the path."""
+    """Points [points, 3] that must be in the picture, relative to the path: surfaces in some frames, joints in more."""
     found = []
     for actor in scene.actors:
-        for most, of in ((_SURFACES, actor.vertices), (_TREES, actor.joint_positions)):
-            if of == actor.vertices and actor.body is None:
+        pairs = [(i, scene.frame_of(actor, frame)) for i, frame in enumerate(frames)]
+        pairs = [pair for pair in pairs if actor.valid(pair[1])]
+        for most, surface in ((_SURFACES, True), (_TREES, False)):
+            if not pairs or (surface and actor.body is None):
                 continue
-            own = [(i, scene.frame_of(actor, frame)) for i, frame in enumerate(frames)]
-            own = [pair for pair in own if actor.valid(pair[1])]
-            if not own:
-                continue
-            own = [own[i] for i in np.linspace(0, len(own) - 1, min(len(own), most)).round().astype(int)]
-            points = of([frame for _, frame in own]).double().cpu().numpy()
-            found.append((points - path[[i for i, _ in own], None]).reshape(-1, 3))
+            some = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), most)).round().astype(int)]
+            own = [frame for _, frame in some]
+            points = actor.vertices(own).double().cpu().numpy() if surface else joints_of(actor, own)
+            found.append((points - path[[i for i, _ in some], None]).reshape(-1, 3))
     if not found:
-        raise UsageError(
+        raise BadData(
             "there is nothing to see in these frames: none has data",
             where=f"frames {frames[0]} to {frames[-1]}",
             fix="choose others with --frames",
@@ -156,20 +159,25 @@ def _points(scene: Scene, frames: Sequence[int], path: Floats) -> Floats:
 
 
 def _path(scene: Scene, frames: Sequence[int]) -> Floats:
-    """Where the bodies are on the whole, smoothed over time: [frames, 3], metres."""
-    sums, counts = np.zeros((len(frames), 3)), np.zeros(len(frames))
+    """Where the bodies are on the whole, smoothed over time: [frames, 3], metres.
+
+    Heights are followed only where they change by more than a jump or a chair, so that the ground stays where it is.
+    """
+    sums, count = np.zeros((len(frames), 3)), 0
     for actor in scene.actors:
         own = np.array([scene.frame_of(actor, frame) for frame in frames])
-        known = np.array([actor.valid(frame) for frame in own])
-        if not known.any():
+        at = np.flatnonzero([actor.valid(frame) for frame in own])
+        if not len(at):
             continue
-        roots = actor.motion.translation.double().cpu().numpy()
-        at = np.flatnonzero(known)
+        middle = np.concatenate(
+            [np.median(joints_of(actor, own[at[i : i + _TREES]].tolist()), axis=1) for i in range(0, len(at), _TREES)]
+        )
         # In a gap the path goes straight on to where the body is next.
-        steps = [np.interp(np.arange(len(frames)), at, roots[own[at], k]) for k in range(3)]
-        sums += np.stack(steps, -1) + np.array([*actor.offset, 0.0])
-        counts += 1
-    path = sums / np.maximum(counts, 1)[:, None]
+        sums += np.stack([np.interp(np.arange(len(frames)), at, middle[:, k]) for k in range(3)], -1)
+        count += 1
+    path = sums / max(count, 1)
+    if np.ptp(path[:, 2]) < _CLIMB:
+        path[:, 2] = 0
     rate = scene.fps * (len(frames) - 1) / max(abs(frames[-1] - frames[0]), 1) if len(frames) > 1 else 1.0
     return gaussian_filter1d(path, max(_FOLLOW_SECONDS * rate, 1e-3), axis=0, mode="nearest")
 

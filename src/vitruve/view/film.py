@@ -21,12 +21,12 @@ from vitruve.view.pictures import draw_joints
 from vitruve.view.raster import Eye, Floats
 from vitruve.view.scene import Actor, Scene
 from vitruve.view.shading import draw
-from vitruve.view.sticks import Sticks, sticks
+from vitruve.view.sticks import Sticks, sticks_of
 from vitruve.view.viewpoint import Viewpoint
 
 # Frames posed and drawn by one core at a time: a block in work and one ready for each core is what is in memory.
 _BLOCK = 8
-_SAMPLE = 12  # frames that the scale of the heat map and the thickness of bones are taken from
+_SAMPLE = 12  # frames that the scale of the heat map is taken from
 _INK, _PAPER = (60, 66, 76), (255, 255, 255)
 
 
@@ -128,9 +128,7 @@ class _Figure:
 
     @cached_property
     def tree(self) -> Sticks:
-        own = self.actor.valid_frames()
-        some = own[np.linspace(0, len(own) - 1, min(len(own), _SAMPLE)).round().astype(int)].tolist()
-        return sticks(self.actor.motion.skeleton.edges, self.actor.joint_positions(some).double().cpu().numpy())
+        return sticks_of(self.actor)
 
     @cached_property
     def faces(self) -> NDArray[np.int64]:

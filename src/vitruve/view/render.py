@@ -147,8 +147,8 @@ def render_strip(
     apart = len({actor.offset for actor in scene.actors})
     cell = cell or (_CELL[0] * min(apart, 3), _CELL[1])
     eyes = viewpoints(scene, chosen, replace(camera or CameraChoice(), follow=True), cell)
-    # Names and a colour bar in every cell would hide it: the first one has the names, numbers stand below.
-    look = replace(look or Look(), numbers=False, names=False)
+    # The camera goes along, so lines on the ground would only show seams; numbers stand below.
+    look = replace(look or Look(), grid=False, numbers=False, names=False)
     pictures = _counted(film(scene, chosen, eyes, cell, look), len(chosen), progress)
     images = [Image.fromarray(picture) for picture in pictures]
     labels = [f"{scene.frame_of(scene.actors[0], frame)}: {frame / scene.fps:.2f} s" for frame in chosen]

@@ -9,9 +9,15 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from vitruve.skeletons import Skeleton
+from vitruve.view.scene import Actor
+
 Floats = NDArray[np.float64]
 _SIDES = 10  # of a rod
 _BALL = 1.9  # radius of a joint over that of a bone
+_THICK = 0.007  # radius of a bone over the size of the body
+_SAMPLE = 12  # frames that bones are told by
+_STRETCH = 0.2  # of a body's size: what changes more is no bone
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,20 +26,20 @@ class Sticks:
 
     Attributes:
         edges: [bones, 2] joints.
-        joints: how many there are.
+        joints: [joints] those with a bone.
         radius: of a bone, metres.
         faces: [faces, 3].
     """
 
     edges: NDArray[np.int64]
-    joints: int
+    joints: NDArray[np.int64]
     radius: float
     faces: NDArray[np.int64]
 
     def vertices(self, positions: Floats) -> Floats:
         """[frames, vertices, 3] from joint positions [frames, joints, 3], metres."""
         ball, _ = _ball()
-        balls = positions[:, :, None] + _BALL * self.radius * ball
+        balls = positions[:, self.joints, None] + _BALL * self.radius * ball
         start, end = positions[:, self.edges[:, 0]], positions[:, self.edges[:, 1]]
         along = end - start
         along = along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-9)
@@ -51,26 +57,51 @@ class Sticks:
         return np.concatenate([balls.reshape(frames, -1, 3), rods.reshape(frames, -1, 3)], 1)
 
 
-def sticks(edges: Sequence[tuple[int, int]], positions: Floats) -> Sticks:
-    """The mesh for a tree, as thick as its size asks for.
-
-    Args:
-        edges: pairs of joints with a bone between them.
-        positions: [..., joints, 3] where the joints are in some frames, metres.
-    """
-    joints = positions.shape[-2]
-    size = float(np.nanmedian(np.ptp(positions.reshape(-1, joints, 3), axis=1).max(-1)))
+def sticks_of(actor: Actor) -> Sticks:
+    """The mesh of an actor's joint tree, as thick as its size asks for."""
+    positions = _some(actor)
+    edges = bones(actor.motion.skeleton, positions)
+    joints = np.unique(edges)
     points, triangles = _ball()
-    balls = [triangles + i * len(points) for i in range(joints)]
+    balls = [triangles + i * len(points) for i in range(len(joints))]
     near = np.arange(_SIDES)
     after = (near + 1) % _SIDES
     rod = np.concatenate(
         [np.stack([near, after, near + _SIDES], -1), np.stack([after, after + _SIDES, near + _SIDES], -1)]
     )
-    begin = joints * len(points)
+    begin = len(joints) * len(points)
     rods = [rod + begin + 2 * _SIDES * i for i in range(len(edges))]
-    pairs = np.array(edges, np.int64).reshape(-1, 2)
-    return Sticks(pairs, joints, max(0.007 * size, 1e-4), np.concatenate([*balls, *rods]))
+    radius = max(_THICK * _size(positions[:, joints]), 1e-4)
+    return Sticks(edges, joints, radius, np.concatenate([*balls, *rods]))
+
+
+def joints_of(actor: Actor, frames: Sequence[int]) -> Floats:
+    """Positions [frames, joints, 3] of the joints that belong to the body, metres."""
+    positions = actor.joint_positions(frames).double().cpu().numpy()
+    return positions[:, np.unique(bones(actor.motion.skeleton, _some(actor)))] if actor.body is None else positions
+
+
+def bones(skeleton: Skeleton, positions: Floats) -> NDArray[np.int64]:
+    """The lines of a tree that are bones, [bones, 2].
+
+    A line that grows and shrinks by a large part of the body is none: some files have a root that stays at the origin
+    while the hips walk away from it.
+    """
+    edges = np.array(skeleton.edges, np.int64).reshape(-1, 2)
+    lengths = np.linalg.norm(positions[:, edges[:, 0]] - positions[:, edges[:, 1]], axis=-1)
+    steady = np.ptp(lengths, axis=0) < _STRETCH * _size(positions)
+    return edges[steady] if steady.any() else edges
+
+
+def _some(actor: Actor) -> Floats:
+    own = actor.valid_frames()
+    some = own[np.linspace(0, len(own) - 1, min(len(own), _SAMPLE)).round().astype(int)].tolist()
+    return actor.joint_positions(some).double().cpu().numpy()
+
+
+def _size(positions: Floats) -> float:
+    """The longest side of the box around a body, metres."""
+    return float(np.median(np.ptp(positions, axis=1).max(-1)))
 
 
 def _ball() -> tuple[Floats, NDArray[np.int64]]:
