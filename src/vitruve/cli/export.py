@@ -48,7 +48,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
         format: glb, bvh, obj, ply, npz, usda, usdc or usd, where the ending does not tell.
         body: the body to show it on, a name or a file; that of the motion where left out.
         bodies: folder of licensed bodies, looked into before the usual places.
-        frames: a part of the clip: first frame, end, and step, such as 0:300, 100: or ::2.
+        frames: a part of the clip: first frame, end, and step, such as 0:300, 100: or ::2; or one frame.
         fps: resample to this frame rate.
         source_fps: frame rate of a file that does not say it.
         gaps: frames without valid data repeat the last valid one, or are left out.
@@ -95,7 +95,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
 
 
 def _frames(text: str, count: int) -> slice:
-    """The slice that a text such as 10:20 or ::2 means; it must leave something of the clip."""
+    """The slice that a text such as 10:20, ::2 or 7 means; it must leave something of the clip."""
     from vitruve.errors import UsageError
 
     parts = text.split(":")
@@ -103,8 +103,11 @@ def _frames(text: str, count: int) -> slice:
         numbers = [int(part) if part.strip() else None for part in parts]
     except ValueError:
         numbers = []
-    if len(numbers) not in (2, 3) or numbers[2:] == [0]:
-        raise UsageError(f"'{text}' is no part of a clip", where="--frames", fix="write FIRST:END or FIRST:END:STEP")
+    if len(numbers) == 1 and numbers[0] is not None:
+        numbers.append(numbers[0] + 1 or None)
+    if len(numbers) not in (2, 3) or (len(numbers) == 3 and (numbers[2] or 1) < 1):
+        fix = "write FIRST:END, FIRST:END:STEP with a step above zero, or one frame"
+        raise UsageError(f"'{text}' is no part of a clip", where="--frames", fix=fix)
     chosen = slice(*numbers)
     if not range(count)[chosen]:
         raise UsageError("no frame is left", where=f"--frames {text} of {count} frames", fix="frames count from 0")

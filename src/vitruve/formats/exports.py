@@ -225,7 +225,8 @@ def _morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export
     counts = {"shape": 0, "expression": 0}
     for part in text.split(","):
         kind, _, number = part.strip().partition(":")
-        kind, number = ("expression", kind) if kind.isdigit() else (kind, number)
+        if kind.isdigit():
+            kind, number = "expression", kind
         if kind not in counts or (number and not (number.isdigit() and int(number) > 0)):
             fix = "use shape, expression, shape:4, or a number of expressions; several with a comma"
             raise UsageError(f"'{part}' names no morph targets", where="--morphs", fix=fix)
