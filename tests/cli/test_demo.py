@@ -60,6 +60,9 @@ def test_report_shows_the_strip_and_what_comes_next(folder):
     html = (folder / "report.html").read_text()
     assert 'src="data:image/png;base64,' in html and "<script" not in html
     assert "vitruve convert YOUR_FILE" in html and "CC0" in html
+    results = json.loads((folder / "results.json").read_text())
+    assert f"{results['error_mm']['mean']:.2f} mm" in html and html.count('<svg class="plot"') == 4
+    assert "Shape before and after" in html and "Where on the body the error is" in html
 
 
 def test_run_file_says_what_was_asked_for(folder):

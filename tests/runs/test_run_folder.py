@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import vitruve
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.runs import run_folder
-from vitruve.runs.run_folder import check_out, file_hash
+from vitruve.runs.run_folder import RunFolder, check_out, file_hash
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import git_commit, versions
 
@@ -187,3 +187,30 @@ def test_versions_name_what_counts():
     assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
     commit = git_commit()
     assert commit == "" or set(commit.removesuffix("-dirty")) <= set("0123456789abcdef")
+
+
+def test_a_folder_that_grows_has_whole_records(tmp_path):
+    """As `vitruve convert` uses it: it begins, goes on, and ends, and a part of the work has records of its own."""
+    run = RunFolder(tmp_path, tmp_path, "convert", {"to": "smplx", "out": tmp_path}, suffix="-1of2")
+    run.record({}, done=False)
+    begun = tomllib.loads((tmp_path / "run-1of2.toml").read_text())
+    assert "seconds" not in begun and begun["options"] == {"to": "smplx", "out": str(tmp_path)}
+    run.results({"files": 2})
+    run.report("<!DOCTYPE html>")
+    run.record({"in.npz": "abc"})
+    ended = tomllib.loads((tmp_path / "run-1of2.toml").read_text())
+    assert ended["started"] == begun["started"] and ended["seconds"] >= 0 and ended["inputs"] == {"in.npz": "abc"}
+    assert sorted(os.listdir(tmp_path)) == ["report-1of2.html", "results-1of2.json", "run-1of2.toml"]
+
+
+def test_a_report_is_whole_or_not_there(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path, tmp_path, "demo", {})
+    run.report("one")
+
+    def fail(self, target):
+        raise OSError
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError):
+        run.report("two")
+    assert os.listdir(tmp_path) == ["report.html"] and (tmp_path / "report.html").read_text() == "one"
