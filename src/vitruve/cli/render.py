@@ -70,7 +70,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
         frame: write this one frame as a .png.
         strip: how many frames a .png shows, 16 where left out.
         fps: frames per second of the film; also of files that do not say.
-        size: width and height in pixels, 1280x720 where left out; of each picture in a strip 256x320.
+        size: width and height in pixels, 1280x720 where left out; of each picture in a strip.
         over: a video to draw over.
         opacity: of the bodies, from 0 to 1.
         dry_run: say what would be drawn, and write nothing.

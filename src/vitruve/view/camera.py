@@ -129,6 +129,14 @@ def viewpoints(scene: Scene, frames: Sequence[int], choice: CameraChoice, size: 
     ]
 
 
+def aspect(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> float:
+    """How wide the bodies are over how tall, as a camera that goes along sees them in some frames."""
+    points = _points(scene, frames, _path(scene, frames))
+    towards = direction(choice.azimuth + facing_deg(scene, frames), choice.elevation)
+    right, down, _ = Viewpoint(towards, (0.0, 0.0, 0.0)).axes
+    return float(np.ptp(points @ right) / max(np.ptp(points @ down), 1e-6))
+
+
 def _own(scene: Scene, actor: Actor, frames: Sequence[int], most: int) -> list[int]:
     """At most so many of the actor's own frames with data, spread over the frames; of all where these have none."""
     own = [scene.frame_of(actor, frame) for frame in frames]

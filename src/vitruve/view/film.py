@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,7 +37,8 @@ class Look:
     Attributes:
         grid: lines on the ground every metre.
         numbers: the number and the time of the frame in the lower left corner.
-        names: what the actors are called, in their colours, in the upper left corner; of two and more.
+        names: what the actors are called, in their colours, in the upper left corner; of two and more. With a heat map,
+            also the bar of its colours.
         heat_top_mm: the error that has the darkest colour; a round one that 99 of 100 errors are below where None.
         opacity: of the bodies, 0 to 1.
     """
@@ -69,7 +70,7 @@ def film(
     """
     look = look or Look()
     figures = [_Figure(actor) for actor in scene.actors]
-    top = look.heat_top_mm or _heat_top(scene, frames)
+    top = look.heat_top_mm or heat_top(scene, frames)
     still = _behind(scene, eyes[0], size, look) if behind is None and all(eye is eyes[0] for eye in eyes) else None
 
     def work(block: Sequence[int], given: list[Picture] | None) -> list[Picture]:
@@ -126,11 +127,11 @@ class _Figure:
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
 
-    @cached_property
+    @functools.cached_property
     def tree(self) -> Sticks:
         return sticks_of(self.actor)
 
-    @cached_property
+    @functools.cached_property
     def faces(self) -> NDArray[np.int64]:
         body = self.actor.body
         return self.tree.faces if body is None else body.faces.cpu().numpy()
@@ -198,35 +199,41 @@ def _written(
     top: float,
 ) -> Picture:
     """The picture with joints, names, numbers and the colour bar."""
-    joints = [
-        f.actor for f in figures if f.actor.joints and f.actor.body and f.actor.valid(scene.frame_of(f.actor, frame))
-    ]
-    hot = any(actor.errors is not None for actor in scene.actors)
-    if not (joints or hot or look.numbers or (look.names and len(figures) > 1)):
+    actors = [figure.actor for figure in figures]
+    joints = [a for a in actors if a.joints and a.body is not None and a.valid(scene.frame_of(a, frame))]
+    bar = look.names and any(actor.errors is not None for actor in actors)
+    names = look.names and len(actors) > 1
+    if not (joints or bar or look.numbers or names):
         return picture
     image = Image.fromarray(picture)
     for actor in joints:
         positions = actor.joint_positions([scene.frame_of(actor, frame)])[0]
         draw_joints(image, positions, actor.motion.skeleton.edges, eye)
-    write_on = ImageDraw.Draw(image)
     size = max(10, round(0.026 * image.height))
-    font, margin = ImageFont.load_default(size), size
-    if look.names and len(figures) > 1:
-        for i, actor in enumerate(scene.actors):
-            y = margin + 1.6 * size * i
-            tint = _ink_of(actor)
-            write_on.ellipse((margin, y, margin + size, y + size), tint)
-            words = actor.name + (", distance to the first" if actor.errors is not None else "")
-            write_on.text(
-                (margin + 1.6 * size, y + size / 2), words, _INK, font, "lm", stroke_width=2, stroke_fill=_PAPER
-            )
+    if names:
+        draw_names(image, scene, size)
     if look.numbers:
-        first = scene.actors[0]
-        words = f"frame {scene.frame_of(first, frame)}   {frame / scene.fps:.2f} s"
-        write_on.text((margin, image.height - margin), words, _INK, font, "ls", stroke_width=2, stroke_fill=_PAPER)
-    if hot:
+        words = f"frame {scene.frame_of(scene.actors[0], frame)}   {frame / scene.fps:.2f} s"
+        place = (size, image.height - size)
+        ImageDraw.Draw(image).text(place, words, _INK, _font(size), "ls", stroke_width=2, stroke_fill=_PAPER)
+    if bar:
         draw_colour_bar(image, top)
     return np.asarray(image)
+
+
+def draw_names(image: Image.Image, scene: Scene, size: int) -> None:
+    """Write what the actors are called, each behind a dot of its colour, below each other from the upper left."""
+    pen = ImageDraw.Draw(image)
+    for i, actor in enumerate(scene.actors):
+        top = size * (0.7 + 1.6 * i)
+        pen.ellipse((size, top, 2 * size, top + size), _ink_of(actor))
+        words = actor.name + (", its distance to the first" if actor.errors is not None else "")
+        pen.text((2.6 * size, top + size / 2), words, _INK, _font(size), "lm", stroke_width=2, stroke_fill=_PAPER)
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
 
 
 def _ink_of(actor: Actor) -> tuple[int, int, int]:
@@ -235,8 +242,8 @@ def _ink_of(actor: Actor) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _heat_top(scene: Scene, frames: Sequence[int]) -> float:
-    """The scale of the heat map, from a few frames."""
+def heat_top(scene: Scene, frames: Sequence[int]) -> float:
+    """The error in millimetres that has the darkest colour of the heat map, told by a few frames."""
     found = []
     for actor in scene.actors:
         if actor.errors is None:

@@ -15,14 +15,15 @@ from vitruve.formats.replacing import replacing
 from vitruve.runs.progress import Progress
 from vitruve.view.backdrop import Picture
 from vitruve.view.calibrated import CalibratedCamera, CalibratedEye
-from vitruve.view.camera import CameraChoice, across, viewpoints
-from vitruve.view.film import Look, film
+from vitruve.view.camera import CameraChoice, across, aspect, viewpoints
+from vitruve.view.film import Look, draw_names, film, heat_top
+from vitruve.view.heat import heat_bar
 from vitruve.view.pictures import row, save_picture, spread, stack
 from vitruve.view.scene import Scene, side_by_side
 from vitruve.view.video import VideoSource, check_film, write_film
 
 SIZE = (1280, 720)
-_CELL = (256, 320)  # of a strip
+_CELL_HEIGHT = 320  # of a picture in a strip
 _COLUMNS = 8
 # Above this rate only every second, third ... frame of a motion becomes one of the film.
 _MOST_FPS = 60.0
@@ -128,7 +129,7 @@ def render_strip(
         scene: what is seen.
         count: how many frames; no more than have data.
         times: the frames that they are taken from; all where None.
-        cell: width and height of one picture in pixels.
+        cell: width and height of one picture in pixels; 320 high and as wide as the bodies where None.
         camera: where it is seen from; it goes along with the bodies.
         look: how it is drawn.
         progress: called with pictures done and pictures in all.
@@ -144,15 +145,24 @@ def render_strip(
             fix="choose others with --frames",
         )
     chosen = [seen[i] for i in spread(len(seen), count)]
-    apart = len({actor.offset for actor in scene.actors})
-    cell = cell or (_CELL[0] * min(apart, 3), _CELL[1])
-    eyes = viewpoints(scene, chosen, replace(camera or CameraChoice(), follow=True), cell)
-    # The camera goes along, so lines on the ground would only show seams; numbers stand below.
-    look = replace(look or Look(), grid=False, numbers=False, names=False)
+    camera = replace(camera or CameraChoice(), follow=True)
+    width = round(_CELL_HEIGHT * float(np.clip(aspect(scene, chosen, camera), 0.4, 3.0)))
+    cell = cell or (width, _CELL_HEIGHT)
+    top = (look and look.heat_top_mm) or heat_top(scene, chosen)
+    # The camera goes along, so lines on the ground would only show seams; numbers stand below, names above.
+    look = replace(look or Look(), grid=False, numbers=False, names=False, heat_top_mm=top)
+    eyes = viewpoints(scene, chosen, camera, cell)
     pictures = _counted(film(scene, chosen, eyes, cell, look), len(chosen), progress)
     images = [Image.fromarray(picture) for picture in pictures]
     labels = [f"{scene.frame_of(scene.actors[0], frame)}: {frame / scene.fps:.2f} s" for frame in chosen]
-    return stack([row(images[i : i + _COLUMNS], labels[i : i + _COLUMNS]) for i in range(0, len(images), _COLUMNS)])
+    rows = [row(images[i : i + _COLUMNS], labels[i : i + _COLUMNS]) for i in range(0, len(images), _COLUMNS)]
+    if len(scene.actors) > 1:
+        band = Image.new("RGB", (rows[0].width, round(28 * (len(scene.actors) + 0.5))), rows[0].getpixel((0, 0)))
+        draw_names(band, scene, 17)
+        rows.insert(0, band)
+    if any(actor.errors is not None for actor in scene.actors):
+        rows.append(heat_bar(top, max(rows[0].width, 480)))
+    return stack(rows)
 
 
 def write_picture(image: Image.Image, out: str | Path, overwrite: bool = False) -> None:
