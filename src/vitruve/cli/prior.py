@@ -66,6 +66,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
         overwrite: replace an earlier run in the folder.
         quiet: show no progress and no summary.
     """
+    from vitruve.bodies import load_body
     from vitruve.data import open_store
     from vitruve.learn.team import find_team
     from vitruve.priors.run import begin_run, pose_data, record
@@ -80,8 +81,9 @@ def train(  # noqa: PLR0913 (one parameter per option)
         print(f"would train {chosen.name} on {len(data.train):,} poses, {len(data.valid):,} held out, into {out}")
         print("licences of the data: " + "; ".join(licence or "not known" for licence in data.licences))
         return 0
+    model = load_body(body or BODY)
     options = {"store": store, "recipe": recipe, "split": split, "minutes": minutes, "steps": steps, "batch": batch}
-    options |= {"seed": seed, "body": body or BODY, "device": device}
+    options |= {"seed": seed, "body": model.name, "device": device}
     first = find_team(device).number == 0
     if first:
         begin_run(out, options, resume, overwrite)
@@ -90,7 +92,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
             data,
             out,
             chosen,
-            body=body or BODY,
+            body=model,
             resume=resume,
             device=device,
             on_validation=lambda rows: write_curves(rows, out),

@@ -29,7 +29,7 @@ class Curves:
         if not self.path.is_file():
             return
         with self.path.open(newline="", encoding="utf-8") as file:
-            rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            rows = [{key: _number(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
         self.rows = [row for row in rows if row["step"] <= step]
 
     def add(self, row: dict[str, float]) -> None:
@@ -45,3 +45,7 @@ class Curves:
     def last_step(self) -> int:
         """The step of the last row; -1 where there is none."""
         return int(self.rows[-1]["step"]) if self.rows else -1
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdecimal() else float(text)

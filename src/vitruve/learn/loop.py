@@ -210,7 +210,7 @@ class _Run:
         feed = Feed(self.task.fetch, Order(self.task.count, plan.seed), plan.batch, progress.step, share)
         begun, first, stepping, saved = time.perf_counter() - progress.seconds, progress.step, 0.0, time.monotonic()
         try:
-            if progress.step == 0:
+            if self.curves.last_step() < 0:
                 self._validate(on_validation)
             while not (reason := self._over()):
                 clock = time.perf_counter()
@@ -293,7 +293,7 @@ class _Run:
         self.team.average([buffer for buffer in self.network.buffers() if buffer.is_floating_point()])
         row = {"step": progress.step, "epoch": moment.epoch, "seconds": progress.seconds}
         row["learning_rate"] = learning_rate(plan, progress, moment)
-        row |= {f"train_{key}": float(value) / self.summed for key, value in self.sums.items()}
+        row |= {f"train_{key}": float(self.sums[key]) / self.summed for key in sorted(self.sums)}
         score = math.inf
         if self.team.number == 0:
             self.mean.eval()

@@ -30,7 +30,7 @@ class Team:
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their mean over all processes."""
-        if self.size == 1:
+        if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
         flat = self._accelerator.reduce(flat, reduction="mean")

@@ -95,7 +95,8 @@ class Prior:
         between = self.decode(codes[0][..., None, :] * (1 - part[:, None]) + codes[1][..., None, :] * part[:, None])
         # What the network gets wrong at the ends is undone in full there, in part between.
         off = [pose.to(code) @ self.decode(code).mT for pose, code in zip((start, end), codes)]
-        return slerp(off[0][..., None, :, :, :], off[1][..., None, :, :, :], part[:, None]) @ between
+        first, last = (rotation[..., None, :, :, :].expand_as(between) for rotation in off)
+        return slerp(first, last, part[:, None]) @ between
 
 
 def load_own(path: str | Path) -> Prior:

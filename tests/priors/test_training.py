@@ -1,0 +1,126 @@
+"""Training a prior: what it learns, what its folder holds and what it does not."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.priors import prior_material as material
+from vitruve.errors import BadData
+from vitruve.learn.checkpoint import load_checkpoint
+from vitruve.priors import load_prior, train_prior
+from vitruve.priors.licences import may_be_used_commercially
+from vitruve.priors.losses import Weights
+from vitruve.priors.recipe import recipe_of
+from vitruve.priors.surface import body_surface
+from vitruve.priors.training import measure, new_network, warnings_of
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("run")
+    return folder, train_prior(material.data(), folder, material.recipe(), body=material.body(), device="cpu")
+
+
+def test_it_learns(run: tuple[Path, dict]):
+    folder, results = run
+    rows = list(csv.DictReader((folder / "curves.csv").open()))
+    first, last = (float(rows[i]["valid_geodesic_rad"]) for i in (0, -1))
+    assert last < 0.1 * first and results["best"]["spread"] > 0.9 and not results["warnings"]
+    assert results["steps"] == 150 and 0 <= results["waiting_for_data"] < 0.5 and results["poses_per_second"] > 0
+
+
+def test_the_file_says_what_it_is_and_holds_no_body(run: tuple[Path, dict]):
+    folder, _ = run
+    tensors, words = load_checkpoint(folder / "best.safetensors")
+    assert set(tensors) == set(new_network(material.recipe(), 0).state_dict())
+    assert sum(value.numel() for value in tensors.values()) < 30_000
+    assert recipe_of(words["recipe"]) == material.recipe()
+    assert words["data"] == {
+        "source": "store",
+        "train_poses": 600,
+        "valid_poses": 100,
+        "licences": ["CC0-1.0"],
+        "commercial_use": "yes",
+    }
+    assert len(words["statistics"]["joint_error_rad"]) == 21
+    assert words["body"] == "small-smplx"
+
+
+def test_validation_is_of_the_whole_split_and_always_the_same(run: tuple[Path, dict]):
+    folder, results = run
+    prior, data = load_prior(folder), material.data()
+    surface = body_surface(material.body())
+    again = measure(prior.network, data, surface)
+    assert again == pytest.approx(results["best"], rel=1e-5)
+    parts = [replace(data, valid=data.valid[rows]) for rows in (slice(0, 30), slice(30, 100))]
+    found = [measure(prior.network, part, surface)["mesh_m"] for part in parts]
+    assert 0.3 * found[0] + 0.7 * found[1] == pytest.approx(again["mesh_m"], rel=1e-5)
+
+
+def test_numbers_of_a_validation_by_the_plain_formulas(run: tuple[Path, dict]):
+    from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
+
+    folder, results = run
+    prior, data, body = load_prior(folder), material.data(), material.body()
+    wanted = axis_angle_to_matrix(data.body(data.valid))
+    found = prior.reconstruct(wanted)
+    full = [body.rest_rotations(100) for _ in range(2)]
+    for rotations, part in zip(full, (wanted, found)):
+        rotations[:, 1:22] = part
+    a, b = (body.shaped().vertices(rotations) for rotations in full)
+    assert results["best"]["mesh_m"] == pytest.approx(float((a - b).norm(dim=-1).mean()), rel=1e-4)
+    assert results["best"]["mesh_l1_m"] == pytest.approx(float((a - b).abs().mean()), rel=1e-4)
+    assert results["best"]["geodesic_rad"] == pytest.approx(float(geodesic_distance(wanted, found).mean()), rel=1e-4)
+    posterior = prior.encode(wanted)
+    kl = torch.distributions.kl_divergence(
+        torch.distributions.Normal(posterior.mean, posterior.std), torch.distributions.Normal(0.0, 1.0)
+    )
+    assert results["best"]["kl_nats"] == pytest.approx(float(kl.sum(-1).mean()), rel=1e-4)
+
+
+def test_a_collapse_is_said(tmp_path: Path):
+    heavy = replace(material.recipe(steps=60), weights=Weights(geodesic=1.0, kl=50.0))
+    results = train_prior(material.data(), tmp_path, heavy, body=material.body(), device="cpu")
+    assert any("collapse" in warning for warning in results["warnings"])
+    assert warnings_of({"valid_active_units": 20, "valid_spread": 0.9}) == []
+    assert len(warnings_of({"valid_active_units": 1, "valid_spread": 0.1})) == 2
+
+
+def test_it_goes_on(tmp_path: Path, run: tuple[Path, dict]):
+    recipe, data, body = material.recipe(), material.data(), material.body()
+    seen = []
+    options = {"body": body, "device": "cpu"}
+    results = train_prior(data, tmp_path, recipe, on_step=seen.append, stop=lambda: len(seen) == 70, **options)
+    assert "--resume" in results["finished"]
+    train_prior(data, tmp_path, recipe, resume=True, **options)
+    expected, found = (material.tensors(folder / "last.safetensors") for folder in (run[0], tmp_path))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_the_longer_form_of_rotations_can_be_learned_from(tmp_path: Path):
+    recipe = replace(material.recipe(steps=5), wraps=0.3, kl_warmup=0.5)
+    assert train_prior(material.data(), tmp_path, recipe, body=material.body(), device="cpu")["steps"] == 5
+
+
+def test_an_empty_part_is_an_error(tmp_path: Path):
+    data = replace(material.data(), valid=np.arange(0))
+    with pytest.raises(BadData, match="the valid part has no poses"):
+        train_prior(data, tmp_path, material.recipe(), body=material.body())
+
+
+@pytest.mark.parametrize(
+    ("licences", "answer"),
+    [
+        (("CC0-1.0", "free for all uses"), "yes"),
+        (("CC0-1.0", "CC BY-NC 4.0"), "no"),
+        (("AMASS: non-commercial research only",), "no"),
+        (("CC0-1.0", ""), "unknown"),
+        ((), "unknown"),
+    ],
+)
+def test_what_licences_allow(licences: tuple[str, ...], answer: str):
+    assert may_be_used_commercially(licences) == answer
