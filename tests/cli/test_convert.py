@@ -68,7 +68,7 @@ def test_the_page_shows_figures_and_bodies(converted):
         and html.count('<svg class="plot"') == 5
         and "<script" not in html
     )
-    for text in ("4 files", "1 files could not", "bad.npz", "open-smplx-neutral", "CC0", "Mean error by part"):
+    for text in ("4 files", "1 file could not", "bad.npz", "open-smplx-neutral", "CC0", "Mean error by part"):
         assert text in html
 
 

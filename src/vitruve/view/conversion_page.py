@@ -34,25 +34,25 @@ def conversion_page(
         pictures: of the first entry, from `conversion_pictures`.
     """
     alone = len(entries) == 1
-    title = Path(entries[0]["output"]).name if alone else f"{len(entries):,} files"
+    title = Path(entries[0]["output"]).name if alone else _count(entries)
     blocks: list[Block] = [_verdict(entries, failed)]
     if entries:
-        bodies = sorted({(entry["source"] or "a foreign skeleton or meshes", entry["target"]) for entry in entries})
+        bodies = sorted({(_from(entry), entry["target"]) for entry in entries})
         blocks.append(Note("\n".join(f"From {source} to {target}." for source, target in bodies[:12])))
-    blocks += [*_warnings(entries), Heading("Figures"), Table(("what", "value"), figures(results))]
+    blocks += [*_warnings(entries), Heading("Figures"), Table(("what", "value"), figures(results)), *_failures(failed)]
     if alone:
         blocks += [*pictures, *error_over_time(entries[0])]
     if bins and sum(bins[1]):
         plot = histogram(*bins, "mean error of a frame, mm", "frames")
-        blocks += [Heading("How many frames have which error"), Drawing(plot, f"A bar is {bins[0]:g} mm wide or more.")]
+        blocks += [Heading("How many frames have which error"), Drawing(plot, "All frames by their mean error.")]
     blocks += error_by_part(results["error_mm"]["groups"])
     if not alone:
-        blocks += [*_failures(failed), *_files(entries)]
+        blocks += _files(entries)
         if entries:
             blocks += [Heading(f"The worst file: {_shown(entries[0])}"), *error_over_time(entries[0]), *pictures]
     blocks += time_by_stage(results["stages"])
     if alone:
-        blocks += [*_files(entries), *_failures(failed)]
+        blocks += _files(entries)
     blocks += _credits(entries)
     return page(f"Conversion: {title}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve convert")
 
@@ -103,9 +103,10 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("95th percentile", _mm(error["p95"])),
         ("largest error", _mm(error["max"])),
         ("jitter added", f"{_mm(results['jitter_mm'])} a frame squared"),
-        ("of it the surface map", _mm(results["map_residual_mm"])),
         ("rate of a process", f"{results['frames_per_second']:,.0f} frames/s" if results["frames_per_second"] else "-"),
     ]
+    if results["map_residual_mm"]:
+        rows.insert(4, ("of it the surface map", _mm(results["map_residual_mm"])))
     if this_run.get("frames_per_second"):
         rate = f"{this_run['frames_per_second']:,.0f} frames/s, {this_run['seconds']:.1f} s from start to end"
         rows.append(("this run", rate))
@@ -126,12 +127,12 @@ def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
     if untrusted:
         problems.append(f"{untrusted:,} of {len(entries):,} results are not to be trusted without a look.")
     if failed:
-        problems.append(f"{len(failed):,} files could not be converted.")
+        problems.append(f"{_count(failed)} could not be converted.")
     if problems:
         return Note("\n".join(problems), "warning")
     if not entries:
         return Note("There was nothing to convert in this part of the work.")
-    count = "The file was" if len(entries) == 1 else f"All {len(entries):,} files were"
+    count = "The file was" if len(entries) == 1 else f"All {_count(entries)} were"
     return Note(f"{count} converted, and every frame was fitted within the bounds.", "good")
 
 
@@ -188,6 +189,15 @@ def _credits(entries: Sequence[Entry]) -> list[Block]:
 def _shown(entry: Entry) -> str:
     """The output's name; a single file stands beside the folder that the name counts from."""
     return entry["output"].removeprefix("../")
+
+
+def _from(entry: Entry) -> str:
+    facts = entry["facts"]
+    return entry["source"] or ("meshes" if facts["kind"] == "meshes" else f"the skeleton {facts['skeleton']}")
+
+
+def _count(entries: Sequence[Entry]) -> str:
+    return "1 file" if len(entries) == 1 else f"{len(entries):,} files"
 
 
 def _mm(value: float | None) -> str:

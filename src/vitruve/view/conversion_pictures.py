@@ -98,7 +98,7 @@ def picture_blocks(shown: Shown) -> list[Block]:
     heat = heat_map(shown)
     if heat:
         blocks += [Heading("Where on the body the error is"), heat]
-    return [*blocks, Heading("Shape before and after"), *shapes(shown)]
+    return [*blocks, Heading("Shape before and after" if shown.body else "Shape of the result"), *shapes(shown)]
 
 
 def overlay(shown: Shown) -> Figure:
@@ -166,7 +166,7 @@ def shapes(shown: Shown) -> list[Block]:
         for (word, _, _), metres, values in zip(bodies, tall, betas)
     ]
     blocks: list[Block] = [
-        Figure(row(cells, labels), "The bodies at rest with their shape, at one scale."),
+        Figure(row(cells, labels), "At rest, with the shape of the clip" + (", at one scale." if shown.body else ".")),
         Table(("", "height", *(f"beta {i}" for i in range(count))), rows),
     ]
     if len(bodies) > 1:
@@ -197,11 +197,14 @@ def _surface_row(shown: Shown, word: str, frame: int) -> Image.Image:
 def _skeleton_row(shown: Shown, word: str, frame: int) -> Image.Image:
     """The joints and bones of a foreign skeleton, and the result."""
     assert isinstance(shown.source, Motion)
-    joints = _array(shown.source[frame : frame + 1].joints()[0])
+    joints, edges = _array(shown.source[frame : frame + 1].joints()[0]), shown.source.skeleton.edges
+    if sum(parent == 0 for parent in shown.source.skeleton.parents) == 1:
+        # A root with one child is no part of the body: it says where the body is, often from the origin.
+        joints, edges = joints[1:], tuple((a - 1, b - 1) for a, b in edges if a and b)
     vertices = _posed(shown.result, shown.target, frame)
     cells = [Image.new("RGB", _CELL, (236, 238, 242))]
     viewpoint = _face_to_face(shown.result, frame, joints)
-    draw_joints(cells[0], joints, shown.source.skeleton.edges, viewpoint)
+    draw_joints(cells[0], joints, edges, viewpoint)
     viewpoint = _face_to_face(shown.result, frame, vertices)
     cells.append(picture(vertices, shown.target.faces, viewpoint, _CELL, _RESULT_COLOUR))
     return row(cells, (f"{word}: frame {frame}, source", "result"))
