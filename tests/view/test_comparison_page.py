@@ -38,9 +38,7 @@ def test_the_page_in_a_browser(motion, body, tmp_path, dark):
     with browser_page(dark=dark, errors=errors) as page:
         page.goto((tmp_path / "report.html").as_uri())
         assert "10.00 mm apart" in page.locator("p").first.inner_text()
-        shown = {
-            row.split("\t")[0]: row.split("\t")[1] for row in page.locator("table").nth(2).inner_text().splitlines()[1:]
-        }
+        rows = [row.split("\t") for row in page.locator("table").nth(2).inner_text().splitlines()[1:]]
         parts = comparison.figures["vertex_mm"]["parts"]
         assert {row[0]: float(row[1]) for row in rows} == pytest.approx(parts, abs=0.01)
         assert page.locator("svg.plot").count() == 5

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vitruve.compare import Comparison
 
 _TOO_FAR = 5
+_SIDES = ("first", "second")
 _FILES = ("results.json", "frames.csv", "report.html", "run.toml")
 
 
@@ -109,7 +110,7 @@ def _write(comparison: Comparison, place: Path, options: dict[str, object], over
         run.results(comparison.figures)
         (run.path / "frames.csv").write_text(frames_csv(comparison), encoding="utf-8")
         (run.path / "report.html").write_text(comparison_page(comparison), encoding="utf-8")
-        run.note(**{word: comparison.figures[word]["body"] or "a plain joint tree" for word in ("first", "second")})
+        run.note(**{word: comparison.figures[word]["body"] or comparison.figures[word]["kind"] for word in _SIDES})
 
 
 def _show(comparison: Comparison, place: Path | None) -> None:
@@ -118,11 +119,10 @@ def _show(comparison: Comparison, place: Path | None) -> None:
     from rich.table import Table
 
     from vitruve.compare.notes import verdict
-    from vitruve.compare.tables import part_rows, side_rows, summary
+    from vitruve.compare.tables import part_rows, side_rows, sides_said, summary
 
     console, figures = Console(highlight=False), comparison.figures
-    names = (f"[bold]{escape(figures[word]['name'])}[/bold]" for word in ("first", "second"))
-    console.print(" and ".join(names))
+    console.print(f"[bold]{escape(' and '.join(sides_said(figures)))}[/bold]")
     console.print(escape(verdict(figures)))
     shown: list[tuple[tuple[str, ...], list[tuple[object, ...]]]] = [
         (("", ""), [*summary(figures)]),

@@ -183,7 +183,10 @@ def _assemble(
     moved = laid.apply(second)
     errors = position_errors(shared.first, laid.apply(shared.second))
     turned = of.rotation_errors(a, b, shared, laid.rotation, known)
-    lowest = surface.lowest if surface is not None else (of.lowest_points(a, known), of.lowest_points(b, known))
+    if surface is not None:
+        lowest = surface.lowest
+    else:
+        lowest = (of.lowest_points(a, matched.named[0].points), of.lowest_points(b, matched.named[1].points))
     # A placement of every frame would hide how the two come apart.
     ways = [points[:, root] if root is not None else points.nanmean(1)
             for points in (first, moved if align in ("clip", "first-frame") else second)]  # fmt: skip
@@ -213,7 +216,7 @@ def _assemble(
         "bone_length_mm": of.bone_lengths(shared, a),
         "vertex_mm": None if surface is None else of.surface_figures(surface),
         "surface_map": None if matched.pair is None else of.map_figures(matched.pair),
-        "way": of.way_figures(ways[0], ways[1]),
+        "way": of.way_figures(*ways, of="middle of the surface" if root is None else shared.names[root]),
         "shape": of.shape_figures(a, b),
         **_alone_figures(matched, lowest, floor),
         "difference": {
@@ -263,7 +266,7 @@ def _alone_figures(matched: _Matched, lowest: tuple[Tensor, Tensor], floor: floa
     feet = [named.feet(side) for side, named in zip(sides, matched.named)]
     contacts = [of.contacts_of(side, own, low) for side, own, low in zip(sides, feet, lowest)]
     out = {
-        word: {"name": side.name, "body": "" if side.body is None else side.body.name, **figures}
+        word: {"name": side.name, "kind": side.kind, "body": "" if side.body is None else side.body.name, **figures}
         for word, side, figures in (
             (word, side, of.alone(side, points, own, low.masked_fill(~matched.known, torch.nan), floor, standing))
             for word, side, points, own, low, standing in zip(

@@ -22,7 +22,7 @@ from vitruve.metrics import (
     trajectory_error,
 )
 from vitruve.motion import foot_contacts, foot_sliding
-from vitruve.motion.world import lowest_joints, lowest_vertices
+from vitruve.motion.world import lowest_vertices
 
 # Where the ground of a clip is, for foot contacts: near the lowest tenth of its lowest points, as in `put_on_ground`.
 _GROUND_QUANTILE = 0.1
@@ -186,20 +186,21 @@ def sliding(side: Side, feet: Mapping[str, str], contacts: Tensor | None) -> flo
     return number(foot_sliding(_masked(side), side.body, contacts, tuple(feet.values())), 1000)
 
 
-def lowest_points(side: Side, known: Tensor) -> Tensor:
-    """[frames] height of the lowest vertex, or of the lowest joint of a plain tree; NaN in frames without data."""
+def lowest_points(side: Side, points: Tensor) -> Tensor:
+    """[frames] height of the lowest vertex, or of the lowest of some points of a plain tree, metres."""
     if side.motion is None:
-        heights = side.vertices(torch.arange(len(side)))[..., 2].amin(1)
-    else:
-        heights = lowest_joints(side.motion) if side.body is None else lowest_vertices(side.motion, side.body)
-    return heights.masked_fill(~known, torch.nan)
+        return side.vertices(torch.arange(len(side)))[..., 2].amin(1)
+    if side.body is None:  # not of all joints: some trees have a root on the ground, outside of the body
+        return points[..., 2].amin(1)
+    return lowest_vertices(side.motion, side.body).masked_fill(~side.valid, torch.nan)
 
 
-def way_figures(first: Tensor, second: Tensor) -> dict[str, float | None]:
-    """Of the ways [frames, 3] of the two roots: how far they come apart."""
+def way_figures(first: Tensor, second: Tensor, of: str) -> dict[str, Any]:
+    """Of the ways [frames, 3] of a joint, the root as a rule: how far they come apart."""
     apart = drift(first, second)
     known = apart[~apart.isnan()]
     return {
+        "of": of,
         "drift_end_mm": number(known[-1], 1000) if len(known) else None,
         "drift_max_mm": number(known.max(), 1000) if len(known) else None,
         "trajectory_error_percent": number(trajectory_error(first, second), 100),

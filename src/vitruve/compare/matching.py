@@ -151,7 +151,8 @@ def _mapped(side: Side, chosen: Mapping | None) -> Named:
                 where=f"{', '.join(side.joint_names[:8])}, ...",
                 fix=f"say which is which with a mapping file: --mapping FILE ({error.fix})",
             ) from None
-    entries = [entry for entry in mapping.joints if entry.position]
+    # A joint of weight zero stands elsewhere in the two skeletons, such as a head at the neck.
+    entries = [entry for entry in mapping.joints if entry.position and entry.weight > 0]
     own = side.joint_names
     used = {name for entry in entries for name in entry.position}
     return Named(

@@ -52,6 +52,13 @@ class Side:
         return len(self.motion) if self.motion is not None else len(self._vertices)
 
     @property
+    def kind(self) -> str:
+        """What it is: "motion", "joint tree" or "meshes"."""
+        if self.motion is None:
+            return "meshes"
+        return "joint tree" if self.body is None else "motion"
+
+    @property
     def skeleton(self) -> Skeleton | None:
         """The joint tree; None for meshes."""
         return None if self.motion is None else self.motion.skeleton
@@ -193,10 +200,9 @@ def make_sides(
 
 def _of_motion(motion: Motion, which: str | BodyModel | None, folder: str | Path | None, word: str) -> Side:
     name = Path(motion.source.file).name or word
-    # Reads of BVH and ASF/AMC have notes about units and axes that explain many a difference.
-    said = tuple(f"{name}: {note}" for note in motion.source.notes)
     if not (which or motion.body):
-        return Side(name, motion.fps, motion, notes=said)
+        # What the reader of a BVH or ASF/AMC file says about units and axes explains many a difference.
+        return Side(name, motion.fps, motion, notes=tuple(f"{name}: {note}" for note in motion.source.notes))
     body, notes = find_body(which or motion.body, motion.gender, folder)
     if body.skeleton.names != motion.skeleton.names:
         raise UsageError(
@@ -204,7 +210,7 @@ def _of_motion(motion: Motion, which: str | BodyModel | None, folder: str | Path
             where=f"{len(motion.skeleton)} joints of {motion.skeleton.name}, the body has {body.num_joints}",
             fix="name the body it was made on, or leave it out",
         )
-    return Side(name, motion.fps, motion, body, notes=(*said, *(f"{name}: {note}" for note in notes)))
+    return Side(name, motion.fps, motion, body, notes=tuple(f"{name}: {note}" for note in notes))
 
 
 def _of_meshes(

@@ -30,19 +30,24 @@ def summary(figures: Mapping[str, Any]) -> list[Row]:
     if figures["rotation_deg"]:
         rows.append(("rotations apart", _spread(figures["rotation_deg"], "degrees")))
     way = figures["way"]
-    rows.append(("drift of the root", f"{_value(way['drift_end_mm'], 'mm')} at the end, "
-                                      f"{_value(way['drift_max_mm'], 'mm')} at most"))  # fmt: skip
+    ends, most = _value(way["drift_end_mm"], "mm"), _value(way["drift_max_mm"], "mm")
+    rows.append((f"drift of the {way['of']}", f"{ends} at the end, {most} at most"))
     if way["trajectory_error_percent"] is not None:
-        rows.append(("way of the root", f"{way['trajectory_error_percent']:.2f} % off, after one rigid transform"))
+        off = f"{way['trajectory_error_percent']:.2f} % off, after one rigid transform"
+        rows.append((f"way of the {way['of']}", off))
     rows += _shape(figures["shape"])
     return rows
+
+
+def sides_said(figures: Mapping[str, Any]) -> list[str]:
+    """Each of the two with the body it is on: "walk.npz (open-smplh-neutral)"."""
+    return [f"{side['name']} ({side['body'] or side['kind']})" for side in (figures["first"], figures["second"])]
 
 
 def side_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """What each of the two does by itself, and their difference, as (what, first, second, difference)."""
     first, second, difference = figures["first"], figures["second"], figures["difference"]
     rows = [
-        ("body", first["body"] or "-", second["body"] or "-", ""),
         ("height of the body, m", _value(first["height_m"]), _value(second["height_m"]), ""),
         ("jitter, m/s³", *(_value(part["jitter_m_s3"]) for part in (first, second, difference))),
         ("acceleration, m/s²", *(_value(part["acceleration_m_s2"]) for part in (first, second, difference))),

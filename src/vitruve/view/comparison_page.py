@@ -12,7 +12,7 @@ import vitruve
 from vitruve.compare import Comparison
 from vitruve.compare.notes import verdict
 from vitruve.compare.sides import Side
-from vitruve.compare.tables import joint_rows, part_rows, side_rows, summary
+from vitruve.compare.tables import joint_rows, part_rows, side_rows, sides_said, summary
 from vitruve.view.credits import credits, likely_sources
 from vitruve.view.heat import round_up
 from vitruve.view.heat_views import heat_views
@@ -40,7 +40,11 @@ def comparison_page(comparison: Comparison) -> str:
         Heading("Each by itself"),
         Table(("what", "first", "second", "difference"), side_rows(figures)),
         Note("\n".join(comparison.notes)),
-        Note(f"The first is {first}, the second {second}. How every figure is taken stands in docs/compare.md."),
+        Note(
+            "The first is {}, the second {}. docs/compare.md says how each figure is taken.".format(
+                *sides_said(figures)
+            )
+        ),
     ]
     blocks += [*_parts(comparison), *_curves(comparison), *_heat(comparison)]
     rows = [(name, *map(_two_digits, values)) for name, *values in joint_rows(figures)]
@@ -76,7 +80,13 @@ def overlay(comparison: Comparison) -> tuple[Image.Image, str]:
 
 def _shape(side: Side, at: torch.Tensor) -> torch.Tensor:
     """What is drawn of a side: its vertices, or its joints where it has no surface."""
-    return side.vertices(at) if side.has_surface else side.joints[at]
+    return side.vertices(at) if side.has_surface else side.joints[at][:, _outside(side) :]
+
+
+def _outside(side: Side) -> int:
+    """1 for a tree whose root carries nothing but one child: it stands on the ground, outside of the body."""
+    skeleton = side.skeleton
+    return int(skeleton is not None and len(skeleton) > 2 and len(skeleton.children(0)) == 1)
 
 
 def _drawn(shown: list[tuple[Side, Floats, Colour]], viewpoint: Viewpoint) -> Image.Image:
@@ -94,7 +104,9 @@ def _drawn(shown: list[tuple[Side, Floats, Colour]], viewpoint: Viewpoint) -> Im
             continue
         colour = tuple(round(255 * 0.8 * part) for part in tint)
         places, depth = viewpoint.project(points, _CELL)
-        edges = () if side.skeleton is None or len(points) != len(side.skeleton) else side.skeleton.edges
+        first = _outside(side)
+        edges = () if side.skeleton is None else side.skeleton.edges
+        edges = [(a - first, b - first) for a, b in edges if min(a, b) >= first]
         for a, b in edges:
             if min(depth[a], depth[b]) > 0:
                 draw.line((*places[a], *places[b]), colour, 3)
