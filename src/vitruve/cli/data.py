@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.data_export_vposer import export_vposer
+from vitruve.cli.data_poses import poses
+from vitruve.cli.data_unpack import unpack
+
 if TYPE_CHECKING:
     from vitruve.data.prepare import Outcome
 
 app = App(name="data", help="Make data sets ready once: unpack, prepare, split, show; annotated poses.")
-app.command("vitruve.cli.data_unpack:unpack", name="unpack")
-app.command("vitruve.cli.data_poses:poses", name="poses")
+app.command(unpack)
 _BAD_FILE, _SHOWN = 4, 10
 
 
@@ -103,7 +106,7 @@ def split(
         quiet: show no table.
     """
     from vitruve.data import open_store
-    from vitruve.data.partition import clips_of_sets, divide, leaks, parse_fractions, table, write_split
+    from vitruve.data.partition import clips_of_sets, divide, leaks, notes_on, parse_fractions, table, write_split
     from vitruve.errors import MissingAsset
 
     clips = clips_of_sets(open_store(store), sets)
@@ -116,6 +119,8 @@ def split(
         raise
     if not quiet:
         _table(*table(parts, by))
+        for note in notes_on(clips, by):
+            print(f"note: {note}")
     found = leaks(parts)
     for leak in found[:_SHOWN]:
         print(f"vitruve: leak: {leak.what} {leak.name} is in {', '.join(leak.parts)}", file=sys.stderr)
@@ -199,3 +204,7 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     for row in [header, *rows]:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())
+
+
+app.command(poses)
+app.command(export_vposer, name="export-vposer")

@@ -12,7 +12,7 @@ it is whole, and never changed. This module needs numpy alone.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ _NAMES = tuple(field.name for field in fields(Clip) if field.name != "start")
 
 def to_line(clip: Clip) -> str:
     """The line of a clip in its shard's index. Where it starts follows from the lines before."""
-    values = {key: value for key, value in asdict(clip).items() if key in _NAMES}
+    values = {name: getattr(clip, name) for name in _NAMES}
     return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitruve.data.amass_sets import canonical_set, probable_set
 from vitruve.data.clips import Clip
-from vitruve.data.splits import assign, named_split
+from vitruve.data.splits import assign, named_split, split_notes
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.formats.replacing import replacing
 
@@ -68,6 +68,15 @@ def divide(
     if _is_file(by):
         return split_by_lists(clips, by)
     return split_by_name(clips, by, allow_missing)
+
+
+def notes_on(clips: Sequence[Clip], by: str) -> list[str]:
+    """What a user must know of a published split: where it is written down, what is inferred, what is in no part."""
+    return list(split_notes(by, clips)) if _is_published(by) else []
+
+
+def _is_published(by: str) -> bool:
+    return by not in ("", "subject", "hash") and not _is_file(by)
 
 
 def _is_file(by: str) -> bool:
@@ -304,7 +313,7 @@ def parse_fractions(text: str) -> dict[str, float]:
 
 def table(parts: Mapping[str, Sequence[Clip]], by: str = "") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """What each part has, and of a published split what it lacks: a header and rows of text."""
-    published = {} if by in ("", "subject", "hash") or _is_file(by) else {**named_split(by).sets}
+    published = named_split(by).sets if _is_published(by) else {}
     rows = []
     for part, clips in parts.items():
         sets = sorted({clip.set for clip in clips})

@@ -17,7 +17,7 @@ from vitruve.data.sources import SourceFile, find_sources
 PLAN_FILE = "plan.json"
 # Bytes of sources in one shard. Text files are retargeted, which takes long, so that they make smaller ones: what is
 # lost when a run is killed, and what several processes share, are shards.
-_BODY_BYTES, _TREE_BYTES = 128_000_000, 6_000_000
+_BODY_BYTES, _TREE_BYTES = 400_000_000, 6_000_000
 
 
 @dataclass(frozen=True)

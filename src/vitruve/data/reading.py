@@ -7,16 +7,17 @@ result.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import mmap
+import os
+import re
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from numba import njit
@@ -31,6 +32,10 @@ from vitruve.motion import Motion
 _SKELETONS = {72: ("smpl", "smpl24"), 156: ("smplh", "smplh52"), 165: ("smplx", "smplx55")}
 _RATES = ("mocap_frame_rate", "mocap_framerate")
 _NEEDED = ("poses", "trans", "betas", "gender")
+# The header that numpy gives an array of numbers or text in C order.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|][fiuUS]\d+)', 'fortran_order': False, 'shape': \(([\d, ]*)\), \}\s*",
+)
 # What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
 _KNOWN = frozenset(
     (*_NEEDED, *_RATES, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type", "mocap_time_length",
@@ -120,16 +125,16 @@ def sha256_of(path: Path) -> str:
 def _read_quickly(path: Path) -> Arrays | None:
     """None where the file is not just like those of AMASS, or anything is odd: the careful reader says what."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with path.open("rb") as file:
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if not set(_NEEDED) <= members.keys() <= _KNOWN:
                 return None
-            rates = [key for key in _RATES if key in members]
-            with memoryview(content) as view:
-                arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates)}
-                sha256 = hashlib.sha256(view).hexdigest()
-    except (_Odd, OSError, ValueError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
+            view = _ROOM.of(file)
+        rates = [key for key in _RATES if key in members]
+        arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates)}
+        sha256 = hashlib.sha256(view).hexdigest()
+    except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
         return None
     try:
         return _arrays(arrays, rates, sha256, path)
@@ -141,6 +146,27 @@ class _Odd(Exception):
     """Something about the file is not as usual."""
 
 
+class _Room(threading.local):
+    """Memory that file after file is read into: fresh memory for each would cost as much as reading."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def of(self, file: BinaryIO) -> memoryview:
+        """The content of a file, until the next one is read."""
+        size = os.fstat(file.fileno()).st_size
+        if size > len(self._bytes):
+            self._bytes = bytearray(size + size // 4)
+        view = memoryview(self._bytes)[:size]
+        file.seek(0)
+        if file.readinto(view) != size:  # type: ignore[attr-defined]
+            raise _Odd
+        return view
+
+
+_ROOM = _Room()
+
+
 def _member(view: memoryview, info: zipfile.ZipInfo) -> np.ndarray:
     """The array of a member: its bytes as they lie in the file where they are stored plainly."""
     head = view[info.header_offset : info.header_offset + 30]
@@ -150,7 +176,7 @@ def _member(view: memoryview, info: zipfile.ZipInfo) -> np.ndarray:
     begin = info.header_offset + 30 + names + extra
     packed = view[begin : begin + info.compress_size]
     if info.compress_type == zipfile.ZIP_STORED:
-        data: Any = bytes(packed)
+        data: memoryview | bytes = packed
     elif info.compress_type == zipfile.ZIP_DEFLATED:
         data = zlib.decompress(packed, -15, info.file_size or 1)
     else:
@@ -160,16 +186,15 @@ def _member(view: memoryview, info: zipfile.ZipInfo) -> np.ndarray:
     return _npy(data)
 
 
-def _npy(data: bytes) -> np.ndarray:
-    if data[:6] != b"\x93NUMPY" or data[6] not in (1, 2):
+def _npy(data: memoryview | bytes) -> np.ndarray:
+    if bytes(data[:8]) != b"\x93NUMPY\x01\x00":
         raise _Odd
-    size = 2 if data[6] == 1 else 4
-    begin = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
-    header = ast.literal_eval(data[8 + size : begin].decode("latin1"))
-    dtype = np.dtype(header["descr"])
-    if dtype.hasobject or header["fortran_order"]:
+    begin = 10 + int.from_bytes(data[8:10], "little")
+    header = _HEADER.fullmatch(bytes(data[10:begin]))
+    if header is None:
         raise _Odd
-    return np.frombuffer(data, dtype, offset=begin).reshape(header["shape"])
+    shape = [int(number) for number in header[2].split(b",") if number.strip()]
+    return np.frombuffer(data, header[1].decode(), offset=begin).reshape(shape)
 
 
 def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], sha256: str, path: Path) -> Arrays | None:
@@ -182,6 +207,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], sha256: str, pat
     if len(found) != 1 or not 0 < min(found) < np.inf:
         return None
     notes: list[str] = []
+    # The arrays lie in memory that the next file is read into: nothing that is kept may be a view of them.
     betas, gender = one_shape(arrays["betas"].copy(), frames, path, notes), read_gender(arrays["gender"], path, notes)
     body, skeleton = _SKELETONS[poses.shape[1]]
     out, valid = _fields(poses, skeleton)
