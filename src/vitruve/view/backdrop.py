@@ -58,8 +58,8 @@ class Shadow(NamedTuple):
     ground: float
 
 
-def shadow_of(vertices: Floats, ground: float) -> Shadow | None:
-    """The shadow that points [vertices, 3] leave on the ground: the nearer, the darker and sharper.
+def shadow_of(vertices: Floats, faces: NDArray[np.int64], ground: float) -> Shadow | None:
+    """The shadow that a mesh leaves on the ground: the nearer, the darker and sharper.
 
     Vertices that are NaN leave none; None where all are.
     """
@@ -72,7 +72,7 @@ def shadow_of(vertices: Floats, ground: float) -> Shadow | None:
     cells = np.ceil((high - corner) / cell).astype(int) + 1
     lit = np.ones(cells, np.float32)
     for fade, blur, strength in _LAYERS:
-        layer = _splat(vertices, corner, cell, int(cells[0]), int(cells[1]), ground, fade)
+        layer = _splat(vertices, faces, corner, cell, (int(cells[0]), int(cells[1])), ground, fade)
         # Splatted vertices leave gaps; a small blur closes them, and the clip makes the inside even.
         layer = (2.5 * gaussian(layer, 0.03 / cell)).clip(0, 1)
         lit *= 1 - np.float32(strength) * gaussian(layer, blur / cell)
@@ -124,14 +124,37 @@ def _extent(vertices: Any) -> tuple[Any, Any]:
 
 
 @njit(nogil=True, cache=True)
-def _splat(vertices: Any, corner: Any, cell: float, columns: int, rows: int, ground: float, fade: float) -> Any:
-    layer = np.zeros((columns, rows), np.float32)
+def _splat(vertices: Any, faces: Any, corner: Any, cell: float, shape: Any, ground: float, fade: float) -> Any:
+    """How near to the ground the mesh is above each cell: one where it touches, less with the height."""
+    layer = np.zeros(shape, np.float32)
     for i in range(len(vertices)):
-        x, y, height = vertices[i, 0], vertices[i, 1], max(vertices[i, 2] - ground, 0.0)
-        if np.isfinite(x) and np.isfinite(y) and height < 8 * fade:
-            column, row = int((x - corner[0]) / cell), int((y - corner[1]) / cell)
-            layer[column, row] = max(layer[column, row], np.float32(math.exp(-height / fade)))
+        _dot(layer, vertices[i, 0], vertices[i, 1], vertices[i, 2], corner, cell, ground, fade)
+    for f in range(len(faces)):
+        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
+        long = max(abs(a[0] - b[0]), abs(a[1] - b[1]), abs(b[0] - c[0]), abs(b[1] - c[1]))
+        long = max(long, abs(c[0] - a[0]), abs(c[1] - a[1]))
+        # The corners of small triangles are dots enough.
+        if long > 2 * cell:
+            steps = min(int(long / cell) + 1, 400)
+            for i in range(steps + 1):
+                for j in range(steps + 1 - i):
+                    u, v = i / steps, j / steps
+                    w = 1 - u - v
+                    x, y, z = (
+                        u * a[0] + v * b[0] + w * c[0],
+                        u * a[1] + v * b[1] + w * c[1],
+                        u * a[2] + v * b[2] + w * c[2],
+                    )
+                    _dot(layer, x, y, z, corner, cell, ground, fade)
     return layer
+
+
+@njit(nogil=True, cache=True)
+def _dot(layer: Any, x: float, y: float, z: float, corner: Any, cell: float, ground: float, fade: float) -> None:
+    height = max(z - ground, 0.0)
+    if np.isfinite(x) and np.isfinite(y) and height < 8 * fade:
+        column, row = int((x - corner[0]) / cell), int((y - corner[1]) / cell)
+        layer[column, row] = max(layer[column, row], np.float32(math.exp(-height / fade)))
 
 
 @njit(nogil=True, cache=True)

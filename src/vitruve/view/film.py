@@ -181,12 +181,12 @@ def _draw_frame(
         count += len(points)
     if not vertices:
         return
-    mesh = vertices[0] if len(vertices) == 1 else np.concatenate(vertices)
+    mesh, triangles = np.concatenate(vertices), np.concatenate(faces)
     if ground and scene.ground is not None and isinstance(eye, Viewpoint):
-        shadow = shadow_of(mesh, scene.ground)
+        shadow = shadow_of(mesh, triangles, scene.ground)
         if shadow is not None:
             cast(picture, shadow, eye)
-    draw(picture, mesh, np.concatenate(faces), eye, np.concatenate(colours), opacity=look.opacity)
+    draw(picture, mesh, triangles, eye, np.concatenate(colours), opacity=look.opacity)
 
 
 def _written(

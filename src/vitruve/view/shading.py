@@ -58,9 +58,8 @@ def render(
         [height, width, 3] picture.
     """
     picture = backdrop(viewpoint, size)
-    vertices = np.asarray(vertices, np.float64)
     if ground is not None:
-        shadow = shadow_of(vertices, ground)
+        shadow = shadow_of(np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3), ground)
         if shadow is not None:
             cast(picture, shadow, viewpoint)
     draw(picture, vertices, faces, viewpoint, colours, wire)
