@@ -142,6 +142,16 @@ def test_gaps_are_held_or_dropped_and_counted(tmp_path, way):
         assert np.abs(Glb(tmp_path / "dropped.glb").joints(frame / 30)["pelvis"] - true[shown]).max() < 1e-6
 
 
+def test_a_body_keeps_its_bones(tmp_path):
+    body, motion = small_body("smplh"), small_motion("smplh", 2)
+    stretched = motion.replace(offsets=torch.rand(2, 52, 3, dtype=torch.float64))
+    for name in ("a.glb", "a.bvh"):
+        done = export_motion(stretched, tmp_path / name, body=body)
+        assert done.notes == ("the motion's bones change their length; the body's do not",)
+    joints = np.array(list(Glb(tmp_path / "a.glb").joints(0).values()))
+    assert np.abs(joints - motion.joints(body)[0].numpy()[:, [0, 2, 1]] * (1, 1, -1)).max() < 1e-5
+
+
 def test_resampling_says_so(tmp_path):
     body, motion = small_body("smplh"), small_motion("smplh", 9)
     done = export_motion(motion, tmp_path / "a.glb", body=body, fps=15)

@@ -19,8 +19,10 @@ from tests.formats.gltf_reader import Glb, check_structure
 from tests.formats.node_packages import node, node_modules
 from tests.material import small_body, small_motion
 from vitruve.bodies import load_body
+from vitruve.errors import BadData, UsageError
 from vitruve.formats.exports import export_motion
 from vitruve.formats.glb import write_glb
+from vitruve.formats.gltf_camera import GltfCamera
 from vitruve.formats.gltf_difference import skinning_difference
 from vitruve.formats.gltf_file import GltfFile
 from vitruve.formats.gltf_skin import continuous_quaternions, largest_weights, smooth_normals
@@ -47,7 +49,7 @@ def tree_motion(frames: int = 5, moving: bool = False) -> Motion:
     if moving:
         assert skeleton.rest is not None
         bones = skeleton.rest - torch.cat([torch.zeros(1, 3), skeleton.rest[[0, 1, 1]]])
-        offsets = bones * torch.linspace(1, 2, frames, dtype=torch.float64)[:, None, None]
+        offsets = bones * torch.linspace(1, 1.2, frames, dtype=torch.float64)[:, None, None]
         offsets[:, 0] = bones[0]
     return Motion(rotations, torch.rand(frames, 3, dtype=torch.float64), 24.0, skeleton, offsets=offsets)
 
@@ -128,6 +130,17 @@ def test_a_tree_without_a_body_gets_a_mesh_of_its_bones(tmp_path, moving):
     assert volume > 0  # the faces look outwards
 
 
+def test_a_joint_that_wanders_gets_no_bone(tmp_path):
+    motion = tree_motion(moving=True)
+    assert motion.offsets is not None
+    motion.offsets[:, 1, 0] += torch.linspace(0, 3, 5)
+    write_glb(motion, tmp_path / "a.glb")
+    glb = Glb(tmp_path / "a.glb")
+    assert len(glb.attributes["POSITION"]) == 2 * 6
+    found = [list(glb.joints(frame / 24).values()) for frame in range(5)]
+    assert np.abs(np.array(found) - y_up(motion.joints())).max() < 1e-6
+
+
 def test_a_single_point_has_no_mesh(tmp_path):
     skeleton = Skeleton(name="dot", names=("a",), parents=(-1,), rest=torch.zeros(1, 3))
     write_glb(Motion(torch.eye(3).expand(2, 1, 3, 3), torch.rand(2, 3), 30.0, skeleton), tmp_path / "a.glb")
@@ -172,8 +185,6 @@ def test_normals_of_a_tetrahedron_look_away_from_its_middle():
 
 
 def test_a_file_of_four_gigabytes_is_refused(tmp_path):
-    from vitruve.errors import BadData
-
     file = GltfFile({})
     file.size = 2**32
     with pytest.raises(BadData, match="too long for one GLB"):
@@ -190,7 +201,9 @@ def the_kinds(folder: Path) -> list[Path]:
     export_motion(talk[:1], folder / "one.glb", body=smplx)
     export_motion(gap, folder / "held.glb", body=smplx)
     export_motion(gap, folder / "dropped.glb", body=smplx, gaps="drop", morphs="3")
-    export_motion(tree_motion(moving=True), folder / "tree.glb")
+    places = np.tile(np.eye(4), (4, 1, 1))
+    camera = GltfCamera(np.diag([500.0, 500, 1]), (64, 48), places, 30)
+    export_motion(tree_motion(moving=True), folder / "tree.glb", camera=camera)
     return sorted(folder.glob("*.glb"))
 
 
@@ -285,3 +298,34 @@ def test_three_js_plays_the_file_as_we_do(tmp_path):
             assert done.difference is not None
             assert worst < (2e-3 if body is plain else 1e-3 * done.difference.max_mm + 1e-4)
     assert not errors
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_a_camera_in_the_file_sees_what_the_real_one_saw(tmp_path, frames):
+    """A point that OpenCV's formula puts on a pixel is there for glTF's camera too."""
+    body, motion = small_body("smplh"), small_motion("smplh", 4)
+    turns = axis_angle_to_matrix(torch.tensor([[2.0, 0.1, -0.2]]) + 0.1 * torch.arange(frames)[:, None])
+    places = np.tile(np.eye(4), (frames, 1, 1))
+    places[:, :3, :3], places[:, :3, 3] = turns.double().numpy(), [0.2, 0.3, 4]
+    intrinsics = np.array([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]])
+    camera = GltfCamera(intrinsics, (640, 480), places, motion.fps)
+    done = export_motion(motion, tmp_path / "a.glb", body=body, camera=camera)
+    assert not any("camera" in note for note in done.notes)
+    glb = Glb(tmp_path / "a.glb")
+    check_structure(glb)
+    node = next(i for i, entry in enumerate(glb.json["nodes"]) if "camera" in entry)
+    lens = glb.json["cameras"][0]["perspective"]
+    points = torch.randn(20, 3, dtype=torch.float64)
+    for frame in range(frames):
+        seen = points.numpy() @ places[frame, :3, :3].T + places[frame, :3, 3]
+        pixels = (seen @ intrinsics.T)[:, :2] / seen[:, 2:]
+        where = glb.globals(frame / 30)[node]
+        x, y, z = ((y_up(points) - where[:3, 3]) @ where[:3, :3]).T
+        high = np.tan(lens["yfov"] / 2)
+        across, upwards = x / -z / high / lens["aspectRatio"], y / -z / high  # -1 to 1 from edge to edge
+        assert np.allclose(pixels, np.stack([320 + 320 * across, 240 - 240 * upwards], -1), atol=1e-2)
+    if frames > 1:
+        with pytest.raises(UsageError, match="out of step"):
+            export_motion(motion, tmp_path / "b.glb", body=body, camera=camera, gaps="drop")
+    with pytest.raises(UsageError, match="holds no camera"):
+        export_motion(motion, tmp_path / "a.bvh", body=body, camera=camera)

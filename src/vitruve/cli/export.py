@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 if TYPE_CHECKING:
     from vitruve import BodyModel, Motion
     from vitruve.formats.exports import Exported
+    from vitruve.formats.gltf_camera import GltfCamera
 
 
 def export(  # noqa: PLR0913 (one parameter per option)
@@ -29,6 +30,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
     up: str | None = None,
     unit: str | None = None,
     morphs: str | None = None,
+    camera: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -55,6 +57,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
         up: the axis that points upwards in the file, y or z; what is usual for the format where left out.
         unit: of lengths in the file: m, cm, mm or inch; what is usual for the format where left out.
         morphs: morph targets of GLB and USD: shape, expression, both (shape,expression), or a number of expressions.
+        camera: a camera file (docs/render.md), for a GLB.
         dry_run: check everything, say what would be written, and stop.
         overwrite: replace what is there.
         quiet: show no progress and no summary.
@@ -70,8 +73,9 @@ def export(  # noqa: PLR0913 (one parameter per option)
         clip = load_motion(motion, fps=source_fps)
     except MissingFrameRate as error:
         raise BadData(error.what, where=error.where, fix="give it: --source-fps 30") from None
-    if frames is not None:
-        clip = clip[_frames(frames, len(clip))]
+    chosen = _frames(frames, len(clip)) if frames is not None else slice(None)
+    eye = _camera(camera, clip, chosen) if camera else None
+    clip = clip[chosen]
     model, notes = _body(clip, body, bodies, out, format)
     given = {"format": format, "gaps": gaps, "up": up, "unit": unit, "morphs": morphs}
     with progress_bar("writing", "frames", quiet or as_json) as progress:
@@ -80,6 +84,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
             out,
             body=model,
             fps=fps,
+            camera=eye,
             overwrite=overwrite,
             dry_run=dry_run,
             progress=progress,
@@ -126,6 +131,19 @@ def _body(
     if named is None and not clip.body:
         return None, []
     return find_body(named or clip.body, clip.gender, folder)
+
+
+def _camera(path: Path, clip: Motion, chosen: slice) -> GltfCamera:
+    """The camera of a file at the frames that are exported; its last place holds on."""
+    from vitruve.formats.gltf_camera import GltfCamera
+    from vitruve.view.calibrated import read_camera
+
+    camera = read_camera(path)
+    places, frames = camera.T_camera_world, range(len(clip))[chosen]
+    if len(places) > 1:
+        rate = (camera.fps or clip.fps) / clip.fps
+        places = places[[min(round(frame * rate), len(places) - 1) for frame in frames]]
+    return GltfCamera(camera.intrinsics, camera.size, places, clip.fps / (chosen.step or 1))
 
 
 def _show(done: Exported, dry_run: bool) -> None:

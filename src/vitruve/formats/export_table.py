@@ -11,6 +11,7 @@ import numpy as np
 
 import vitruve
 from vitruve.bodies import BodyModel
+from vitruve.formats.gltf_camera import GltfCamera
 from vitruve.formats.gltf_difference import Difference, skinning_difference
 from vitruve.motion import Motion
 
@@ -28,6 +29,7 @@ class Export:
         body: whether the body is "needed", "used" where there is one, or "not used".
         skeletons: the joint trees it can hold; empty where it holds any.
         morphs: whether shapes and expressions can be morph targets.
+        camera: whether a camera can be in the file.
         folder: the file ending inside, where it is a folder of one file per frame.
     """
 
@@ -40,6 +42,7 @@ class Export:
     body: str = "used"
     skeletons: tuple[str, ...] = ()
     morphs: bool = False
+    camera: bool = False
     folder: str = ""
 
 
@@ -55,6 +58,7 @@ class Job:
     unit: str
     shapes: int
     expressions: int
+    camera: GltfCamera | None
     overwrite: bool
     progress: Callable[[int, int], None] | None
 
@@ -69,6 +73,7 @@ def _glb(job: Job) -> Difference | None:
         name=job.path.stem,
         shapes=job.shapes,
         expressions=job.expressions,
+        camera=job.camera,
         facts=_facts(job),
     )
     return None if job.body is None else skinning_difference(job.motion, job.body, expressions=job.expressions)
@@ -172,6 +177,7 @@ EXPORTS: dict[str, Export] = {
         keeps="skeleton, rotations, way of the root, one shape, frame rate, morph targets if asked for",
         loses="pose correctives, skin weights beyond four joints a vertex, gender (as text only), mask",
         morphs=True,
+        camera=True,
     ),
     ".bvh": Export(
         "a joint tree with Euler angles",

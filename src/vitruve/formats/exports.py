@@ -16,11 +16,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.export_table import EXPORTS, Export, Job
+from vitruve.formats.gltf_camera import GltfCamera
 from vitruve.formats.gltf_difference import Difference
 from vitruve.formats.replacing import check_place, replacing
 from vitruve.motion import Motion, resample
@@ -71,7 +73,7 @@ class Exported:
         return {**asdict(self), "path": str(self.path)}
 
 
-def export_motion(
+def export_motion(  # noqa: PLR0913 (one parameter per option)
     motion: Motion,
     path: str | PathLike[str],
     *,
@@ -82,6 +84,7 @@ def export_motion(
     fps: float | None = None,
     gaps: str = "hold",
     morphs: str = "",
+    camera: GltfCamera | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -99,6 +102,7 @@ def export_motion(
         gaps: what becomes of frames without valid data: "hold" repeats the last valid one, "drop" leaves them out.
         morphs: morph targets of a GLB or USD file: "shape", "expression", both with a comma between, or a number of
             expressions. "shape:4" is the first four shapes.
+        camera: the camera that saw the motion, for a GLB.
         overwrite: replace what is there.
         dry_run: check everything and write nothing.
         progress: called with how many frames are written, and of how many.
@@ -118,10 +122,14 @@ def export_motion(
     body = None if row.body == "not used" else body
     _check_body(motion, body, row)
     shapes, expressions = _morph_counts(morphs, motion, body, row)
+    _check_camera(camera, row, gaps)
     with _one_thread():
         motion, missing, notes = _whole(motion, gaps)
         motion, more = _at_rate(motion, fps, ending)
-        job = Job(motion, path, ending, body, up, unit, shapes, expressions, overwrite, progress)
+        if body is not None and motion.offsets is not None:
+            more.append("the motion's bones change their length; the body's do not")
+            motion = motion.replace(offsets=None)
+        job = Job(motion, path, ending, body, up, unit, shapes, expressions, camera, overwrite, progress)
         notes += more + _warnings(job, row)
         difference = None if dry_run else _write(job, row, in_place=bool(folder))
     done = _summary(job, row)
@@ -239,6 +247,17 @@ def _morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export
     return counts["shape"], counts["expression"]
 
 
+def _check_camera(camera: GltfCamera | None, row: Export, gaps: str) -> None:
+    if camera is not None and not row.camera:
+        raise UsageError("this format holds no camera", where=row.line, fix="write a .glb, or leave --camera out")
+    if camera is not None and camera.moves and gaps == "drop":
+        raise UsageError(
+            "a clip that frames are dropped from is out of step with a moving camera",
+            where="--camera with --gaps drop",
+            fix="hold the gaps",
+        )
+
+
 def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
     """The motion with valid frames only, how many were not, and what to say about it."""
     if gaps not in GAPS:
@@ -295,11 +314,16 @@ def _warnings(job: Job, row: Export) -> list[str]:
         notes.append("the expression is left out; --morphs expression puts it in")
     if job.shapes:
         notes.append("the joints do not follow the morph targets of the shape: they serve small changes")
-    if body is not None and motion.offsets is not None:
-        notes.append("the motion's bones change their length; the body's do not")
     if body is not None and "not to be passed on" in body.licence:
         notes.append(f"the file holds the body itself: {body.licence}")
+    if job.camera is not None and not _is_centred(job.camera):
+        notes.append("glTF has neither an off-centre lens nor pixels that are not square: the camera's are left out")
     return notes
+
+
+def _is_centred(camera: GltfCamera) -> bool:
+    centre = np.divide(camera.size, 2) - camera.intrinsics[:2, 2]
+    return bool((np.abs(centre) <= 1).all() and abs(camera.intrinsics[0, 0] / camera.intrinsics[1, 1] - 1) < 1e-3)
 
 
 def _size(path: Path) -> int:

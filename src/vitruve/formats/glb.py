@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from vitruve.bodies import BodyModel
-from vitruve.formats.gltf_file import TRIANGLES, VERTICES, GltfFile
+from vitruve.formats.gltf_camera import GltfCamera, add_camera
+from vitruve.formats.gltf_file import TRIANGLES, VERTICES, GltfFile, add_channel
 from vitruve.formats.gltf_skin import (
     Surface,
     body_surface,
@@ -41,6 +42,7 @@ def write_glb(
     name: str = "motion",
     shapes: int = 0,
     expressions: int = 0,
+    camera: GltfCamera | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a GLB.
@@ -54,6 +56,7 @@ def write_glb(
         name: of the scene and of the animation.
         shapes: how many columns of the shape basis become morph targets. The joints do not follow them.
         expressions: how many expressions become morph targets, whose weights are animated by the motion's expression.
+        camera: the camera that saw the motion, if the file shall hold it.
         facts: JSON values to be kept in the file, such as the licence; they stand in `asset.extras`, and in the
             scene's extras, which Blender shows as custom properties.
     """
@@ -63,18 +66,19 @@ def write_glb(
     if body is not None:
         surface = body_surface(motion, body, shapes, expressions)
     else:
-        surface = bone_surface(motion.skeleton.name, rest, motion.skeleton.parents)
+        surface = bone_surface(motion, rest)
     joints = _joint_nodes(file, motion, rest)
+    animation = _animation(file, motion, rest, joints)
     nodes = [joints[0]]
-    mesh = None
     if surface is not None:
-        mesh = file.add("nodes", name=surface.name, mesh=_mesh(file, surface), skin=_skin(file, joints, rest))
-        nodes.append(mesh)
-    _animation(file, motion, rest, joints, name)
-    if surface is not None and mesh is not None and surface.morph_weights is not None:
-        animation = file.entries["animations"][0]
-        output = file.accessor(surface.morph_weights.ravel())
-        _channel(animation, mesh, "weights", animation["samplers"][0]["input"], output)
+        skin = _skin(file, joints, rest)
+        nodes.append(file.add("nodes", name=surface.name, mesh=_mesh(file, surface), skin=skin))
+        if surface.morph_weights is not None:
+            times = animation["samplers"][0]["input"]
+            add_channel(animation, nodes[-1], "weights", times, file.accessor(surface.morph_weights.ravel()))
+    if camera is not None:
+        nodes.append(add_camera(file, camera, animation))
+    file.add("animations", name=name, **animation)
     file.add("scenes", name=name, nodes=nodes, extras=facts)
     file.write(path)
 
@@ -129,20 +133,20 @@ def _skin(file: GltfFile, joints: list[int], rest: NDArray[np.float64]) -> int:
     return file.add("skins", inverseBindMatrices=file.accessor(inverse), joints=joints, skeleton=joints[0])
 
 
-def _animation(file: GltfFile, motion: Motion, rest: NDArray[np.float64], joints: list[int], name: str) -> None:
+def _animation(file: GltfFile, motion: Motion, rest: NDArray[np.float64], joints: list[int]) -> dict[str, Any]:
     """Rotations of all joints, the way of the root, and bones that change."""
     back = z_up_from("y", torch.zeros((), dtype=torch.float64)).T
     rotations = motion.rotations.detach().double().cpu()
     rotations = torch.cat([back @ rotations[:, :1], rotations[:, 1:]], 1)
     root = (rest[0] + motion.translation.detach().double().cpu().numpy()) @ back.numpy().T
     times = file.accessor((np.arange(len(motion)) / motion.fps).astype(np.float32), bounds=True)
-    animation: dict[str, Any] = {"name": name, "samplers": [], "channels": []}
-    _channel(animation, joints[0], "translation", times, file.accessor(root.astype(np.float32)))
+    animation: dict[str, Any] = {"samplers": [], "channels": []}
+    add_channel(animation, joints[0], "translation", times, file.accessor(root.astype(np.float32)))
     for joint, quaternions in zip(joints, continuous_quaternions(rotations)):
-        _channel(animation, joint, "rotation", times, file.accessor(quaternions))
+        add_channel(animation, joint, "rotation", times, file.accessor(quaternions))
     for joint, bones in _changing_bones(motion, rest).items():
-        _channel(animation, joints[joint], "translation", times, file.accessor(bones.astype(np.float32)))
-    file.add("animations", **animation)
+        add_channel(animation, joints[joint], "translation", times, file.accessor(bones.astype(np.float32)))
+    return animation
 
 
 def _changing_bones(motion: Motion, rest: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
@@ -152,9 +156,3 @@ def _changing_bones(motion: Motion, rest: NDArray[np.float64]) -> dict[int, NDAr
     still = rest - rest[np.maximum(motion.skeleton.parents, 0)]
     moved = np.abs(offsets - still).max((0, 2)) > _STILL
     return {joint: offsets[:, joint] for joint in range(1, len(rest)) if moved[joint]}
-
-
-def _channel(animation: dict[str, Any], node: int, path: str, times: int, output: int) -> None:
-    animation["samplers"].append({"input": times, "output": output, "interpolation": "LINEAR"})
-    sampler = len(animation["samplers"]) - 1
-    animation["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})

@@ -85,3 +85,10 @@ class GltfFile:
             file.write(struct.pack("<II", len(text), _JSON) + text)
             file.write(struct.pack("<II", self.size, _BIN))
             file.writelines(self._parts)
+
+
+def add_channel(animation: dict[str, Any], node: int, path: str, times: int, output: int) -> None:
+    """Let an accessor of values drive a property of a node."""
+    animation["samplers"].append({"input": times, "output": output, "interpolation": "LINEAR"})
+    sampler = len(animation["samplers"]) - 1
+    animation["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})

@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 INFLUENCES = 4
 # A bone is drawn this wide, as a part of its length, and widest at this part of it.
 _WIDTH, _WIDEST = 0.07, 0.15
+# A bone whose joint moves further than this part of its length is none to be drawn.
+_WANDERING = 0.25
 
 
 @dataclass(frozen=True)
@@ -100,23 +102,29 @@ def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Flo
     return np.ascontiguousarray(quaternions.transpose(1, 0, 2).astype(np.float32))
 
 
-def bone_surface(name: str, rest: NDArray[np.floating], parents: tuple[int, ...]) -> Surface | None:
+def bone_surface(motion: Motion, rest: NDArray[np.floating]) -> Surface | None:
     """A joint tree without a body, as something to look at: a long octahedron for every bone, moved by its upper joint.
 
-    None where no bone has a length.
+    Joints that wander, as hips do below a fixed origin, get no bone. None where no bone is left.
     """
-    bones = [(parent, joint) for joint, parent in enumerate(parents) if parent >= 0]
-    bones = [(parent, joint) for parent, joint in bones if np.linalg.norm(rest[joint] - rest[parent]) > 1e-6]
+    parents = motion.skeleton.parents
+    along = rest - rest[np.maximum(parents, 0)]
+    lengths = np.linalg.norm(along, axis=-1)
+    drawn = lengths > 1e-6
+    if motion.offsets is not None:
+        moved = np.abs(motion.offsets.detach().double().cpu().numpy() - along).max((0, 2))
+        drawn &= moved < _WANDERING * lengths
+    bones = [(parent, joint) for joint, parent in enumerate(parents) if parent >= 0 and drawn[joint]]
     if not bones:
         return None
     triangles = [(0, 1 + (i + 1) % 4, 1 + i) for i in range(4)] + [(5, 1 + i, 1 + (i + 1) % 4) for i in range(4)]
     vertices, faces = [], []
     for number, (parent, joint) in enumerate(bones):
-        along = rest[joint] - rest[parent]
-        side = np.cross(along, np.eye(3)[np.abs(along).argmin()])
-        side *= _WIDTH * np.linalg.norm(along) / np.linalg.norm(side)
-        other = np.cross(along, side) / np.linalg.norm(along)
-        ring = [rest[parent] + _WIDEST * along + around for around in (side, other, -side, -other)]
+        bone = along[joint]
+        side = np.cross(bone, np.eye(3)[np.abs(bone).argmin()])
+        side *= _WIDTH * lengths[joint] / np.linalg.norm(side)
+        other = np.cross(bone, side) / lengths[joint]
+        ring = [rest[parent] + _WIDEST * bone + around for around in (side, other, -side, -other)]
         vertices += [rest[parent], *ring, rest[joint]]
         faces.append(np.array(triangles) + 6 * number)
     joints = np.zeros((len(vertices), INFLUENCES), np.uint8 if len(parents) <= 256 else np.uint16)
@@ -124,7 +132,7 @@ def bone_surface(name: str, rest: NDArray[np.floating], parents: tuple[int, ...]
     weights = np.zeros((len(vertices), INFLUENCES), np.float32)
     weights[:, 0] = 1
     surface = _smallest(np.concatenate(faces), len(vertices))
-    return Surface(f"{name} bones", np.array(vertices, np.float32), surface, joints, weights)
+    return Surface(f"{motion.skeleton.name} bones", np.array(vertices, np.float32), surface, joints, weights)
 
 
 def _smallest(faces: NDArray[np.integer], vertices: int) -> NDArray[np.unsignedinteger]:

@@ -55,7 +55,7 @@ def write_usd(
     if body is not None:
         surface = body_surface(motion, body, shapes, expressions, influences=_most_influences(body))
     else:
-        surface = bone_surface(motion.skeleton.name, rest, motion.skeleton.parents)
+        surface = bone_surface(motion, rest)
     stage = pxr.Usd.Stage.CreateNew(str(path))
     pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y if up == "y" else pxr.UsdGeom.Tokens.z)
     pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
