@@ -228,9 +228,15 @@ class ShapedBody:
     expression: Tensor | None
     chosen: Skin | None = None
 
-    def only(self, vertices: Int[Tensor, "chosen"]) -> ShapedBody:
-        """The same body with only some of its vertices, in the order given, at the cost of these alone."""
-        return replace(self, rest_vertices=self.rest_vertices[..., vertices, :], chosen=self.body.skin(vertices))
+    def only(self, vertices: Int[Tensor, "chosen"], skin: Skin | None = None) -> ShapedBody:
+        """The same body with only some of its vertices, in the order given, at the cost of these alone.
+
+        Args:
+            vertices: which.
+            skin: `body.skin(vertices)` where the caller keeps it.
+        """
+        skin = self.body.skin(vertices) if skin is None else skin
+        return replace(self, rest_vertices=self.rest_vertices[..., vertices, :], chosen=skin)
 
     def joints(
         self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None

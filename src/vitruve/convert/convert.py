@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
-from vitruve.convert.anchors import Frames, fit_by_anchors
-from vitruve.convert.correspondence import Correspondence, correspondence
+from vitruve.convert.pair import Pair, SeenPoints, pair_of
 from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
-from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.convert.shape import betas_at_rest, known_betas
 from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
@@ -32,9 +30,9 @@ from vitruve.runs.threads import over_threads
 KNEE = 0.003
 # Metres a radian that hold a rotation at the copied one: nothing against the surface, enough against a finger's twist.
 HOLD = 0.0005
-EFFORT = Effort(rounds=10, key_frames=12)
-# Seconds between frames that are fitted with care; the corrections in between are interpolated.
-ANCHORS_APART = 1 / 15
+EFFORT = Effort(rounds=6, key_frames=12)
+# Seconds between frames that are fitted; the corrections in between are interpolated.
+APART = 1 / 30
 # Below this part of the surface in correspondence, two bodies are hardly two persons.
 LEAST_SHARED = 0.8
 # Frames that the shape is looked for among, where it is solved on posed frames.
@@ -71,7 +69,7 @@ def convert_motion(
     betas: str | Tensor = "fit",
     num_betas: int = 16,
     hands: str | Tensor = "flat",
-    points: int = 600,
+    points: int = 450,
     sequence: bool = True,
     folder: str | Path | None = None,
     progress: Progress | None = None,
@@ -97,20 +95,18 @@ def convert_motion(
     warnings = source_notes + target_notes
     shaped = source_body.shaped(motion.betas, motion.expression if source_body.num_expressions else None)
     clock.lap("bodies")
-    surface = correspondence(source_body, target_body)
+    pair = pair_of(source_body, target_body, points)
     clock.lap("surface map")
-    shared = float(surface.valid.double().mean())
+    shared = float(pair.surface.valid.double().mean())
     if shared < LEAST_SHARED and "mano" not in (source_body.layout, target_body.layout):
         warnings.append(f"only {100 * shared:.0f} % of the target's surface has a counterpart on {source_body.name}")
-    begin, fitted, shape = _fit(
-        motion, shaped, target_body, surface, betas, num_betas, hands, points, sequence, progress
-    )
+    begin, fitted, shape = _fit(motion, shaped, target_body, pair, betas, num_betas, hands, sequence, progress)
     if begin.dropped:
         warnings.append(f"the target has no {', '.join(begin.dropped)}: their turns are lost")
     clock.lap("fit")
     failed = fitted.failed if motion.mask is None else fitted.failed & motion.mask
     result = _as_motion(motion, target_body, fitted.rotations, fitted.translation, shape, failed)
-    error = measure(motion, shaped, result, target_body, surface)
+    error = measure(motion, shaped, result, target_body, pair)
     clock.lap("measure")
     warnings += _judge(error, failed, begin)
     return Conversion(
@@ -127,34 +123,28 @@ def _fit(
     motion: Motion,
     shaped: ShapedBody,
     target: BodyModel,
-    surface: Correspondence,
+    pair: Pair,
     betas: str | Tensor,
     num_betas: int,
     hands: str | Tensor,
-    points: int,
     sequence: bool,
     progress: Progress | None,
-) -> tuple[Start, Frames, Tensor]:
+) -> tuple[Start, ClipFit, Tensor]:
     """Where it starts, the fitted frames, and the betas."""
     shape = known_betas(betas, motion, shaped.body, target)
     guess = None
     if shape is None:
-        guess, alike = betas_at_rest(shaped, target, surface, min(num_betas, target.num_betas))
+        guess, alike = betas_at_rest(shaped, target, pair.surface, min(num_betas, target.num_betas))
         shape = guess if alike else None
     begin = start(motion, shaped, target, hands, shape if guess is None else guess)
-    ids, weights = fit_points(target, surface.valid, points)
-    targets = _targets(motion, shaped, surface, ids)
+    targets, weights = _targets(motion, shaped, pair.fitted), pair.weights
     expression = _kept_expression(motion, target)
     hold = torch.full((target.num_joints,), HOLD)
 
-    def told(done: int, _: int) -> None:
-        if progress is not None:
-            progress(done, len(motion))
-
-    def fit(frames: Tensor, known: Tensor | None) -> ClipFit:
+    def fit(frames: Tensor, known: Tensor | None, effort: Effort) -> ClipFit:
         return fit_clip(
             target,
-            ids,
+            pair.points,
             lambda rows: targets(frames[rows]),
             begin.rotations[frames],
             begin.translation[frames],
@@ -164,42 +154,24 @@ def _fit(
             weights=weights,
             loss=huber(KNEE),
             terms=(TowardRotations(begin.rotations[frames], hold),),
-            effort=EFFORT,
+            effort=effort,
             free=begin.free,
-            progress=told,
+            progress=None if known is None else progress,
         )
 
     whole = torch.arange(len(motion))
     if shape is None:
-        # The shape first, on the frames that the solver picks; the frames follow below.
-        few = whole[:: max(1, len(motion) // _SHAPE_FRAMES)]
-        shape = fit(few, None).betas
-    known = shape
-    posed = target.shaped(known, expression).only(ids)
-    share = weights / weights.sum()
-
-    def measured(frames: Tensor, rotations: Tensor, translation: Tensor) -> Tensor:
-        apart = of_frames(posed, frames).vertices(rotations, translation) - targets(frames)
-        return (apart.square().sum(-1) @ share).sqrt()
-
-    def fit_frames(frames: Tensor) -> Frames:
-        found = fit(frames, known)
-        return Frames(found.rotations, found.translation, found.error, found.failed)
-
-    gap = round(motion.fps * ANCHORS_APART) if sequence and motion.mask is None else 1
-    fitted = fit_by_anchors(fit_frames, measured, (begin.rotations, begin.translation), gap)
-    told(len(motion), len(motion))
-    return begin, fitted, known
+        # The shape first, on the frames that the solver picks.
+        shape = fit(whole[:: max(1, len(motion) // _SHAPE_FRAMES)], None, EFFORT).betas
+    apart = max(1, round(motion.fps * APART)) if sequence and motion.mask is None else 1
+    return begin, fit(whole, shape, replace(EFFORT, apart=apart)), shape
 
 
-def measure(
-    motion: Motion, shaped: ShapedBody, result: Motion, target: BodyModel, surface: Correspondence
-) -> ErrorReport:
+def measure(motion: Motion, shaped: ShapedBody, result: Motion, target: BodyModel, pair: Pair) -> ErrorReport:
     """Compare the surfaces of a motion and its conversion, on points the fit did not choose."""
-    ids = check_points(surface.valid)
-    sources = _targets(motion, shaped, surface, ids)
-    posed = target.shaped(result.betas, result.expression).only(ids)
-    meter = ErrorMeter(vertex_groups(target, ids))
+    sources = _targets(motion, shaped, pair.checked)
+    posed = pair.checked.on_target(target.shaped(result.betas, result.expression))
+    meter = ErrorMeter(pair.groups)
     blocks = [block for block in measured_frames(len(motion)) if motion.mask is None or bool(motion.mask[block].any())]
 
     def residual(block: Tensor) -> Tensor:
@@ -208,21 +180,16 @@ def measure(
 
     for block, distance in zip(blocks, over_threads(residual, blocks), strict=True):
         meter.add(block, distance)
-    return meter.report(surface.residual_mm["mean"])
+    return meter.report(pair.surface.residual_mm["mean"])
 
 
-def _targets(
-    motion: Motion, shaped: ShapedBody, surface: Correspondence, ids: Tensor
-) -> Callable[[Tensor | slice], Tensor]:
+def _targets(motion: Motion, shaped: ShapedBody, seen: SeenPoints) -> Callable[[Tensor | slice], Tensor]:
     """Where some target vertices should be, for a block of frames: read off the source's surface."""
-    part = surface.subset(ids)
-    used, place = part.vertices.unique(return_inverse=True)
-    few = shaped.only(used)
-    weights = part.weights.to(shaped.body.dtype)
+    few = seen.on_source(shaped)
 
     def at(frames: Tensor | slice) -> Tensor:
         vertices = of_frames(few, frames).vertices(motion.rotations[frames], motion.translation[frames])
-        mapped = (vertices[:, place] * weights[..., None]).sum(2)
+        mapped = seen.read(vertices)
         if motion.mask is not None:
             mapped[~motion.mask[frames]] = torch.nan  # nothing to fit to
         return mapped

@@ -41,9 +41,11 @@ def fit_points(
         if not len(patch):
             continue
         wanted = min(len(patch), max(least, round(count * len(patch) / total)))
-        picked = patch[farthest_first(body.template[patch], wanted)]
-        chosen.append(picked)
-        weights.append(torch.full((wanted,), len(patch) / wanted, dtype=body.dtype))
+        places = body.template[patch]
+        picked = farthest_first(places, wanted)
+        chosen.append(patch[picked])
+        nearest = torch.cdist(places, places[picked]).argmin(1)
+        weights.append(torch.bincount(nearest, minlength=wanted).to(body.dtype))
     weight = torch.cat(weights)
     return torch.cat(chosen), weight / weight.mean()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.errors import BadData
+from vitruve.fit.anchors import fit_by_anchors
 from vitruve.fit.moments import Fitted, Moments
 from vitruve.fit.points import Points, choose_points
 from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
@@ -36,6 +37,8 @@ class Effort:
         solve_scale: also find one uniform scale.
         dense: full Jacobians for every frame instead of the compiled step; always so on a graphics processor.
         smoothing_sweeps: times that each frame is drawn to its neighbours, where smoothness is asked for.
+        apart: fit frames so far apart, and interpolate what the fit adds to the start in between (see anchors.py). For
+            clips whose start moves as the targets do; 1 fits every frame.
     """
 
     rounds: int = 10
@@ -45,6 +48,7 @@ class Effort:
     solve_scale: bool = False
     smoothing_sweeps: int = 3
     dense: bool = False
+    apart: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +60,8 @@ class ClipFit:
         translation: [frames, 3].
         betas: [betas] one shape for the clip.
         scale: one uniform scale; 1.0 unless it was solved.
-        error: [frames] root mean square distance to the targets in metres; infinite where a frame had none.
+        error: [frames] root mean square distance to the targets in metres; infinite where a frame had none. That of an
+            interpolated frame is the larger of those it stands between.
         failed: [frames] True where the result must not be trusted: no targets, or an error far above the clip's after
             every retry. Such frames hold the best found, or the start.
         retried: [frames] True where a second try was made.
@@ -155,7 +160,17 @@ def _fit(
         moved = problem.points.shaped(start).joints[0] - problem.points.shaped(betas, scale=scale).joints[0]
         problem = replace(problem, translation=problem.translation + moved)
     moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
-    best = _fit_all(problem, moments, problem.rotations, problem.translation, problem.terms, progress)
+    told = _Told(progress, len(problem))
+
+    def fit(rows: Tensor, rotations: Tensor, translation: Tensor, rounds: int | None) -> Fitted:
+        return _fit_rows(problem, moments, rows, (rotations, translation), problem.terms, told, rounds)
+
+    every = torch.arange(len(problem), device=problem.rotations.device)
+    if effort.apart == 1:
+        best = fit(every, problem.rotations, problem.translation, None)
+    else:
+        best = fit_by_anchors(fit, problem.rotations, problem.translation, effort.apart)
+    told.all()
     retried = suspects(best.error) & torch.isfinite(best.error)
     if retried.any():
         best = retry_frames(problem, moments, best, retried)
@@ -163,38 +178,53 @@ def _fit(
     if smoothness is not None and len(problem) > 2:
         for _ in range(effort.smoothing_sweeps):
             middle = TowardRotations(_toward_neighbours(best.rotations), smoothness)
-            best = _fit_all(problem, moments, best.rotations, best.translation, (*problem.terms, middle), None)
+            terms = (*problem.terms, middle)
+            best = _fit_rows(problem, moments, every, (best.rotations, best.translation), terms, _Told(None, 0))
     return ClipFit(best.rotations, best.translation, betas, float(scale), best.error, failed, retried)
 
 
-def _fit_all(
+class _Told:
+    """Says how many frames are fitted; those that are never fitted are told at the end."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, frames: int) -> None:
+        self.progress, self.frames, self.done = progress, frames, 0
+
+    def more(self, frames: int) -> None:
+        self.done = min(self.done + frames, self.frames)
+        if self.progress is not None:
+            self.progress(self.done, self.frames)
+
+    def all(self) -> None:
+        if self.done < self.frames:
+            self.more(self.frames - self.done)
+
+
+def _fit_rows(
     problem: Problem,
     moments: Moments,
-    rotations: Tensor,
-    translation: Tensor,
+    rows: Tensor,
+    start: tuple[Tensor, Tensor],
     terms: tuple[RotationTerm, ...],
-    progress: Callable[[int, int], None] | None,
+    told: _Told,
+    rounds: int | None = None,
 ) -> Fitted:
-    """All frames from a start, in blocks that share the threads."""
+    """Some frames from a start, in blocks that share the threads."""
+    rotations, translation = start
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
-    done = 0
 
-    def fit(rows: Tensor) -> None:
-        nonlocal done
-        new = problem.fit_rows(moments, rows, rotations[rows], translation[rows], terms)
+    def fit(part: Tensor) -> None:
+        new = problem.fit_rows(moments, rows[part], rotations[part], translation[part], terms, rounds)
         for name, value in vars(out).items():
-            value[rows] = getattr(new, name)
-        done += len(rows)
-        if progress is not None:
-            progress(done, len(rotations))
+            value[part] = getattr(new, name)
+        told.more(len(part))
 
-    every = torch.arange(len(rotations), device=rotations.device)
+    every = torch.arange(len(rows), device=rows.device)
     if rotations.device.type != "cpu":
-        for rows in every.split(16 * FRAMES_AT_A_TIME):
-            fit(rows)
+        for part in every.split(16 * FRAMES_AT_A_TIME):
+            fit(part)
         return out
-    # Short clips in smaller blocks, so that every thread gets some. The number of threads must not change the result.
-    over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rotations) // 4)))))
+    # Few frames in smaller blocks, so that every thread gets some. The number of threads must not change the result.
+    over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rows) // 4)))))
     return out
 
 

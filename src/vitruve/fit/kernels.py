@@ -258,7 +258,7 @@ def _turn(
                 out[k, a, n] = local[k, a, n] * (1.0 - cosine * square) + sine * across + cosine * along * scratch[0, a]
 
 
-@njit(void(_4, _4, _4, _4, _4, _1, _1, _3, _I2, _I1, _I1, _I1, _I2, _B1, _4, _2), **_OPTIONS)
+@njit(void(_4, _4, _4, _4, _4, _1, _1, _1, _3, _I2, _I1, _I1, _I1, _I2, _B1, _4, _2), **_OPTIONS)
 def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no objects)
     world: np.ndarray,
     local: np.ndarray,
@@ -267,6 +267,7 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
     curvature: np.ndarray,
     damping: np.ndarray,
     least: np.ndarray,
+    reach: np.ndarray,
     moments: np.ndarray,
     pairs: np.ndarray,
     meeting: np.ndarray,
@@ -287,6 +288,7 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
         curvature: [frames, joints, 3, 3] half the second derivative of the same by a turn in the parent's frame.
         damping: [frames] relative addition to the diagonal.
         least: [frames] absolute addition to the diagonal of the turns.
+        reach: [frames] how many times the step is taken.
         moments: [pairs, 4, 4] second moments of the points, positions taken from the joints.
         pairs: [pairs, 2] joints that share points, each pair once.
         meeting: [pairs] depth of the joint where the two meet.
@@ -309,6 +311,7 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
             if not free[k]:
                 x[k + 1] = 0.0
         _solve_tree(h, x, above, depth, free, inverse)
+        x *= reach[f]
         _turn(world[f], x, local[f], parents, free, turned[f], scratch)
         for a in range(3):
             moved[f, a] = x[0, a]

@@ -31,7 +31,11 @@ from vitruve.fit.terms import PointPull, PointTargets, RotationPull, RotationTer
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
 # Every turn is damped by this share of the frame's energy: directions that few points hold (the twist of a finger) wait
 # until the rest is in place. It vanishes with the error, so it costs no accuracy.
-_CAUTION = 0.03
+_CAUTION = 0.01
+# What the matrix leaves out makes some of its steps too short, none too long. So where a plain step lowers the energy
+# by less than this part, the next one is taken this many times: the plain one leaves little behind where the matrix is
+# right, and the long one makes up where it is short.
+_SLOW, _STRETCH = 0.5, 1.7
 # A frame is done when a step lowers its energy by less than this part, or below this many square metres.
 _TOLERANCE, _EXACT = 1e-4, 1e-14
 _log = logging.getLogger(__name__)
@@ -155,7 +159,7 @@ def fit_frames(
         frames: rows of the clip that these frames are, for the terms; counted from zero where not given.
         free: [joints] joints that may turn; all where not given.
         expression: [frames, expressions] known coefficients, where the points' shape holds none yet.
-        rounds: most steps a frame.
+        rounds: most steps a frame; with none, the error is that of the start.
     """
     points, count = moments.points, len(rotations)
     frames = torch.arange(count) if frames is None else frames
@@ -171,25 +175,33 @@ def fit_frames(
         return judged(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
 
     start = rotations[active].double(), translation.new_zeros(len(active), 3, dtype=torch.float64)
-    now = judge(*start, active).stand()
-    left = torch.arange(len(active))
+    begin = judge(*start, active)
+    out = Fitted(rotations.clone(), translation.clone(), translation.new_full((count,), torch.inf))
+    if not rounds:
+        out.error[active] = begin.pull.energy.sqrt()
+        return out
+    now = begin.stand()
+    left, reach = torch.arange(len(active)), torch.ones(len(active), dtype=torch.float64)
     damping = torch.full((len(active),), _START_DAMPING, dtype=torch.float64)
     for turn in range(rounds):
         if not len(left):
             break
         part = now if len(left) == len(active) else now.rows(left)
-        local, moved = compiled_step(moments, part, damping[left], free)
+        local, moved = compiled_step(moments, part, damping[left], free, reach[left])
         new = judge(local, part.shift + moved, active[left])
         # After the last step nobody asks for the gradient.
         trial = new.stand() if turn < rounds - 1 else replace(part, **new.place())
         better = trial.energy < part.energy
         gained = (part.energy - trial.energy) / part.energy.clamp_min(1e-300)
         now.put(left, trial, better)
-        damping[left] = torch.where(better, damping[left] * 0.1, damping[left] * 30).clamp(_LEAST_DAMPING, None)
+        # That a long step went too far says nothing about a plain one.
+        long = reach[left] > 1
+        harder = torch.where(long, damping[left], damping[left] * 30)
+        damping[left] = torch.where(better, damping[left] * 0.1, harder).clamp(_LEAST_DAMPING, None)
+        reach[left] = torch.where(better & ~long & (gained < _SLOW), _STRETCH, 1.0).to(reach)
         settled = (gained < _TOLERANCE) & (damping[left] <= _START_DAMPING)
         done = torch.where(better, settled | (trial.energy < _EXACT), damping[left] > _MOST_DAMPING)
         left = left[~done]
-    out = Fitted(rotations.clone(), translation.clone(), translation.new_full((count,), torch.inf))
     out.rotations[active] = now.local.to(rotations)
     out.translation[active] += now.shift.to(translation)
     out.error[active] = now.error.sqrt()
@@ -264,15 +276,21 @@ def judged(
     return Judged(moments, local, shift, posed, pull, total_pull(terms, rotations, frames))
 
 
-def compiled_step(moments: Moments, stand: Stand, damping: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """New local rotations and the step of the translation, frames shared among as many threads as torch uses."""
+def compiled_step(
+    moments: Moments, stand: Stand, damping: Tensor, free: Tensor, reach: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """New local rotations and the step of the translation, frames shared among as many threads as torch uses.
+
+    The step is taken `reach` [frames] times, once where not given.
+    """
     step = compiled()
     turned, moved = torch.empty_like(stand.local), torch.empty_like(stand.shift)
     least = _CAUTION * stand.energy + 1e-12
     # The moments hold full weights; where a loss takes weight away, everything else grows in proportion.
     grip = stand.grip[:, None, None, None]
     pulls = [stand.residual / grip, stand.slope / grip, stand.curvature / grip]
-    per_frame = [stand.world, stand.local, *pulls, damping, least, turned, moved]
+    reach = torch.ones_like(damping) if reach is None else reach
+    per_frame = [stand.world, stand.local, *pulls, damping, least, reach, turned, moved]
     arrays = [value.double().contiguous().numpy() for value in per_frame]
     tables = (moments.second, moments.pairs, moments.meeting, moments.parents, moments.depth, moments.above)
     allowed = free.numpy()

@@ -45,11 +45,18 @@ class Problem:
         return None if self.expression is None else self.expression[rows]
 
     def fit_rows(
-        self, moments: Moments, rows: Tensor, rotations: Tensor, translation: Tensor, terms: tuple[RotationTerm, ...]
+        self,
+        moments: Moments,
+        rows: Tensor,
+        rotations: Tensor,
+        translation: Tensor,
+        terms: tuple[RotationTerm, ...],
+        rounds: int | None = None,
     ) -> Fitted:
         """Fit some frames from a start: by the compiled step, or densely where it cannot run."""
+        rounds = self.rounds if rounds is None else rounds
         if self.dense or rotations.device.type != "cpu":
-            return self.fit_rows_densely(moments.points, rows, rotations, translation, terms, self.rounds)
+            return self.fit_rows_densely(moments.points, rows, rotations, translation, terms, rounds)
         return fit_frames(
             moments,
             self.targets_of(rows),
@@ -59,7 +66,7 @@ class Problem:
             frames=rows,
             free=self.free,
             expression=self.expression_of(rows),
-            rounds=self.rounds,
+            rounds=rounds,
         )
 
     def fit_rows_densely(

@@ -39,7 +39,7 @@ def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tens
     Each start is first turned and moved as a whole onto the targets. The compiled step tries all of them; where the
     error stays suspect, the dense solver goes on from the best and from the start of the clip.
     """
-    out = Fitted(fitted.rotations.clone(), fitted.translation.clone(), fitted.error.clone())
+    out = Fitted(*(value.clone() for value in vars(fitted).values()))
     rows = which.nonzero()[:, 0]
     good = ~suspects(fitted.error)
     for part in rows.split(FRAMES_AT_A_TIME):

@@ -13,7 +13,6 @@ says which convention it has:
 
 from __future__ import annotations
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -38,7 +37,15 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Matrix:
 
 def matrix_to_axis_angle(matrix: Matrix) -> Float[Tensor, "*batch 3"]:
     """Axis-angle vectors (radians, length at most pi) of rotation matrices, accurate near zero and near pi."""
-    return roma.rotmat_to_rotvec(matrix)
+    quaternion = matrix_to_quaternion_xyzw(matrix)
+    vector = quaternion[..., :3] * torch.where(quaternion[..., 3:] < 0, -1.0, 1.0)
+    cosine = quaternion[..., 3:].abs()
+    square = (vector * vector).sum(-1, keepdim=True)
+    small = square < 1e-6
+    sine = torch.where(small, torch.ones_like(square), square).sqrt()
+    # The angle over the sine of its half; near zero by its series.
+    factor = torch.where(small, 2 + square / 3, 2 * torch.atan2(sine, cosine) / sine)
+    return vector * factor
 
 
 def quaternion_wxyz_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Matrix:
@@ -48,17 +55,36 @@ def quaternion_wxyz_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Matrix:
 
 def matrix_to_quaternion_wxyz(matrix: Matrix) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions, scalar first, of rotation matrices."""
-    return roma.rotmat_to_unitquat(matrix).roll(1, -1)
+    return matrix_to_quaternion_xyzw(matrix).roll(1, -1)
 
 
 def quaternion_xyzw_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Matrix:
     """Rotation matrices of quaternions, scalar last; the length is normalised."""
-    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(quaternion, dim=-1))
+    x, y, z, w = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
+    rows = [
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
+    ]
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
 def matrix_to_quaternion_xyzw(matrix: Matrix) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions, scalar last, of rotation matrices."""
-    return roma.rotmat_to_unitquat(matrix)
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in matrix.unbind(-2))
+    # Four times the outer product of the quaternion with itself. Its longest row has no cancellation in it.
+    outer = torch.stack(
+        [
+            torch.stack([1 + a - e - i, b + d, c + g, h - f], -1),
+            torch.stack([b + d, 1 - a + e - i, f + h, c - g], -1),
+            torch.stack([c + g, f + h, 1 - a - e + i, d - b], -1),
+            torch.stack([h - f, c - g, d - b, 1 + a + e + i], -1),
+        ],
+        -2,
+    )
+    longest = outer.diagonal(dim1=-2, dim2=-1).argmax(-1)
+    row = outer.gather(-2, longest[..., None, None].expand(*longest.shape, 1, 4))[..., 0, :]
+    return torch.nn.functional.normalize(row, dim=-1)
 
 
 def sixd_columns_to_matrix(sixd: Float[Tensor, "*batch 6"]) -> Matrix:
@@ -102,6 +128,8 @@ def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
     """Euler angles (radians) of rotation matrices; at gimbal lock the third is zero and the rotation still right."""
     _check_order(order)
     if order[0] == order[2]:
+        import roma
+
         return roma.rotmat_to_euler(order, matrix)  # type: ignore[return-value]
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
@@ -186,6 +214,8 @@ def mean_rotation(rotations: Float[Tensor, "*batch count 3 3"], weights: Tensor 
 
 def nearest_rotation(matrix: Matrix) -> Matrix:
     """The rotation nearest to any 3 x 3 matrix (orthogonal Procrustes, determinant +1)."""
+    import roma  # on use: it takes as long to import as half of torch
+
     return roma.special_procrustes(matrix)  # type: ignore[return-value]
 
 
@@ -196,7 +226,7 @@ def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Mat
         rotation: rotation matrices.
         axis: unit direction in the frame before the rotation.
     """
-    quaternion = roma.rotmat_to_unitquat(rotation)
+    quaternion = matrix_to_quaternion_xyzw(rotation)
     along = (quaternion[..., :3] * axis).sum(-1, keepdim=True)
     twist = torch.cat([along * axis, quaternion[..., 3:]], -1)
     # A half turn across the axis has no twist part: take the identity there.

@@ -1,0 +1,82 @@
+"""Fit some frames of a clip with care and let the others follow.
+
+What a fit adds to a good start, the corrections, is small and changes slowly: one body's elbow against the other's, not
+the movement itself. So anchors a few frames apart are fitted, and the corrections in between are interpolated. The
+middle of every gap is looked at; where it is worse than its anchors, the frames around it are fitted too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vitruve.fit.moments import Fitted
+from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from vitruve.runs.threads import over_threads
+
+# Interpolation does not do where a frame is off by so much more than its anchors: a part of it, metres.
+_WORSE, _WORSE_BY = 1.15, 1e-4
+_BLOCK = 512
+
+Fit = Callable[[Int[Tensor, "some"], Tensor, Tensor, int | None], Fitted]
+
+
+def fit_by_anchors(
+    fit: Fit, rotations: Float[Tensor, "frames joints 3 3"], translation: Float[Tensor, "frames 3"], apart: int
+) -> Fitted:
+    """Fit a clip from a start.
+
+    Args:
+        fit: fits the frames of the given indices from their rotations and translations, in at most so many steps: as
+            many as it likes where None; with 0 it only says the error.
+        rotations: where to start.
+        translation: likewise.
+        apart: frames from one anchor to the next.
+
+    Returns:
+        All frames. The error of an interpolated frame is that of the worse of its anchors.
+    """
+    count = len(rotations)
+    anchors = torch.cat([torch.arange(0, count - 1, apart), torch.tensor([count - 1])])
+    held = fit(anchors, rotations[anchors], translation[anchors], None)
+    out = _between(anchors, held, rotations, translation)
+    middles = (anchors[1:] + anchors[:-1]) // 2
+    found = fit(middles, out.rotations[middles], out.translation[middles], 0)
+    bad = middles[~(found.error <= _WORSE * out.error[middles] + _WORSE_BY)]
+    again = torch.zeros(count, dtype=torch.bool)
+    again[(bad[:, None] + torch.arange(-apart, apart + 1)).flatten().clamp(0, count - 1)] = True
+    again[anchors] = False
+    rows = again.nonzero()[:, 0]
+    if len(rows):
+        # From the same start as the anchors: frames in a row should end alike.
+        _put(out, rows, fit(rows, rotations[rows], translation[rows], None))
+    return out
+
+
+def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, translation: Tensor) -> Fitted:
+    """Every frame of the start with the corrections of the anchors around it."""
+    # Seen from each joint itself: there the corrections change least.
+    turns = matrix_to_axis_angle(rotations[anchors].mT @ held.rotations)
+    shifts = held.translation - translation[anchors]
+    out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
+
+    def follow(rows: Tensor) -> None:
+        right = torch.searchsorted(anchors, rows).clamp_min(1).clamp_max(len(anchors) - 1)
+        left = (right - 1).clamp_min(0)
+        part = ((rows - anchors[left]) / (anchors[right] - anchors[left]).clamp_min(1)).to(turns)
+        turn = torch.lerp(turns[left], turns[right], part[:, None, None])
+        out.rotations[rows] = rotations[rows] @ axis_angle_to_matrix(turn)
+        out.translation[rows] = translation[rows] + torch.lerp(shifts[left], shifts[right], part[:, None])
+        out.error[rows] = torch.maximum(held.error[left], held.error[right])
+
+    over_threads(follow, torch.arange(len(rotations)).split(_BLOCK))
+    _put(out, anchors, held)
+    return out
+
+
+def _put(out: Fitted, rows: Int[Tensor, "some"], found: Fitted) -> None:
+    for name, value in vars(out).items():
+        value[rows] = getattr(found, name)
