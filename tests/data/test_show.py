@@ -1,0 +1,65 @@
+"""The figures about a store add up, and what is odd in its clips is found."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.data.amass import arrays, tree, write
+from vitruve.data import open_store
+from vitruve.data.prepare import prepare
+from vitruve.data.show import is_non_commercial, store_figures
+from vitruve.view.data_page import data_page, set_rows
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    room = tmp_path_factory.mktemp("show")
+    tree(room / "AMASS", {"CMU": 3, "KIT": 2}, frames=30)
+    members = arrays(frames=30, seed=99)
+    members["poses"][3] = np.nan
+    write(room / "AMASS" / "CMU" / "s7" / "odd_poses.npz", **members)
+    write(room / "lab" / "x" / "slow.npz", frames=60, seed=100, mocap_framerate=np.array(30.0))
+    prepare([room / "AMASS"], room / "store")
+    prepare([room / "lab"], room / "store", licence="CC0")
+    return open_store(room / "store")
+
+
+def test_counts_add_up(store):
+    figures = store_figures(store, inspect=0)
+    assert figures["frames"] == len(store) == sum(values["frames"] for values in figures["sets"].values())
+    assert figures["clips"] == 7 and figures["sets"]["CMU"]["subjects"] == 3 and figures["masked_frames"] == 1
+    assert figures["hours"] == pytest.approx(sum(clip.frames / clip.fps for clip in store.clips) / 3600)
+    assert sum(figures["hours_by_fps"].values()) == pytest.approx(figures["hours"])
+    assert sum(figures["seconds_histogram"]["clips"]) == 7
+    assert figures["sets"]["CMU"]["non_commercial"] and not figures["sets"]["lab"]["non_commercial"]
+    assert len(figures["turns_deg"]) == 21 and figures["clips_looked_through"] == 0
+    assert len(set_rows(figures)) == 4
+    json.dumps(figures, allow_nan=False)
+
+
+def test_what_is_odd_is_found_and_counted_by_clips(store):
+    figures = store_figures(store, inspect=100)
+    assert figures["clips_looked_through"] == 7
+    masked = [row for row in figures["findings"] if "masked" in row["what"]]
+    assert [(row["clips"], row["first"]) for row in masked] == [(1, "CMU/s7/odd")]
+
+
+def test_the_page_says_it(store):
+    text = data_page(store_figures(store, inspect=3))
+    for words in ("CMU", "KIT", "30 fps", "3 clips, spread evenly", "Not for commercial use", "left_knee"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("licence", "barred"),
+    [
+        ("CC BY-NC 4.0", True),
+        ("non-commercial research", True),
+        ("", True),
+        ("CC0", False),
+        ("free for all uses", False),
+    ],
+)
+def test_licences_are_taken_at_their_word_and_silence_is_no_permission(licence, barred):
+    assert is_non_commercial(licence) is barred
