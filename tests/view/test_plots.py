@@ -91,7 +91,7 @@ def test_any_curves_make_a_well_formed_plot(series, label, log, marks):
 
 @given(st.dictionaries(texts, any_float, max_size=8), texts)
 def test_any_bars_are_well_formed(values, unit):
-    svg = bars(values, unit)
+    svg = bars(values, unit, across=400)
     assert "b" not in Checker(svg).tags
     assert len(re.findall("<rect", svg)) == sum(math.isfinite(value) for value in values.values())
 

@@ -58,6 +58,7 @@ def line_plot(
     log: bool = False,
     marks: Mapping[str, float] | None = None,
     from_zero: bool = False,
+    across: int = _WIDTH,
 ) -> str:
     """Curves over one axis.
 
@@ -68,6 +69,7 @@ def line_plot(
         log: whether the y axis is logarithmic.
         marks: name to a place on the x axis that gets an upright line.
         from_zero: begin the y axis at zero even where all values are far from it; not with `log`.
+        across: width in pixels that its text is made for; 400 for a plot in one of two columns.
     """
     curves = {name: _curve(name, *pair, log) for name, pair in series.items()}
     known = [np.isfinite(y) for _, y in curves.values()]
@@ -78,18 +80,18 @@ def line_plot(
     names = [
         name + (f" ({count:,} without data)" if count else "") for (name, _), count in zip(curves.items(), missing)
     ]
-    legend = _legend(names) if len(names) > 1 or any(missing) else ("", 0)
+    legend = _legend(names, across) if len(names) > 1 or any(missing) else ("", 0)
     title = f"{y_label} against {x_label}"
     if not len(xs):
-        return _empty(title, x_label, y_label)
+        return _empty(title, x_label, y_label, across)
     shown = _joined((everywhere, np.fromiter((marks or {}).values(), float)))
     y_low, y_high = _span(np.append(ys, 0.0) if from_zero and not log else ys, log)
     y_ticks = _log_ticks(y_low, y_high) if log else _ticks(y_low, y_high, 5)
     left, top = 34 + _CHARACTER * max(len(_number(tick)) for tick in y_ticks), 14 + legend[1] + (16 if marks else 0)
-    x_axis = _Axis(*_wide(float(shown.min()), float(shown.max())), left, _WIDTH - 14)
+    x_axis = _Axis(*_wide(float(shown.min()), float(shown.max())), left, across - 14)
     y_axis = _Axis(y_low, y_high, _HEIGHT - 44, top, log)
     places = min(int(x_axis.end - x_axis.start), _PLACES // len(curves))
-    parts = [legend[0], _axes(x_axis, y_axis, x_axis.ticks(8), y_ticks, x_label, y_label)]
+    parts = [legend[0], _axes(x_axis, y_axis, x_axis.ticks(across // 90), y_ticks, x_label, y_label)]
     parts += [_marks(marks or {}, x_axis, y_axis)]
     for i, (x, y) in enumerate(curves.values()):
         drawn = _path(*_thinned(x_axis.place(x), y_axis.place(y), places, x_axis))
@@ -105,21 +107,22 @@ def line_plot(
         for name, (_, y), ok in zip(names, curves.values(), known)
         if ok.any()
     ]
-    return _svg(title, " ".join(said), parts)
+    return _svg(title, " ".join(said), parts, across)
 
 
-def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str) -> str:
+def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str, across: int = _WIDTH) -> str:
     """How many values lie in each bin.
 
     Args:
         width: of a bin, in the unit of `x_label`; the first begins at 0.
         counts: in each bin; more than 60 bins are drawn together.
         x_label, y_label: with their units.
+        across: as in `line_plot`.
     """
     title = f"{y_label} by {x_label}"
     bins = np.nan_to_num(np.asarray(counts, np.float64), posinf=0.0, neginf=0.0)
     if not bins.sum() > 0:
-        return _empty(title, x_label, y_label)
+        return _empty(title, x_label, y_label, across)
     bins = bins[: int(np.flatnonzero(bins).max()) + 1]
     together = -(-len(bins) // 60)
     bins = np.add.reduceat(bins, np.arange(0, len(bins), together))
@@ -127,7 +130,7 @@ def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str)
     y_ticks = _ticks(0.0, float(bins.max()), 5)
     left = 34 + _CHARACTER * max(len(_number(tick)) for tick in y_ticks)
     # No fewer than 12 places, so that one bin is not a wall.
-    x_axis = _Axis(0.0, wide * max(len(bins), 12), left, _WIDTH - 14)
+    x_axis = _Axis(0.0, wide * max(len(bins), 12), left, across - 14)
     y_axis = _Axis(0.0, max(float(bins.max()), y_ticks[-1]), _HEIGHT - 44, 14)
     bars = []
     for i, count in enumerate(bins):
@@ -141,21 +144,21 @@ def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str)
             )
     most = int(bins.argmax())
     total, highest = _number(float(bins.sum()), 6), f"{_number(most * wide, 6)} to {_number((most + 1) * wide, 6)}"
-    axes = _axes(x_axis, y_axis, x_axis.ticks(8), y_ticks, x_label, y_label)
-    return _svg(title, f"{total} in all; most lie at {highest}.", [axes, *bars])
+    axes = _axes(x_axis, y_axis, x_axis.ticks(across // 90), y_ticks, x_label, y_label)
+    return _svg(title, f"{total} in all; most lie at {highest}.", [axes, *bars], across)
 
 
-def bars(values: Mapping[str, float], unit: str) -> str:
+def bars(values: Mapping[str, float], unit: str, across: int = _WIDTH) -> str:
     """A bar for each value, in the order given, with its name and its number; NaN is "no data"."""
     if not values:
-        return _empty(f"bars, {unit}", unit, "")
+        return _empty(f"bars, {unit}", unit, "", across)
     known = [value for value in values.values() if math.isfinite(value)]
     low, high = min([0.0, *known]), max([0.0, *known])
     low, high = (low, high) if high > low else (0.0, 1.0)
     names = {name: name if len(name) <= 34 else name[:33] + "…" for name in values}
     left = 14 + _CHARACTER * max(len(name) for name in names.values())
     said_by = {name: f"{_number(value, 3)} {unit}".strip() for name, value in values.items()}
-    axis = _Axis(low, high, left, _WIDTH - 14 - _CHARACTER * max(len(words) for words in said_by.values()))
+    axis = _Axis(low, high, left, across - 14 - _CHARACTER * max(len(words) for words in said_by.values()))
     zero, parts, step = float(axis.place(0.0)), [], 22
     for i, (name, value) in enumerate(values.items()):
         y = 8 + i * step
@@ -172,7 +175,7 @@ def bars(values: Mapping[str, float], unit: str) -> str:
     height = 12 + step * len(values)
     parts.append(f'<path d="M{zero:.1f} 4V{height - 4}" style="stroke:{_SOFT}"/>')
     said = ", ".join(f"{name} {_number(value, 4)}" for name, value in values.items())
-    return _svg(f"bars, {unit}" if unit else "bars", said, parts, height)
+    return _svg(f"bars, {unit}" if unit else "bars", said, parts, across, height)
 
 
 def _curve(name: str, x: ArrayLike, y: ArrayLike, log: bool) -> tuple[Floats, Floats]:
@@ -250,12 +253,12 @@ def _marks(marks: Mapping[str, float], x: _Axis, y: _Axis) -> str:
     return "".join(parts)
 
 
-def _legend(names: Sequence[str]) -> tuple[str, float]:
+def _legend(names: Sequence[str], across: int) -> tuple[str, float]:
     """Above the plot, in as many lines as it needs; with its height."""
     parts, left, line = [], 50.0, 0
     for i, name in enumerate(names):
         wide = 40 + _CHARACTER * len(name)
-        if left + wide > _WIDTH and left > 50:
+        if left + wide > across and left > 50:
             left, line = 50.0, line + 1
         y = 14 + 17 * line
         parts.append(
@@ -266,15 +269,15 @@ def _legend(names: Sequence[str]) -> tuple[str, float]:
     return "".join(parts), 17.0 * (line + 1)
 
 
-def _empty(title: str, x_label: str, y_label: str) -> str:
-    x, y = _Axis(0, 1, 40, _WIDTH - 14), _Axis(0, 1, 96, 14)
+def _empty(title: str, x_label: str, y_label: str, across: int) -> str:
+    x, y = _Axis(0, 1, 40, across - 14), _Axis(0, 1, 96, 14)
     text = _text((x.start + x.end) / 2, 60, "no data", "middle", _SOFT)
-    return _svg(title, "There is no data.", [_axes(x, y, [], [], x_label, y_label), text], 140)
+    return _svg(title, "There is no data.", [_axes(x, y, [], [], x_label, y_label), text], across, 140)
 
 
-def _svg(title: str, description: str, parts: Iterable[str], height: float = _HEIGHT) -> str:
+def _svg(title: str, description: str, parts: Iterable[str], across: int, height: float = _HEIGHT) -> str:
     return (
-        f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+        f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {height:g}" role="img" '
         f'aria-label="{escape(title)}. {escape(description)}" font-size="{_FONT}" '
         f'font-family="system-ui, sans-serif"><title>{escape(title)}</title><desc>{escape(description)}</desc>'
         f"{''.join(parts)}</svg>"
