@@ -12,6 +12,7 @@ import torch
 from tests.formats.gltf_reader import Glb
 from tests.material import small_body, small_motion
 from vitruve.errors import BadData, UsageError
+from vitruve.formats import save_motion
 from vitruve.formats.export_table import EXPORTS
 from vitruve.formats.exports import export_motion
 from vitruve.formats.mesh_sequence import read_mesh_sequence
@@ -275,3 +276,12 @@ def test_the_page_has_a_row_for_every_export():
     for ending, (keeps, loses, up, unit) in rows.items():
         row = EXPORTS[ending]
         assert (keeps, loses, up, unit) == (row.keeps, row.loses, " or ".join(row.ups), ", ".join(row.units)), ending
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
+    save_motion(small_motion("smplx", 9).replace(betas=torch.zeros(4, dtype=torch.float64)), tmp_path / "walk.npz")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(example, "docs/export.md", "exec"), {})
+    assert Glb(tmp_path / "walk.glb").json["asset"]["extras"]["frames"] == 9

@@ -63,10 +63,7 @@ def write_glb(
     facts = dict(facts or {})
     file = GltfFile({"generator": "Vitruve", "extras": facts})
     rest = motion.rest_joints(body).detach().double().cpu().numpy()
-    if body is not None:
-        surface = body_surface(motion, body, shapes, expressions)
-    else:
-        surface = bone_surface(motion, rest)
+    surface = bone_surface(motion, rest) if body is None else body_surface(motion, body, shapes, expressions)
     joints = _joint_nodes(file, motion, rest)
     animation = _animation(file, motion, rest, joints)
     nodes = [joints[0]]
