@@ -187,7 +187,11 @@ def _path(scene: Scene, frames: Sequence[int]) -> Floats:
     if np.ptp(path[:, 2]) < _CLIMB:
         path[:, 2] = 0
     rate = scene.fps * (len(frames) - 1) / max(abs(frames[-1] - frames[0]), 1) if len(frames) > 1 else 1.0
-    return gaussian_filter1d(path, max(_FOLLOW_SECONDS * rate, 1e-3), axis=0, mode="nearest")
+    # Carried on straight at both ends, or the eye would be late at the start and early at the end.
+    sigma = max(_FOLLOW_SECONDS * rate, 1e-3)
+    room = min(round(4 * sigma), len(path) - 1)
+    longer = np.pad(path, ((room, room), (0, 0)), mode="reflect", reflect_type="odd")
+    return gaussian_filter1d(longer, sigma, axis=0, mode="nearest")[room : room + len(path)]
 
 
 def _is_number(word: str) -> bool:

@@ -1,0 +1,114 @@
+"""`vitruve render` as a user calls it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vitruve
+from vitruve.cli import main
+from vitruve.motion.clips import bundled_clip_path
+from vitruve.view.video import VideoSource
+
+SMALL = ("--size", "96x64", "--body", "open-smplh")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    motion = vitruve.load_motion(bundled_clip_path())[90:102]
+    return str(vitruve.save_motion(motion, tmp_path_factory.mktemp("clip") / "clip.npz"))
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as done:
+        main(["render", *map(str, arguments)])
+    return done.value.code
+
+
+def test_a_film(clip, tmp_path, capsys):
+    out = tmp_path / "new folder" / "a.mp4"
+    assert run(clip, "-o", out, *SMALL, "--numbers", "--frames", "0:6") == 0
+    video = VideoSource(out)
+    assert video.size == (96, 64) and len(video.times()) == 6
+    said = capsys.readouterr()
+    assert "6 frames, 96x64, 30 fps" in said.out and "drawing: 6/6 frames" in said.err
+
+
+def test_a_strip_and_one_frame_and_a_gif(clip, tmp_path):
+    assert run(clip, "-o", tmp_path / "strip.png", *SMALL, "--strip", 3, "--quiet") == 0
+    assert Image.open(tmp_path / "strip.png").size == (3 * 96, 64 + 28)
+    assert (
+        run(clip, clip, "-o", tmp_path / "one.png", *SMALL, "--frame", 5, "--layout", "side", "--heat", "--joints") == 0
+    )
+    assert Image.open(tmp_path / "one.png").size == (96, 64)
+    assert run(clip, "-o", tmp_path / "a.gif", *SMALL, "--fps", 10, "--quiet") == 0
+    with Image.open(tmp_path / "a.gif") as image:
+        image.seek(3)
+        with pytest.raises(EOFError):
+            image.seek(4)
+
+
+def test_a_plain_tree(clip, tmp_path):
+    motion = vitruve.load_motion(clip)
+    rest = vitruve.load_body("open-smplh").shaped(motion.betas).rest_joints
+    plain = motion.replace(body="", betas=motion.betas[:0], skeleton=dataclasses.replace(motion.skeleton, rest=rest))
+    vitruve.save_motion(plain, tmp_path / "a.bvh")
+    assert (
+        run(tmp_path / "a.bvh", "-o", tmp_path / "a.png", "--size", "96x64", "--frame", 0, "--no-grid", "--quiet") == 0
+    )
+    picture = np.asarray(Image.open(tmp_path / "a.png")).astype(int)
+    assert (picture[..., 2] - picture[..., 0]).max() > 60
+
+
+def test_a_dry_run_writes_nothing(clip, tmp_path, capsys):
+    for name in ("a.mp4", "a.png"):
+        assert run(clip, "-o", tmp_path / name, *SMALL, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "12 frames, 96x64, 30 fps" in said and "nothing was written" in said and "open-smplh" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_gaps_are_said(clip, tmp_path, capsys):
+    motion = vitruve.load_motion(clip)
+    path = motion.replace(mask=torch.arange(12) != 7).save(tmp_path / "gap.safetensors")
+    assert run(path, "-o", tmp_path / "a.png", *SMALL, "--strip", 2) == 0
+    assert "1 of 12 frames have no data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none.npz", "-o", "a.mp4"], 3, "none.npz"),
+        (["CLIP", "-o", "a.avi"], 2, ".mp4"),
+        (["CLIP", "-o", "a.mp4", "--size", "95x64"], 2, "even"),
+        (["CLIP", "-o", "a.mp4", "--size", "big"], 2, "--size 1280x720"),
+        (["CLIP", "-o", "a.mp4", "--camera", "frnt"], 2, "front"),
+        (["CLIP", "-o", "a.mp4", "--frames", "90:99"], 2, "--frames"),
+        (["CLIP", "-o", "a.png", "--frame", "12"], 2, "there are 12"),
+        (["CLIP", "-o", "a.mp4", "--heat"], 2, "two motions"),
+        (["CLIP", "-o", "a.mp4", "--body", "nobody"], 2, "--body"),
+        (["CLIP", "-o", "a.mp4", "--body", "smplx-male"], 3, "smplx-male"),
+        (["CLIP", "-o", "a.mp4", "--over", "none.mp4"], 2, "camera"),
+        (["CLIP", "-o", "a.mp4", "--over", "none.mp4", "--camera", "none.toml"], 3, "none.toml"),
+        (["CLIP", "-o", "CLIP/a.png"], 4, "cannot be written"),
+    ],
+)
+def test_mistakes_are_said_and_leave_nothing(clip, tmp_path, monkeypatch, capsys, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    body = [] if "--body" in arguments else ["--body", "open-smplh"]
+    assert run(*(word.replace("CLIP", clip) for word in arguments), *body) == code
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_replaced_only_when_asked(clip, tmp_path, capsys):
+    out = tmp_path / "a.png"
+    out.write_text("mine")
+    assert run(clip, "-o", out, *SMALL, "--frame", 0) == 2
+    assert out.read_text() == "mine" and "--overwrite" in capsys.readouterr().err
+    assert run(clip, "-o", out, *SMALL, "--frame", 0, "--overwrite", "--quiet") == 0
+    assert Image.open(out).size == (96, 64)
