@@ -21,6 +21,7 @@ _FILES = ("results.json", "frames.csv", "report.html", "run.toml")
 def compare(  # noqa: PLR0913 (one parameter per option)
     first: Path,
     second: Path,
+    /,
     *,
     body_a: str | None = None,
     body_b: str | None = None,
@@ -72,14 +73,14 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     if place is not None:
         check_out(place, overwrite)  # before anything slow
     from vitruve.compare import compare_motions
-    from vitruve.compare.sides import read
+    from vitruve.compare.sides import described, read
     from vitruve.compare.timeline import parse_shift
     from vitruve.runs import progress_bar
 
     offset = parse_shift(shift)
     given = (read(first, fps, up), read(second, fps, up))
     if dry_run:
-        print("\n".join(f"would compare  {path}: {what!r}" for path, what in zip((first, second), given)))
+        print("\n".join(f"would compare  {path}: {described(what)}" for path, what in zip((first, second), given)))
         names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
         print(f"would write    {names}")
         return 0

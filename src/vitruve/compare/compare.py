@@ -177,56 +177,31 @@ def _assemble(
     matched: _Matched, laid: Placement, surface: SurfaceErrors | None, align: str, floor: float, said: tuple[str, ...]
 ) -> Comparison:
     """All figures of two sides that were matched."""
-    common, shared, known = matched.common, matched.shared, matched.known
+    common, shared = matched.common, matched.shared
     a, b = common.first, common.second
-    (first, second), root = matched.points
-    moved = laid.apply(second)
-    errors = position_errors(shared.first, laid.apply(shared.second))
-    turned = of.rotation_errors(a, b, shared, laid.rotation, known)
-    if surface is not None:
-        lowest = surface.lowest
-    else:
-        lowest = (of.lowest_points(a, matched.named[0].points), of.lowest_points(b, matched.named[1].points))
-    # A placement of every frame would hide how the two come apart.
-    ways = [points[:, root] if root is not None else points.nanmean(1)
-            for points in (first, moved if align in ("clip", "first-frame") else second)]  # fmt: skip
-    per_frame = {
-        "joint_mm": 1000 * errors.nanmean(1),
-        "rotation_deg": torch.stack(list(turned.values()), 1).nanmean(1) if turned else None,
-        "vertex_mm": None if surface is None else 1000 * surface.meter.per_frame,
-        "vertex_max_mm": None if surface is None else 1000 * surface.meter.per_frame_max,
-        "drift_mm": 1000 * drift(*ways),
-    }
+    turned = of.rotation_errors(a, b, shared, laid.rotation, matched.known)
+    ways = _ways(matched, laid if align in ("clip", "first-frame") else None)
     figures: dict[str, Any] = {
         "alignment": align,
         "alignment_means": ALIGNMENTS[align],
-        **_time_figures(common, known),
-        "joint_mm": of.joint_figures(errors, shared.names) if shared.names else None,
-        "joint_mm_by_alignment": {
-            how: of.number(mpjpe(first, place(how, first, second, root).apply(second)), 1000)
-            for how in ALIGNMENTS
-            if shared.names and (how in ("none", "root") or len(shared.names) >= LEAST_POINTS)
-        },
-        "rotation_deg": {
-            **of.spread(torch.stack(list(turned.values()), 1)),
-            "joints": {name: of.number(values.nanmean()) for name, values in turned.items()},
-        }
-        if turned
-        else None,
-        "bone_length_mm": of.bone_lengths(shared, a),
+        **_time_figures(common, matched.known),
+        **_apart_figures(matched, laid, turned),
         "vertex_mm": None if surface is None else of.surface_figures(surface),
         "surface_map": None if matched.pair is None else of.map_figures(matched.pair),
-        "way": of.way_figures(*ways, of="middle of the surface" if root is None else shared.names[root]),
+        "way": of.way_figures(*ways, of=_followed(matched)),
         "shape": of.shape_figures(a, b),
-        **_alone_figures(matched, lowest, floor),
-        "difference": {
-            "jitter_m_s3": of.number(jitter(first - moved, a.fps)),
-            "acceleration_m_s2": of.number(acceleration(first - moved, a.fps)),
-        },
+        **_alone_figures(matched, surface, floor),
         "joints_shared": len(shared.names),
         "joints_only_first": list(shared.only_first),
         "joints_only_second": list(shared.only_second),
         "floor_m": floor,
+    }
+    per_frame = {
+        "joint_mm": 1000 * position_errors(shared.first, laid.apply(shared.second)).nanmean(1),
+        "rotation_deg": torch.stack(list(turned.values()), 1).nanmean(1) if turned else None,
+        "vertex_mm": None if surface is None else 1000 * surface.meter.per_frame,
+        "vertex_max_mm": None if surface is None else 1000 * surface.meter.per_frame_max,
+        "drift_mm": 1000 * drift(*ways),
     }
     comparison = Comparison(
         first=a,
@@ -236,13 +211,53 @@ def _assemble(
         figures=figures,
         per_frame={name: values for name, values in per_frame.items() if values is not None},
         per_vertex=None if surface is None else 1000 * surface.meter.per_vertex,
+        warnings=warnings_about(figures, a, b, common.estimate),
+        notes=(*said, *shared.notes, *notes_about(figures, a, b)),
     )
-    shown = {word: {"frame": frame, "time_s": (common.starts[0] + frame) / a.fps}
-             for word, frame in comparison.frames_shown.items()}  # fmt: skip
-    warnings = warnings_about(figures, a, b, common.estimate)
-    notes = (*said, *shared.notes, *notes_about(figures, a, b))
-    figures |= {"frames_shown": shown, "measure": comparison.measure, "warnings": list(warnings), "notes": list(notes)}
-    return replace(comparison, warnings=warnings, notes=notes)
+    figures["frames_shown"] = {
+        word: {"frame": frame, "time_s": (common.starts[0] + frame) / a.fps}
+        for word, frame in comparison.frames_shown.items()
+    }
+    figures |= {"measure": comparison.measure, "warnings": list(comparison.warnings), "notes": list(comparison.notes)}
+    return comparison
+
+
+def _ways(matched: _Matched, laid: Placement | None) -> tuple[Tensor, Tensor]:
+    """The ways [frames, 3] of the two roots. A placement of every frame would hide how they come apart."""
+    (first, second), root = matched.points
+    moved = second if laid is None else laid.apply(second)
+    if root is None:
+        return first.nanmean(1), moved.nanmean(1)
+    return first[:, root], moved[:, root]
+
+
+def _followed(matched: _Matched) -> str:
+    """What the way is of."""
+    root = matched.points[1]
+    return "middle of the surface" if root is None else matched.shared.names[root]
+
+
+def _apart_figures(matched: _Matched, laid: Placement, turned: Mapping[str, Tensor]) -> dict[str, Any]:
+    """How far joints, rotations and bones are apart, and how the distance moves."""
+    shared, ((first, second), root) = matched.shared, matched.points
+    away, fps = first - laid.apply(second), matched.common.first.fps
+    turning = of.spread(torch.stack(list(turned.values()), 1)) if turned else {}
+    return {
+        "joint_mm": of.joint_figures(away.norm(dim=-1), shared.names) if shared.names else None,
+        "joint_mm_by_alignment": {
+            how: of.number(mpjpe(first, place(how, first, second, root).apply(second)), 1000)
+            for how in ALIGNMENTS
+            if shared.names and (how in ("none", "root") or len(shared.names) >= LEAST_POINTS)
+        },
+        "rotation_deg": {**turning, "joints": {name: of.number(values.nanmean()) for name, values in turned.items()}}
+        if turned
+        else None,
+        "bone_length_mm": of.bone_lengths(shared, matched.common.first),
+        "difference": {
+            "jitter_m_s3": of.number(jitter(away, fps)),
+            "acceleration_m_s2": of.number(acceleration(away, fps)),
+        },
+    }
 
 
 def _time_figures(common: Common, known: Tensor) -> dict[str, Any]:
@@ -260,22 +275,26 @@ def _time_figures(common: Common, known: Tensor) -> dict[str, Any]:
     }
 
 
-def _alone_figures(matched: _Matched, lowest: tuple[Tensor, Tensor], floor: float) -> dict[str, Any]:
+def _alone_figures(matched: _Matched, surface: SurfaceErrors | None, floor: float) -> dict[str, Any]:
     """What each does by itself; and how the second slides while the feet of the first stand."""
     sides = (matched.common.first, matched.common.second)
+    if surface is not None:
+        heights = surface.lowest
+    else:
+        heights = tuple(of.lowest_points(side, named.points) for side, named in zip(sides, matched.named))
+    lowest = [height.masked_fill(~matched.known, torch.nan) for height in heights]
     feet = [named.feet(side) for side, named in zip(sides, matched.named)]
-    contacts = [of.contacts_of(side, own, low) for side, own, low in zip(sides, feet, lowest)]
-    out = {
-        word: {"name": side.name, "kind": side.kind, "body": "" if side.body is None else side.body.name, **figures}
-        for word, side, figures in (
-            (word, side, of.alone(side, points, own, low.masked_fill(~matched.known, torch.nan), floor, standing))
-            for word, side, points, own, low, standing in zip(
-                ("first", "second"), sides, matched.points[0], feet, lowest, contacts
-            )
-        )
-    }
-    same_feet = list(feet[0]) == list(feet[1])
-    out["second"]["foot_sliding_where_first_stands_mm_s"] = (
-        of.sliding(sides[1], feet[1], contacts[0]) if same_feet else None
+    contacts = [of.contacts_of(*each) for each in zip(sides, feet, lowest)]
+    first, second = (
+        {
+            "name": side.name,
+            "kind": side.kind,
+            "body": "" if side.body is None else side.body.name,
+            **of.alone(side, points, own, low, floor, standing),
+        }
+        for side, points, own, low, standing in zip(sides, matched.points[0], feet, lowest, contacts)
     )
-    return out
+    second["foot_sliding_where_first_stands_mm_s"] = (
+        of.sliding(sides[1], feet[1], contacts[0]) if list(feet[0]) == list(feet[1]) else None
+    )
+    return {"first": first, "second": second}

@@ -22,7 +22,7 @@ def warnings_about(
     masked = [(side.name, figures[f"frames_masked_{word}"]) for word, side in (("first", first), ("second", second))]
     frames = figures["frames"]
     said = [f"{count} of {frames} frames of {name} hold no data and do not count" for name, count in masked if count]
-    return (*said, *_shift(figures, second, estimate), *_worlds(figures))
+    return (*first.warnings, *second.warnings, *said, *_shift(figures, second, estimate), *_worlds(figures))
 
 
 def notes_about(figures: Mapping[str, Any], first: Side, second: Side) -> tuple[str, ...]:

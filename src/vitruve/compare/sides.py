@@ -38,7 +38,8 @@ class Side:
         motion: the clip; None for meshes alone.
         body: what the motion is on, or whose surface the meshes are; None for a plain tree and for unknown meshes.
         meshes: the vertices themselves, where there is no motion.
-        notes: what a user must know about how it was read.
+        notes: how it was read.
+        warnings: what may make its figures those of something else, such as a body that stands in for another.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Side:
     body: BodyModel | None = None
     meshes: MeshSequence | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.motion) if self.motion is not None else len(self._vertices)
@@ -169,6 +171,13 @@ def read(path: str | Path, fps: float | None = None, up: str = "z") -> Input:
         return load_motion(path, fps=fps)
 
 
+def described(given: Input) -> str:
+    """What was read, in one line."""
+    if isinstance(given, Motion):
+        return repr(given)
+    return f"{len(given)} meshes of {given.vertices.shape[1]:,} vertices"
+
+
 def make_sides(
     first: Input,
     second: Input,
@@ -210,7 +219,7 @@ def _of_motion(motion: Motion, which: str | BodyModel | None, folder: str | Path
             where=f"{len(motion.skeleton)} joints of {motion.skeleton.name}, the body has {body.num_joints}",
             fix="name the body it was made on, or leave it out",
         )
-    return Side(name, motion.fps, motion, body, notes=tuple(f"{name}: {note}" for note in notes))
+    return Side(name, motion.fps, motion, body, warnings=tuple(f"{name}: {note}" for note in notes))
 
 
 def _of_meshes(
@@ -234,7 +243,7 @@ def _of_meshes(
                 where=f"{meshes.vertices.shape[1]} vertices, the body has {body.num_vertices}",
                 fix="name the body that they were made with, or leave it out to have it recognised",
             )
-        return replace(side, body=body, notes=(*notes, *said))
+        return replace(side, body=body, warnings=tuple(said))
     known = other.body if other is not None else None
     # Meshes that are torn or otherwise wrong must be compared too, so only the counts are asked for.
     counts = (meshes.vertices.shape[1], len(meshes.faces))

@@ -33,6 +33,7 @@ def comparison_page(comparison: Comparison) -> str:
     """The page as text."""
     figures = comparison.figures
     first, second = figures["first"]["name"], figures["second"]["name"]
+    said = sides_said(figures)
     blocks: list[Block] = [Note(verdict(figures))]
     blocks += [Note(warning, "warning") for warning in comparison.warnings]
     blocks += [Figure(*overlay(comparison)), Heading("Figures"), Table(("what", "value"), summary(figures))]
@@ -40,11 +41,7 @@ def comparison_page(comparison: Comparison) -> str:
         Heading("Each by itself"),
         Table(("what", "first", "second", "difference"), side_rows(figures)),
         Note("\n".join(comparison.notes)),
-        Note(
-            "The first is {}, the second {}. docs/compare.md says how each figure is taken.".format(
-                *sides_said(figures)
-            )
-        ),
+        Note(f"The first is {said[0]}, the second {said[1]}. docs/compare.md says how each figure is taken."),
     ]
     blocks += [*_parts(comparison), *_curves(comparison), *_heat(comparison)]
     rows = [(name, *map(_two_digits, values)) for name, *values in joint_rows(figures)]
@@ -194,4 +191,9 @@ def _credits(comparison: Comparison) -> list[Block]:
     bodies = [side.body.name for side in sides if side.body is not None]
     skeletons = [side.skeleton.name for side in sides if side.skeleton is not None]
     own_clip = [side for side in sides if Path(side.name).name.startswith("vitruve_walk")]
-    return credits(bodies, also=["clip"] if own_clip else [], likely=likely_sources(skeletons))
+    amass = [
+        side.motion.body
+        for side in sides
+        if side.motion is not None and side.motion.source.format.startswith("amass") and side not in own_clip
+    ]
+    return credits(bodies, also=["clip"] if own_clip else [], likely=likely_sources(skeletons, amass))
