@@ -134,7 +134,7 @@ def _part(part: str, data: str, out: str) -> dict[str, float]:
 def _in_process(part: str, data: Path, out: Path) -> dict[str, float]:
     command = [sys.executable, __file__, "--part", part, str(data), str(out)]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     return json.loads(done.stdout.splitlines()[-1])
 

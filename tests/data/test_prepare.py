@@ -215,6 +215,10 @@ def test_what_cannot_be_prepared_is_said_before_anything_is_made(tmp_path):
         prepare([data], tmp_path / "file")
     with pytest.raises(UsageError, match="cannot be made"):
         prepare([data], tmp_path / "file" / "below")
+    with pytest.raises((UsageError, MissingAsset), match="open-smplq"):
+        prepare([data], tmp_path / "new", to="open-smplq")
+    with pytest.raises(MissingAsset, match="cmu99"):
+        prepare([data], tmp_path / "new", mapping="cmu99")
     assert plan_preparation([data], tmp_path / "new").files and not (tmp_path / "new").exists()
 
 

@@ -26,7 +26,7 @@ _BAD_FILE, _SHOWN = 4, 10
 def prepare(
     *given: Path,
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    to: str = "open-smplh-neutral",
+    to: str = "open-smplh",
     mapping: str = "",
     set_name: Annotated[str, Parameter(name="--set")] = "",
     licence: str = "",

@@ -28,7 +28,17 @@ import torch
 from vitruve.data.clips import STORE_FILE, VERSION, shard_folders
 from vitruve.data.planning import PLAN_FILE, Plan, make_plan
 from vitruve.data.reading import prepare_kernels
-from vitruve.data.shards import PARTIAL, ShardJob, Target, Written, shape_of_actor, write_shard
+from vitruve.data.shards import (
+    PARTIAL,
+    ShardJob,
+    Target,
+    Written,
+    actor_of,
+    checked_target,
+    not_written,
+    shape_of_actor,
+    write_shard,
+)
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, UsageError
 from vitruve.runs.run_folder import RUN_FILE, write_json
@@ -59,7 +69,7 @@ def prepare(
     given: Sequence[str | Path],
     out: str | Path,
     *,
-    to: str = "open-smplh-neutral",
+    to: str = "open-smplh",
     mapping: str = "",
     set_name: str = "",
     licence: str = "",
@@ -85,21 +95,24 @@ def prepare(
         BadData: the disk is full, or a process died. The same call goes on from there.
     """
     store = Path(os.path.abspath(Path(out).expanduser()))
-    plan_now = _planner(given, store, Target(to, mapping), set_name, licence, overwrite)
+    plan_now = _planner(given, store, checked_target(Target(to, mapping)), set_name, licence, overwrite)
     # Where there is nothing to prepare, this raises before anything is made.
     early = None if store.exists() else plan_now()
     _make_store(store)
     with _locked(store):
         plan = early if early and not shard_folders(store) else plan_now()
         if overwrite:
-            for name in {source.set for shard in plan.shards for source in shard.files}:
+            for name in {source.set for source in plan.files}:
                 shutil.rmtree(store / name, ignore_errors=True)
         for left in store.glob(f"*/{PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)
-        outcome = _carry_out(plan, store, workers, progress)
         options = {"given": [str(entry) for entry in given], "out": str(store), "to": to, "mapping": mapping,
                    "set_name": set_name, "licence": licence, "workers": workers, "overwrite": overwrite}  # fmt: skip
-        _write_records(store, options, outcome)
+        try:
+            outcome = _carry_out(plan, store, workers, progress)
+            _write_records(store, options, outcome)
+        except OSError as error:
+            raise not_written(error, store) from None
     return outcome
 
 
@@ -202,8 +215,6 @@ def _with_shapes(plan: Plan, store: Path, run: Any) -> list[ShardJob]:
 
 
 def _of_shard(job: ShardJob, shapes: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-    from vitruve.data.shards import actor_of
-
     actors = {actor_of(source) for source in job.files if source.is_tree}
     return {actor: shapes[actor] for actor in sorted(actors) if actor in shapes}
 

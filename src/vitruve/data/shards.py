@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from vitruve.bodies import BodyModel, load_body
+from vitruve.convert.job import chosen_body
+from vitruve.convert.mapping import load_mapping
 from vitruve.convert.retarget import actor_betas, retarget_motion
 from vitruve.convert.retarget_quality import TRUSTED_MEAN
 from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line, widths
@@ -31,7 +33,7 @@ class Target:
     """What motions on foreign skeletons become.
 
     Attributes:
-        body: name of the body they are brought to.
+        body: the body they are brought to.
         mapping: a mapping's name or file; the shipped one that fits where empty.
     """
 
@@ -73,6 +75,14 @@ class Written:
     clips: int
     frames: int
     failed: tuple[dict[str, Any], ...]
+
+
+def checked_target(target: Target) -> Target:
+    """The same with the body's full name, if there is such a body and such a mapping."""
+    body, _ = chosen_body(target.body, "neutral", None)
+    if target.mapping:
+        load_mapping(target.mapping)
+    return Target(body, target.mapping)
 
 
 def actor_of(source: SourceFile) -> str:
@@ -126,7 +136,7 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
         if clips:
             partial.rename(job.folder)
     except OSError as error:
-        raise _not_written(error, job.folder) from None
+        raise not_written(error, job.folder) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Written(len(clips), sum(clip.frames for clip in clips), tuple(failed))
@@ -223,7 +233,8 @@ def _body(name: str) -> BodyModel:
     return load_body(name)
 
 
-def _not_written(error: OSError, folder: Path) -> BadData:
+def not_written(error: OSError, folder: Path) -> BadData:
+    """The error to show for one of the system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         what, fix = "the disk is full", "make room and run the same again: what is done is kept"
     else:
