@@ -235,6 +235,12 @@ def test_a_clip_without_a_valid_frame(tmp_path):
         export_motion(motion, tmp_path / "a.glb", body=small_body())
 
 
+def test_a_shape_that_is_not_finite(tmp_path):
+    motion = small_motion("smplx")
+    with pytest.raises(BadData, match="shape is not finite"):
+        export_motion(motion.replace(betas=motion.betas * torch.nan), tmp_path / "a.glb", body=small_body())
+
+
 def test_the_wrong_body_and_none(tmp_path):
     motion = small_motion("smplh")
     with pytest.raises(UsageError, match="does not fit the body small-smplx"):

@@ -124,7 +124,7 @@ def _body(
 ) -> tuple[BodyModel | None, list[str]]:
     """The body to show the clip on, None where none is needed, and what to say about the choice."""
     from vitruve.convert.which_body import find_body
-    from vitruve.formats.exports import format_of
+    from vitruve.formats.export_checks import format_of
 
     if format_of(out, format or "").body == "not used":
         return None, []

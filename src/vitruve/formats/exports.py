@@ -21,6 +21,7 @@ import torch
 
 from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError, nearest
+from vitruve.formats.export_checks import check_body, check_camera, choice, ending_of, morph_counts
 from vitruve.formats.export_table import EXPORTS, Export, Job
 from vitruve.formats.gltf_camera import GltfCamera
 from vitruve.formats.gltf_difference import Difference
@@ -31,8 +32,6 @@ from vitruve.motion.provenance import edited
 GAPS = ("hold", "drop")
 # The SMPL-X Blender add-on reads no frame rate below this, and only whole ones.
 _ADD_ON_FPS = 30
-# Morph targets of a kind where no number is given, unless the motion has more coefficients.
-_USUAL_MORPHS = 10
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,9 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
         progress: called with how many frames are written, and of how many.
     """
     path = Path(path)
-    ending = _ending(path, format)
+    ending = ending_of(path, format)
     row = EXPORTS[ending]
-    up, unit = _choice("upward axis", up, row.ups, row), _choice("unit", unit, row.units, row)
+    up, unit = choice("upward axis", up, row.ups, row), choice("unit", unit, row.units, row)
     folder = row.folder if path.suffix.lower() != ending else ""
     if row.folder and not folder and len(motion) > 1:
         raise UsageError(
@@ -120,9 +119,9 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
         )
     check_place(path, overwrite, (folder,) if folder else ())
     body = None if row.body == "not used" else body
-    _check_body(motion, body, row)
-    shapes, expressions = _morph_counts(morphs, motion, body, row)
-    _check_camera(camera, row, gaps)
+    check_body(motion, body, row)
+    shapes, expressions = morph_counts(morphs, motion, body, row)
+    check_camera(camera, row, gaps)
     with _one_thread():
         motion, missing, notes = _whole(motion, gaps)
         motion, more = _at_rate(motion, fps, ending)
@@ -169,93 +168,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def format_of(path: Path, format: str = "") -> Export:
-    """The row of EXPORTS that a path, or a format where one is given, names."""
-    return EXPORTS[_ending(path, format)]
-
-
-def _ending(path: Path, format: str) -> str:
-    ending = f".{format.lower().removeprefix('.')}" if format else path.suffix.lower()
-    if ending == ".fbx":
-        raise UsageError(
-            "FBX cannot be written without Blender or Autodesk's own library",
-            where=str(path),
-            fix="write a .glb and let Blender turn it into FBX; docs/export.md has the command",
-        )
-    if ending not in EXPORTS:
-        shown = f"the ending '{ending}' names" if ending else "a name without an ending names"
-        fix = nearest(ending, EXPORTS) if ending else f"end the name in one of {' '.join(EXPORTS)}"
-        raise UsageError(f"{shown} no export", where=str(path), fix=fix)
-    if path.suffix.lower() != ending and not EXPORTS[ending].folder:
-        raise UsageError(f"{path.name} does not end in {ending}", where=str(path), fix=f"name it {path.name}{ending}")
-    return ending
-
-
-def _choice(what: str, given: str, choices: tuple[str, ...], row: Export) -> str:
-    if given and given not in choices:
-        fix = f"leave it out: it is '{choices[0]}'" if len(choices) == 1 else nearest(given, choices)
-        raise UsageError(f"'{given}' is no {what} of this format", where=row.line, fix=fix)
-    return given or choices[0]
-
-
-def _check_body(motion: Motion, body: BodyModel | None, row: Export) -> None:
-    if row.skeletons and motion.skeleton.name not in row.skeletons:
-        raise UsageError(
-            f"this format holds {' or '.join(row.skeletons)}, not {motion.skeleton.name}",
-            where=row.line,
-            fix="convert the motion first: vitruve convert FILE --to smplx",
-        )
-    if body is None and row.body == "needed":
-        raise UsageError(
-            "meshes need a body, and the motion is on a plain skeleton",
-            where=f"{motion.skeleton.name}: {len(motion.skeleton)} joints",
-            fix="move it to a body first: vitruve convert FILE --to open-smplx",
-        )
-    if body is not None and motion.skeleton.names != body.skeleton.names:
-        raise UsageError(
-            f"the motion does not fit the body {body.name}",
-            where=f"the motion is on {motion.skeleton.name} with {len(motion.skeleton)} joints, the body has "
-            f"{body.num_joints}",
-            fix=f"convert the motion first: vitruve convert FILE --to {body.name}",
-        )
-
-
-def _morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export) -> tuple[int, int]:
-    """(shapes, expressions) that become morph targets."""
-    if not text:
-        return 0, 0
-    if not row.morphs:
-        raise UsageError("this format has no morph targets", where=row.line, fix="write a .glb, or leave --morphs out")
-    has = {"shape": 0 if body is None else body.num_betas, "expression": 0 if body is None else body.num_expressions}
-    of_clip = {"shape": len(motion.betas), "expression": 0 if motion.expression is None else motion.expression.shape[1]}
-    counts = {"shape": 0, "expression": 0}
-    for part in text.split(","):
-        kind, _, number = part.strip().partition(":")
-        if kind.isdigit():
-            kind, number = "expression", kind
-        if kind not in counts or (number and not (number.isdigit() and int(number) > 0)):
-            fix = "use shape, expression, shape:4, or a number of expressions; several with a comma"
-            raise UsageError(f"'{part}' names no morph targets", where="--morphs", fix=fix)
-        count = int(number) if number else min(max(_USUAL_MORPHS, of_clip[kind]), has[kind])
-        if not 0 < count <= has[kind]:
-            name = body.name if body is not None else motion.skeleton.name
-            fix = f"ask for at most {has[kind]}" if has[kind] else "leave them out, or use a body that has them"
-            raise UsageError(f"{name} has {has[kind]} {kind} morph targets", where=f"--morphs {text}", fix=fix)
-        counts[kind] = count
-    return counts["shape"], counts["expression"]
-
-
-def _check_camera(camera: GltfCamera | None, row: Export, gaps: str) -> None:
-    if camera is not None and not row.camera:
-        raise UsageError("this format holds no camera", where=row.line, fix="write a .glb, or leave --camera out")
-    if camera is not None and camera.moves and gaps == "drop":
-        raise UsageError(
-            "a clip that frames are dropped from is out of step with a moving camera",
-            where="--camera with --gaps drop",
-            fix="hold the gaps",
-        )
 
 
 def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
@@ -314,7 +226,7 @@ def _warnings(job: Job, row: Export) -> list[str]:
         notes.append("the expression is left out; --morphs expression puts it in")
     if job.shapes:
         notes.append("the joints do not follow the morph targets of the shape: they serve small changes")
-    if body is not None and "not to be passed on" in body.licence:
+    if body is not None and job.ending != ".bvh" and "not to be passed on" in body.licence:
         notes.append(f"the file holds the body itself: {body.licence}")
     if job.camera is not None and not _is_centred(job.camera):
         notes.append("glTF has neither an off-centre lens nor pixels that are not square: the camera's are left out")
