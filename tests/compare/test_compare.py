@@ -19,7 +19,7 @@ from vitruve.compare.tables import frames_csv, joint_rows, part_rows, side_rows,
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.mesh_sequence import MeshSequence
 from vitruve.geometry.rotations import axis_angle_to_matrix
-from vitruve.motion import bundled_clip_path, mirror, resample, rotate_world, translate_world
+from vitruve.motion import bundled_clip_path, mirror, put_on_ground, resample, rotate_world, translate_world
 from vitruve.runs.run_folder import write_json
 
 seeds = st.integers(0, 1000)
@@ -169,6 +169,8 @@ def test_lengths_and_masks_are_counted(motion, body):
     assert (figures["frames_only_first"], figures["frames_masked_second"]) == (10, 3)
     assert comparison.mean_mm == pytest.approx(0, abs=1e-6) and "3 of 30 frames" in comparison.warnings[0]
     assert comparison.per_frame["joint_mm"][4:7].isnan().all()
+    for key in ("jitter_m_s3", "acceleration_m_s2", "foot_sliding_mm_s", "floor"):  # both in the frames that both know
+        assert figures["first"][key] == figures["second"][key]
     rows = frames_csv(comparison).splitlines()
     assert len(rows) == 31 and rows[5].startswith("4,0.133333,0.133333,,") and rows[0].startswith("frame,time_first_s")
 
@@ -201,6 +203,27 @@ def test_a_plain_tree_against_its_body_is_joints_alone(motion, body):
     assert comparison.figures["second"]["floor"]["measured_on"] == "joints"
     both = compare_motions(plain_tree(motion, body), plain_tree(motion, body))
     assert both.figures["rotation_deg"]["max"] == 0
+
+
+def test_feet_that_slide_by_a_known_speed():
+    body = load_body("open-smplh-neutral")
+    upright = axis_angle_to_matrix(torch.tensor([math.pi / 2, 0, 0]))
+    rotations = body.rest_rotations(20)
+    rotations[:, 0] = upright
+    still = small_motion("smplh", 20).replace(
+        rotations=rotations, translation=torch.zeros(20, 3), betas=torch.zeros(10)
+    )
+    still = put_on_ground(still, body)
+    pushed = still.translation.clone()
+    pushed[:, 0] += 0.05 / 30 * torch.arange(20)
+    figures = compared(still, still.replace(translation=pushed), body).figures
+    assert figures["first"]["foot_sliding_mm_s"] == pytest.approx(0, abs=1e-3)
+    assert figures["second"]["foot_sliding_mm_s"] == pytest.approx(50, rel=1e-3)
+    assert figures["second"]["foot_sliding_where_first_stands_mm_s"] == pytest.approx(50, rel=1e-3)
+    assert figures["way"]["drift_end_mm"] == pytest.approx(0.05 / 30 * 19 * 1000, rel=1e-4)
+    sunk = compared(still, translate_world(still, torch.tensor([0, 0, -0.03])), body).figures
+    depth = sunk["second"]["floor"]["penetration_max_mm"] - sunk["first"]["floor"]["penetration_max_mm"]
+    assert depth == pytest.approx(30, abs=1) and sunk["second"]["floor"]["penetration_percent"] == 100
 
 
 def test_foreign_names_need_a_mapping(motion, body, tmp_path):

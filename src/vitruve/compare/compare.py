@@ -295,6 +295,6 @@ def _alone_figures(matched: _Matched, surface: SurfaceErrors | None, floor: floa
         for side, points, own, low, standing in zip(sides, matched.points[0], feet, lowest, contacts)
     )
     second["foot_sliding_where_first_stands_mm_s"] = (
-        of.sliding(sides[1], feet[1], contacts[0]) if list(feet[0]) == list(feet[1]) else None
+        of.sliding(sides[1], feet[1], contacts[0], matched.known) if list(feet[0]) == list(feet[1]) else None
     )
     return {"first": first, "second": second}

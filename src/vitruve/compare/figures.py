@@ -21,7 +21,7 @@ from vitruve.metrics import (
     penetration,
     trajectory_error,
 )
-from vitruve.motion import foot_contacts, foot_sliding
+from vitruve.motion import Motion, foot_contacts, foot_sliding
 from vitruve.motion.world import lowest_vertices
 
 # Where the ground of a clip is, for foot contacts: near the lowest tenth of its lowest points, as in `put_on_ground`.
@@ -150,7 +150,7 @@ def alone(
         side: the motion.
         points: [frames, points, 3] that it is judged by; NaN in frames that do not count.
         feet: foot joint to its name in the side's skeleton.
-        lowest: [frames] height of its lowest point.
+        lowest: [frames] height of its lowest point; NaN in frames that do not count.
         floor: height of the floor, metres.
         contacts: which of `feet` stand; from `contacts_of`.
     """
@@ -158,7 +158,7 @@ def alone(
     return {
         "jitter_m_s3": number(jitter(points, side.fps)),
         "acceleration_m_s2": number(acceleration(points, side.fps)),
-        "foot_sliding_mm_s": sliding(side, feet, contacts),
+        "foot_sliding_mm_s": sliding(side, feet, contacts, ~lowest.isnan()),
         "floor": {
             "measured_on": "vertices" if side.has_surface else "joints",
             "lowest_mm": number(lowest[~lowest.isnan()].min(), 1000) if bool((~lowest.isnan()).any()) else None,
@@ -176,14 +176,21 @@ def contacts_of(side: Side, feet: Mapping[str, str], lowest: Tensor) -> Tensor |
     if side.motion is None or not feet or not len(heights):
         return None
     ground = float(heights.double().quantile(_GROUND_QUANTILE))
-    return foot_contacts(_masked(side), side.body, ground=ground, joints=tuple(feet.values()))
+    return foot_contacts(_masked(side, ~lowest.isnan()), side.body, ground=ground, joints=tuple(feet.values()))
 
 
-def sliding(side: Side, feet: Mapping[str, str], contacts: Tensor | None) -> float | None:
-    """Mean horizontal speed of the foot joints while they stand, mm/s; None where none does."""
+def sliding(side: Side, feet: Mapping[str, str], contacts: Tensor | None, known: Tensor) -> float | None:
+    """Mean horizontal speed of the foot joints while they stand, mm/s; None where none does.
+
+    Args:
+        side: the motion.
+        feet: foot joint to its name in the side's skeleton.
+        contacts: [frames, feet] when they stand.
+        known: [frames] that count.
+    """
     if side.motion is None or contacts is None or not feet:
         return None
-    return number(foot_sliding(_masked(side), side.body, contacts, tuple(feet.values())), 1000)
+    return number(foot_sliding(_masked(side, known), side.body, contacts, tuple(feet.values())), 1000)
 
 
 def lowest_points(side: Side, points: Tensor) -> Tensor:
@@ -207,9 +214,9 @@ def way_figures(first: Tensor, second: Tensor, of: str) -> dict[str, Any]:
     }
 
 
-def _masked(side: Side) -> Any:
+def _masked(side: Side, known: Tensor) -> Motion:
     assert side.motion is not None
-    return side.motion if bool(side.valid.all()) else side.motion.replace(mask=side.valid)
+    return side.motion if bool(known.all()) else side.motion.replace(mask=known)
 
 
 def _parent(side: Side, joint: int) -> str:

@@ -39,7 +39,7 @@ def notes_about(figures: Mapping[str, Any], first: Side, second: Side) -> tuple[
             shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
             out.append(f"joints of {side.name} without a counterpart: {shown}")
     residual = (figures["surface_map"] or {}).get("residual_mm", {}).get("mean")
-    if residual:
+    if residual and residual >= 0.005:
         out.append(f"the map between the two surfaces is itself off by {residual:.2f} mm on average")
     return tuple(out)
 

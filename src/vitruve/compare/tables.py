@@ -25,7 +25,7 @@ def summary(figures: Mapping[str, Any]) -> list[Row]:
         rows.append(("joints apart", _spread(figures["joint_mm"], "mm")))
         rows.append(("joints, roots together", _value(by.get("root"), "mm")))
         rows.append(("joints, one rigid transform", _value(by.get("clip"), "mm")))
-        rows.append(("joints, Procrustes a frame", _value(by.get("procrustes"), "mm")))
+        rows.append(("joints, Procrustes in each frame", _value(by.get("procrustes"), "mm")))
         rows.append(("length of the bones", _value(figures["bone_length_mm"], "mm")))
     if figures["rotation_deg"]:
         rows.append(("rotations apart", _spread(figures["rotation_deg"], "degrees")))
