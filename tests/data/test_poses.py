@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vitruve.cli import main
 from vitruve.cli.data_poses import poses as command
 from vitruve.convert.poses import read_poses, write_poses
+from vitruve.data import sequences
 from vitruve.data.pose_lists import read_ids, read_pairs, read_pose_list
 from vitruve.data.poses import extract_poses
 from vitruve.data.sequences import read_frames
@@ -228,6 +229,12 @@ def test_frames_are_read_alike_however_the_array_lies_in_the_file(dtype: Any, or
     assert count == 9 and np.array_equal(rows[:2], poses[[8, 0]]) and np.isnan(rows[2]).all()
 
 
+def test_files_as_amass_has_them_are_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    np.savez(tmp_path / "a.npz", trans=np.zeros(3), poses=values("x", 9))
+    monkeypatch.setattr(sequences, "read_npz", lambda path: pytest.fail("the file was read whole"))
+    assert np.array_equal(read_frames(tmp_path / "a.npz", [4])[0], values("x", 9)[[4]])
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"1": [1, 2]}', '{"1": ["AMASS", "x", "3"]}', "[" * 5000])
 def test_what_is_no_list_of_poses_is_an_error(text: str, tmp_path: Path):
     (tmp_path / "ids.json").write_text(text)
@@ -279,6 +286,7 @@ def test_the_command_says_where_each_pose_is_from_and_never_overwrites(
         ("2", "", "", "failed"),
         ("3", "", "", "failed"),
     ]
+    assert rows[0]["normalise"] == "none"
     before = out.read_bytes()
     with pytest.raises(UsageError, match="there already"):
         command(ids, amass=folder, out=out)

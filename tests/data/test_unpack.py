@@ -184,6 +184,15 @@ def test_links_and_devices_are_refused(kind: bytes, tmp_path: Path):
     assert files(tmp_path / "out") == {}
 
 
+def test_a_file_with_holes_is_refused_since_its_zeros_are_never_read(tmp_path: Path):
+    def change(entry: tarfile.TarInfo) -> None:
+        if "LICENSE" in entry.name:
+            entry.pax_headers = {"GNU.sparse.map": "0,5", "GNU.sparse.size": str(10**12)}
+
+    row = unpack([tar(tmp_path / "CMU.tar.bz2", release("CMU"), change)], tmp_path / "out").rows[0]
+    assert row.error is not None and "refused" in row.error.what and files(tmp_path / "out") == {}
+
+
 def test_a_link_in_a_zip_and_a_path_twice_are_refused(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "CMU.zip", "w") as archive:
         link = zipfile.ZipInfo("CMU/link")

@@ -54,6 +54,7 @@ class ExtractedPoses:
         places: where each of them is from, in their order.
         failed: those that are not there.
         sequences: how many files were read.
+        normalise: a key of NORMALISATIONS.
         notes: what was found under another name, and what else had to be decided.
     """
 
@@ -61,6 +62,7 @@ class ExtractedPoses:
     places: tuple[PosePlace, ...]
     failed: tuple[FailedPose, ...]
     sequences: int
+    normalise: str
     notes: tuple[str, ...]
 
 
@@ -136,6 +138,7 @@ def extract_poses(
         places=tuple(places[name] for name in sources),
         failed=tuple(failed),
         sequences=files,
+        normalise=normalise,
         notes=(*sequences.notes, *notes),
     )
 
@@ -158,11 +161,11 @@ def write_places(found: ExtractedPoses, path: str | Path, *, overwrite: bool = F
     path = Path(path)
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(("id", "sequence", "frame", "state", "what"))
+        table.writerow(("id", "sequence", "frame", "normalise", "state", "what"))
         for name, place, good in zip(found.poses.ids, found.places, found.poses.mask.tolist()):
-            table.writerow((name, place.sequence, place.frame, "done" if good else "not numbers", ""))
+            table.writerow((name, place.sequence, place.frame, found.normalise, "done" if good else "not numbers", ""))
         for each in found.failed:
-            table.writerow((each.id, "", "", "failed", f"{each.error.what}; {each.error.where}; {each.error.fix}"))
+            table.writerow((each.id, "", "", "", "failed", f"{each.error.what}; {each.error.where}; {each.error.fix}"))
     return path
 
 
