@@ -1,7 +1,9 @@
-"""Draw the open body with Vitruve's own renderer: docs/pictures/*.png and docs/gallery.md. Run by `make gallery`.
+"""Draw the pictures of the docs: docs/pictures/*.png and docs/gallery.md. Run by `make gallery`.
 
 python docs/gallery.py                # all pictures
-python docs/gallery.py fist faces     # some
+python docs/gallery.py hands faces    # some
+
+The open body is drawn by Vitruve's own renderer; screenshots of pages need Chromium and playwright.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from screenshots import compared, rendered, report, viewer
 from torch import Tensor
 
 import vitruve
@@ -287,6 +290,11 @@ ENTRIES = {
     ),
     "genders": Entry("Female, neutral, male", "The three mean shapes.", genders),
     "meshes": Entry("Two meshes", "The SMPL and SMPL+H layouts share one mesh; SMPL-X has another.", meshes),
+    "viewer": Entry("The viewer", "`vitruve view walk.npz walk_smplx.npz --side`", viewer),
+    "render": Entry("A strip", "`vitruve render walk.npz walk_smplx.npz --layout side --heat -o strip.png`", rendered),
+    "report": Entry("The report of a conversion", "The page that `vitruve convert` leaves, top to bottom.", report),
+    "report_dark": Entry("The same in the dark", "Pages follow the light or dark of the system.", lambda: report(True)),
+    "compare": Entry("A comparison", "The page of `vitruve compare walk.npz walk_smplx.npz`.", compared),
 }
 
 
@@ -295,7 +303,8 @@ def write_page() -> None:
     lines = [
         "# Gallery",
         "",
-        "The open body that ships with Vitruve, drawn by Vitruve's own renderer, without a display or a graphics card.",
+        "The open body that ships with Vitruve, drawn by Vitruve's own renderer, without a display or a graphics card,",
+        "and screenshots of its pages. The clip is the bundled one; `walk_smplx.npz` is its conversion.",
         "The pictures are made by `make gallery` (that is `python docs/gallery.py`).",
     ]
     for name, entry in ENTRIES.items():
@@ -306,7 +315,7 @@ def write_page() -> None:
 def main() -> None:
     """Draw the pictures named on the command line, or all."""
     known = [*ENTRIES, "hero"]
-    parser = argparse.ArgumentParser(description="Draw the gallery of the open body.")
+    parser = argparse.ArgumentParser(description="Draw the pictures of the docs.")
     parser.add_argument("names", nargs="*", help=f"pictures to draw: {', '.join(known)}")
     names = parser.parse_args().names or known
     unknown = [name for name in names if name not in known]

@@ -180,7 +180,7 @@ def bars(values: Mapping[str, float], unit: str, across: int = _WIDTH) -> str:
 
 def _curve(name: str, x: ArrayLike, y: ArrayLike, log: bool) -> tuple[Floats, Floats]:
     """A series as arrays, all that cannot be drawn as NaN."""
-    xs, ys = np.asarray(x, np.float64).ravel(), np.array(y, np.float64).ravel()
+    xs, ys = np.asarray(x, np.float64).ravel(), np.asarray(y, np.float64).ravel()
     if len(xs) != len(ys):
         raise UsageError(
             "a curve needs as many x as y", where=f"'{name}': {len(xs)} and {len(ys)}", fix="give both the same length"
