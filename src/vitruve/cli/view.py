@@ -89,15 +89,16 @@ def view(  # noqa: PLR0913 (one parameter per option)
         scene = _load(motions, body or (), options)
         from vitruve.view.viewer import Viewer
 
-        with Viewer(
-            server, scene, surface="exact" if exact else "exact when still", heat=heat, follow=follow
-        ) as viewer:
-            _say_scene(scene, quiet)
-            if play:
-                viewer.play()
-            viewer.wait(seconds)
-    finally:
+        surface = "exact" if exact else "exact when still"
+        viewer = Viewer(server, scene, surface=surface, heat=heat, follow=follow, folder=bodies)
+    except BaseException:
         close_server(server)
+        raise
+    _say_scene(scene, quiet)
+    with viewer:
+        if play:
+            viewer.player.play()
+        viewer.player.wait(seconds)
 
 
 def _look_at(motions: tuple[str, ...]) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vitruve.bodies import BodyModel
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
+from vitruve.view.heat import heat_colours
 from vitruve.view.scene import Actor, Colour
-from vitruve.view.viewer_heat import coloured_glb, heat_colours
+from vitruve.view.viewer_heat import coloured_glb
 
 if TYPE_CHECKING:
     import viser
@@ -76,8 +77,7 @@ class ActorNodes:
         self._skin = self._exact = None
         if actor.body is not None:
             self._add_surface(actor.body)
-        self._heat: list[Any] = []
-        self._front, self._waiting = 0, False
+        self._heat: viser.GlbHandle | None = None
         self._add_joints()
 
     def _add_surface(self, body: BodyModel) -> None:
@@ -133,51 +133,54 @@ class ActorNodes:
         if not (valid and look.shown):
             self.errors_mm = None
             return valid
-        heat = self.has_surface and look.heat and self.actor.errors is not None
-        self._show_surface(frame, look, not heat)
-        self._show_heat(frame, look, heat)
+        self._hide_heat()
+        self._show_surface(frame, look)
         self._show_joints(frame, look.joints or not self.has_surface)
         return True
 
-    def settle(self) -> None:
-        """Bring forward the heat map that was sent last: the browser needs a moment to read it, so it waits behind."""
-        if self._waiting:
-            self._front, self._waiting = 1 - self._front, False
-            self._show_front(True)
+    def send_heat(self, frame: int, look: Look) -> bool:
+        """Send the heat map of the frame that is shown, if there is one; False where not.
 
-    def _show_surface(self, frame: int, look: Look, wanted: bool) -> None:
+        It stays hidden until `show_heat`: the browser needs a moment to read it, and shows nothing meanwhile.
+        """
+        actor = self.actor
+        wanted = look.heat and look.shown and actor.valid(frame)
+        if not wanted or actor.errors is None or actor.body is None:
+            return False
+        self.errors_mm = actor.errors([frame])[0]
+        colours = heat_colours(self.errors_mm, look.top_mm)
+        glb = coloured_glb(self.vertices(frame), actor.body.faces.cpu().numpy(), colours)
+        if self._heat is None:
+            self._heat = self._api.add_glb(f"{self.name}/heat", glb, visible=False)
+        else:
+            self._heat.glb_data = glb
+        return True
+
+    def show_heat(self) -> None:
+        """Show the heat map that was sent, in the place of the surface."""
+        if self._heat is not None and self.errors_mm is not None:
+            _visible(self._heat, True)
+            _visible(self._skin, False)
+            _visible(self._exact, False)
+
+    def _hide_heat(self) -> None:
+        self.errors_mm = None
+        if self._heat is not None:
+            _visible(self._heat, False)
+
+    def _show_surface(self, frame: int, look: Look) -> None:
         if self._skin is None or self._exact is None:
             return
-        if wanted and look.exact:
+        if look.exact:
             self._exact.vertices = self.vertices(frame)
-        elif wanted:
+        else:
             for bone, quaternion, position in zip(self._skin.bones, *self.bones(frame)):
                 bone.wxyz, bone.position = quaternion, position
         opacity = _SEE_THROUGH if look.joints else None
-        for node, mine in ((self._skin, not look.exact), (self._exact, look.exact)):
+        for node, wanted in ((self._skin, not look.exact), (self._exact, look.exact)):
             if node.opacity != opacity:
                 node.opacity = opacity
-            _visible(node, wanted and mine)
-
-    def _show_heat(self, frame: int, look: Look, wanted: bool) -> None:
-        self.errors_mm = None
-        if wanted:
-            assert self.actor.errors is not None and self.actor.body is not None
-            self.errors_mm = self.actor.errors([frame])[0]
-            colours = heat_colours(self.errors_mm, look.top_mm)
-            glb = coloured_glb(self.vertices(frame), self.actor.body.faces.cpu().numpy(), colours)
-            if not self._heat:
-                self._heat = [self._api.add_glb(f"{self.name}/heat{i}", glb, visible=False) for i in range(2)]
-            else:
-                # Two nodes in turn: while the browser reads one of them it cannot draw it.
-                self.settle()
-                self._heat[1 - self._front].glb_data = glb
-                self._waiting = True
-        self._show_front(wanted)
-
-    def _show_front(self, wanted: bool) -> None:
-        for i, node in enumerate(self._heat):
-            _visible(node, wanted and i == self._front)
+            _visible(node, wanted)
 
     def _show_joints(self, frame: int, wanted: bool) -> None:
         if wanted:
@@ -233,7 +236,7 @@ class ActorNodes:
         # A rest point x of joint i goes to R x + o with o = p - R J. The browser knows the joints J0 without
         # expression, so the bone that has its rest at J0 stands at R J0 + o.
         moved = self._rest_joints.to(world) - shaped.rest_joints
-        bones = positions + torch.einsum("fjab,...jb->fja", world, moved.expand(*positions.shape))
+        bones = positions + torch.einsum("fjab,fjb->fja", world, moved.expand(*positions.shape))
         return _floats(positions), _floats(matrix_to_quaternion_wxyz(world)), _floats(bones)
 
 

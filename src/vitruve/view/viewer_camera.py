@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def facing_deg(actor: Actor, frame: int) -> float:
     return math.degrees(angle) + 90.0 if math.isfinite(angle) else 0.0
 
 
-def aim(points: Floats, facing: float, view: tuple[float, float], aspect: float) -> Viewpoint:
+def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: float) -> Viewpoint:
     """A viewpoint that has joints [..., 3] and the flesh around them in the picture.
 
     Args:

@@ -9,10 +9,10 @@ import numpy as np
 
 from vitruve.bodies.catalogue import body_names, find_bodies
 from vitruve.bodies.files import SKELETONS
+from vitruve.view.heat import heat_gradient
 from vitruve.view.scene import Actor
 from vitruve.view.viewer_actor import SURFACES
 from vitruve.view.viewer_camera import PRESETS
-from vitruve.view.viewer_heat import heat_gradient
 
 if TYPE_CHECKING:
     from vitruve.view.viewer import Viewer
@@ -35,7 +35,7 @@ class Controls:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._gui = viewer.server.gui
-        self._drawn: list[bool] = []
+        self._last = len(viewer.scene) - 1
         self._add_time()
         self._add_scene()
         self._add_camera()
@@ -52,21 +52,20 @@ class Controls:
     def show_frame(self, frame: int, drawn: list[bool]) -> None:
         """Say which frame is shown, and who has no data there."""
         viewer = self._viewer
-        text = f"frame <b>{frame}</b> of 0 to {len(viewer) - 1} · {frame / viewer.scene.fps:.2f} s"
+        text = f"frame <b>{frame}</b> of 0 to {self._last} · {frame / viewer.scene.fps:.2f} s"
         missing = [node.actor.name for node, here in zip(viewer.nodes, drawn) if not here]
         if missing:
             text += f"<br>no data here: {html.escape(', '.join(missing))}"
         self._now.content = _block(f"<span id='vitruve-frame' data-frame='{frame}'>{text}</span>")
-        self._show_errors()
+        self.show_errors()
 
-    def set_slider(self, frame: int) -> None:
-        """Move the time line."""
+    def show_time(self, frame: int, playing: bool) -> None:
+        """Move the time line, and say on the button what it will do."""
+        label = "Pause" if playing else "Play"
         if self._slider.value != frame:
             self._slider.value = frame
-
-    def show_playing(self, playing: bool) -> None:
-        """Say on the button what it will do."""
-        self._play.label = "Pause" if playing else "Play"
+        if self._play.label != label:
+            self._play.label = label
 
     def show_heat(self, heat: bool, top_mm: float | None) -> None:
         """Show whether there is a heat map, and its scale."""
@@ -80,42 +79,54 @@ class Controls:
         """Say anew what an actor is drawn on."""
         self._infos[index].content = _info(self._viewer.nodes[index].actor)
 
-    def say(self, title: str, text: str) -> None:
-        """A message on every page."""
-        for client in self._viewer.server.get_clients().values():
-            client.add_notification(title, text, auto_close_seconds=8.0)
+    def show_errors(self) -> None:
+        """The scale of the heat map, and what it is for the frame that stands still."""
+        if not self._legend.visible:
+            return
+        rows = []
+        for node in self._viewer.nodes:
+            if node.errors_mm is not None and np.isfinite(node.errors_mm).any():
+                mean, worst = np.nanmean(node.errors_mm), np.nanmax(node.errors_mm)
+                rows.append(f"{html.escape(node.actor.name)}: mean {mean:.2f} mm, worst {worst:.2f} mm")
+        bar = (
+            f"<div style='height:.7em;background:{heat_gradient()}'></div>"
+            "<div style='display:flex;justify-content:space-between'>"
+            f"<span>0</span><span>{self._viewer.looks[-1].top_mm:g} mm</span></div>"
+        )
+        text = "<br>".join(rows or ["where a frame stands still"])
+        self._legend.content = _block(f"{bar}<span id='vitruve-errors'>{text}</span>")
 
     def _add_time(self) -> None:
         gui, viewer = self._gui, self._viewer
         with gui.add_folder("Time"):
             self._now = gui.add_html("")
-            self._slider = gui.add_slider("Frame", 0, max(len(viewer) - 1, 1), 1, 0, disabled=len(viewer) < 2)
-            self._play = gui.add_button("Play", disabled=len(viewer) < 2)
+            self._slider = gui.add_slider("Frame", 0, max(self._last, 1), 1, 0, disabled=self._last < 1)
+            self._play = gui.add_button("Play", disabled=self._last < 1)
             steps = gui.add_button_group("Step", tuple(_STEPS))
             speed = gui.add_dropdown("Speed", tuple(_SPEEDS), initial_value="1x")
-            loop = gui.add_checkbox("Loop", viewer.loop)
+            loop = gui.add_checkbox("Loop", viewer.player.loop)
 
         # Asynchronous functions are called one after the other in the order of the events; they only leave a wish.
         @self._slider.on_update
         async def _(event: Any) -> None:
             if event.client_id is not None:
-                viewer.go_to(event.target.value)
+                viewer.player.go_to(event.target.value)
 
         @self._play.on_click
         async def _(_: Any) -> None:
-            viewer.play(not viewer.playing)
+            viewer.player.play(not viewer.player.playing)
 
         @steps.on_click
         async def _(event: Any) -> None:
-            viewer.step(_STEPS[event.target.value])
+            viewer.player.step(_STEPS[event.target.value])
 
         @speed.on_update
         async def _(event: Any) -> None:
-            viewer.set_speed(_SPEEDS[event.target.value])
+            viewer.player.set_speed(_SPEEDS[event.target.value])
 
         @loop.on_update
         async def _(event: Any) -> None:
-            viewer.loop = event.target.value
+            viewer.player.loop = event.target.value
 
     def _add_scene(self) -> None:
         gui, viewer = self._gui, self._viewer
@@ -136,7 +147,7 @@ class Controls:
         @surface.on_update
         async def _(event: Any) -> None:
             viewer.surface = event.target.value
-            viewer.do(lambda: None)
+            viewer.player.do(lambda: None)
 
         @joints.on_update
         async def _(event: Any) -> None:
@@ -172,12 +183,12 @@ class Controls:
 
         @views.on_click
         async def _(event: Any) -> None:
-            view = PRESETS[event.target.value]
-            viewer.do(lambda: viewer.look_from(view))
+            viewer.look_from(PRESETS[event.target.value])
 
         @follow.on_update
         async def _(event: Any) -> None:
-            viewer.follow(event.target.value)
+            viewer.following = event.target.value
+            viewer.player.do(lambda: None)
 
     def _add_actor(self, index: int) -> None:
         gui, viewer = self._gui, self._viewer
@@ -204,11 +215,11 @@ class Controls:
         """Keys of the page; they also stand in its list of commands (Ctrl+K)."""
         gui, viewer = self._gui, self._viewer
         keys: dict[Any, tuple[str, Any]] = {
-            "space": ("Play or pause", lambda: viewer.play(not viewer.playing)),
-            "arrowright": ("Next frame", lambda: viewer.step(1)),
-            "arrowleft": ("Previous frame", lambda: viewer.step(-1)),
-            "home": ("First frame", lambda: viewer.step(-len(viewer))),
-            "end": ("Last frame", lambda: viewer.step(len(viewer))),
+            "space": ("Play or pause", lambda: viewer.player.play(not viewer.player.playing)),
+            "arrowright": ("Next frame", lambda: viewer.player.step(1)),
+            "arrowleft": ("Previous frame", lambda: viewer.player.step(-1)),
+            "home": ("First frame", lambda: viewer.player.step(-len(viewer.scene))),
+            "end": ("Last frame", lambda: viewer.player.step(len(viewer.scene))),
         }
         for key, (label, action) in keys.items():
             command = gui.add_command(label, hotkey=key)
@@ -217,20 +228,6 @@ class Controls:
                 action()
 
             command.on_trigger(triggered)
-
-    def _show_errors(self) -> None:
-        rows = []
-        for node in self._viewer.nodes:
-            if node.errors_mm is not None and np.isfinite(node.errors_mm).any():
-                mean, worst = np.nanmean(node.errors_mm), np.nanmax(node.errors_mm)
-                rows.append(f"{html.escape(node.actor.name)}: mean {mean:.2f} mm, worst {worst:.2f} mm")
-        if self._legend.visible:
-            top = self._viewer.looks[-1].top_mm
-            bar = (
-                f"<div style='height:.7em;background:{heat_gradient()}'></div>"
-                f"<div style='display:flex;justify-content:space-between'><span>0</span><span>{top:g} mm</span></div>"
-            )
-            self._legend.content = _block(bar + "<br>".join(rows or ["no error is known in this frame"]))
 
 
 def _info(actor: Actor) -> str:

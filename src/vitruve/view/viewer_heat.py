@@ -3,43 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-Floats = NDArray[np.float64]
-
-# From no error to the top of the scale: pale blue over yellow and orange to dark red; grey where nothing is known.
-_STOPS = np.array(
-    [(0.80, 0.87, 0.93), (0.97, 0.93, 0.68), (0.98, 0.72, 0.35), (0.88, 0.34, 0.22), (0.50, 0.05, 0.15)], np.float64
-)
-_UNKNOWN = (0.62, 0.62, 0.65)
-
-
-def heat_colours(errors_mm: ArrayLike, top_mm: float) -> Floats:
-    """Colours [..., 3], red, green, blue from 0 to 1, of errors in millimetres; NaN is grey, more than the top dark."""
-    errors = np.asarray(errors_mm, np.float64)
-    at = (np.nan_to_num(errors) / max(top_mm, 1e-9)).clip(0, 1) * (len(_STOPS) - 1)
-    colours = np.stack([np.interp(at, np.arange(len(_STOPS)), _STOPS[:, k]) for k in range(3)], -1)
-    return np.where(np.isfinite(errors)[..., None], colours, _UNKNOWN)
-
-
-def heat_gradient() -> str:
-    """The scale as a CSS gradient, from left to right."""
-    return (
-        "linear-gradient(90deg," + ",".join("#" + bytes((255 * c + 0.5).astype(np.uint8)).hex() for c in _STOPS) + ")"
-    )
-
-
-def round_up(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten: a readable top of a scale."""
-    if not value > 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if value <= step * power * (1 + 1e-9))
 
 
 def coloured_glb(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike) -> bytes:

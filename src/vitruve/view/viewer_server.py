@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import socket
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # How many ports after the usual one are tried, where the user named none.
 _TRIED = 100
+_ABOVE = "take one above 1023"
 
 
 def open_server(host: str = "127.0.0.1", port: int | None = None, title: str = "Vitruve") -> viser.ViserServer:
@@ -59,24 +61,22 @@ def address(server: viser.ViserServer) -> str:
 
 
 def _free_port(host: str, port: int | None) -> int:
-    if port is None:
-        found = next((candidate for candidate in range(8080, 8080 + _TRIED) if _problem(host, candidate) is None), None)
-        if found is None:
-            raise BadData(
-                "no port is free", where=f"{host}, ports 8080 to {8079 + _TRIED}", fix="name one: --port 9000"
+    if port == 0:
+        return _any_port(host)
+    for candidate in range(8080, 8080 + _TRIED) if port is None else (port,):
+        problem = _problem(host, candidate)
+        if problem is None:
+            return candidate
+        if isinstance(problem, PermissionError):
+            raise UsageError(f"port {candidate} is kept for the system", where=f"{host}:{candidate}", fix=_ABOVE)
+        if problem.errno != errno.EADDRINUSE:
+            raise UsageError(
+                f"'{host}' is no address of this machine",
+                where=f"--host {host}: {problem.strerror}",
+                fix="use 127.0.0.1 for this machine alone, 0.0.0.0 for everyone who can reach it",
             )
-        return found
-    problem = _problem(host, port)
-    if problem is None:
-        return port or _any_port(host)
-    if isinstance(problem, socket.gaierror) or problem.errno == 99:  # cannot assign: not an address of this machine
-        raise UsageError(
-            f"'{host}' is no address of this machine",
-            where=f"--host {host}: {problem.strerror}",
-            fix="use 127.0.0.1 for this machine alone, 0.0.0.0 for everyone who can reach it",
-        )
-    if isinstance(problem, PermissionError):
-        raise UsageError(f"port {port} is kept for the system", where=f"--port {port}", fix="take one above 1023")
+    if port is None:
+        raise BadData("no port is free", f"{host}, ports 8080 to {8079 + _TRIED}", fix="name one: --port 9000")
     raise _taken(host, port)
 
 
