@@ -1,5 +1,6 @@
 """What is read from a store is what the files hold, whatever order and number it is asked for in."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from tests.data.amass import arrays, tree, write
 from tests.material import small_motion
 from vitruve import load_motion, save_motion
-from vitruve.data import open_store
+from vitruve.data import open_store, zip_index
 from vitruve.data.prepare import prepare
 from vitruve.data.reading import _read_quickly, arrays_of_motion, read_arrays, sha256_of
+from vitruve.data.zip_index import npz_members
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 
@@ -158,3 +160,17 @@ def test_a_damaged_shard_is_named(tmp_path):
     with pytest.raises(BadData, match="damaged") as caught:
         open_store(tmp_path / "store").body([0])
     assert "body.f32" in caught.value.where and "0001" in caught.value.fix
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("members", [1, 8, 300])
+def test_the_index_of_an_npz_is_as_the_library_reads_it(tmp_path, packed, members):
+    file = tmp_path / "a.npz"
+    save = np.savez_compressed if packed else np.savez
+    save(file, **{f"array {i}": np.arange(i) for i in range(members)})
+    with file.open("rb") as stream:
+        quick, careful = npz_members(stream), zip_index._by_the_library(stream)
+    assert quick == careful and len(quick) == members
+    file.write_bytes(file.read_bytes()[:-30])
+    with file.open("rb") as stream, pytest.raises(zipfile.BadZipFile):
+        npz_members(stream)

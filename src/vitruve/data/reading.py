@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 
 from vitruve.data.clips import FIELDS
+from vitruve.data.zip_index import Member, npz_members
 from vitruve.errors import BadData, VitruveError
 from vitruve.formats import load_motion
 from vitruve.formats.fields import one_shape, read_gender
@@ -110,7 +111,7 @@ def arrays_of_motion(motion: Motion, sha256: str) -> Arrays:
         fps=float(motion.fps),
         body=motion.body,
         gender=motion.gender,
-        betas=tuple(float(beta) for beta in motion.betas.double()),
+        betas=tuple(motion.betas.double().tolist()),
         sha256=sha256,
         notes=motion.source.notes,
     )
@@ -126,8 +127,7 @@ def _read_quickly(path: Path) -> Arrays | None:
     """None where the file is not just like those of AMASS, or anything is odd: the careful reader says what."""
     try:
         with path.open("rb") as file:
-            with zipfile.ZipFile(file) as archive:
-                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            members = npz_members(file)
             if not set(_NEEDED) <= members.keys() <= _KNOWN:
                 return None
             view = _ROOM.of(file)
@@ -167,21 +167,20 @@ class _Room(threading.local):
 _ROOM = _Room()
 
 
-def _member(view: memoryview, info: zipfile.ZipInfo) -> np.ndarray:
+def _member(view: memoryview, member: Member) -> np.ndarray:
     """The array of a member: its bytes as they lie in the file where they are stored plainly."""
-    head = view[info.header_offset : info.header_offset + 30]
-    signature, names, extra = struct.unpack("<4s22xHH", head)
-    if signature != b"PK\x03\x04" or info.flag_bits & 1:
+    signature, names, extra = struct.unpack_from("<4s22xHH", view, member.offset)
+    if signature != b"PK\x03\x04" or member.encrypted:
         raise _Odd
-    begin = info.header_offset + 30 + names + extra
-    packed = view[begin : begin + info.compress_size]
-    if info.compress_type == zipfile.ZIP_STORED:
+    begin = member.offset + 30 + names + extra
+    packed = view[begin : begin + member.packed]
+    if member.method == zipfile.ZIP_STORED:
         data: memoryview | bytes = packed
-    elif info.compress_type == zipfile.ZIP_DEFLATED:
-        data = zlib.decompress(packed, -15, info.file_size or 1)
+    elif member.method == zipfile.ZIP_DEFLATED:
+        data = zlib.decompress(packed, -15, member.length or 1)
     else:
         raise _Odd
-    if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+    if len(data) != member.length or zlib.crc32(data) != member.crc:
         raise _Odd
     return _npy(data)
 
@@ -216,7 +215,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], sha256: str, pat
     masked = frames - int(valid.sum())
     if masked:
         notes.append(f"{masked} of {frames} frames hold values that are not numbers; they are masked")
-    shape = tuple(float(beta) for beta in betas)
+    shape = tuple(betas.double().tolist())
     return Arrays(out, valid, skeleton, min(found), body, gender, shape, sha256, tuple(notes))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitruve.data.amass_sets import canonical_set
+from vitruve.data.zip_index import npz_members
 from vitruve.errors import MissingAsset, UsageError, nearest
 from vitruve.formats.glimpse import ROTATION_KEYS
 
@@ -69,15 +70,14 @@ def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[
     """
     if not given:
         raise UsageError("no data was given", fix="vitruve data prepare FOLDER --out STORE")
-    found: dict[Path, SourceFile] = {}
+    found: dict[str, SourceFile] = {}
     for name in given:
         root = Path(os.path.abspath(Path(name).expanduser()))
         if not root.exists():
             near = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
             hint = nearest(root.name, near) if 0 < len(near) < 10_000 else f"{root.parent} is not there"
             raise MissingAsset(f"there is no {root.name}", where=str(root.parent), fix=hint)
-        for path in _files(root):
-            real = Path(os.path.realpath(path))
+        for path, real in _files(root):
             if real not in found:
                 found[real] = _placed(path, root, set_name)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -94,17 +94,23 @@ def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[
     return sources, passed
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _files(root: Path) -> Iterator[tuple[Path, str]]:
+    """Each motion file, and its place without links, by which one that is reached twice is known."""
     if root.is_file():
-        yield root
+        yield root, os.path.realpath(root)
         return
+    seen: set[str] = set()
     for place, folders, files in os.walk(root, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if os.path.realpath(place) != place and Path(place).resolve() in root.parents:
+        real = os.path.realpath(place)
+        if real in seen:
             folders.clear()  # a link to a folder above would be walked for ever
+            continue
+        seen.add(real)
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in (*BODY_ENDINGS, *TREE_ENDINGS):
-                yield Path(place, name)
+                path = os.path.join(place, name)
+                yield Path(path), os.path.realpath(path) if os.path.islink(path) else os.path.join(real, name)
 
 
 def _placed(path: Path, root: Path, set_name: str) -> SourceFile:
@@ -160,12 +166,12 @@ def _npz_content(path: Path) -> str:
 
     A copy that was packed anew, or that lacks the markers, has the same.
     """
-    with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    with path.open("rb") as file:
+        members = npz_members(file)
     moving = [key for key in (*ROTATION_KEYS, "root_orient", "pose_body", "trans", "transl") if key in members]
     if not any(key in members for key in (*ROTATION_KEYS, "root_orient", "pose_body")):
         return _NO_MOTION
-    sums = [f"{key} {members[key].CRC:08x} {members[key].file_size}" for key in moving]
+    sums = [f"{key} {members[key].crc:08x} {members[key].length}" for key in moving]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 

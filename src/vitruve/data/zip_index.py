@@ -1,0 +1,81 @@
+"""What lies in an npz and where, from the end of the file: much quicker than opening it as an archive."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from dataclasses import dataclass
+from typing import BinaryIO
+
+_END, _ENTRY = b"PK\x05\x06", b"PK\x01\x02"
+# Bytes at the end that usually hold all of the index.
+_TAIL = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One array of an npz.
+
+    Attributes:
+        crc, length: of its bytes when inflated.
+        offset: of its header in the file.
+        packed: how many bytes it takes there.
+        method: zipfile.ZIP_STORED, ZIP_DEFLATED, or another.
+        encrypted: whether it is.
+    """
+
+    crc: int
+    length: int
+    offset: int
+    packed: int
+    method: int
+    encrypted: bool
+
+
+def npz_members(file: BinaryIO) -> dict[str, Member]:
+    """The members of an open npz by name, without their ending.
+
+    Raises:
+        zipfile.BadZipFile: there is no index at the end.
+    """
+    size = os.fstat(file.fileno()).st_size
+    start = max(size - _TAIL, 0)
+    file.seek(start)
+    tail = file.read(_TAIL)
+    end = tail.rfind(_END)
+    if end >= 0 and len(tail) >= end + 22:
+        count, length, offset = struct.unpack_from("<HII", tail, end + 10)
+        # Large archives have their numbers elsewhere.
+        if count < 0xFFFF and start <= offset and offset + length <= start + end and offset < 0xFFFFFFFF:
+            return _entries(tail[offset - start : offset - start + length], count)
+    return _by_the_library(file)
+
+
+def _entries(index: bytes, count: int) -> dict[str, Member]:
+    out, place = {}, 0
+    for _ in range(count):
+        if index[place : place + 4] != _ENTRY or len(index) < place + 46:
+            raise zipfile.BadZipFile("its index is damaged")
+        flags, method, _, crc, packed, length, names, extra, comment, offset = struct.unpack_from(
+            "<HHIIIIHHH8xI", index, place + 8
+        )
+        name = index[place + 46 : place + 46 + names].decode("utf-8", errors="replace")
+        out[name.removesuffix(".npy")] = Member(crc, length, offset, packed, method, bool(flags & 1))
+        place += 46 + names + extra + comment
+    return out
+
+
+def _by_the_library(file: BinaryIO) -> dict[str, Member]:
+    with zipfile.ZipFile(file) as archive:
+        return {
+            info.filename.removesuffix(".npy"): Member(
+                info.CRC,
+                info.file_size,
+                info.header_offset,
+                info.compress_size,
+                info.compress_type,
+                bool(info.flag_bits & 1),
+            )
+            for info in archive.infolist()
+        }
