@@ -21,6 +21,7 @@ from vitruve.motion.clips import bundled_clip_path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.browser import browser_page
 
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
 _PAPER = {False: (255, 255, 255), True: (20, 23, 27)}
 
 
@@ -36,7 +37,8 @@ def vitruve_command(*arguments: object) -> None:
 @cache
 def work() -> Path:
     """A folder with the bundled clip and its conversion, for all that are drawn here."""
-    folder = Path(tempfile.mkdtemp(prefix="vitruve-gallery-"))
+    _KEPT.append(tempfile.TemporaryDirectory(prefix="vitruve-gallery-"))  # it goes when the process ends
+    folder = Path(_KEPT[0].name)
     vitruve.save_motion(vitruve.load_motion(bundled_clip_path()), folder / "walk.npz")
     pair = ("--from", "open-smplh", "--to", "open-smplx")
     vitruve_command("convert", folder / "walk.npz", *pair, "--out", folder / "walk_smplx.npz", "--quiet")
@@ -86,7 +88,7 @@ def viewer() -> Image.Image:
                     page.wait_for_timeout(500)
                 # It says that a graphics card is missing, which is true where this runs.
                 page.locator(".mantine-Notification-closeButton").evaluate_all("all => all.forEach(b => b.click())")
-                page.wait_for_timeout(4_000)
+                page.wait_for_timeout(15_000)
                 shot = page.screenshot()
         finally:
             process.terminate()
