@@ -265,7 +265,7 @@ def killing(call):
         return call(*a, **k)
     return counted
 archives._write = killing(archives._write)
-unpack.os.replace = killing(os.replace)
+os.replace = killing(os.replace)
 unpack.unpack([sys.argv[1]], sys.argv[2], workers=1)
 """
     expected = {n: d for name in ("CMU", "KIT", "ACCAD") for n, d in release(name, clips=12).items()}

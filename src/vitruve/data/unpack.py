@@ -9,15 +9,14 @@ place, and a stamp says by size and hash which archive they came from. Whatever 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,11 @@ from vitruve.data.amass_sets import (
     probable_set,
 )
 from vitruve.data.archives import Member, extract
+from vitruve.data.stamps import OURS, Stamp, count_files, read_stamps, same_archive, write_stamp
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
 from vitruve.runs import Progress
-from vitruve.runs.run_folder import file_hash
 
 ENDINGS = (".tar.bz2", ".tbz2", ".tar.gz", ".tgz", ".tar.xz", ".tar", ".zip")
-# In the folder that the sets go to: the stamps, the lock, and the rooms of archives that are being unpacked.
-_OURS = ".vitruve-unpack"
 
 
 @dataclass(frozen=True)
@@ -88,33 +85,6 @@ class UnpackReport:
         return [row for row in self.rows if row.state == "failed"]
 
 
-@dataclass(frozen=True)
-class _Stamp:
-    """What is kept of an archive that was unpacked.
-
-    Attributes:
-        moves: path in the room to path in the folder; done where `done`.
-    """
-
-    archive: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    set: str
-    moves: Mapping[str, str]
-    files: Mapping[str, int]
-    clips: int
-    frames: int
-    bad: int
-    notes: Sequence[str]
-    room: str
-    done: bool = False
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(Path(target).parts[0] for target in self.moves.values()))
-
-
 @dataclass
 class _Work:
     """The folder, and what is shared between threads."""
@@ -160,17 +130,17 @@ def unpack(
     """
     files, out = _archives(archives), Path(out).expanduser()
     if dry_run:
-        stamps = _stamps(out)
+        stamps = read_stamps(out)
         rows = tuple(_planned(file, out, stamps) for file in files)
         return UnpackReport(rows, find_sets(out) if out.is_dir() else None)
     try:
-        (out / _OURS).mkdir(parents=True, exist_ok=True)
+        (out / OURS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         where = f"{out}: {error.strerror}"
         raise UsageError("the folder cannot be written", where=where, fix="choose another: --out FOLDER") from None
     with _alone(out):
         stamps = _tidied(out)
-        before = {file: _done(file, out, stamps) for file in files} if not overwrite else {}
+        before = {file: same_archive(file, out, stamps) for file in files} if not overwrite else {}
         to_do = [file for file in files if before.get(file) is None]
         total = sum(file.stat().st_size for file in to_do)
         work = _Work(out, overwrite, progress or (lambda done, total: None), total)
@@ -192,15 +162,15 @@ def _attempt(file: Path, work: _Work) -> Unpacked:
         return Unpacked(file, archive_set(file.name) or "", "failed", error=error)
 
 
-def _unpack_one(file: Path, work: _Work) -> _Stamp:
+def _unpack_one(file: Path, work: _Work) -> Stamp:
     """Threads serve here: decompressing, hashing and writing leave Python free for the others."""
-    room = work.out / _OURS / f"{file.name}.partial-{threading.get_ident()}"
+    room = work.out / OURS / f"{file.name}.partial-{threading.get_ident()}"
     try:
         room.mkdir()
         stamp = _written(file, room, work)
         with work.lock:
             _refuse_present(stamp.moves.values(), work)
-            _write_stamp(work.out, stamp)
+            write_stamp(work.out, stamp)
     except BaseException as error:
         shutil.rmtree(room, ignore_errors=True)
         if isinstance(error, OSError):
@@ -214,7 +184,7 @@ def _unpack_one(file: Path, work: _Work) -> _Stamp:
         raise _unwritable(file, work.out, error) from None
 
 
-def _written(file: Path, room: Path, work: _Work) -> _Stamp:
+def _written(file: Path, room: Path, work: _Work) -> Stamp:
     """Fill the room; what is in it, and where it belongs."""
     look = file.stat()
     sha256 = extract(file, room, progress=work.count, check=lambda member: _check_top(member, work))
@@ -222,14 +192,14 @@ def _written(file: Path, room: Path, work: _Work) -> _Stamp:
     counts = [count_clips(room / source) for source in moves if (room / source).is_dir()]
     count = SetCount(sum(c.files for c in counts), sum(c.frames for c in counts), sum((c.bad for c in counts), ()))
     differs = count_differs(name, generation_of(room), count) if name else ""
-    return _Stamp(
+    return Stamp(
         archive=file.name,
         size=look.st_size,
         mtime_ns=look.st_mtime_ns,
         sha256=sha256,
         set=name,
         moves=moves,
-        files={target: _files(room / source) for source, target in moves.items()},
+        files={target: count_files(room / source) for source, target in moves.items()},
         clips=count.files,
         frames=count.frames,
         bad=len(count.bad),
@@ -255,7 +225,7 @@ def _refuse_present(targets: Any, work: _Work) -> None:
     for target in targets:
         place = work.out / target
         if place.exists() and not work.overwrite:
-            owner = next((stamp.archive for stamp in _stamps(work.out) if target in stamp.moves.values()), None)
+            owner = next((stamp.archive for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
             what = f"the folder {target} is there already"
             raise UsageError(
                 f"{what}, from {owner}" if owner else f"{what}, and no run of this command has made it",
@@ -296,9 +266,9 @@ def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
     return {str(top.relative_to(room)): targets[top] for top in ordered}, name or "", notes
 
 
-def _move(out: Path, stamp: _Stamp, overwrite: bool) -> _Stamp:
+def _move(out: Path, stamp: Stamp, overwrite: bool) -> Stamp:
     """Rename what lies in the room into place. May be called again after a crash at any point."""
-    room = out / _OURS / stamp.room
+    room = out / OURS / stamp.room
     for source, target in stamp.moves.items():
         if not (room / source).exists():
             continue
@@ -309,23 +279,23 @@ def _move(out: Path, stamp: _Stamp, overwrite: bool) -> _Stamp:
         if not place.exists():
             os.replace(room / source, place)
     done = replace(stamp, done=True)
-    _write_stamp(out, done)
+    write_stamp(out, done)
     shutil.rmtree(room, ignore_errors=True)
     return done
 
 
-def _tidied(out: Path) -> list[_Stamp]:
+def _tidied(out: Path) -> list[Stamp]:
     """The stamps, after what an interrupted run has left was finished or removed."""
     stamps = []
-    for stamp in _stamps(out):
+    for stamp in read_stamps(out):
         stamps.append(stamp if stamp.done else _move(out, stamp, overwrite=False))
-    for room in (out / _OURS).glob("*.partial-*"):
+    for room in (out / OURS).glob("*.partial-*"):
         shutil.rmtree(room, ignore_errors=True)
     return stamps
 
 
-def _planned(file: Path, out: Path, stamps: Sequence[_Stamp]) -> Unpacked:
-    done = _done(file, out, stamps)
+def _planned(file: Path, out: Path, stamps: Sequence[Stamp]) -> Unpacked:
+    done = same_archive(file, out, stamps)
     if done is not None:
         return _row(file, done)
     name = archive_set(file.name) or ""
@@ -333,42 +303,10 @@ def _planned(file: Path, out: Path, stamps: Sequence[_Stamp]) -> Unpacked:
     return Unpacked(file, name, "to do", notes=(f"probably {probably}",) if probably else ())
 
 
-def _row(file: Path, stamp: _Stamp | None, state: str = "done before") -> Unpacked:
+def _row(file: Path, stamp: Stamp | None, state: str = "done before") -> Unpacked:
     assert stamp is not None
     kept = (stamp.folders, stamp.clips, stamp.frames, tuple(stamp.notes))
     return Unpacked(file, stamp.set, state, *kept, bad=stamp.bad)
-
-
-def _done(file: Path, out: Path, stamps: Sequence[_Stamp]) -> _Stamp | None:
-    """The stamp of the same archive, if all that it became is still there."""
-    look = file.stat()
-    alike = [stamp for stamp in stamps if stamp.done and stamp.size == look.st_size]
-    known = [stamp for stamp in alike if (stamp.archive, stamp.mtime_ns) == (file.name, look.st_mtime_ns)]
-    if alike and not known:
-        content = file_hash(file)
-        known = [stamp for stamp in alike if stamp.sha256 == content]
-    return next((stamp for stamp in known if all(_files(out / each) >= n for each, n in stamp.files.items())), None)
-
-
-def _files(path: Path) -> int:
-    return sum(len(files) for _, _, files in os.walk(path)) if path.is_dir() else int(path.exists())
-
-
-def _stamps(out: Path) -> list[_Stamp]:
-    stamps = []
-    for path in sorted((out / _OURS).glob("*.json")):
-        try:
-            stamps.append(_Stamp(**json.loads(path.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError):
-            continue  # not ours, or of another version: the archive counts as not unpacked
-    return stamps
-
-
-def _write_stamp(out: Path, stamp: _Stamp) -> None:
-    path = out / _OURS / f"{stamp.archive}-{stamp.sha256[:12]}.json"
-    partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps(asdict(stamp), indent=1), encoding="utf-8")
-    os.replace(partial, path)
 
 
 @contextmanager
@@ -379,7 +317,7 @@ def _alone(out: Path) -> Iterator[None]:
     except ImportError:  # Windows: nothing keeps two runs apart there
         yield
         return
-    with (out / _OURS / "lock").open("w") as file:
+    with (out / OURS / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
