@@ -36,7 +36,7 @@ def backdrop(viewpoint: Viewpoint | None, size: tuple[int, int], grid: float | N
     width, height = size
     share = (np.arange(height) + 0.5) / height
     rows = 255 * (_BACK_TOP + (_BACK_BOTTOM - _BACK_TOP) * share[:, None] ** 1.5)
-    picture = np.repeat((rows + 0.5).astype(np.uint8)[:, None], width, 1)
+    picture = _striped((rows + 0.5).astype(np.uint8), width)
     if grid is not None and viewpoint is not None:
         _draw_grid(picture, *_eye(viewpoint, size), grid, np.asarray(viewpoint.target[:2], np.float64))
     return picture
@@ -179,7 +179,7 @@ def _separable(image: Any, taps: Any) -> Any:
     return out
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=True)
 def _cast(
     picture: Any,
     position: Any,
@@ -219,40 +219,52 @@ def _cast(
 
 
 @njit(nogil=True, cache=True)
+def _striped(rows: Any, width: int) -> Any:
+    """A picture whose rows have one colour each."""
+    picture = np.empty((len(rows), width, 3), np.uint8)
+    for row in range(len(rows)):
+        red, green, blue = rows[row, 0], rows[row, 1], rows[row, 2]
+        for column in range(width):
+            picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = red, green, blue
+    return picture
+
+
+@njit(nogil=True, cache=True, fastmath=True)
 def _line(at: float, footprint: float) -> float:
     """Share of a pixel that a grid line covers; lines that are too near each other to be told apart fade out."""
-    away = abs(at - _GRID_STEP * round(at / _GRID_STEP))
-    covered = min(max((_GRID_HALF + footprint / 2 - away) / max(footprint, 1e-9), 0.0), 1.0)
+    away = abs(at - _GRID_STEP * math.floor(at / _GRID_STEP + 0.5))
+    reach = _GRID_HALF + footprint / 2 - away
+    if reach <= 0:
+        return 0.0
+    covered = min(reach / max(footprint, 1e-9), 1.0)
     return min(covered, 2 * _GRID_HALF / max(footprint, 2 * _GRID_HALF)) * max(0.0, 1 - 2.5 * footprint / _GRID_STEP)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=True)
 def _draw_grid(picture: Any, position: Any, axes: Any, focal: float, ground: float, middle: Any) -> None:
     height, width = picture.shape[:2]
+    r0, r1, r2 = axes[0, 0], axes[0, 1], axes[0, 2]
     for row in range(height):
         down = (row + 0.5 - height / 2) / focal
+        row_x, row_y = axes[2, 0] + down * axes[1, 0], axes[2, 1] + down * axes[1, 1]
+        row_z = axes[2, 2] + down * axes[1, 2]
         for column in range(width):
             side = (column + 0.5 - width / 2) / focal
-            falling = axes[2, 2] + side * axes[0, 2] + down * axes[1, 2]
+            falling = row_z + side * r2
             distance = (ground - position[2]) / falling if falling < -1e-6 else -1.0
             if distance <= 0:
                 continue
-            way_x = axes[2, 0] + side * axes[0, 0] + down * axes[1, 0]
-            way_y = axes[2, 1] + side * axes[0, 1] + down * axes[1, 1]
+            way_x, way_y = row_x + side * r0, row_y + side * r1
             x, y = position[0] + distance * way_x, position[1] + distance * way_y
-            away = math.sqrt((x - middle[0]) ** 2 + (y - middle[1]) ** 2)
-            if away >= _GRID_FAR:
+            away = (x - middle[0]) ** 2 + (y - middle[1]) ** 2
+            if away >= _GRID_FAR * _GRID_FAR:
                 continue
             # How far on the ground the next pixel to the right and the next one below are.
-            scale = distance / focal
-            foot_x = scale * (
-                abs(axes[0, 0] - way_x * axes[0, 2] / falling) + abs(axes[1, 0] - way_x * axes[1, 2] / falling)
-            )
-            foot_y = scale * (
-                abs(axes[0, 1] - way_y * axes[0, 2] / falling) + abs(axes[1, 1] - way_y * axes[1, 2] / falling)
-            )
+            scale, lean_x, lean_y = distance / focal, way_x / falling, way_y / falling
+            foot_x = scale * (abs(r0 - lean_x * r2) + abs(axes[1, 0] - lean_x * axes[1, 2]))
+            foot_y = scale * (abs(r1 - lean_y * r2) + abs(axes[1, 1] - lean_y * axes[1, 2]))
             dark = max(_line(x, foot_x), _line(y, foot_y))
             if dark > 0:
-                fade = min(1.0, (_GRID_FAR - away) / (_GRID_FAR - _GRID_NEAR))
+                fade = min(1.0, (_GRID_FAR - math.sqrt(away)) / (_GRID_FAR - _GRID_NEAR))
                 for k in range(3):
                     picture[row, column, k] = np.uint8(picture[row, column, k] * (1 - _GRID_DARK * dark * fade) + 0.5)

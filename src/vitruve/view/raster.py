@@ -195,16 +195,15 @@ def _nearest(linear: Any, inverse: Any, box: Any, left: int, top: int, rows: int
 
 
 @njit(nogil=True, cache=True)
-def corner_weights(linear: Any, inverse: Any, x: float, y: float) -> tuple[float, float, float, float]:
-    """Weights of a triangle's corners at a point of the screen, right in perspective, and the depth there."""
-    a = max(linear[0] * x + linear[1] * y + linear[2], 0.0)
-    b = max(linear[3] * x + linear[4] * y + linear[5], 0.0)
+def corner_weights(linear: Any, inverse: Any, t: int, x: float, y: float) -> tuple[float, float, float, float]:
+    """Weights of a visible triangle's corners at a point of the screen, right in perspective, and the depth there."""
+    # Whole arrays and an index: a row cut out in the innermost loop would cost more than the arithmetic.
+    a = max(linear[t, 0] * x + linear[t, 1] * y + linear[t, 2], 0.0)
+    b = max(linear[t, 3] * x + linear[t, 4] * y + linear[t, 5], 0.0)
     c = max(1 - a - b, 0.0)
-    a, b, c = a * inverse[0], b * inverse[1], c * inverse[2]
-    # The screen weights add up to one, so this total is the inverse of the depth (but for what was cut off above).
-    scale = 1 / (a + b + c)
-    a, b, c = a * scale, b * scale, c * scale
-    return a, b, c, a / inverse[0] + b / inverse[1] + c / inverse[2]
+    near_a, near_b, near_c = a * inverse[t, 0], b * inverse[t, 1], c * inverse[t, 2]
+    scale = 1 / (near_a + near_b + near_c)
+    return near_a * scale, near_b * scale, near_c * scale, (a + b + c) * scale
 
 
 @njit(nogil=True, cache=True)
@@ -216,6 +215,6 @@ def _resolve(cover: Any, face: Any, distance: Any, weights: Any) -> None:
             if t < 0:
                 continue
             y, x = row + top, column + left
-            a, b, c, depth = corner_weights(linear[t], inverse[t], x + 0.5, y + 0.5)
+            a, b, c, depth = corner_weights(linear, inverse, t, x + 0.5, y + 0.5)
             face[y, x], distance[y, x] = faces[t], depth
             weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c

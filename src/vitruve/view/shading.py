@@ -161,7 +161,7 @@ def _coarse(cover: Any) -> tuple[Any, Any]:
             t = owner[y, x]
             if t >= 0:
                 mask[row, column] = 1
-                depth[row, column] = corner_weights(linear[t], inverse[t], x + left + 0.5, y + top + 0.5)[3]
+                depth[row, column] = corner_weights(linear, inverse, t, x + left + 0.5, y + top + 0.5)[3]
     return depth, mask
 
 
@@ -177,7 +177,7 @@ def _shrunk(image: Any, step: int) -> Any:
     return out / np.float32(step * step)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=True)
 def _deepen(total: Any, depth: Any, mask: Any, wide_depth: Any, wide_mask: Any, step: int, scale: float) -> None:
     rows, columns = wide_mask.shape
     for row in range(total.shape[0]):
@@ -204,7 +204,7 @@ def _deepen(total: Any, depth: Any, mask: Any, wide_depth: Any, wide_mask: Any, 
             total[row, column] += 0.5 * min(max((depth[row, column] - around) / scale, 0.0), 1.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=True)
 def _paint(
     picture: Any,
     cover: Any,
@@ -227,9 +227,9 @@ def _paint(
                 if y >= owner.shape[0] or x >= owner.shape[1] or owner[y, x] < 0:
                     continue
                 t = owner[y, x]
-                a, b, c, _ = corner_weights(linear[t], inverse[t], x + left + 0.5, y + top + 0.5)
+                a, b, c, _ = corner_weights(linear, inverse, t, x + left + 0.5, y + top + 0.5)
                 i, j, k = faces[face[t], 0], faces[face[t], 1], faces[face[t], 2]
-                light = _light(a, b, c, normals[i], normals[j], normals[k], axes)
+                light = _light(a, b, c, normals, i, j, k, axes)
                 dim = 1 - 0.55 * shade[row, column]
                 line = 0.45 if wire and min(a, b, c) < _WIRE else 1.0
                 red += line * _shown(dim * light[0] * (a * albedo[i, 0] + b * albedo[j, 0] + c * albedo[k, 0]))
@@ -244,10 +244,12 @@ def _paint(
                 picture[y, x, 2] = np.uint8(min(behind * picture[y, x, 2] + scale * blue + 0.5, 255.0))
 
 
-@njit(nogil=True, cache=True)
-def _light(a: float, b: float, c: float, na: Any, nb: Any, nc: Any, axes: Any) -> tuple[float, float, float]:
+@njit(nogil=True, cache=True, fastmath=True)
+def _light(a: float, b: float, c: float, normals: Any, i: int, j: int, k: int, axes: Any) -> tuple[float, float, float]:
     """Red, green and blue light that falls on a surface with an interpolated normal."""
-    nx, ny, nz = a * na[0] + b * nb[0] + c * nc[0], a * na[1] + b * nb[1] + c * nc[1], a * na[2] + b * nb[2] + c * nc[2]
+    nx = a * normals[i, 0] + b * normals[j, 0] + c * normals[k, 0]
+    ny = a * normals[i, 1] + b * normals[j, 1] + c * normals[k, 1]
+    nz = a * normals[i, 2] + b * normals[j, 2] + c * normals[k, 2]
     scale = 1 / max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
     nx, ny, nz = nx * scale, ny * scale, nz * scale
     right = nx * axes[0, 0] + ny * axes[0, 1] + nz * axes[0, 2]
@@ -270,7 +272,7 @@ def _light(a: float, b: float, c: float, na: Any, nb: Any, nc: Any, axes: Any) -
     return red, green, blue
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=True)
 def _shown(linear: float) -> float:
     """Light as the screen shows it: bright parts are held back, then gamma."""
     root = min(math.sqrt(linear / (1 + 0.18 * linear)), 1.0) * _STEPS
