@@ -32,7 +32,9 @@ class Recipe:
         central: the part of each clip, around its middle, that poses are taken from.
         fraction: how much of that is taken, drawn at random.
         training: the numbers of the loop.
-        wraps: part of the input vectors given in their longer form, which is the same rotation.
+        noise: poses are encoded with each joint turned at random by so much (radians, standard deviation about each
+            axis); what is to be decoded stays without it.
+        mirror: part of the poses that are learned from mirrored, left for right.
     """
 
     name: str
@@ -46,7 +48,8 @@ class Recipe:
     central: float = 1.0
     fraction: float = 1.0
     training: Plan = field(default_factory=Plan)
-    wraps: float = 0.0
+    noise: float = 0.0
+    mirror: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values, which `recipe_of` takes back."""
@@ -98,13 +101,15 @@ def recipe_of(values: Mapping[str, Any], where: str = "") -> Recipe:
             raise BadData(f"{key} is too small", where=f"{where}: {key} = {value}", fix=f"at least {least}")
     parts = {
         "kl_warmup": recipe.kl_warmup,
-        "wraps": recipe.wraps,
+        "mirror": recipe.mirror,
         "central": recipe.central,
         "fraction": recipe.fraction,
     }
     for key, value in (parts | {"decay": training.decay, "average": training.average}).items():
         if not 0 <= value <= 1:
             raise BadData(f"{key} is a part of one", where=f"{where}: {key} = {value}", fix="0 to 1")
+    if recipe.noise < 0:
+        raise BadData("noise cannot be negative", where=f"{where}: noise = {recipe.noise}", fix="radians, 0.05 or so")
     return recipe
 
 

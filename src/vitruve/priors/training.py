@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitruve.bodies import BodyModel, load_body
@@ -28,9 +29,13 @@ from vitruve.priors.prior import FORMAT
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.surface import Surface, body_surface
 from vitruve.priors.vposer import JOINTS, VPoser
+from vitruve.skeletons import load_skeleton
 
 BODY = "open-smplx-neutral"
 _CHUNK = 512
+_PAIRS = {left: right for pair in load_skeleton("smpl24").pairs for left, right in (pair, pair[::-1])}
+# Which joint stands where each does in a mirror.
+_OTHER_SIDE = [_PAIRS.get(joint, joint) - 1 for joint in range(1, JOINTS + 1)]
 # Below this many active dimensions, or this part of the data's spread, the network has collapsed.
 _LEAST_ACTIVE, _LEAST_SPREAD = 5, 0.4
 
@@ -90,6 +95,7 @@ def train_prior(
             raise BadData(f"the {part} part has no poses", where=data.source, fix="check the split")
     model = load_body(body) if isinstance(body, str) else body
     surface = body_surface(model, recipe.vertices)
+    recipe = recipe.changed(validate_steps=_interval(recipe, data))
     network = new_network(recipe, recipe.training.seed)
     words = _words(data, recipe, model)
     objective = Objective(recipe, surface)
@@ -132,8 +138,11 @@ class Objective:
         """The weighted sum for a batch [poses, 21, 3] of axis-angle, and its components."""
         recipe = self.recipe
         assert isinstance(network, VPoser)
+        if recipe.mirror:
+            some = torch.rand(len(vectors), 1, 1, device=vectors.device) < recipe.mirror
+            vectors = torch.where(some, mirrored_poses(vectors), vectors)
         wanted = axis_angle_to_matrix(vectors)
-        posterior = network.posterior(_wrapped(vectors, recipe.wraps).flatten(1))
+        posterior = network.posterior(_with_noise(vectors, recipe.noise).flatten(1))
         found = network.decode(posterior.sample())
         parts = components(found, wanted, posterior, self.surface_on(vectors.device), recipe.weights)
         ramp = min(1.0, moment.fraction / recipe.kl_warmup) if recipe.kl_warmup else 1.0
@@ -226,6 +235,12 @@ def warnings_of(row: dict[str, float]) -> list[str]:
     return found
 
 
+def _interval(recipe: Recipe, data: PoseData) -> int:
+    """Steps between validations: those of the recipe, or so many that a large held-out part costs a tenth at most."""
+    plan = recipe.training
+    return max(plan.validate_steps, 3 * len(data.valid) // plan.batch) if plan.validate_steps else 0
+
+
 def _add_statistics(path: Path, data: PoseData, recipe: Recipe) -> None:
     if not path.is_file():
         return
@@ -235,13 +250,19 @@ def _add_statistics(path: Path, data: PoseData, recipe: Recipe) -> None:
     save_checkpoint(path, tensors, words | {"statistics": statistics(network, data)})
 
 
-def _wrapped(vectors: Tensor, part: float) -> Tensor:
-    """Some vectors the other way round: the same rotations, the long way."""
-    if not part:
+def mirrored_poses(vectors: Float[Tensor, "*batch 21 3"]) -> Float[Tensor, "*batch 21 3"]:
+    """Axis-angle of poses as a mirror shows them: left and right change places."""
+    flipped = vectors[..., _OTHER_SIDE, :]
+    return flipped * flipped.new_tensor([1.0, -1.0, -1.0])
+
+
+def _with_noise(vectors: Tensor, noise: float) -> Tensor:
+    """Poses a little off, still no longer than half a turn. To first order noise adds up with the vector."""
+    if not noise:
         return vectors
-    angle = vectors.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-    long = vectors * (1 - 2 * torch.pi / angle)
-    return torch.where(torch.rand_like(angle) < part, long, vectors)
+    moved = vectors + noise * torch.randn_like(vectors)
+    angle = moved.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    return torch.where(angle > torch.pi, moved * (1 - 2 * torch.pi / angle), moved)
 
 
 def _device(network: nn.Module) -> torch.device:

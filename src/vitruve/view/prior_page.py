@@ -18,34 +18,34 @@ from vitruve.geometry.rotations import rotation_about
 from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.curves import Curves
 from vitruve.priors import load_prior
-from vitruve.view.page import Block, Drawing, Figure, Heading, Note, Table, page
+from vitruve.view.page import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.view.pictures import picture, row, save_picture, stack
 from vitruve.view.plots import line_plot
 from vitruve.view.viewpoint import direction, fit_viewpoint
 
 Rows = Sequence[Mapping[str, float]]
 
-# Plots of a training: title, unit's factor, whether logarithmic, and (legend, column) of each curve.
+# Plots of a training: label, unit's factor, whether logarithmic, and (legend, column) of each curve.
 _PLOTS = (
     (
-        "mean distance of the skin on held-out poses, mm",
+        "distance of the skin, mm",
         1000.0,
         True,
-        (("at the mean of z", "valid_mesh_m"), ("z drawn", "valid_mesh_sampled_m")),
+        (("held out, mean of z", "valid_mesh_m"), ("held out, z drawn", "valid_mesh_sampled_m")),
     ),
     (
-        "mean angle of joints on held-out poses, degrees",
+        "angle of joints, degrees",
         180 / math.pi,
         True,
-        (("at the mean of z", "valid_geodesic_rad"), ("z drawn", "valid_geodesic_sampled_rad")),
+        (("held out, mean of z", "valid_geodesic_rad"), ("held out, z drawn", "valid_geodesic_sampled_rad")),
     ),
     (
         "divergence, nats",
         1.0,
         False,
-        (("training", "train_kl_nats"), ("held-out", "valid_kl_nats")),
+        (("training", "train_kl_nats"), ("held out", "valid_kl_nats")),
     ),
-    ("loss that is made small", 1.0, True, (("training", "train_total"),)),
+    ("loss", 1.0, True, (("training", "train_total"),)),
 )
 
 
@@ -54,12 +54,14 @@ def curves_svg(rows: Rows) -> str:
     return _plot(rows, *_PLOTS[0])
 
 
-def _plot(rows: Rows, label: str, factor: float, log: bool, curves: Sequence[tuple[str, str]]) -> str:
+def _plot(
+    rows: Rows, label: str, factor: float, log: bool, curves: Sequence[tuple[str, str]], across: int = 720
+) -> str:
     series = {}
     for name, column in curves:
         kept = [line for line in rows if column in line]
         series[name] = ([line["seconds"] / 60 for line in kept], [factor * line[column] for line in kept])
-    return line_plot(series, "minutes", label, log)
+    return line_plot(series, "minutes", label, log, across=across)
 
 
 def pose_sheet(
@@ -103,10 +105,9 @@ def training_page(results: Mapping[str, Any], rows: Rows, sheet: Image.Image | N
     blocks: list[Block] = [Note(warning, "warning") for warning in results["warnings"]]
     blocks += [_licence_note(results["licences"], results["commercial_use"])]
     blocks += [Heading("Held-out poses, at the best step"), Table(("component", "value"), component_rows(results))]
-    blocks += [Heading("Curves")]
-    for plot in _PLOTS:
-        if any(column in line for line in rows for _, column in plot[3]):
-            blocks.append(Drawing(_plot(rows, *plot), f"{plot[0][0].upper()}{plot[0][1:]}."))
+    shown = [plot for plot in _PLOTS if any(column in line for line in rows for _, column in plot[3])]
+    plots = [Drawing(_plot(rows, *plot, across=400), f"{plot[0][0].upper()}{plot[0][1:]}.") for plot in shown]
+    blocks += [Heading("Curves"), *(Columns(plots[i : i + 2]) for i in range(0, len(plots), 2))]
     if sheet is not None:
         blocks += [Heading("Poses drawn at random"), Figure(sheet, "Poses decoded from random latent vectors, seed 0.")]
     blocks += [Heading("The run"), Table(("what", "value"), run_rows(results))]
