@@ -26,10 +26,10 @@ _BAD_FILE, _SHOWN = 4, 10
 def prepare(
     *given: Path,
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    to: str = "open-smplh",
-    mapping: str = "",
-    set_name: Annotated[str, Parameter(name="--set")] = "",
-    licence: str = "",
+    to: str | None = None,
+    mapping: str | None = None,
+    set_name: Annotated[str | None, Parameter(name="--set")] = None,
+    licence: str | None = None,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
@@ -46,8 +46,8 @@ def prepare(
     Args:
         given: folders and files: AMASS (SMPL+H, SMPL-X), Vitruve's own, BVH, ASF/AMC.
         out: the store.
-        to: the body that BVH and ASF/AMC motions are brought to.
-        mapping: mapping file for these (docs/retarget.md).
+        to: the body that BVH and ASF/AMC motions are brought to; open-smplh where left out.
+        mapping: mapping file for these (docs/retarget.md); found by the joints' names where left out.
         set_name: the data set that all files are of, where the folders do not say it.
         licence: of the data set, in one line; known for AMASS.
         workers: processes.
@@ -59,9 +59,10 @@ def prepare(
     from vitruve.data.prepare import prepare as prepare_store
     from vitruve.runs import progress_bar
 
-    words = {"set_name": set_name, "licence": licence, "overwrite": overwrite}
+    options = {"to": to, "mapping": mapping, "set_name": set_name, "licence": licence, "overwrite": overwrite}
+    options = {name: value for name, value in options.items() if value is not None}
     if dry_run:
-        plan = plan_preparation(given, out, **words)
+        plan = plan_preparation(given, out, **options)
         for name in sorted({source.set for source in plan.files}):
             files = [source for source in plan.files if source.set == name]
             print(f"{name}: {len(files):,} files, {sum(source.size for source in files) / 1e6:,.0f} MB to read")
@@ -69,7 +70,7 @@ def prepare(
         print(f"nothing was written; the store would be {out}")
         return 0
     with progress_bar("preparing", "files", quiet) as progress:
-        outcome = prepare_store(given, out, to=to, mapping=mapping, workers=workers, progress=progress, **words)
+        outcome = prepare_store(given, out, workers=workers, progress=progress, **options)
     _say(outcome, out, quiet)
     return _BAD_FILE if outcome.failed else 0
 
@@ -80,7 +81,7 @@ def split(
     *,
     by: str,
     out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    fractions: str = "train=0.8,val=0.1,test=0.1",
+    fractions: str | None = None,
     seed: int = 0,
     sets: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
     allow_missing: Annotated[bool, Parameter(negative="")] = False,
@@ -97,7 +98,7 @@ def split(
         store: of `vitruve data prepare`.
         by: subject, hash (each clip by itself), the name of a published split, or a file that lists the parts.
         out: the file to write; training and evaluation take it.
-        fractions: shares of the parts, for subject and hash.
+        fractions: shares of the parts, for subject and hash; train=0.8,val=0.1,test=0.1 where left out.
         seed: another one divides otherwise.
         sets: only clips of these data sets.
         allow_missing: take a published split also where the store lacks some of its sets.
@@ -106,11 +107,20 @@ def split(
         quiet: show no table.
     """
     from vitruve.data import open_store
-    from vitruve.data.partition import clips_of_sets, divide, leaks, notes_on, parse_fractions, table, write_split
+    from vitruve.data.partition import (
+        FRACTIONS,
+        clips_of_sets,
+        divide,
+        leaks,
+        notes_on,
+        parse_fractions,
+        table,
+        write_split,
+    )
     from vitruve.errors import MissingAsset
 
     clips = clips_of_sets(open_store(store), sets)
-    shares = parse_fractions(fractions)
+    shares = parse_fractions(fractions) if fractions else FRACTIONS
     try:
         parts = divide(clips, by, shares, seed, allow_missing)
     except MissingAsset:
@@ -138,7 +148,7 @@ def show(
     store: Path,
     *,
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    inspect: Annotated[int, Parameter(validator=Number(gte=0))] = 100,
+    inspect: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(negative="")] = False,
@@ -150,7 +160,7 @@ def show(
     Args:
         store: of `vitruve data prepare`.
         out: a folder for report.html and results.json.
-        inspect: how many clips are looked through for what is odd.
+        inspect: how many clips are looked through for what is odd; 100 where left out.
         as_json: print the figures as JSON.
         overwrite: replace the folder of an earlier run.
         quiet: show no progress and no table.
@@ -164,7 +174,8 @@ def show(
     if out is not None:
         check_out(out, overwrite)
     with progress_bar("looking through clips", "clips", quiet) as progress:
-        figures = store_figures(open_store(store), inspect, progress)
+        chosen = {} if inspect is None else {"inspect": inspect}
+        figures = store_figures(open_store(store), progress=progress, **chosen)
     if as_json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     elif not quiet:

@@ -69,7 +69,7 @@ def prepare(
     given: Sequence[str | Path],
     out: str | Path,
     *,
-    to: str = "open-smplh",
+    to: str = Target.body,
     mapping: str = "",
     set_name: str = "",
     licence: str = "",
@@ -117,11 +117,18 @@ def prepare(
 
 
 def plan_preparation(
-    given: Sequence[str | Path], out: str | Path, *, set_name: str = "", licence: str = "", overwrite: bool = False
+    given: Sequence[str | Path],
+    out: str | Path,
+    *,
+    to: str = Target.body,
+    mapping: str = "",
+    set_name: str = "",
+    licence: str = "",
+    overwrite: bool = False,
 ) -> Plan:
     """What `prepare` would do; nothing is written."""
     store = Path(os.path.abspath(Path(out).expanduser()))
-    return _planner(given, store, Target(), set_name, licence, overwrite)()
+    return _planner(given, store, checked_target(Target(to, mapping)), set_name, licence, overwrite)()
 
 
 def _planner(

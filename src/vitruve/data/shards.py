@@ -37,7 +37,7 @@ class Target:
         mapping: a mapping's name or file; the shipped one that fits where empty.
     """
 
-    body: str = "open-smplh-neutral"
+    body: str = "open-smplh"
     mapping: str = ""
 
 
