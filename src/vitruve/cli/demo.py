@@ -132,9 +132,9 @@ def _rows(results: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _report(results: dict[str, Any], pictures: list[Block], conversion: Conversion) -> str:
     import vitruve
-    from vitruve.view import Heading, Note, Table, page
     from vitruve.view.conversion_page import error_by_part, error_over_time, time_by_stage
     from vitruve.view.credits import credits
+    from vitruve.view.page import Heading, Note, Table, page
 
     curve = {"frames": results["frames"], "curve": conversion.error.curve()}
     return page(

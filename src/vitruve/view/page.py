@@ -106,7 +106,7 @@ th { color: var(--soft); font-weight: 600; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
   figure, tr, p, pre, svg { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; }
-  figure div, .table { overflow: visible; } svg.plot { min-width: 0; } }
+  figure div, .table { overflow: visible; } svg.plot { min-width: 0; } img, video { max-height: 15.5cm; width: auto; } }
 """
 
 
