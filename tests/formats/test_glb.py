@@ -149,8 +149,10 @@ def test_a_single_point_has_no_mesh(tmp_path):
 
 def test_facts_stand_in_the_file(tmp_path):
     body, motion = small_body(correctives=False), small_motion("smplx")
+    body.licence = "for this test"
     export_motion(motion, tmp_path / "walk.glb", body=body)
     glb = Glb(tmp_path / "walk.glb")
+    assert glb.json["asset"]["copyright"] == "for this test"
     facts = glb.json["asset"]["extras"]
     assert facts == glb.json["scenes"][0]["extras"]
     assert (facts["fps"], facts["frames"], facts["unit"], facts["up_axis"]) == (30.0, 12, "m", "y")

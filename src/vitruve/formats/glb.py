@@ -61,7 +61,8 @@ def write_glb(
             scene's extras, which Blender shows as custom properties.
     """
     facts = dict(facts or {})
-    file = GltfFile({"generator": "Vitruve", "extras": facts})
+    licence = {"copyright": facts["licence"]} if facts.get("licence") else {}
+    file = GltfFile({"generator": "Vitruve", **licence, "extras": facts})
     rest = motion.rest_joints(body).detach().double().cpu().numpy()
     surface = bone_surface(motion, rest) if body is None else body_surface(motion, body, shapes, expressions)
     joints = _joint_nodes(file, motion, rest)

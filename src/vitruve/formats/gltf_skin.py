@@ -73,10 +73,10 @@ def largest_weights(
     """
     count = min(influences, weights.shape[1])
     largest, joints = weights.detach().double().topk(count)
-    largest = largest.clamp_min(0)
-    largest = np.pad((largest / largest.sum(1, keepdim=True)).cpu().numpy(), ((0, 0), (0, influences - count)))
+    shares = largest.clamp_min(0)
+    shares = (shares / shares.sum(1, keepdim=True).clamp_min(1e-12)).cpu().numpy()
+    rounded = np.pad(shares, ((0, 0), (0, influences - count))).astype(np.float32)
     chosen = np.pad(joints.cpu().numpy(), ((0, 0), (0, influences - count)))
-    rounded = largest.astype(np.float32)
     # What rounding takes or adds goes to the largest, so that the sum is one in single precision too.
     rounded[:, 0] = 1 - rounded[:, 1:].sum(1, dtype=np.float64)
     return np.where(rounded > 0, chosen, 0).astype(np.uint8 if weights.shape[1] <= 256 else np.uint16), rounded
