@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.convert.pair import Pair, SeenPoints, pair_of
-from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
+from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
 from vitruve.convert.shape import betas_at_rest, known_betas
 from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
@@ -113,7 +113,7 @@ def convert_motion(
         motion=result,
         error=error,
         warnings=tuple(warnings),
-        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
+        trusted=is_trusted(error, failed),
         failed=failed,
         seconds=clock.laps,
     )
@@ -234,14 +234,7 @@ def _as_motion(
 
 def _judge(error: ErrorReport, failed: Tensor, begin: Start) -> list[str]:
     """What the figures mean, in words."""
-    warnings = []
-    if failed.any():
-        first = failed.nonzero()[:5, 0].tolist()
-        warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
-    if error.mean > TRUSTED_MEAN:
-        warnings.append(f"the mean error is {error.mean:.1f} mm: check that the source body is the right one")
-    elif float(error.per_frame.max()) > TRUSTED_FRAME:
-        warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    warnings = doubts(error, failed)
     hands = [name for name in begin.invented if "1" in name or "hand" in name]
     if hands:
         warnings.append("the source has no fingers: the hands of the result are made up as asked")

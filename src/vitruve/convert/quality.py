@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 # Above these, millimetres, a conversion is not to be trusted: the surface is visibly elsewhere.
@@ -101,6 +101,24 @@ class ErrorMeter:
             map_residual=map_residual,
             points=distance.shape[1],
         )
+
+
+def is_trusted(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> bool:
+    """False where the result should not be used without a look."""
+    return error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any())
+
+
+def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> list[str]:
+    """Why a result is not to be trusted, one sentence each."""
+    warnings = []
+    if failed.any():
+        first = failed.nonzero()[:5, 0].tolist()
+        warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
+    if error.mean > TRUSTED_MEAN:
+        warnings.append(f"the mean error is {error.mean:.1f} mm: check that the source body is the right one")
+    elif float(error.per_frame.max()) > TRUSTED_FRAME:
+        warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    return warnings
 
 
 def _quantile(values: Tensor, fraction: float) -> float:

@@ -20,7 +20,7 @@ from vitruve.bodies import BodyModel
 from vitruve.convert.convert import KNEE, Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence
 from vitruve.convert.face import face_points, fit_face, shows_expression
-from vitruve.convert.quality import TRUSTED_FRAME, TRUSTED_MEAN, ErrorMeter, ErrorReport, measured_frames
+from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.convert.shape import fixed_betas
 from vitruve.errors import BadData
@@ -134,7 +134,7 @@ def fit_surface(
         motion=motion,
         error=error,
         warnings=tuple(_judge(error, failed, present)),
-        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
+        trusted=is_trusted(error, failed),
         failed=failed,
         seconds={"fit": fit_done - begin, "measure": time.perf_counter() - fit_done},
     )
@@ -244,11 +244,4 @@ def _judge(error: ErrorReport, failed: Tensor, present: Tensor) -> list[str]:
         warnings.append(
             f"{int((~present).sum())} frames lack a part of the body and are masked, the first are {missing}"
         )
-    if failed.any():
-        first = failed.nonzero()[:5, 0].tolist()
-        warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
-    if error.mean > TRUSTED_MEAN:
-        warnings.append(f"the mean error is {error.mean:.1f} mm: check that the source body is the right one")
-    elif float(error.per_frame.max()) > TRUSTED_FRAME:
-        warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
-    return warnings
+    return warnings + doubts(error, failed)
