@@ -255,7 +255,7 @@ window.show = time => {
   let mesh
   gltf.scene.traverse(o => {
     if (o.isBone) bones[o.name] = new THREE.Vector3().setFromMatrixPosition(o.matrixWorld).toArray()
-    if (o.isSkinnedMesh) mesh = o
+    if (o.isSkinnedMesh) mesh = Object.assign(o, {frustumCulled: false})
   })
   for (let i = 0; i < mesh.geometry.attributes.position.count; i += 7)
     vertices.push(mesh.getVertexPosition(i, new THREE.Vector3()).applyMatrix4(mesh.matrixWorld).toArray())
