@@ -129,6 +129,16 @@ def test_the_time_line_is_as_long_as_the_longest_and_matches_by_time():
     assert not scene.actors[0].valid(scene.frame_of(scene.actors[0], 12))
 
 
+def test_a_rate_is_for_files_that_do_not_say_theirs(tmp_path):
+    with np.load(bundled_clip_path()) as file:
+        values = {key: file[key] for key in file if "rate" not in key and key != "fps"}
+    np.savez(tmp_path / "silent.npz", **values)
+    scene = load_scene([tmp_path / "silent.npz", bundled_clip_path()], ["open-smplh"], fps=25.0)
+    assert [actor.motion.fps for actor in scene.actors] == [25, 30]
+    with pytest.raises(BadData, match="frame rate"):
+        load_scene([tmp_path / "silent.npz"], ["open-smplh"])
+
+
 def test_side_by_side_is_along_the_way_asked_for():
     body, motion = small_body("smplh"), small_motion("smplh")
     scene = side_by_side(load_scene([motion] * 3, [body]), 2.0, (0.0, 1.0))

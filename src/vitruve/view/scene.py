@@ -22,6 +22,7 @@ from vitruve.bodies.body_model import ShapedBody
 from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.formats import load_motion
+from vitruve.formats.fields import MissingFrameRate
 from vitruve.motion import Motion
 
 Colour = tuple[float, float, float]
@@ -255,7 +256,7 @@ def _read(path: str | Path, fps: float | None) -> Motion:
         return load_motion(path)
     try:
         return load_motion(path)  # what a file says about its rate counts
-    except UsageError:
+    except MissingFrameRate:
         return load_motion(path, fps=fps)
 
 
