@@ -25,38 +25,34 @@ from vitruve.view.viewpoint import direction, fit_viewpoint
 
 Rows = Sequence[Mapping[str, float]]
 
-# Plots of a training: label, unit's factor, whether logarithmic, and (legend, column) of each curve.
+# Plots of a training: (label, unit's factor, whether logarithmic), (legend, column) of each curve, caption.
 _PLOTS = (
     (
-        "distance of the skin, mm",
-        1000.0,
-        True,
-        (("held out, mean of z", "valid_mesh_m"), ("held out, z drawn", "valid_mesh_sampled_m")),
+        ("distance of the skin, mm", 1000.0, True),
+        (("mean of z", "valid_mesh_m"), ("z drawn", "valid_mesh_sampled_m")),
+        "Mean distance of the skin between held-out poses and their reconstructions.",
     ),
     (
-        "angle of joints, degrees",
-        180 / math.pi,
-        True,
-        (("held out, mean of z", "valid_geodesic_rad"), ("held out, z drawn", "valid_geodesic_sampled_rad")),
+        ("angle of joints, degrees", 180 / math.pi, True),
+        (("mean of z", "valid_geodesic_rad"), ("z drawn", "valid_geodesic_sampled_rad")),
+        "Mean angle between the rotations of held-out poses and of their reconstructions.",
     ),
     (
-        "divergence, nats",
-        1.0,
-        False,
+        ("divergence, nats", 1.0, False),
         (("training", "train_kl_nats"), ("held out", "valid_kl_nats")),
+        "How far the latent distribution of a pose is from the standard normal one.",
     ),
-    ("loss", 1.0, True, (("training", "train_total"),)),
+    (("loss", 1.0, True), (("training", "train_total"),), "What is made small, in the mean between validations."),
 )
 
 
 def curves_svg(rows: Rows) -> str:
     """The main curve of a training as SVG that stands alone: held-out error over time."""
-    return _plot(rows, *_PLOTS[0])
+    return _plot(rows, *_PLOTS[0][:2])
 
 
-def _plot(
-    rows: Rows, label: str, factor: float, log: bool, curves: Sequence[tuple[str, str]], across: int = 720
-) -> str:
+def _plot(rows: Rows, axis: tuple[str, float, bool], curves: Sequence[tuple[str, str]], across: int = 720) -> str:
+    label, factor, log = axis
     series = {}
     for name, column in curves:
         kept = [line for line in rows if column in line]
@@ -105,8 +101,8 @@ def training_page(results: Mapping[str, Any], rows: Rows, sheet: Image.Image | N
     blocks: list[Block] = [Note(warning, "warning") for warning in results["warnings"]]
     blocks += [_licence_note(results["licences"], results["commercial_use"])]
     blocks += [Heading("Held-out poses, at the best step"), Table(("component", "value"), component_rows(results))]
-    shown = [plot for plot in _PLOTS if any(column in line for line in rows for _, column in plot[3])]
-    plots = [Drawing(_plot(rows, *plot, across=400), f"{plot[0][0].upper()}{plot[0][1:]}.") for plot in shown]
+    shown = [plot for plot in _PLOTS if any(column in line for line in rows for _, column in plot[1])]
+    plots = [Drawing(_plot(rows, *plot[:2], across=400), plot[2]) for plot in shown]
     blocks += [Heading("Curves"), *(Columns(plots[i : i + 2]) for i in range(0, len(plots), 2))]
     if sheet is not None:
         blocks += [Heading("Poses drawn at random"), Figure(sheet, "Poses decoded from random latent vectors, seed 0.")]
@@ -151,11 +147,11 @@ def run_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _licence_note(licences: Sequence[str], commercial: str) -> Note:
-    said = "; ".join(licences) or "not known"
+    said = "; ".join(licence for licence in licences if licence) or "none is known"
     text = {
         "yes": f"Licences of the data: {said}.",
         "no": f"Trained on data that may not be used commercially; this prior may not either. Licences: {said}.",
-        "unknown": f"The licence of some data is not known, so neither is what this prior may be used for. {said}.",
+        "unknown": f"The licence of some data is not known, nor what this prior may be used for. Licences: {said}.",
     }[commercial]
     return Note(text, "plain" if commercial == "yes" else "warning")
 
