@@ -88,6 +88,7 @@ def test_gaps_are_said(clip, tmp_path, capsys):
         (["CLIP", "-o", "a.mp4", "--frames", "90:99"], 2, "--frames"),
         (["CLIP", "-o", "a.png", "--frame", "12"], 2, "there are 12"),
         (["CLIP", "-o", "a.mp4", "--heat"], 2, "two motions"),
+        (["CLIP", "-o", "a.mp4", "--strip", "4"], 2, ".png"),
         (["CLIP", "-o", "a.mp4", "--body", "nobody"], 2, "--body"),
         (["CLIP", "-o", "a.mp4", "--body", "smplx-male"], 3, "smplx-male"),
         (["CLIP", "-o", "a.mp4", "--over", "none.mp4"], 2, "camera"),

@@ -54,6 +54,17 @@ def test_a_film_reads_back(tmp_path, ending):
         assert np.abs(found.astype(int) - wanted).mean() < 6
 
 
+def test_a_gif_keeps_its_speed(tmp_path):
+    """Players show no more than fifty frames of a GIF in a second, so a faster film has every second one."""
+    assert write_film(moving_square(12), tmp_path / "a.gif", 60, SIZE) == 6
+    with Image.open(tmp_path / "a.gif") as image:
+        times = []
+        for i in range(6):
+            image.seek(i)
+            times.append(image.info["duration"])
+    assert sum(times) == 200 and min(times) >= 30
+
+
 def test_a_film_starts_fast_and_says_its_colours(tmp_path):
     path = tmp_path / "film.mp4"
     write_film(moving_square(3), path, 29.97, SIZE)

@@ -86,6 +86,10 @@ def render(  # noqa: PLR0913 (one parameter per option)
 
     if out.exists() and not overwrite and not dry_run:  # before anything slow
         raise UsageError(f"{out} exists already", where=str(out), fix="choose another name, or give --overwrite")
+    if strip and out.suffix.lower() != ".png":
+        raise UsageError(
+            "a strip is a picture", where=f"--strip {strip}, --out {out}", fix="give a name that ends in .png"
+        )
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
     scene = load_scene(motions, body, folder=bodies, fps=fps, joints=joints, heat=heat)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,6 +19,7 @@ from vitruve.view.backdrop import Picture
 ENDINGS = (".mp4", ".mov", ".mkv", ".gif")
 # A GIF is put together in memory: so many bytes of pixels at most.
 _MOST_GIF = 400e6
+_MOST_GIF_FPS = 50.0
 _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
 
 
@@ -124,16 +127,17 @@ class VideoSource:
 
 
 def _write_gif(pictures: Iterable[Picture], path: Path, fps: float) -> int:
+    # A GIF counts in hundredths of a second, and players take less than two for ten: 50 frames a second at most.
+    step = math.ceil(fps / _MOST_GIF_FPS - 1e-6)
     images: list[Image.Image] = []
-    for picture in pictures:
+    for picture in itertools.islice(pictures, 0, None, step):
         image = Image.fromarray(picture)
         # One palette for all, that of the first, or still parts would flicker.
         palette = images[0] if images else None
         images.append(
             image.quantize(255, dither=Image.Dither.NONE) if palette is None else image.quantize(palette=palette)
         )
-    # A GIF counts in hundredths of a second, and players take less than two for ten.
-    times = np.diff(np.round(np.arange(len(images) + 1) * 100 / fps)).clip(2).astype(int) * 10
+    times = np.diff(np.round(np.arange(len(images) + 1) * 100 * step / fps)).astype(int) * 10
     images[0].save(path, save_all=True, append_images=images[1:], duration=times.tolist(), loop=0, optimize=False)
     return len(images)
 
