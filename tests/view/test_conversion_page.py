@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.browser import browser_page
 from tests.cli.convert_material import BODIES, run
 from tests.material import small_motion
 from tests.view.test_page import Checker
+from vitruve.cli import main
 from vitruve.convert.ledger import read_ledgers
 from vitruve.convert.summary import summarise
 from vitruve.view.conversion_page import conversion_page
@@ -110,6 +112,15 @@ def test_pictures_say_where_the_error_is_and_how_tall_the_bodies_are(one):
     ]
     assert [row[1] for row in table.rows] == tall and [row[0] for row in table.rows] == ["source", "result"]
     assert abs(float(tall[0].split()[0]) - float(tall[1].split()[0])) < 0.02
+
+
+def test_the_command_to_look_at_it_works(one, capsys, monkeypatch):
+    monkeypatch.chdir(one)
+    texts = Checker((one / "report.html").read_text()).texts
+    (command,) = [shlex.split(text) for text in texts if text.startswith("vitruve view ")]
+    with pytest.raises(SystemExit) as done:
+        main([*command[1:], "--dry-run"])
+    assert done.value.code == 0 and "open-smplx-neutral" in capsys.readouterr().out
 
 
 def test_a_heat_map_is_red_where_the_surfaces_are_apart(one):

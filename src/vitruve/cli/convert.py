@@ -182,10 +182,10 @@ def _write_page(batch: Batch, outcome: Outcome) -> None:
     from vitruve.convert.job import BIN_MM
     from vitruve.convert.summary import histogram, worst_first
     from vitruve.view.conversion_page import conversion_page
-    from vitruve.view.conversion_pictures import load_shown, picture_blocks
+    from vitruve.view.conversion_pictures import how_to_look, load_shown, picture_blocks
 
     worst, options = worst_first(outcome.entries), batch.options
     shown = load_shown(worst[0], batch.place.folder, options.fps, options.up) if worst else None
-    pictures = picture_blocks(shown) if shown else ()
+    pictures = [*picture_blocks(shown), *how_to_look(worst[0], batch.place.folder)] if shown else ()
     bins = BIN_MM, histogram(outcome.entries)
     batch.run().report(conversion_page(outcome.results, worst, outcome.failed, bins, pictures))

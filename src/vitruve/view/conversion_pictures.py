@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +92,22 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
         return None
     drawable = result.skeleton.names == target.skeleton.names and len(result) == len(source)
     return Shown(Path(entry["input"]).name, source, result, body, target, entry["shown_frames"]) if drawable else None
+
+
+def how_to_look(entry: Entry, folder: Path) -> list[Block]:
+    """The command that shows source and result in the viewer, for the folder that the output's name counts from."""
+    shown, bodies = [entry["output"]], ["--body", entry["target"]]
+    if entry["facts"]["kind"] == "motion":
+        try:
+            source = os.path.relpath(entry["input"], folder)
+        except ValueError:  # on another drive
+            source = entry["input"]
+        shown, bodies = [source, *shown], ["--body", entry["source"], *bodies, "--side", "--heat"]
+    more = ["--bodies", entry["folder"]] if entry["folder"] else []
+    return [
+        Note("To turn it and play it, in the folder of this page:"),
+        Note(shlex.join(["vitruve", "view", *shown, *bodies, *more]), "code"),
+    ]
 
 
 def picture_blocks(shown: Shown) -> list[Block]:
