@@ -70,7 +70,7 @@ def body_surface(body: BodyModel, count: int = 0) -> Surface:
 
     Args:
         body: of SMPL's, SMPL+H's or SMPL-X's layout.
-        count: how many vertices, spread evenly over the skin; all where 0.
+        count: how many vertices, drawn from all; all where 0.
     """
     if body.layout not in ("smpl", "smplh", "smplx"):
         raise UsageError(f"body '{body.name}' has no 21 body joints", fix="use a body of smpl, smplh or smplx")
@@ -80,7 +80,7 @@ def body_surface(body: BodyModel, count: int = 0) -> Surface:
         carrier.append(carrier[parents[joint]])
     weights = body.skin_weights.new_zeros(body.num_vertices, _KEPT)
     weights.index_add_(1, torch.tensor(carrier, device=weights.device), body.skin_weights)
-    chosen = torch.arange(body.num_vertices) if not 0 < count < body.num_vertices else spread_vertices(body, count)
+    chosen = torch.arange(body.num_vertices) if not 0 < count < body.num_vertices else drawn_vertices(body, count)
     basis = body.pose_basis
     if basis is not None:
         basis = basis[: 9 * JOINTS].unflatten(1, (-1, 3))[:, chosen].flatten(1)
@@ -98,13 +98,11 @@ def body_surface(body: BodyModel, count: int = 0) -> Surface:
     )
 
 
-def spread_vertices(body: BodyModel, count: int) -> Tensor:
-    """Indices of vertices, each as far as can be from those before it; always the same for a body."""
-    points = body.template.double().cpu()
-    points = points - points.mean(0)
-    chosen = [int(points.square().sum(-1).argmax())]
-    distance = (points - points[chosen[0]]).square().sum(-1)
-    while len(chosen) < count:
-        chosen.append(int(distance.argmax()))
-        distance = torch.minimum(distance, (points - points[chosen[-1]]).square().sum(-1))
-    return torch.tensor(sorted(chosen))
+def drawn_vertices(body: BodyModel, count: int) -> Tensor:
+    """Indices of vertices drawn at random, always the same for a body's number of vertices.
+
+    They lie as densely as the mesh's vertices do, more on hands and face than on the trunk, so means over them are those
+    over the whole mesh.
+    """
+    chosen = torch.randperm(body.num_vertices, generator=torch.Generator().manual_seed(0))[:count]
+    return chosen.sort().values.to(body.device)
