@@ -1,0 +1,100 @@
+"""`vitruve view` as a command: what it says, what it writes, and how it refuses."""
+
+import socket
+import sys
+
+import pytest
+
+import vitruve
+from tests.material import small_motion
+from vitruve.cli import main
+
+pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as done:
+        main(["view", *map(str, arguments)])
+    return done.value.code
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return vitruve.save_motion(small_motion("smplh", 6).replace(gender="neutral"), tmp_path / "clip.npz")
+
+
+def test_it_serves_a_page_for_a_while(clip, capsys):
+    assert run(clip, "--body", "open-smplh", "--no-open", "--seconds", 0.3, "--port", 0) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("http://localhost:")
+    assert "clip: 6 frames at 30 fps on open-smplh-neutral" in said
+    assert "viser" not in said
+
+
+def test_dry_run_shows_and_writes_nothing(clip, tmp_path, capsys):
+    assert run(clip, "--dry-run") == 0
+    assert run(clip, "--save", tmp_path / "a.html", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "nothing was served" in said and "nothing was written" in said
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.npz"]
+
+
+def test_it_saves_a_recording_and_never_overwrites_unasked(clip, tmp_path, capsys):
+    page = tmp_path / "out" / "a.viser"
+    assert run(clip, "--save", page, "--quiet") == 0
+    assert page.stat().st_size > 1000
+    assert capsys.readouterr().out == ""
+    before = page.read_bytes()
+    assert run(clip, "--save", page, "--quiet") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert page.read_bytes() == before
+
+
+def refusals(clip, tmp_path):
+    other = tmp_path / "text.npz"
+    other.write_text("no motion")
+    return {
+        "no such file": (2, 3, ("absent.npz",)),
+        "no motion": (4, 4, (other,)),
+        "no such body": (3, 3, (clip, "--body", tmp_path / "body.npz", "--no-open")),
+        "a body of another layout": (2, 2, (clip, "--body", "open-smplx", "--no-open")),
+        "no recording": (2, 2, (clip, "--save", tmp_path / "a.mp4")),
+        "no address": (2, 2, (clip, "--host", "203.0.113.1", "--no-open")),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["no such file", "no motion", "no such body", "a body of another layout", "no recording", "no address"]
+)
+def test_refusals_say_what_to_do(clip, tmp_path, capsys, case):
+    low, high, arguments = refusals(clip, tmp_path)[case]
+    assert low <= run(*arguments) <= high
+    said = capsys.readouterr().err
+    assert said.startswith("vitruve: ") and "  do:  " in said and "Traceback" not in said
+
+
+def test_a_taken_port_is_refused_and_the_next_free_one_named(clip, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run(clip, "--port", port, "--no-open") == 2
+    said = capsys.readouterr().err
+    assert f"port {port} is taken" in said and "--port" in said
+
+
+def test_without_viser_it_names_the_extra(clip, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "viser", None)
+    assert run(clip, "--no-open") == 3
+    assert "pip install 'vitruve[view]'" in capsys.readouterr().err
+
+
+def test_the_server_is_up_before_torch_is_loaded(clip):
+    """The first picture comes soon only if the browser loads its page while torch is loaded."""
+    import subprocess
+
+    code = (
+        "import sys, vitruve.cli.view as view; from vitruve.view.viewer_server import open_server, close_server;"
+        f"view._look_at(({str(clip)!r},)); close_server(open_server(port=0)); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
