@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--frames", type=int, default=500, help="of a clip, on average")
     parser.add_argument("--sets", type=int, default=11)
-    parser.add_argument("--compressed", action="store_true", help="deflate the npz files; AMASS's are stored plainly")
+    parser.add_argument("--compressed", action="store_true", help="deflate the npz files, as np.savez_compressed does")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
     parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()

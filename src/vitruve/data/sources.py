@@ -7,7 +7,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,8 +79,7 @@ def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[
         for path, real in _files(root):
             if real not in found:
                 found[real] = _placed(path, root, set_name)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        looked = list(pool.map(_with_content, found.values()))
+    looked = [_with_content(source) for source in found.values()]
     # Stable: of two makes of a clip the one that was named first comes first.
     sources = sorted((entry for entry in looked if entry.content != _NO_MOTION), key=lambda source: source.key)
     passed = sorted(entry.path for entry in looked if entry.content == _NO_MOTION)
