@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.priors import prior_material as material
-from vitruve.errors import BadData
+from vitruve.errors import BadData, UsageError
 from vitruve.learn.checkpoint import load_checkpoint
 from vitruve.priors import load_prior, train_prior
 from vitruve.priors.licences import may_be_used_commercially
@@ -96,6 +96,10 @@ def test_it_goes_on(tmp_path: Path, run: tuple[Path, dict]):
     options = {"body": body, "device": "cpu"}
     results = train_prior(data, tmp_path, recipe, on_step=seen.append, stop=lambda: len(seen) == 70, **options)
     assert "--resume" in results["finished"]
+    other = replace(recipe, weights=replace(recipe.weights, kl=0.1))
+    with pytest.raises(UsageError, match="other settings") as error:
+        train_prior(data, tmp_path, other, resume=True, **options)
+    assert "weights.kl was 0.005, is 0.1" in str(error.value)
     train_prior(data, tmp_path, recipe, resume=True, **options)
     expected, found = (material.tensors(folder / "last.safetensors") for folder in (run[0], tmp_path))
     assert all(torch.equal(expected[key], found[key]) for key in expected)

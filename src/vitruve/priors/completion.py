@@ -40,6 +40,8 @@ _ROUNDS, _EXACT = 10, 0.5
 
 def joint_mask(missing: Sequence[str]) -> Bool[Tensor, "21"]:
     """True for the joints that are there; `missing` are names of joints or of PARTS."""
+    if not missing:
+        raise UsageError("no joint is missing", fix=f"name some: {', '.join(PARTS)}, or joints such as {NAMES[0]}")
     known = torch.ones(JOINTS, dtype=torch.bool)
     for name in missing:
         joints = PARTS.get(name, (name,))

@@ -101,8 +101,8 @@ def body_surface(body: BodyModel, count: int = 0) -> Surface:
 def drawn_vertices(body: BodyModel, count: int) -> Tensor:
     """Indices of vertices drawn at random, always the same for a body's number of vertices.
 
-    They lie as densely as the mesh's vertices do, more on hands and face than on the trunk, so means over them are those
-    over the whole mesh.
+    They lie as densely as the mesh's vertices do, more on hands and face than on the trunk, so means over them are
+    those over the whole mesh.
     """
     chosen = torch.randperm(body.num_vertices, generator=torch.Generator().manual_seed(0))[:count]
     return chosen.sort().values.to(body.device)

@@ -23,6 +23,7 @@ from vitruve.learn.checkpoint import load_checkpoint, save_checkpoint
 from vitruve.learn.loop import BEST, LAST, Outcome, Task, train
 from vitruve.learn.order import seed_of
 from vitruve.learn.plan import Moment, Progress
+from vitruve.learn.team import find_team
 from vitruve.priors.licences import may_be_used_commercially
 from vitruve.priors.losses import active_units, components, distance, total
 from vitruve.priors.prior import FORMAT
@@ -107,7 +108,7 @@ def train_prior(
             loss=objective.loss,
             validate=lambda trained: measure(trained, data, objective.surface_on(_device(trained))),
             words=words,
-            identity={"recipe": recipe.name, "body": model.name, "poses": [len(data.train), len(data.valid)]},
+            identity=_identity(data, recipe, model),
         ),
         recipe.training,
         folder,
@@ -117,7 +118,7 @@ def train_prior(
         on_step=on_step,
         stop=stop,
     )
-    for name in (BEST, LAST):
+    for name in (BEST, LAST) if find_team(device).number == 0 else ():
         _add_statistics(Path(folder) / name, data, recipe)
     return _results(outcome, data, recipe, model, Path(folder))
 
@@ -239,6 +240,15 @@ def _interval(recipe: Recipe, data: PoseData) -> int:
     """Steps between validations: those of the recipe, or so many that a large held-out part costs a tenth at most."""
     plan = recipe.training
     return max(plan.validate_steps, 3 * len(data.valid) // plan.batch) if plan.validate_steps else 0
+
+
+def _identity(data: PoseData, recipe: Recipe, body: BodyModel) -> dict[str, Any]:
+    """What must be the same when a run goes on, beside the numbers of its loop."""
+    settings = recipe.as_dict()
+    weights = settings.pop("weights")
+    del settings["training"], settings["about"]
+    flat = {**settings, **{f"weights.{key}": value for key, value in weights.items()}}
+    return {**flat, "body": body.name, "train_poses": len(data.train), "valid_poses": len(data.valid)}
 
 
 def _add_statistics(path: Path, data: PoseData, recipe: Recipe) -> None:
