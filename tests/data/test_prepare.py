@@ -210,6 +210,8 @@ def test_what_cannot_be_prepared_is_said_before_anything_is_made(tmp_path):
     (tmp_path / "other" / "thesis.tex").write_text("x")
     with pytest.raises(UsageError, match="something else"):
         prepare([data], tmp_path / "other")
+    with pytest.raises(UsageError, match="something else"):
+        plan_preparation([data], tmp_path / "other")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError):
         prepare([data], tmp_path / "file")

@@ -128,6 +128,7 @@ def plan_preparation(
 ) -> Plan:
     """What `prepare` would do; nothing is written."""
     store = Path(os.path.abspath(Path(out).expanduser()))
+    _refuse_foreign(store)
     return _planner(given, store, checked_target(Target(to, mapping)), set_name, licence, overwrite)()
 
 
@@ -137,14 +138,18 @@ def _planner(
     return lambda: make_plan(given, store, target, set_name=set_name, licence=licence, overwrite=overwrite)
 
 
+def _refuse_foreign(store: Path) -> None:
+    if store.exists() and not (store / STORE_FILE).is_file() and (not store.is_dir() or any(store.iterdir())):
+        raise UsageError(
+            "the output is something else than a clip store, and is not touched",
+            where=f"{store} has no {STORE_FILE}",
+            fix="choose another folder: --out STORE",
+        )
+
+
 def _make_store(store: Path) -> None:
     try:
-        if store.exists() and not (store / STORE_FILE).is_file() and (not store.is_dir() or any(store.iterdir())):
-            raise UsageError(
-                "the output is something else than a clip store, and is not touched",
-                where=f"{store} has no {STORE_FILE}",
-                fix="choose another folder: --out STORE",
-            )
+        _refuse_foreign(store)
         store.mkdir(parents=True, exist_ok=True)
         if not (store / STORE_FILE).is_file():
             write_json(store / STORE_FILE, {"format": "vitruve clip store", "version": VERSION})
