@@ -12,16 +12,31 @@ PUBLIC = {
     "Skeleton",
     "VitruveError",
     "__version__",
+    "compare_motions",
     "convert_motion",
     "load_body",
     "load_motion",
     "load_skeleton",
     "save_motion",
 }
+COMPARE = [
+    "first",
+    "second",
+    "body_first",
+    "body_second",
+    "align",
+    "shift",
+    "mapping",
+    "fps",
+    "floor",
+    "folder",
+    "progress",
+]
 PARAMETERS = {
     "convert_motion": [
         *("motion", "to", "source", "betas", "num_betas", "hands", "points", "sequence", "folder", "progress"),
     ],
+    "compare_motions": COMPARE,
     "load_body": ["name", "folder", "num_betas", "dtype"],
     "load_motion": ["path", "format", "fps", "dtype", "options"],
     "save_motion": ["motion", "path", "format", "overwrite", "options"],

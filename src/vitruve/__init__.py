@@ -10,8 +10,9 @@ Names load on first use, so that importing the package stays fast.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitruve.lazy_names import lazy_names
 
 __version__ = "0.1.0"
 
@@ -21,6 +22,7 @@ _PUBLIC = {
     "Motion": "vitruve.motion",
     "Skeleton": "vitruve.skeletons",
     "VitruveError": "vitruve.errors",
+    "compare_motions": "vitruve.compare",
     "convert_motion": "vitruve.convert",
     "load_body": "vitruve.bodies",
     "load_motion": "vitruve.formats",
@@ -34,6 +36,7 @@ __all__ = [
     "Skeleton",
     "VitruveError",
     "__version__",
+    "compare_motions",
     "convert_motion",
     "load_body",
     "load_motion",
@@ -43,6 +46,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from vitruve.bodies import BodyModel, load_body
+    from vitruve.compare import compare_motions
     from vitruve.convert import convert_motion
     from vitruve.errors import VitruveError
     from vitruve.formats import load_motion, save_motion
@@ -50,12 +54,7 @@ if TYPE_CHECKING:
     from vitruve.skeletons import Skeleton, load_skeleton
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'vitruve' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(globals(), _PUBLIC)
 
 
 def __dir__() -> list[str]:

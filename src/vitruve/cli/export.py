@@ -67,13 +67,14 @@ def export(  # noqa: PLR0913 (one parameter per option)
     from vitruve.errors import BadData
     from vitruve.formats.exports import export_motion
     from vitruve.formats.fields import MissingFrameRate
+    from vitruve.motion.frame_range import frame_range
     from vitruve.runs import progress_bar
 
     try:
         clip = load_motion(motion, fps=source_fps)
     except MissingFrameRate as error:
         raise BadData(error.what, where=error.where, fix="give it: --source-fps 30") from None
-    chosen = _frames(frames, len(clip)) if frames is not None else slice(None)
+    chosen = slice(None) if frames is None else frame_range(frames, len(clip))
     eye = _camera(camera, clip, chosen) if camera else None
     clip = clip[chosen]
     model, notes = _body(clip, body, bodies, out, format)
@@ -97,26 +98,6 @@ def export(  # noqa: PLR0913 (one parameter per option)
         print(json.dumps({**values, "notes": [*notes, *values["notes"]], "written": not dry_run}, indent=2))
     elif not quiet:
         _show(done, dry_run)
-
-
-def _frames(text: str, count: int) -> slice:
-    """The slice that a text such as 10:20, ::2 or 7 means; it must leave something of the clip."""
-    from vitruve.errors import UsageError
-
-    parts = text.split(":")
-    try:
-        numbers = [int(part) if part.strip() else None for part in parts]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1 and numbers[0] is not None:
-        numbers.append(numbers[0] + 1 or None)
-    if len(numbers) not in (2, 3) or (len(numbers) == 3 and (numbers[2] or 1) < 1):
-        fix = "write FIRST:END, FIRST:END:STEP with a step above zero, or one frame"
-        raise UsageError(f"'{text}' is no part of a clip", where="--frames", fix=fix)
-    chosen = slice(*numbers)
-    if not range(count)[chosen]:
-        raise UsageError("no frame is left", where=f"--frames {text} of {count} frames", fix="frames count from 0")
-    return chosen
 
 
 def _body(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.replacing import replacing
+from vitruve.motion.frame_range import frame_range
 from vitruve.runs.progress import Progress
 from vitruve.view.backdrop import Picture
 from vitruve.view.calibrated import CalibratedCamera, CalibratedEye
@@ -269,27 +270,7 @@ def _counted(pictures: Iterable[Picture], total: int, progress: Progress | None)
 
 
 def _slice(chosen: str | None, length: int) -> tuple[int, int, int | None]:
-    """First frame, end and step (None where none was asked for) of text such as "10:200:2"."""
-    if not chosen:
-        return 0, length, None
-    try:
-        numbers = [int(word) if word.strip() else None for word in chosen.split(":")]
-        if len(numbers) > 3:
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            f"'{chosen}' does not say which frames", where=f"--frames {chosen}", fix="--frames 10:200, or 10:200:2"
-        ) from None
-    if len(numbers) == 1 and numbers[0] is not None:
-        numbers = [numbers[0], numbers[0] + 1 or None]
-    first, end, step = (*numbers, None, None)[:3]
-    if step is not None and step < 1:
-        raise UsageError("frames are shown forwards", where=f"--frames {chosen}", fix="give a step of 1 or more")
-    start, stop, _ = slice(first, end).indices(length)
-    if start >= stop:
-        raise UsageError(
-            "there are no such frames",
-            where=f"--frames {chosen}: there are {length}, the first is 0",
-            fix="--frames 0:10",
-        )
-    return start, stop, step
+    """First frame, end, and the step, None where none was asked for."""
+    part = frame_range(chosen, length) if chosen else slice(None)
+    start, stop, _ = part.indices(length)
+    return start, stop, part.step
