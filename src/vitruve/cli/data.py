@@ -17,7 +17,12 @@ from vitruve.cli.data_unpack import unpack
 if TYPE_CHECKING:
     from vitruve.data.prepare import Outcome
 
-app = App(name="data", help="Make data sets ready once: unpack, prepare, split, show; annotated poses.")
+app = App(
+    name="data",
+    help="Make data sets ready once: unpack, prepare, split, show; annotated poses.\n\n"
+    "Examples: `vitruve data prepare AMASS --out motions --workers 8`, `vitruve data split motions --by subject --out "
+    "split.json`, `vitruve data show motions`.",
+)
 app.command(unpack)
 _BAD_FILE, _SHOWN = 4, 10
 
