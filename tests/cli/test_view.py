@@ -58,14 +58,19 @@ def refusals(clip, tmp_path):
         "no motion": (4, 4, (other,)),
         "no such body": (3, 3, (clip, "--body", tmp_path / "body.npz", "--no-open")),
         "a body of another layout": (2, 2, (clip, "--body", "open-smplx", "--no-open")),
+        "nothing to compare": (2, 2, (clip, "--heat", "--no-open")),
         "no recording": (2, 2, (clip, "--save", tmp_path / "a.mp4")),
         "no address": (2, 2, (clip, "--host", "203.0.113.1", "--no-open")),
     }
 
 
-@pytest.mark.parametrize(
-    "case", ["no such file", "no motion", "no such body", "a body of another layout", "no recording", "no address"]
+CASES = (
+    *("no such file", "no motion", "no such body", "a body of another layout"),
+    *("nothing to compare", "no recording", "no address"),
 )
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_refusals_say_what_to_do(clip, tmp_path, capsys, case):
     low, high, arguments = refusals(clip, tmp_path)[case]
     assert low <= run(*arguments) <= high

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitruve.errors import UsageError
 from vitruve.view.heat import nice_top
 from vitruve.view.scene import Actor, Scene, errors_between, load_scene, side_by_side
 from vitruve.view.viewer_actor import ActorNodes, Look, Surface
@@ -81,6 +82,7 @@ class Viewer:
         self._aim(None)
         server.on_client_connect(lambda client: self.player.do(lambda: self._aim(client)))
         if heat:
+            _check_heat(scene)
             self.set_heat(True)
 
     def __enter__(self) -> Viewer:
@@ -137,7 +139,7 @@ class Viewer:
         """[joints of all actors that have data, 3] as they stand on the page, metres."""
         frame = self.player.frame
         pairs = [(nodes, self.scene.frame_of(nodes.actor, frame)) for nodes in self.nodes]
-        found = [nodes.joints(own) for nodes, own in pairs if nodes.actor.valid(own)]
+        found = [nodes.joints(own)[nodes.drawn] for nodes, own in pairs if nodes.actor.valid(own)]
         middle = np.array([[*self._path[frame], 0.9]], np.float32)
         return (np.concatenate(found or [middle]) + self._world.position).astype(np.float32)
 
@@ -246,3 +248,15 @@ class Viewer:
             camera.fov = np.radians(FOV_DEG)
             camera.position = viewpoint.position
             camera.look_at = viewpoint.target
+
+
+def _check_heat(scene: Scene) -> None:
+    """Refuse a heat map where there is no error to show."""
+    bare = next((actor.name for actor in scene.actors if actor.body is None), None)
+    if len(scene.actors) > 1 and bare is None:
+        return
+    raise UsageError(
+        "a heat map shows the error of a surface against that of the first motion",
+        where=f"--heat with {bare}, a plain joint tree" if bare else "--heat with one motion",
+        fix="leave out --heat" + (", or name a body: --body BODY" if bare else ", or name a second motion"),
+    )

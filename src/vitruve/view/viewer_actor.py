@@ -14,6 +14,7 @@ from vitruve.bodies import BodyModel
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
 from vitruve.view.heat import heat_colours
 from vitruve.view.scene import Actor, Colour
+from vitruve.view.sticks import bones
 from vitruve.view.viewer_heat import coloured_glb
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ SURFACES: tuple[Surface, ...] = ("exact when still", "exact", "skinned")
 # viser and the browser take this many joints for each vertex.
 _INFLUENCES = 4
 _SEE_THROUGH = 0.35
+# Every so many frames of a joint tree are looked at to tell its bones.
+_SOME = 20
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class ActorNodes:
     Attributes:
         actor: what is drawn.
         name: the path of its nodes in the scene tree.
+        drawn: indices of the joints that are drawn.
         errors_mm: [vertices] errors of the frame that is drawn as a heat map; None where there is none.
     """
 
@@ -100,12 +104,18 @@ class ActorNodes:
 
     def _add_joints(self) -> None:
         skeleton = self.actor.motion.skeleton
-        self._edges = np.array(skeleton.edges, np.int64).reshape(-1, 2)
+        self._edges, self.drawn = np.array(skeleton.edges, np.int64).reshape(-1, 2), np.arange(len(skeleton))
+        if self.actor.body is None and len(self._edges):
+            # A root that stays behind is no part of the body.
+            self._edges = bones(
+                skeleton, self.actor.joint_positions(self.actor.valid_frames()[::_SOME]).double().numpy()
+            )
+            self.drawn = np.unique(self._edges)
         size = 0.013 if self.has_surface else 0.03
         dark = _bytes(tuple(0.55 * part for part in self.actor.colour))
         self._joints = self._api.add_point_cloud(
             f"{self.name}/joints",
-            np.zeros((len(skeleton), 3), np.float32),
+            np.zeros((len(self.drawn), 3), np.float32),
             dark,
             point_size=size,
             point_shape="circle",
@@ -184,8 +194,8 @@ class ActorNodes:
 
     def _show_joints(self, frame: int, wanted: bool) -> None:
         if wanted:
-            self._joints.points = points = self.joints(frame)
-            self._bones.points = points[self._edges]
+            points = self.joints(frame)
+            self._joints.points, self._bones.points = points[self.drawn], points[self._edges]
         _visible(self._joints, wanted)
         _visible(self._bones, wanted and len(self._edges) > 0)
 

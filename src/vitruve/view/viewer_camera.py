@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vitruve.errors import UsageError
 from vitruve.motion.features import heading
 from vitruve.view.scene import Actor, Scene
+from vitruve.view.sticks import joints_of
 from vitruve.view.viewpoint import Viewpoint, direction, fit_viewpoint
 
 Floats = NDArray[np.float64]
@@ -61,6 +62,8 @@ def followed_path(scene: Scene) -> Floats:
     # The root stands at a constant from the translation.
     first = int(known[0])
     ground = ground + (actor.joint_positions([first])[0, 0, :2].double().numpy() - actor.offset - ground[first])
+    if actor.body is None:
+        ground[known] = joints_of(actor, known.tolist())[:, 0, :2] - actor.offset
     ground = np.stack([np.interp(own, known, ground[known, k]) for k in range(2)], -1)
     width = _SMOOTH * motion.fps
     reach = max(1, math.ceil(3 * width))

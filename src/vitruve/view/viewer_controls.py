@@ -134,7 +134,9 @@ class Controls:
         surfaces = [nodes for nodes in viewer.nodes if nodes.has_surface]
         with gui.add_folder("Scene"):
             surface = gui.add_dropdown("Surface", SURFACES, initial_value=viewer.surface, visible=bool(surfaces))
-            joints = gui.add_checkbox("Joints, bones", any(look.joints for look in viewer.looks))
+            joints = gui.add_checkbox(
+                "Joints, bones", any(look.joints for look in viewer.looks), visible=bool(surfaces)
+            )
             beside = gui.add_checkbox(
                 "Side by side", any(any(nodes.actor.offset) for nodes in viewer.nodes), visible=several
             )
