@@ -107,9 +107,8 @@ class ActorNodes:
         self._edges, self.drawn = np.array(skeleton.edges, np.int64).reshape(-1, 2), np.arange(len(skeleton))
         if self.actor.body is None and len(self._edges):
             # A root that stays behind is no part of the body.
-            self._edges = bones(
-                skeleton, self.actor.joint_positions(self.actor.valid_frames()[::_SOME]).double().numpy()
-            )
+            some = self.actor.valid_frames()[::_SOME].tolist()
+            self._edges = bones(skeleton, self.actor.joint_positions(some).double().numpy())
             self.drawn = np.unique(self._edges)
         size = 0.013 if self.has_surface else 0.03
         dark = _bytes(tuple(0.55 * part for part in self.actor.colour))
