@@ -123,6 +123,7 @@ def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path, capsys: pytest.Ca
     assert run("prior", "train", place / "store", "--out", tmp_path / "run", "--dry-run") == 0
     assert "60 poses" in capsys.readouterr().out
     assert run("prior", "sample", place / "run", "--out", tmp_path / "poses", "--dry-run") == 0
+    assert run("prior", "train", place / "store", "--out", place / "run", "--dry-run") == 2
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.prior_use import complete, denoise, sample
+
 if TYPE_CHECKING:
     from vitruve.learn.plan import Progress
     from vitruve.priors.recipe import Recipe
 
-app = App(name="prior", help="Train pose priors, load those of others, and use them: sample, complete, denoise.")
-app.command("vitruve.cli.prior_use:sample", name="sample")
-app.command("vitruve.cli.prior_use:complete", name="complete")
-app.command("vitruve.cli.prior_use:denoise", name="denoise")
+app = App(
+    name="prior",
+    help="Train pose priors, load those of others, and use them.",
+    help_epilogue="Examples:\n\nvitruve prior train motions --out run --minutes 10\n\nvitruve prior show run",
+)
+for _command in (sample, complete, denoise):
+    app.command(_command)
 _INTERRUPTED = 130
 Positive = Parameter(validator=Number(gt=0))
 
@@ -69,7 +74,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     from vitruve.bodies import load_body
     from vitruve.data import open_store
     from vitruve.learn.team import find_team
-    from vitruve.priors.run import begin_run, pose_data, record
+    from vitruve.priors.run import begin_run, check_run, pose_data, record
     from vitruve.priors.training import BODY, train_prior
     from vitruve.runs import progress_bar
     from vitruve.runs.run_folder import write_json
@@ -77,6 +82,8 @@ def train(  # noqa: PLR0913 (one parameter per option)
 
     chosen = _recipe(recipe, minutes=minutes, steps=steps, batch=batch, seed=seed)
     data = pose_data(open_store(store), chosen, split)
+    if not resume:
+        check_run(out, overwrite)
     if dry_run:
         print(f"would train {chosen.name} on {len(data.train):,} poses, {len(data.valid):,} held out, into {out}")
         print("licences of the data: " + "; ".join(licence or "not known" for licence in data.licences))
@@ -85,8 +92,8 @@ def train(  # noqa: PLR0913 (one parameter per option)
     options = {"store": store, "recipe": recipe, "split": split, "minutes": minutes, "steps": steps, "batch": batch}
     options |= {"seed": seed, "body": model.name, "device": device}
     first = find_team(device).number == 0
-    if first:
-        begin_run(out, options, resume, overwrite)
+    if first and not resume:
+        begin_run(out, options, overwrite)
     with _stopping() as stop, progress_bar("training", "", quiet or not first) as progress:
         results = train_prior(
             data,

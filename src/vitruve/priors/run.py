@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,23 +46,20 @@ def pose_data(store: Store, recipe: Recipe, split: str | Path | None = None) -> 
     return PoseData(store.body, train, valid, tuple(sorted(used)), str(store.path))
 
 
-def begin_run(folder: Path, options: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
-    """Make the folder of a run and say in its run.toml how it began; the run fills it in place, so it can go on.
-
-    Raises:
-        UsageError: there is a run already, and neither `resume` nor `overwrite` was given.
-    """
-    folder = Path(os.path.abspath(folder))
-    state = folder / STATE
-    if resume:
-        return
-    if state.is_file() and not overwrite:
+def check_run(folder: Path, overwrite: bool) -> None:
+    """Raise UsageError where there is a run already, or anything else, that may not be replaced."""
+    if (folder / STATE).is_file() and not overwrite:
         raise UsageError(
             "there is a training in this folder already",
-            where=str(state),
+            where=str(folder / STATE),
             fix="go on with it: --resume; or begin anew: --overwrite",
         )
     check_out(folder, overwrite)
+
+
+def begin_run(folder: Path, options: Mapping[str, Any], overwrite: bool) -> None:
+    """Make the folder of a run and say in its run.toml how it began; the run fills it in place, so it can go on."""
+    check_run(folder, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*RUN_FILES, *(f".{name}.partial" for name in RUN_FILES)):
         (folder / name).unlink(missing_ok=True)
