@@ -27,6 +27,10 @@ types: .venv/installed-dev
 bench: .venv/installed-dev
 	.venv/bin/python bench/bodies.py
 	.venv/bin/python bench/convert.py
+	.venv/bin/python bench/render.py
+	.venv/bin/python bench/export.py
+	.venv/bin/python bench/data.py
+	.venv/bin/python bench/prior.py
 
 gallery: .venv/installed
 	.venv/bin/python docs/gallery.py

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,8 @@ def blocks(language: str) -> list[str]:
 
 def run(line: str) -> None:
     words = shlex.split(line, comments=True)
+    if words[1] == "view":  # it would serve its page until it is stopped
+        words += ["--no-open", "--seconds", "1"]
     arguments = [path for word in words[1:] for path in (sorted(glob.glob(word)) if "*" in word else [word])]
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -36,11 +37,12 @@ def files_named(tmp_path, monkeypatch):
     """A folder with the files that the README talks about, written by the package itself."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    shutil.copy(bundled_clip_path(), "walk_poses.npz")
-    motion = vitruve.load_motion("walk_poses.npz")[:40]
-    vitruve.save_motion(motion, "take.bvh", body=vitruve.load_body("open-smplh-neutral"))
-    for layout in ("smpl", "smplh", "mano"):
-        run(f"vitruve bodies export --layout {layout} --out body_models")
+    clip = vitruve.load_motion(bundled_clip_path())
+    clip[:60].save("walk_poses.npz")
+    vitruve.save_motion(clip[:40], "take.bvh", body=vitruve.load_body("open-smplh-neutral"))
+    Path("recordings").mkdir()
+    for i in range(0, 600, 10):
+        clip[i : i + 10].save(f"recordings/take_{i:03d}_poses.npz")
 
 
 def test_its_commands_run(files_named, capsys):
