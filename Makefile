@@ -37,7 +37,7 @@ gallery: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	$(PIP) -e .
+	$(PIP) -e '.[view,video]'
 	touch $@
 
 .venv/installed-dev: .venv/installed
