@@ -29,9 +29,10 @@ from vitruve.bodies.export import export_body
 from vitruve.data import Store, open_store
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.learn.plan import Moment
+from vitruve.metrics.generation import frechet_distance, moments
 from vitruve.priors import PoseData, load_prior, load_recipe, train_prior
 from vitruve.priors.recipe import Recipe
-from vitruve.priors.surface import body_surface
+from vitruve.priors.surface import Surface, body_surface
 from vitruve.priors.training import BODY, Objective, measure, new_network
 
 # Clips whose right forearm is turned by half a turn in the source.
@@ -218,7 +219,7 @@ def _spread(values: list[float]) -> str:
 def _scores(folder: Path, others: dict[str, PoseData], store: Store) -> dict[str, float]:
     """Reconstruction at the mean, and distances of drawn poses, on the best weights."""
     prior, surface = load_prior(folder), body_surface(load_body(BODY))
-    drawn = _points(prior.sample(_SAMPLES, torch.Generator().manual_seed(0)), surface)
+    drawn = moments(_points(prior.sample(_SAMPLES, torch.Generator().manual_seed(0)), surface))
     out = {}
     for name, data in others.items():
         found = measure(prior.network, data, surface)
@@ -229,23 +230,15 @@ def _scores(folder: Path, others: dict[str, PoseData], store: Store) -> dict[str
             if part == "train" and name != "held out":
                 continue
             rows = rows[:: max(1, len(rows) // _SAMPLES)]
-            out[f"{name}: fid joints22 {part}"] = frechet(
-                drawn, _points(axis_angle_to_matrix(data.body(rows)), surface)
+            out[f"{name}: fid joints22 {part}"] = frechet_distance(
+                drawn, moments(_points(axis_angle_to_matrix(data.body(rows)), surface))
             )
     return out
 
 
-def _points(rotations: Tensor, surface: object) -> np.ndarray:
-    parts = [surface.pose(part)[1][:, :22].flatten(1) for part in rotations.split(1024)]  # type: ignore[attr-defined]
-    return torch.cat(parts).double().numpy()
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two sets of features, taken as normal."""
-    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    values = np.linalg.eigvals(first @ second).real.clip(0)
-    means = np.square(a.mean(0) - b.mean(0)).sum()
-    return float(means + np.trace(first) + np.trace(second) - 2 * np.sqrt(values).sum())
+def _points(rotations: Tensor, surface: Surface) -> Tensor:
+    parts = [surface.pose(part)[1][:, :22].flatten(1) for part in rotations.split(1024)]
+    return torch.cat(parts).double()
 
 
 if __name__ == "__main__":
