@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.prior_evaluate import evaluate
 from vitruve.cli.prior_use import complete, denoise, sample
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ app = App(
     help="Train pose priors, load those of others, and use them.",
     help_epilogue="Examples:\n\nvitruve prior train motions --out run --minutes 10\n\nvitruve prior show run",
 )
-for _command in (sample, complete, denoise):
+for _command in (evaluate, sample, complete, denoise):
     app.command(_command)
 _INTERRUPTED = 130
 Positive = Parameter(validator=Number(gt=0))

@@ -23,7 +23,7 @@ COMPONENTS = 8
 """Normal distributions of the mixture: as many as the pose prior of SMPLify has."""
 # Rounds of fitting a mixture, the gain in nats a pose at which it ends, and what is added to variances (square
 # radians), so that a joint that never moves does no harm.
-_ROUNDS, _GAIN, _FLOOR = 60, 1e-3, 1e-5
+_ROUNDS, _GAIN, _FLOOR = 40, 0.01, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,6 @@ def _maximised(values: Tensor, shares: Tensor) -> Mixture:
     factors = []
     for share, count, mean in zip(shares.unbind(1), counts, means):
         centred = values - mean
-        # A part with few poses leans towards round, or its covariance would be singular.
         covariance = (centred * share[:, None]).mT @ centred / count.clamp_min(1e-9)
         factors.append(torch.linalg.cholesky(covariance + floor))
     return Mixture((counts / counts.sum()).clamp_min(1e-300), means, torch.stack(factors))
