@@ -45,7 +45,7 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
         trained_on: another store that the baselines learn from; all of --store, or of its part, is then measured on.
         every: only each n-th frame of each clip.
         body: whose skin and joints are compared.
-        vertices: how many vertices, spread evenly over the skin; all where 0.
+        vertices: how many vertices, drawn from all of them; all where 0.
         samples: poses drawn from the prior and from each baseline.
         seed: of all that is drawn at random.
         out: the folder to write; beside the prior, with "-evaluation" behind its name, where left out.
@@ -73,7 +73,8 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     model = load_body(body)
     options: dict[str, Any] = {"prior": prior, "store": store, "split": split, "part": part, "trained_on": trained_on}
     options |= {"every": every, "body": model.name, "vertices": vertices, "samples": samples, "seed": seed}
-    with run_folder(place, "prior evaluate", options, overwrite=overwrite) as run:
+    inputs = [path for path in (prior, split) if path is not None and path.is_file()]
+    with run_folder(place, "prior evaluate", options, inputs, overwrite) as run:
         with progress_bar("measuring", "poses", quiet or json) as progress:
             results = evaluate_prior(
                 loaded, poses, learned, model, vertices=vertices, samples=samples, seed=seed, progress=progress

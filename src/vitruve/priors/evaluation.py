@@ -58,7 +58,7 @@ def evaluate_prior(
         poses: on what.
         learned: axis-angle of the training poses, for baselines, limits and nearest neighbours.
         body: whose skin and joints are compared; mean shape, root, hands and face at rest.
-        vertices: how many vertices, spread evenly, the mesh components look at; all where 0.
+        vertices: how many vertices, drawn from all, the mesh components look at; all where 0.
         samples: poses drawn for the scores of generation.
         seed: of everything drawn at random.
         progress: called with the poses done and all.

@@ -111,19 +111,18 @@ def _curves(results: Mapping[str, Any]) -> list[Block]:
 def _joints(results: Mapping[str, Any]) -> list[Block]:
     table = results["per_joint"]
     others = list(table)
-    rows = [
-        [joint, *(table[other][joint]["position_mm"] for other in others)]
-        + [table[other][joint]["angle_deg"] for other in others]
-        for joint in table["prior"]
+    tables = [
+        Table(["joint", *(f"{other}, {unit}" for other in others)], rows)
+        for unit, key in (("mm", "position_mm"), ("deg", "angle_deg"))
+        for rows in [[[joint, *(table[other][joint][key] for other in others)] for joint in table["prior"]]]
     ]
-    header = ["joint", *(f"{other}, mm" for other in others), *(f"{other}, deg" for other in others)]
     moved = [joint for joint in table["prior"] if joint != "pelvis"]
     plots = [
         Drawing(bars({joint: table["prior"][joint]["position_mm"] for joint in moved}, "mm", across=400), "Position."),
         Drawing(bars({joint: table["prior"][joint]["angle_deg"] for joint in moved}, "deg", across=400), "Rotation."),
     ]
     note = "Mean distance of each joint, the root of both poses at one place, and mean angle of its rotation."
-    return [Note(note), Columns(plots), Table(header, rows)]
+    return [Note(note), Columns(plots), Columns(tables)]
 
 
 def _pairs(wanted: Tensor, found: Tensor, body: BodyModel) -> Image.Image:

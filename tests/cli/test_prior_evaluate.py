@@ -1,0 +1,100 @@
+"""`vitruve prior evaluate`: what is printed, what is written, what is said when it goes wrong."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.material import small_motion
+from tests.priors.prior_material import random_network
+from vitruve import save_motion
+from vitruve.cli import main
+from vitruve.data import open_store
+from vitruve.data.prepare import prepare
+from vitruve.learn.checkpoint import save_checkpoint
+from vitruve.priors.prior import FORMAT
+
+SMALL = ("--vertices", 30, "--samples", 20)
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as done:
+        main([str(argument) for argument in ("prior", "evaluate", *arguments)])
+    code = done.value.code
+    return code if isinstance(code, int) else 1
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store, a split, and a checkpoint."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "takes").mkdir()
+    for seed in range(3):
+        save_motion(small_motion("smplh", frames=30, seed=seed), folder / "takes" / f"take{seed}_poses.npz")
+    prepare([folder / "takes"], folder / "store", licence="CC0-1.0")
+    keys = [clip.key for clip in open_store(folder / "store").clips]
+    (folder / "split.json").write_text(json.dumps({"parts": {"train": keys[:2], "test": keys[2:]}}))
+    save_checkpoint(folder / "own.safetensors", random_network(hidden=24, latent=5).state_dict(), {"format": FORMAT})
+    return folder
+
+
+def test_evaluate_prints_and_saves_every_score(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = (place / "own.safetensors", "--store", place / "store", "--split", place / "split.json", *SMALL)
+    assert run(*options) == 0
+    out = place / "own-evaluation"
+    results = json.loads((out / "results.json").read_text())
+    assert results["poses"] == 30 and results["training_poses"] == 60
+    printed = capsys.readouterr().out
+    page = (out / "report.html").read_text()
+    for name in results["definitions"]:
+        assert name in results["scores"]["prior"]
+        assert f"\n{name} " in printed and name in page
+    assert f"{results['scores']['prior']['mpjpe_mm']:.4g}" in printed
+    for name in ("random", "mixture", "pca"):
+        assert results["candidates"][name] in page
+    record = tomllib.loads((out / "run.toml").read_text())
+    assert record["options"]["seed"] == 0 and len(record["inputs"]) == 2
+    # the same again: the same bytes
+    before = (out / "results.json").read_bytes()
+    assert run(*options, "--quiet") == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run(*options, "--quiet", "--overwrite") == 0
+    assert (out / "results.json").read_bytes() == before
+    assert capsys.readouterr().out == ""
+
+
+def test_json_alone_is_printed(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--trained-on", place / "store", "--json", "--out", tmp_path / "x")
+    assert run(place / "own.safetensors", "--store", place / "store", *options, *SMALL) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "x" / "results.json").read_text())
+    assert printed["poses"] == 90
+
+
+def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "x"
+    assert run(place / "own.safetensors", "--store", place / "store", "--out", out, "--dry-run") == 0
+    assert "would measure" in capsys.readouterr().out
+    assert not out.exists() and list(tmp_path.iterdir()) == []
+
+
+def test_bad_input(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, store = place / "own.safetensors", place / "store"
+    torch.save({"a": torch.zeros(2)}, tmp_path / "wrong.ckpt")
+    (tmp_path / "empty.json").write_text(json.dumps({"parts": {"train": [], "test": []}}))
+    cases = [
+        ((own, "--store", tmp_path / "none"), 3, "none"),
+        ((tmp_path / "none.ckpt", "--store", store), 3, "none.ckpt"),
+        ((tmp_path / "wrong.ckpt", "--store", store), 4, "wrong.ckpt"),
+        ((own, "--store", store, "--split", place / "split.json", "--part", "tests"), 2, "test"),
+        ((own, "--store", store, "--split", tmp_path / "none.json"), 3, "none.json"),
+        ((own, "--store", store, "--split", tmp_path / "empty.json"), 2, "no clips"),
+        ((own, "--store", store, "--body", "open-smply"), 2, "open-smpl"),
+        ((own, "--store", store, "--samples", 3), 2, "samples"),
+    ]
+    for options, code, said in cases:
+        assert run(*options, "--out", tmp_path / "out") == code, options
+        assert said in "".join(capsys.readouterr()), options
+        assert not (tmp_path / "out").exists()
