@@ -260,12 +260,12 @@ class Judge:
     def error_of(self, result: Path) -> ErrorReport:
         """The errors of a result file; its betas may differ from frame to frame."""
         with np.load(result) as file:
-            betas, vectors = torch.from_numpy(file["betas"]).float(), torch.from_numpy(file["poses"]).float()
+            betas, vectors = torch.from_numpy(file["betas"]).float(), torch.from_numpy(file["poses"])
             translation = torch.from_numpy(file["trans"]).float()
         ids = self.surface.valid.nonzero()[:, 0]
         part, posed = self.surface.subset(ids), self.source.shaped(self.motion.betas)
         meter = ErrorMeter(vertex_groups(self.target, ids))
-        rotations = axis_angle_to_matrix(vectors.unflatten(1, (-1, 3)))
+        rotations = axis_angle_to_matrix(vectors.unflatten(1, (-1, 3))).float()
         for block in measured_frames(len(self.motion), most=2000):
             wanted = part.apply(posed.vertices(self.motion.rotations[block], self.motion.translation[block]))
             shaped = self.target.shaped(betas[block] if betas.dim() == 2 else betas)

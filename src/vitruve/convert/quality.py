@@ -127,7 +127,7 @@ def _quantile(values: Tensor, fraction: float) -> float:
     return float(flat.kthvalue(max(1, round(fraction * len(flat)))).values)
 
 
-def measured_frames(frames: int, most: int = 300) -> tuple[Int[Tensor, "block"], ...]:
+def measured_frames(frames: int, most: int = 240) -> tuple[Int[Tensor, "block"], ...]:
     """Which frames are measured, in blocks: all, or triples spread evenly (the jitter needs three in a row)."""
     chosen = torch.arange(frames)
     if frames > most:

@@ -58,9 +58,9 @@ def fit_by_anchors(
 
 def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, translation: Tensor) -> Fitted:
     """Every frame of the start with the corrections of the anchors around it."""
-    # Seen from each joint itself: there the corrections change least.
+    # Seen from each joint itself, and from the root: there the corrections change least.
     turns = matrix_to_axis_angle(rotations[anchors].mT @ held.rotations)
-    shifts = held.translation - translation[anchors]
+    shifts = _turned(held.rotations[:, 0].mT, held.translation - translation[anchors])
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
 
     def follow(rows: Tensor) -> None:
@@ -69,12 +69,17 @@ def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, t
         part = ((rows - anchors[left]) / (anchors[right] - anchors[left]).clamp_min(1)).to(turns)
         turn = torch.lerp(turns[left], turns[right], part[:, None, None])
         out.rotations[rows] = rotations[rows] @ axis_angle_to_matrix(turn)
-        out.translation[rows] = translation[rows] + torch.lerp(shifts[left], shifts[right], part[:, None])
+        shift = torch.lerp(shifts[left], shifts[right], part[:, None])
+        out.translation[rows] = translation[rows] + _turned(out.rotations[rows, 0], shift)
         out.error[rows] = torch.maximum(held.error[left], held.error[right])
 
     over_threads(follow, torch.arange(len(rotations)).split(_BLOCK))
     _put(out, anchors, held)
     return out
+
+
+def _turned(rotation: Tensor, vector: Tensor) -> Tensor:
+    return (rotation @ vector[..., None])[..., 0]
 
 
 def _put(out: Fitted, rows: Int[Tensor, "some"], found: Fitted) -> None:

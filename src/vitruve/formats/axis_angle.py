@@ -59,15 +59,19 @@ def _vectors(motion: Motion, read: Any) -> Tensor:
     """[frames, joints, 3]"""
     frames, joints = motion.rotations.shape[:2]
     if not isinstance(read, np.ndarray) or len(read) != frames or read.size != frames * joints * 3:
-        return continuous_axis_angle(matrix_to_axis_angle(motion.rotations))
+        return _vectors_anew(motion)
     original = torch.from_numpy(read.reshape(frames, joints, 3)).to(motion.rotations)
     same = (rotations_of_file(original)[0] == motion.rotations).all(-1).all(-1)
     if motion.mask is None:
         same &= original.isfinite().all(-1)
     if same.all():
         return original
-    anew = continuous_axis_angle(matrix_to_axis_angle(motion.rotations))
-    return torch.where(same[..., None], original, anew)
+    return torch.where(same[..., None], original.double(), _vectors_anew(motion))
+
+
+def _vectors_anew(motion: Motion) -> Tensor:
+    # In double precision, which these files hold: rounding twice would add jitter.
+    return continuous_axis_angle(matrix_to_axis_angle(motion.rotations.double()))
 
 
 def _as_read(values: Tensor, read: Any) -> Tensor:

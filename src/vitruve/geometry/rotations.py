@@ -253,15 +253,27 @@ def rotation_error(matrix: Matrix) -> Float[Tensor, "*batch"]:
 def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Float[Tensor, "frames *joints 3"]:
     """The same rotations with the turns of 2 pi chosen so that each joint's vectors run on from frame to frame."""
     out = axis_angle.clone()
-    turn = 2 * torch.pi
-    for frame in range(1, len(out)):
-        angle = out[frame].norm(dim=-1, keepdim=True)
-        # At a whole number of turns there is no axis: it goes on as it was.
-        whole = angle < 10 * torch.finfo(out.dtype).eps
-        axis = torch.nn.functional.normalize(torch.where(whole, out[frame - 1], out[frame]), dim=-1)
-        along = (out[frame - 1] * axis).sum(-1, keepdim=True)
-        out[frame] += torch.round((along - angle) / turn) * turn * axis
+    if len(out) < 2:
+        return out
+    # Where no step asks for a turn as it is, none is ever added: few joints are left to go through in order.
+    odd = _turn_to_follow(out[1:], out[:-1]).ne(0).any(-1).any(0)
+    if odd.any():
+        some = out[:, odd]
+        for frame in range(1, len(some)):
+            some[frame] += _turn_to_follow(some[frame], some[frame - 1])
+        out[:, odd] = some
     return out
+
+
+def _turn_to_follow(vector: Float[Tensor, "*batch 3"], before: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """The whole turns to add to axis-angle vectors so that they come nearest to those before."""
+    turn = 2 * torch.pi
+    angle = vector.norm(dim=-1, keepdim=True)
+    # At a whole number of turns there is no axis: it goes on as it was.
+    whole = angle < 10 * torch.finfo(vector.dtype).eps
+    axis = torch.nn.functional.normalize(torch.where(whole, before, vector), dim=-1)
+    along = (before * axis).sum(-1, keepdim=True)
+    return torch.round((along - angle) / turn) * turn * axis
 
 
 def _orthonormal_columns(a: Tensor, b: Tensor) -> Tensor:
