@@ -60,23 +60,18 @@ def test_evaluate_prints_and_saves_every_score(place: Path, capsys: pytest.Captu
     before = (out / "results.json").read_bytes()
     assert run(*options, "--quiet") == 2
     assert "exists already" in capsys.readouterr().err
-    assert run(*options, "--quiet", "--overwrite") == 0
+    assert run(*options, "--json", "--overwrite") == 0
     assert (out / "results.json").read_bytes() == before
-    assert capsys.readouterr().out == ""
-
-
-def test_json_alone_is_printed(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--trained-on", place / "store", "--json", "--out", tmp_path / "x")
-    assert run(place / "own.safetensors", "--store", place / "store", *options, *SMALL) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert printed == json.loads((tmp_path / "x" / "results.json").read_text())
-    assert printed["poses"] == 90
+    assert json.loads(capsys.readouterr().out) == results
 
 
 def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "x"
     assert run(place / "own.safetensors", "--store", place / "store", "--out", out, "--dry-run") == 0
     assert "would measure" in capsys.readouterr().out
+    everything = ("--trained-on", place / "store", "--out", out, "--dry-run")
+    assert run(place / "own.safetensors", "--store", place / "store", *everything) == 0
+    assert "on 90 poses" in capsys.readouterr().out
     assert not out.exists() and list(tmp_path.iterdir()) == []
 
 

@@ -97,6 +97,7 @@ def test_training_measures_the_same(results: dict) -> None:
     found = measure(prior().network, part, body_surface(body()))
     for name in (*COMPONENTS, "kl_nats", "active_units"):
         assert results["scores"]["prior"][name] == pytest.approx(found[name], rel=1e-5), name
+    assert set(found) <= set(results["scores"]["prior"])
     # `measure` takes in all joints of the body
     assert results["scores"]["prior"]["spread"] == pytest.approx(found["spread"], rel=0.2)
 

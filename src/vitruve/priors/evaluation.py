@@ -61,7 +61,7 @@ def evaluate_prior(
         vertices: how many vertices, drawn from all, the mesh components look at; all where 0.
         samples: poses drawn for the scores of generation.
         seed: of everything drawn at random.
-        progress: called with the poses done and all.
+        progress: called with the poses done, those drawn included, and all.
 
     Returns:
         Plain values for results.json: "scores" by candidate and name, "intervals", "per_joint", "definitions",
@@ -74,12 +74,14 @@ def evaluate_prior(
     surface = body_surface(model, vertices)
     candidates = _candidates(prior, learned, seed)
     meters = {one.name: ReconstructionMeter(one) for one in candidates}
-    real = measure_reconstruction(candidates, meters, poses, surface, seed, progress)
-    limits = limits_of(learned)
+    tell = progress or (lambda done, total: None)
+    total = len(poses.rows) + samples * (len(candidates) + 2)
+    real = measure_reconstruction(candidates, meters, poses, surface, seed, lambda done, _: tell(done, total))
     scores = {name: meter.scores() for name, meter in meters.items()}
-    generated = score_samples(candidates, poses, learned, limits, surface, real, samples, seed)
-    for name, values in generated.items():
+    generated = score_samples(candidates, poses, learned, limits_of(learned), surface, real, samples, seed)
+    for i, (name, values) in enumerate(generated):
         scores[name] = scores.get(name, {}) | values
+        tell(len(poses.rows) + samples * (i + 1), total)
     count = min(samples, len(poses.rows), len(learned))
     spread, active = scores["prior"].get("spread", 1.0), scores["prior"].get("active_units", 99)
     return {

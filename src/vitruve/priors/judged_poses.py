@@ -18,7 +18,7 @@ from vitruve.priors.recipe import Recipe
 from vitruve.priors.run import pose_data
 
 # Training poses that baselines, limits and nearest neighbours take at most, at even distances.
-_LEARNED = 200_000
+_LEARNED = 100_000
 _TRAIN = ("train", "training")
 
 
@@ -58,7 +58,7 @@ def poses_of_store(
         learned_from: another store that baselines learn from, instead of the split's part "train".
 
     Returns:
-        The poses, and axis-angle of training poses: all, or 200,000 at even distances where there are more.
+        The poses, and axis-angle of training poses: all, or 100,000 at even distances where there are more.
     """
     if split is None and part is not None:
         raise UsageError(f"a part '{part}' of which split?", fix=f"give the split's file: --split FILE --part {part}")

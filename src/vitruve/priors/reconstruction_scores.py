@@ -34,15 +34,15 @@ COMPONENTS = ("mesh_m", "mesh_l1_m", "joints_m", "joints_l1_m", "geodesic_rad")
 """Of a reconstruction from the mean of the code; `sampled(name)` from a code that is drawn."""
 
 # Poses in one block, and how many rows of the store share one draw of noise.
-_BLOCK, _NOISE_ROWS = 512, 1024
+_BLOCK, _NOISE_ROWS = 128, 1024
 _RESAMPLED, _LEAST_CLIPS = 1000, 5
 _LEVELS = 101
 
 
 def sampled(name: str) -> str:
-    """The name of a component where the code is drawn: "mesh_m" becomes "mesh_sampled_m"."""
-    stem, _, unit = name.rpartition("_")
-    return f"{stem}_sampled_{unit}"
+    """The name of a component where the code is drawn: "mesh_l1_m" becomes "mesh_sampled_l1_m"."""
+    first, _, rest = name.partition("_")
+    return f"{first}_sampled_{rest}"
 
 
 @dataclass
@@ -116,7 +116,7 @@ def measure_reconstruction(
     poses: JudgedPoses,
     surface: Surface,
     seed: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> dict[str, Moments]:
     """Fill the meters with all poses; the moments of the real features."""
     real: dict[str, Moments] = {}
@@ -138,8 +138,7 @@ def measure_reconstruction(
                 real[name] = _joined(real.get(name), part)
             for one, values in zip(candidates, found):
                 meters[one.name].add(values, poses.clips[block])
-        if progress is not None:
-            progress(int(now[-1][-1]) + 1, len(places))
+        progress(int(now[-1][-1]) + 1, len(places))
     return real
 
 

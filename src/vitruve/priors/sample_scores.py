@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -50,33 +50,29 @@ def score_samples(
     real: dict[str, Moments],
     samples: int,
     seed: int,
-) -> dict[str, dict[str, float]]:
-    """Scores of poses drawn from the candidates, from the training poses, and from the held-out ones."""
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Scores of poses drawn from each of the candidates, from the training poses, and from the held-out ones."""
     draw = np.random.default_rng(seed_of("real", seed))
     count = min(samples, len(poses.rows), len(learned))
-    held_out = axis_angle_to_matrix(poses.body(np.sort(draw.choice(poses.rows, count, replace=False))))
+    held_out = axis_angle_to_matrix(poses.body(draw.choice(np.sort(poses.rows), count, replace=False)))
     some = draw.choice(len(learned), min(samples, len(learned)), replace=False)
     training = axis_angle_to_matrix(learned[torch.from_numpy(some)])
-    reference = matrix_to_quaternion_wxyz(axis_angle_to_matrix(learned))
+    blocks = learned.split(_BLOCK)
+    reference = torch.cat([matrix_to_quaternion_wxyz(axis_angle_to_matrix(block)) for block in blocks])
     targets = features(held_out, _joints(surface, held_out))["aa63"]
-    out = {}
     for one in candidates:
         drawn = one.sample(samples, torch.Generator().manual_seed(seed_of("samples", seed)))
-        out[one.name] = _of_samples(drawn, surface, limits, samples) | _nearest(drawn, reference)
-        out[one.name] |= _against(drawn, surface, targets, real, count)
-    out["training poses"] = _of_samples(training, surface, limits, samples)
-    out["training poses"] |= _against(training, surface, targets, real, count)
-    out["held-out poses"] = _of_samples(held_out, surface, limits, samples) | _nearest(held_out, reference)
-    return out
+        scores = _of_samples(drawn, surface, limits) | _nearest(drawn, reference)
+        yield one.name, scores | _against(drawn, surface, targets, real, count)
+    yield "training poses", _of_samples(training, surface, limits) | _against(training, surface, targets, real, count)
+    yield "held-out poses", _of_samples(held_out, surface, limits) | _nearest(held_out, reference)
 
 
-def _of_samples(drawn: Tensor, surface: Surface, limits: JointLimits, samples: int) -> dict[str, float]:
-    few = min(FEW, samples)
-    mixed = drawn[torch.randperm(len(drawn), generator=torch.Generator().manual_seed(0))]
-    joints = _joints(surface, mixed[:few])[:, : JOINTS + 1]
+def _of_samples(drawn: Tensor, surface: Surface, limits: JointLimits) -> dict[str, float]:
+    joints = _joints(surface, drawn[:FEW])[:, : JOINTS + 1]
     beyond = limits.excess(matrix_to_axis_angle(drawn))
     return {
-        f"apd_cm/joints22@{few}": 100 * average_pairwise_distance(joints),
+        f"apd_cm/joints22@{len(joints)}": 100 * average_pairwise_distance(joints),
         "beyond_limits_deg": float(torch.rad2deg(beyond).double().mean()),
         "beyond_limits_share": float((beyond.amax(-1) > _CLEARLY).double().mean()),
     }

@@ -112,7 +112,7 @@ def _joints(results: Mapping[str, Any]) -> list[Block]:
     table = results["per_joint"]
     others = list(table)
     tables = [
-        Table(["joint", *(f"{other}, {unit}" for other in others)], rows)
+        Table([f"joint ({unit})", *others], rows)
         for unit, key in (("mm", "position_mm"), ("deg", "angle_deg"))
         for rows in [[[joint, *(table[other][joint][key] for other in others)] for joint in table["prior"]]]
     ]
