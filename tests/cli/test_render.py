@@ -85,6 +85,7 @@ def test_gaps_are_said(clip, tmp_path, capsys):
         (["CLIP", "-o", "a.mp4", "--size", "95x64"], 2, "even"),
         (["CLIP", "-o", "a.mp4", "--size", "big"], 2, "--size 1280x720"),
         (["CLIP", "-o", "a.mp4", "--camera", "frnt"], 2, "front"),
+        (["CLIP", "-o", "a.mp4", "--camera", "lens.toml"], 2, "--over VIDEO"),
         (["CLIP", "-o", "a.mp4", "--frames", "90:99"], 2, "--frames"),
         (["CLIP", "-o", "a.png", "--frame", "12"], 2, "there are 12"),
         (["CLIP", "-o", "a.mp4", "--heat"], 2, "two motions"),

@@ -16,9 +16,12 @@ from tests.view.test_page import Checker
 from vitruve.cli import main
 from vitruve.convert.ledger import read_ledgers
 from vitruve.convert.summary import summarise
+from vitruve.formats.mesh_sequence import MeshSequence
+from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.view.conversion_page import conversion_page
 from vitruve.view.conversion_pictures import Shown, heat_map, height, load_shown, picture_blocks
 from vitruve.view.page import Figure, Table
+from vitruve.view.pose_pictures import pose_blocks
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,35 @@ def test_a_foreign_skeleton_is_drawn_beside_its_result(tmp_path):
     assert len(figures) == 2 and isinstance(figures[0].image, Image.Image) and "skeleton" in figures[0].caption
     colours = figures[0].image.getcolors(1 << 20)
     assert len(colours) > 50
+
+
+def test_single_poses_are_drawn_by_their_ids(tmp_path):
+    """Two people of two genders: each is drawn on the bodies of its own, and no figure speaks of time."""
+    motion = small_motion("smplh", 4, seed=2)
+    rotations = matrix_to_axis_angle(motion.rotations).flatten(1).numpy()
+    genders = np.array(["neutral", "male", "male", "neutral"])
+    np.savez(tmp_path / "poses.npz", ids=[f"<i>{i}" for i in range(4)], poses=rotations, gender=genders)
+    assert run(tmp_path / "poses.npz", *BODIES, "--out", tmp_path / "out", "--quiet") == 0
+    html = (tmp_path / "out" / "report.html").read_text()
+    checked, entry = Checker(html), entry_of(tmp_path / "out")
+    said = " ".join(checked.texts)
+    assert "i" not in checked.tags and checked.tags.count("img") == 2
+    assert "Error pose by pose" in said and "jitter added" not in said
+    assert not re.search("frame", " ".join(checked.texts[3:]))
+    overlay, heat = (block for block in pose_blocks(entry, tmp_path / "out") if isinstance(block, Figure))
+    assert overlay.image.width == 900 and overlay.image.height > 3 * 420 and "over 4 poses" in heat.caption
+    largest = float(re.search(r"largest mean is ([\d.]+) mm", heat.caption)[1])
+    assert entry["error_mm"]["mean"] < largest <= entry["error_mm"]["max"] * 1.5
+    assert pose_blocks({**entry, "input": "gone.npz"}, tmp_path / "out") == []
+
+
+def test_meshes_of_another_body_have_a_heat_map(tmp_path):
+    """The body is told by the faces; its map says where each vertex of the result belongs."""
+    body, target = vitruve.load_body("open-smplh-neutral"), vitruve.load_body("open-smplx-neutral")
+    motion, result = small_motion("smplh", 2), small_motion("smplx", 2)
+    meshes = MeshSequence(motion.vertices(body), body.faces, ())
+    assert heat_map(Shown("meshes", meshes, result, None, target, {"worst": 0})) is None
+    assert "over 2 frames" in heat_map(Shown("meshes", meshes, result, None, target, {"worst": 0}, body)).caption
 
 
 def test_a_batch_shows_its_worst_file(tmp_path):

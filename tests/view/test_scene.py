@@ -21,6 +21,16 @@ def test_a_file_is_drawn_on_the_body_that_it_names(tmp_path):
     assert scene.ground == pytest.approx(0, abs=0.01)
 
 
+def test_motions_of_one_file_name_are_told_apart(tmp_path):
+    body, paths = small_body("smplh"), []
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+        paths.append(save_motion(small_motion("smplh"), tmp_path / folder / "walk.npz"))
+    other = save_motion(small_motion("smplh"), tmp_path / "run.npz")
+    names = [actor.name for actor in load_scene([*paths, paths[0], other], [body]).actors]
+    assert names == ["before/walk (1)", "after/walk", "before/walk (3)", "run"]
+
+
 def test_a_plain_tree_has_no_surface(tmp_path):
     motion, rest = small_motion("smplh"), small_body("smplh").shaped().rest_joints
     plain = motion.replace(body="", betas=motion.betas[:0], skeleton=dataclasses.replace(motion.skeleton, rest=rest))

@@ -149,12 +149,14 @@ def parse_name(name: str) -> tuple[str, str, bool]:
     """(layout, gender, whether it is the open body) of a name in the catalogue."""
     known = body_names()
     plain = name.lower().replace("_", "-")
-    if plain in (*LICENSED, *(f"open-{layout}" for layout in LICENSED)):
+    layouts = (*LICENSED, *(f"open-{layout}" for layout in LICENSED))
+    if plain in layouts:
         if plain.endswith("mano"):
             raise UsageError(f"body '{name}' leaves open which hand", fix=f"say {plain}-left or {plain}-right")
         plain += "-neutral"
     if plain not in known:
-        raise UsageError(f"there is no body '{name}'", fix=f"{nearest(plain, known)} A file works too: give its path.")
+        hint = nearest(plain, (*layouts, *known))
+        raise UsageError(f"there is no body '{name}'", fix=f"{hint} A file works too: give its path")
     *prefix, layout, gender = plain.split("-")
     return layout, gender, bool(prefix)
 

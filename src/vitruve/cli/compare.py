@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from cyclopts.validators import Number
 
 if TYPE_CHECKING:
     from vitruve.compare import Comparison
+    from vitruve.runs.run_folder import RunFolder
 
 _TOO_FAR = 5
 _SIDES = ("first", "second")
@@ -84,16 +86,16 @@ def compare(  # noqa: PLR0913 (one parameter per option)
         names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
         print(f"would write    {names}")
         return 0
-    with progress_bar("comparing", "frames", quiet) as progress:
+    options = {"first": first, "second": second, "body_a": body_a, "body_b": body_b, "align": align, "shift": shift,
+               "mapping": mapping, "fps": fps, "up": up, "floor": floor, "fail_above": fail_above,
+               "bodies": bodies}  # fmt: skip
+    with _run(place, options, overwrite) as run, progress_bar("comparing", "frames", quiet) as progress:
         comparison = compare_motions(
             *given, body_a, body_b, align=align, shift=offset, mapping=mapping, fps=fps, floor=floor, folder=bodies,
             progress=progress,
         )  # fmt: skip
-    if place is not None:
-        options = {"first": first, "second": second, "body_a": body_a, "body_b": body_b, "align": align, "shift": shift,
-                   "mapping": mapping, "fps": fps, "up": up, "floor": floor, "fail_above": fail_above,
-                   "bodies": bodies}  # fmt: skip
-        _write(comparison, place, options, overwrite)
+        if run is not None:
+            _write(comparison, run)
     if as_json:
         print(json.dumps(comparison.figures, indent=2, ensure_ascii=False, allow_nan=False))
     elif not quiet:
@@ -101,17 +103,24 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     return _judge(comparison, fail_above)
 
 
-def _write(comparison: Comparison, place: Path, options: dict[str, object], overwrite: bool) -> None:
-    from vitruve.compare.tables import frames_csv
+def _run(place: Path | None, options: dict[str, object], overwrite: bool) -> AbstractContextManager[RunFolder | None]:
+    """The folder to write; nothing where none is asked for."""
     from vitruve.runs import run_folder
-    from vitruve.view.comparison_page import comparison_page
 
     inputs = [path for path in (options["first"], options["second"]) if isinstance(path, Path) and path.is_file()]
-    with run_folder(place, "compare", options, inputs=inputs, overwrite=overwrite) as run:
-        run.results(comparison.figures)
-        (run.path / "frames.csv").write_text(frames_csv(comparison), encoding="utf-8")
-        (run.path / "report.html").write_text(comparison_page(comparison), encoding="utf-8")
-        run.note(**{word: comparison.figures[word]["body"] or comparison.figures[word]["kind"] for word in _SIDES})
+    if place is None:
+        return nullcontext()
+    return run_folder(place, "compare", options, inputs=inputs, overwrite=overwrite)
+
+
+def _write(comparison: Comparison, run: RunFolder) -> None:
+    from vitruve.compare.tables import frames_csv
+    from vitruve.view.comparison_page import comparison_page
+
+    run.results(comparison.figures)
+    (run.path / "frames.csv").write_text(frames_csv(comparison), encoding="utf-8")
+    run.report(comparison_page(comparison))
+    run.note(**{word: comparison.figures[word]["body"] or comparison.figures[word]["kind"] for word in _SIDES})
 
 
 def _show(comparison: Comparison, place: Path | None) -> None:

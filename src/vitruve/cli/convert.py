@@ -169,7 +169,8 @@ def _length(frames: int, fps: float) -> tuple[str, str, str]:
 def _show_outcome(batch: Batch, outcome: Outcome) -> None:
     from vitruve.view.conversion_page import figures
 
-    print(f"{len(outcome.entries)} files converted, {outcome.now} of them now; {len(outcome.failed)} failed")
+    count = len(outcome.entries)
+    print(f"{count} file{'' if count == 1 else 's'} converted, {outcome.now} of them now; {len(outcome.failed)} failed")
     for what, value in figures(outcome.results):
         print(f"  {what:<24}{value}")
     for entry in outcome.entries if len(outcome.entries) == 1 else ():
@@ -183,9 +184,11 @@ def _write_page(batch: Batch, outcome: Outcome) -> None:
     from vitruve.convert.summary import histogram, worst_first
     from vitruve.view.conversion_page import conversion_page
     from vitruve.view.conversion_pictures import how_to_look, load_shown, picture_blocks
+    from vitruve.view.pose_pictures import pose_blocks
 
-    worst, options = worst_first(outcome.entries), batch.options
-    shown = load_shown(worst[0], batch.place.folder, options.fps, options.up) if worst else None
-    pictures = [*picture_blocks(shown), *how_to_look(worst[0], batch.place.folder)] if shown else ()
+    worst, options, folder = worst_first(outcome.entries), batch.options, batch.place.folder
+    shown = load_shown(worst[0], folder, options.fps, options.up) if worst else None
+    pictures = [*picture_blocks(shown), *how_to_look(worst[0], folder)] if shown else []
+    pictures += pose_blocks(worst[0], folder) if worst else []
     bins = BIN_MM, histogram(outcome.entries)
     batch.run().report(conversion_page(outcome.results, worst, outcome.failed, bins, pictures))

@@ -129,7 +129,7 @@ def _camera(path: Path, clip: Motion, chosen: slice) -> GltfCamera:
 
 def _show(done: Exported, dry_run: bool) -> None:
     """The summary as plain lines."""
-    size = f", {done.bytes / 1e6:.1f} MB" if done.bytes else ""
+    size = f", {done.bytes / 1e6:.1f} MB" if done.bytes >= 1e5 else f", {done.bytes / 1e3:.1f} kB" if done.bytes else ""
     print(f"{'would write' if dry_run else 'Written to'} {done.path}{size}")
     print(f"  frames   {done.frames}, {done.fps:g} fps, {done.seconds:.2f} s")
     print(f"  world    {done.up} up, lengths in {done.unit}")
@@ -143,6 +143,6 @@ def _show(done: Exported, dry_run: bool) -> None:
         away = done.difference
         print(
             f"  skinned  {away.mean_mm:.2f} mm from the body on average, {away.max_mm:.1f} mm at the most "
-            f"({away.frames} frames measured)"
+            f"({away.frames} frame{'' if away.frames == 1 else 's'} measured)"
         )
         print(f"           weights beyond four joints {away.weights_mm:.2f} mm, joints {away.joints_mm:.2f} mm at most")

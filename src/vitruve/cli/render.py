@@ -130,7 +130,7 @@ def _film(
     def write(overwrite: bool, progress: Progress) -> int:
         return render_film(scene, out, times, size, camera, look, overwrite, progress)
 
-    return f"{count} frames, {size[0]}x{size[1]}, {times.fps:g} fps, {count / times.fps:.1f} s", write
+    return f"{_frames(count)}, {size[0]}x{size[1]}, {times.fps:g} fps, {count / times.fps:.1f} s", write
 
 
 def _png(
@@ -157,7 +157,7 @@ def _png(
 
     if frame is not None:
         return f"frame {frame}", write_one
-    return f"a strip of {min(strip or 16, len(times.frames))} frames", write_strip
+    return f"a strip of {_frames(min(strip or 16, len(times.frames)))}", write_strip
 
 
 def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
@@ -169,7 +169,7 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
     if not camera.lower().endswith((".toml", ".json")):
         raise UsageError(
             "drawing over a video needs its camera",
-            where=f"--camera {camera}",
+            where=f"--over {over}, --camera {camera}" if camera != "fit" else f"--over {over} without --camera",
             fix="--camera FILE.toml, see docs/render.md",
         )
     lens, video = read_camera(camera), VideoSource(over)
@@ -183,7 +183,11 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
             return 1
         return render_over(scene, video, shots, out, look, overwrite, progress)
 
-    return f"{len(shots.video)} frames over {over.name}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps", write
+    return f"{_frames(len(shots.video))} over {over.name}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps", write
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _pixels(size: str | None) -> tuple[int, int] | None:

@@ -24,6 +24,7 @@ def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, An
     frames = sum(entry["frames"] for entry in entries)
     seconds = sum(entry["seconds"] for entry in entries)
     results: dict[str, Any] = {
+        "kinds": sorted({entry["facts"]["kind"] for entry in entries}),
         "files": len(entries),
         "failures": len(failed),
         "untrusted": sum(not entry["trusted"] for entry in entries),

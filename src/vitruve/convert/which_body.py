@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from vitruve.bodies import BodyModel, load_body
-from vitruve.bodies.catalogue import is_path
+from vitruve.bodies.catalogue import is_path, parse_name
 from vitruve.bodies.files import BodyNotice
 from vitruve.errors import MissingAsset, UsageError
 
@@ -36,6 +36,7 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
         )
     if is_path(which) or which.rpartition("-")[2] in _SAID:
         return load_body(which, folder=folder), []
+    parse_name(which)  # an unknown name is an error in the user's own word
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BodyNotice)  # said in our own words below
         try:

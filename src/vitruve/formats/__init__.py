@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,8 @@ def load_motion(
         raise BadData(
             f"{look.path.name} holds {row.holds}, not a motion",
             where=f"{path}: {row.line}",
-            fix=f"read them with {row.read.replace(':', '.')}(path)",
+            fix=f"fit a body to them: vitruve convert {shlex.quote(str(path))} --to open-smplx --out FILE.npz; "
+            f"in Python {row.read.replace(':', '.')} reads them",
         )
     read = _function(row.read)
     takes_rate = "fps" in _options_of(read, options, path)

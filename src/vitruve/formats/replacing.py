@@ -66,4 +66,6 @@ def check_place(path: Path, overwrite: bool = False, folder_of: tuple[str, ...] 
         if not any(path.iterdir()):
             return
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already", where=str(path), fix="choose another name, or ask to overwrite it")
+        raise UsageError(
+            f"{path} exists already", where=str(path), fix="choose another name, or give overwrite (--overwrite)"
+        )

@@ -51,12 +51,18 @@ def parse_camera(text: str) -> CameraChoice:
     words = [word.strip().lower() for word in text.split(",")]
     numbers = [float(word) for word in words if _is_number(word)]
     names = [word for word in words if not _is_number(word)]
+    if text.lower().endswith((".toml", ".json")):
+        raise UsageError(
+            "a camera file goes with a video",
+            where=f"--camera {text}",
+            fix="name the video it belongs to: --over VIDEO; or choose a place such as --camera side",
+        )
     for name in names:
         if name != "follow" and name not in PRESETS:
             raise UsageError(
                 f"'{name}' is no place of the camera",
                 where=f"--camera {text}",
-                fix=f"{nearest(name, [*PRESETS, 'follow'])} Numbers work too: azimuth,elevation[,distance[,fov]]",
+                fix=f"{nearest(name, [*PRESETS, 'follow'])} (or numbers: azimuth,elevation[,distance[,fov]])",
             )
     places = [name for name in names if name != "follow"]
     if len(numbers) not in (0, 2, 3, 4) or len(places) + bool(numbers) > 1:

@@ -24,6 +24,8 @@ from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 
 _CELL = (300, 420)
 _PAPER = (236, 238, 242)
+# The width of a plot in one of two columns.
+_HALF = 400
 # Bins of the histogram, about.
 _BINS = 40
 _CURVES = {"vertex_mm": "vertices, mean", "vertex_max_mm": "vertices, largest", "joint_mm": "joints, mean"}
@@ -134,7 +136,7 @@ def _parts(comparison: Comparison) -> list[Block]:
         Columns(
             [
                 Table(("part", "vertices, mm", "joints, mm"), [(part, *map(_two_digits, own)) for part, *own in rows]),
-                Drawing(bars(values, "mm"), f"Mean distance of the {word} of each part."),
+                Drawing(bars(values, "mm", across=_HALF), f"Mean distance of the {word} of each part."),
             ]
         ),
     ]
@@ -152,10 +154,11 @@ def _curves(comparison: Comparison) -> list[Block]:
         name: (times, comparison.per_frame[key].numpy()) for key, name in _CURVES.items() if key in comparison.per_frame
     }
     apart = line_plot(curves, "time in the first clip, s", "distance, mm", marks=marks)
-    way = line_plot({"drift": (times, comparison.per_frame["drift_mm"].numpy())}, "time, s", "mm")
+    way = line_plot({"drift": (times, comparison.per_frame["drift_mm"].numpy())}, "time, s", "mm", across=_HALF)
     pair = [Drawing(way, "How far the two roots have come apart since they began.")]
     if "rotation_deg" in comparison.per_frame:
-        turned = line_plot({"rotations": (times, comparison.per_frame["rotation_deg"].numpy())}, "time, s", "degrees")
+        values = comparison.per_frame["rotation_deg"].numpy()
+        turned = line_plot({"rotations": (times, values)}, "time, s", "degrees", across=_HALF)
         pair.append(Drawing(turned, "Rotations relative to the parent, mean of the joints."))
     errors = comparison.per_frame[comparison.measure].numpy()
     errors = errors[np.isfinite(errors)]

@@ -42,10 +42,11 @@ def conversion_page(
     blocks += [*_warnings(entries), Heading("Figures"), Table(("what", "value"), figures(results)), *_failures(failed)]
     if alone:
         blocks += [*pictures, *error_over_time(entries[0])]
+    unit = _unit(results)
     if bins and sum(bins[1]):
-        plot = histogram(*bins, "mean error of a frame, mm", "frames")
-        blocks += [Heading("How many frames have which error"), Drawing(plot, "All frames by their mean error.")]
-    blocks += error_by_part(results["error_mm"]["groups"])
+        plot = histogram(*bins, f"mean error of a {unit}, mm", f"{unit}s")
+        blocks += [Heading(f"How many {unit}s have which error"), Drawing(plot, f"All {unit}s by their mean error.")]
+    blocks += error_by_part(results["error_mm"]["groups"], results.get("kinds") == ["skeleton"], unit)
     if not alone:
         blocks += _files(entries)
         if entries:
@@ -63,26 +64,34 @@ def error_over_time(entry: Mapping[str, Any]) -> list[Block]:
     if not curve or not curve["frame"]:
         return []
     frames, marks = curve["frame"], entry.get("shown_frames")
+    unit = "pose" if _are_poses(entry) else "frame"
     mean, largest = (
-        line_plot({word: (frames, curve[key])}, "frame", f"{word} error, mm", marks=marks, from_zero=True)
+        line_plot({word: (frames, curve[key])}, unit, f"{word} error, mm", marks=marks, from_zero=True)
         for word, key in (("mean", "mean_mm"), ("largest", "max_mm"))
     )
-    said = "" if len(frames) == entry["frames"] else f" {len(frames)} of {entry['frames']:,} frames are drawn."
+    said = "" if len(frames) == entry["frames"] else f" {len(frames)} of {entry['frames']:,} {unit}s are drawn."
     return [
-        Heading("Error frame by frame"),
-        Drawing(mean, f"Mean distance to the source over the points of a frame.{said}"),
+        Heading(f"Error {unit} by {unit}"),
+        Drawing(mean, f"Mean distance to the source over the points of a {unit}.{said}"),
         Drawing(largest, "The largest distance of any point."),
     ]
 
 
-def error_by_part(groups: Mapping[str, float | None]) -> list[Block]:
-    """The mean error of each part of the body, largest first."""
+def error_by_part(groups: Mapping[str, float | None], joints: bool = False, unit: str = "frame") -> list[Block]:
+    """The mean error of each part of the body, or of each joint, largest first."""
     known = {name.replace("_", " "): value for name, value in groups.items() if value is not None}
     if not known:
         return []
     ordered = dict(sorted(known.items(), key=lambda item: -item[1]))
     plot = bars(ordered, "mm")
-    return [Heading("Mean error by part of the body"), Drawing(plot, "Mean over all frames and points of the part.")]
+    if joints:
+        said = (
+            "Mean over all frames. Joints to which the mapping gives no weight, since they stand elsewhere in the "
+            "skeleton than on the body, are shown too, and do not count in the figures above."
+        )
+        return [Heading("Mean error by joint"), Drawing(plot, said)]
+    said = f"Mean over all {unit}s and points of the part."
+    return [Heading("Mean error by part of the body"), Drawing(plot, said)]
 
 
 def time_by_stage(stages: Mapping[str, float]) -> list[Block]:
@@ -96,24 +105,29 @@ def time_by_stage(stages: Mapping[str, float]) -> list[Block]:
 
 def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a summary shows, as (what, value)."""
-    error, this_run = results["error_mm"], results.get("this_run", {})
+    error, this_run, unit = results["error_mm"], results.get("this_run", {}), _unit(results)
+    length = f", {_duration(results['motion_hours'])}" if results["motion_hours"] else ""
     rows = [
-        ("motion", f"{results['frames']:,} frames, {_duration(results['motion_hours'])}"),
+        ("motion" if unit == "frame" else "poses", f"{results['frames']:,} {unit}s{length}"),
         ("mean error", _mm(error["mean"])),
         ("95th percentile", _mm(error["p95"])),
         ("largest error", _mm(error["max"])),
-        ("jitter added", f"{_mm(results['jitter_mm'])} a frame squared"),
-        ("rate of a process", f"{results['frames_per_second']:,.0f} frames/s" if results["frames_per_second"] else "-"),
+        (
+            "rate of a process",
+            f"{results['frames_per_second']:,.0f} {unit}s/s" if results["frames_per_second"] else "-",
+        ),
     ]
+    if unit == "frame":
+        rows.insert(4, ("jitter added", f"{_mm(results['jitter_mm'])} a frame squared"))
     if results["map_residual_mm"]:
         rows.insert(4, ("of it the surface map", _mm(results["map_residual_mm"])))
     if this_run.get("frames_per_second"):
-        rate = f"{this_run['frames_per_second']:,.0f} frames/s, {this_run['seconds']:.1f} s from start to end"
+        rate = f"{this_run['frames_per_second']:,.0f} {unit}s/s, {this_run['seconds']:.1f} s from start to end"
         rows.append(("this run", rate))
     if results["failed_frames"]:
-        rows.append(("frames not fitted", f"{results['failed_frames']:,}, masked"))
+        rows.append((f"{unit}s not fitted", f"{results['failed_frames']:,}, masked"))
     if results["masked_frames"]:
-        rows.append(("frames without data", f"{results['masked_frames']:,}, masked as in the input"))
+        rows.append((f"{unit}s without data", f"{results['masked_frames']:,}, masked as in the input"))
     if results["untrusted"]:
         rows.append(("not to be trusted", f"{results['untrusted']:,} files"))
     shares = [(stage, seconds) for stage, seconds in results["stages"].items() if seconds > 0.001]
@@ -133,7 +147,8 @@ def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
     if not entries:
         return Note("There was nothing to convert in this part of the work.")
     count = "The file was" if len(entries) == 1 else f"All {_count(entries)} were"
-    return Note(f"{count} converted, and every frame was fitted within the bounds.", "good")
+    units = {"pose" if _are_poses(entry) else "frame" for entry in entries}
+    return Note(f"{count} converted, and every {' and '.join(sorted(units))} was fitted within the bounds.", "good")
 
 
 def _warnings(entries: Sequence[Entry]) -> list[Block]:
@@ -155,12 +170,14 @@ def _warnings(entries: Sequence[Entry]) -> list[Block]:
 def _files(entries: Sequence[Entry]) -> list[Block]:
     if not entries:
         return []
-    header = ("file", "frames", "mean mm", "p95 mm", "max mm", "jitter mm", "worst frames", "")
+    unit = "pose" if all(map(_are_poses, entries)) else "frame"
+    header = ("file", f"{unit}s", "mean mm", "p95 mm", "max mm", "jitter mm", f"worst {unit}s", "")
     rows = []
     for entry in entries[:_MOST_FILES]:
         error = entry["error_mm"]
         worst = ", ".join(str(frame) for frame in entry["worst_frames"][:3])
-        numbers = (f"{value:.2f}" for value in (error["mean"], error["p95"], error["max"], entry["jitter_mm"]))
+        jitter = "-" if _are_poses(entry) else f"{entry['jitter_mm']:.2f}"
+        numbers = (*(f"{error[key]:.2f}" for key in ("mean", "p95", "max")), jitter)
         rows.append((_shown(entry), entry["frames"], *numbers, worst, "" if entry["trusted"] else "not trusted"))
     more = f", the {_MOST_FILES} worst of {len(entries):,}" if len(entries) > _MOST_FILES else ""
     return [Heading(f"Files, worst first{more}"), Table(header, rows)]
@@ -184,6 +201,15 @@ def _credits(entries: Sequence[Entry]) -> list[Block]:
     # AMASS's files are known by their layout, which others use too.
     layouts = [fact["body"] for fact in facts if fact["kind"] == "motion"]
     return credits(bodies, likely=likely_sources(sorted({fact["skeleton"] for fact in facts}), sorted(set(layouts))))
+
+
+def _are_poses(entry: Entry) -> bool:
+    return entry["facts"]["kind"] == "poses"
+
+
+def _unit(results: Mapping[str, Any]) -> str:
+    """What is counted: frames, or single poses."""
+    return "pose" if results.get("kinds") == ["poses"] else "frame"
 
 
 def _shown(entry: Entry) -> str:

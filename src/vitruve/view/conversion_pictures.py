@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from PIL import Image
 
 import vitruve
 from vitruve.bodies import BodyModel
+from vitruve.convert.correspondence import Correspondence, correspondence
+from vitruve.convert.topology import recognise
 from vitruve.errors import VitruveError
 from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.geometry.rotations import axis_angle_to_matrix
@@ -31,6 +33,9 @@ Floats = NDArray[np.float64]
 Entry = Mapping[str, Any]
 
 _SOURCE_COLOUR, _RESULT_COLOUR = (0.35, 0.55, 0.85), (0.95, 0.55, 0.25)
+BOTH_SAID = "the source (blue), the result (orange), and both in one place, where the colour that lies outside is seen."
+"""What a row of `surface_row` shows."""
+
 _CELL, _BODY_CELL = (300, 420), (400, 480)
 # Frames that the mean error of a vertex is taken over, and how many betas a page shows.
 _HEAT_FRAMES, _MOST_BETAS = 60, 10
@@ -49,6 +54,7 @@ class Shown:
         body: of the source; None for a foreign skeleton and for meshes.
         target: the body of the result.
         frames: a word for each frame that is shown, such as "worst", to its number.
+        topology: the body that meshes are of; None where it is not known, and for motions.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Shown:
     body: BodyModel | None
     target: BodyModel
     frames: Mapping[str, int]
+    topology: BodyModel | None = None
 
     def surface(self, frame: int) -> tuple[Floats, Floats] | None:
         """Vertices and faces of the source in a frame; None for a foreign skeleton."""
@@ -74,14 +81,16 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
         fps, up: what the input was read with.
 
     Returns:
-        None where it cannot be drawn: single poses, an input that has gone since, an output whose format keeps no body.
+        None where it cannot be drawn: single poses (`pose_blocks` draws them), an input that has gone since, an output
+        whose format keeps no body.
     """
-    kind = entry["facts"]["kind"]
+    kind, topology = entry["facts"]["kind"], None
     if kind == "poses" or not entry.get("shown_frames"):
         return None
     try:
         if kind == "meshes":
             source = read_mesh_sequence(entry["input"], up=up)
+            topology = _topology(source, entry)
         else:
             source = vitruve.load_motion(entry["input"], fps=fps)
         rate = source.fps if isinstance(source, Motion) else entry["fps"]
@@ -91,7 +100,14 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
     except (VitruveError, OSError):
         return None
     drawable = result.skeleton.names == target.skeleton.names and len(result) == len(source)
-    return Shown(Path(entry["input"]).name, source, result, body, target, entry["shown_frames"]) if drawable else None
+    name = Path(entry["input"]).name
+    return Shown(name, source, result, body, target, worst_shown_first(entry), topology) if drawable else None
+
+
+def worst_shown_first(entry: Entry) -> dict[str, int]:
+    """The frames that pictures show, by their words, the worst on top."""
+    shown = entry["shown_frames"]
+    return {word: shown[word] for word in ("worst", "median", "best") if word in shown}
 
 
 def how_to_look(entry: Entry, folder: Path) -> list[Block]:
@@ -122,12 +138,9 @@ def picture_blocks(shown: Shown) -> list[Block]:
 def overlay(shown: Shown) -> Figure:
     """Source and result side by side and in one place, a row for each of the frames."""
     foreign = isinstance(shown.source, Motion) and shown.body is None
-    rows = [_skeleton_row(shown, *item) if foreign else _surface_row(shown, *item) for item in shown.frames.items()]
-    said = "the source's skeleton and the result, each at its own size."
-    if not foreign:
-        said = (
-            "the source (blue), the result (orange), and both in one place, where the colour that lies outside is seen."
-        )
+    draw = _skeleton_row if foreign else surface_row
+    rows = [draw(shown, f"{word}: frame {frame}", frame) for word, frame in shown.frames.items()]
+    said = "the source's skeleton and the result, each at its own size." if foreign else BOTH_SAID
     return Figure(stack(rows), f"{shown.name}: {said}")
 
 
@@ -138,20 +151,42 @@ def heat_map(shown: Shown) -> Figure | None:
         return None
     frames = [int(valid[i]) for i in spread(len(valid), _HEAT_FRAMES)]
     if isinstance(shown.source, MeshSequence):
-        if shown.source.vertices.shape[1] != shown.target.num_vertices:
+        if shown.topology is None:
             return None
-        meshes = shown.source.vertices[frames].numpy()
-        found = [np.linalg.norm(_posed(shown.result, shown.target, f) - m, axis=-1) for f, m in zip(frames, meshes)]
-        errors = 1000 * np.mean(found, 0)
+        there = correspondence(shown.topology, shown.target)
+        errors = vertex_means(
+            apart_mm(there, shown.source.vertices[i : i + 1], shown.result[i : i + 1].vertices(shown.target))
+            for i in frames
+        )
     elif shown.body is None:
         return None
     else:
         between = errors_between(Actor("", shown.source, shown.body), Actor("", shown.result, shown.target))
-        errors = np.mean([between(frames[i : i + 20]).mean(0) for i in range(0, len(frames), 20)], 0)
+        errors = vertex_means(between(frames[i : i + 20]) for i in range(0, len(frames), 20))
+    return heat_figure(shown, errors, f"{len(frames)} frames at equal times")
+
+
+def apart_mm(there: Correspondence, source: torch.Tensor, result: torch.Tensor) -> Floats:
+    """Distances [frames, vertices] of a result's vertices from where the source's surface has them, millimetres."""
+    found = 1000 * (there.apply(source.to(result)) - result).norm(dim=-1)
+    return _array(found.masked_fill(~there.valid.to(found.device), torch.nan))
+
+
+def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
+    """The mean of each vertex over blocks [frames, vertices], leaving out NaN; NaN where nothing is known."""
+    total, count = np.zeros(()), np.zeros(())
+    for block in blocks:
+        total = total + np.nansum(block, 0)
+        count = count + np.isfinite(block).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def heat_figure(shown: Shown, errors: Floats, over: str) -> Figure:
+    """The result's body, front and back, coloured by errors [vertices] in millimetres; `over` says of what."""
     top = nice_top(errors)
     image = heat_views(_at_rest(shown.target, shown.result), shown.target.faces, errors, top)
     caption = (
-        f"The mean distance between the two surfaces at each vertex, over {len(frames)} frames at equal times. "
+        f"The mean distance between the two surfaces at each vertex, over {over}. "
         f"The largest mean is {np.nanmax(errors):.1f} mm; what is above {top:g} mm has the darkest colour."
     )
     return Figure(image, caption)
@@ -198,8 +233,8 @@ def height(body: BodyModel, motion: Motion) -> float:
     return float(rest[..., 1].max() - rest[..., 1].min())
 
 
-def _surface_row(shown: Shown, word: str, frame: int) -> Image.Image:
-    """The source, the result, and both in one place."""
+def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
+    """The source, the result, and both in one place; `label` says what is shown."""
     surface = shown.surface(frame)
     assert surface is not None
     vertices = (surface[0], _posed(shown.result, shown.target, frame))
@@ -209,10 +244,10 @@ def _surface_row(shown: Shown, word: str, frame: int) -> Image.Image:
     cells = [picture(v, f, viewpoint, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
     both = np.concatenate([faces[0], faces[1] + len(vertices[0])])
     cells.append(picture(np.concatenate(vertices), both, viewpoint, _CELL, np.concatenate(tints)))
-    return row(cells, (f"{word}: frame {frame}, source", "result", "both"))
+    return row(cells, (f"{label}, source", "result", "both"))
 
 
-def _skeleton_row(shown: Shown, word: str, frame: int) -> Image.Image:
+def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
     """The joints and bones of a foreign skeleton, and the result."""
     assert isinstance(shown.source, Motion)
     joints, edges = _array(shown.source[frame : frame + 1].joints()[0]), shown.source.skeleton.edges
@@ -225,7 +260,17 @@ def _skeleton_row(shown: Shown, word: str, frame: int) -> Image.Image:
     draw_joints(cells[0], joints, edges, viewpoint)
     viewpoint = _face_to_face(shown.result, frame, vertices)
     cells.append(picture(vertices, shown.target.faces, viewpoint, _CELL, _RESULT_COLOUR))
-    return row(cells, (f"{word}: frame {frame}, source", "result"))
+    return row(cells, (f"{label}, source", "result"))
+
+
+def _topology(meshes: MeshSequence, entry: Entry) -> BodyModel | None:
+    """The body that meshes are of: the one that was named, or the one that their faces tell."""
+    if entry["source"]:
+        return vitruve.load_body(entry["source"], folder=entry["folder"])
+    try:
+        return recognise(meshes.vertices, meshes.faces, folder=entry["folder"])
+    except VitruveError:
+        return None
 
 
 def _face_to_face(motion: Motion, frame: int, points: Floats) -> Viewpoint:

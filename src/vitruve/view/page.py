@@ -104,6 +104,7 @@ th, td { text-align: left; padding: .3rem 1.4rem .3rem 0; border-bottom: 1px sol
 th.n, td.n { text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
+@page { margin: 15mm 12mm; }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
   figure, tr, p, pre, svg { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; }
   figure div, .table { overflow: visible; } svg.plot { min-width: 0; } img, video { max-height: 15.5cm; width: auto; } }

@@ -338,6 +338,6 @@ def _number(value: float, digits: int = 8) -> str:
     if not math.isfinite(value):
         return "no data"
     if value and not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.{min(digits, 3)}g}"
+        return f"{value:.{min(digits, 5)}g}"
     shown = f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(value))) if value else 0)}f}"
     return shown.rstrip("0").rstrip(".") if "." in shown else shown

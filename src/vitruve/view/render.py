@@ -21,6 +21,7 @@ from vitruve.view.film import Look, draw_names, film, heat_top
 from vitruve.view.heat import heat_bar
 from vitruve.view.pictures import row, save_picture, spread, stack
 from vitruve.view.scene import Scene, side_by_side
+from vitruve.view.sticks import joints_of
 from vitruve.view.video import VideoSource, check_film, write_film
 
 SIZE = (1280, 720)
@@ -64,8 +65,8 @@ def spread_out(scene: Scene, frames: Sequence[int], camera: CameraChoice) -> Sce
     for actor in scene.actors:
         own = actor.valid_frames()
         some = own[np.linspace(0, len(own) - 1, min(len(own), 16)).round().astype(int)].tolist()
-        points = actor.joint_positions(some) if actor.body is None else actor.vertices(some)
-        widest = max(widest, float(np.ptp(points[..., :2].double().cpu().numpy() @ right, axis=1).max()))
+        points = joints_of(actor, some) if actor.body is None else actor.vertices(some).double().cpu().numpy()
+        widest = max(widest, float(np.ptp(points[..., :2] @ right, axis=1).max()))
     return side_by_side(scene, min(max(1.15 * widest, 0.3), 3.0), right)
 
 

@@ -5,6 +5,8 @@ scene = load_scene(["walk_poses.npz", "walk_smplx.npz"], layout="side", heat=Tru
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -184,12 +186,11 @@ def load_scene(
             fix="give one body for all motions, or one for each",
         )
     wanted = list(bodies) * len(motions) if len(bodies) == 1 else list(bodies) or [""] * len(motions)
+    loaded = [given if isinstance(given, Motion) else _read(given, fps) for given in motions]
     actors, notes = [], []
-    for i, (given, which) in enumerate(zip(motions, wanted)):
-        motion = given if isinstance(given, Motion) else _read(given, fps)
+    for i, (motion, which, name) in enumerate(zip(loaded, wanted, _names(motions, loaded))):
         motion, said = _without_nan(motion)
         body, motion, more = _body_for(motion, which, folder)
-        name = _name(given, motion, i)
         actors.append(Actor(name, motion, body, COLOURS[i % len(COLOURS)], joints=joints))
         notes += [f"{name}: {note}" for note in (*said, *more)]
     if heat:
@@ -260,9 +261,20 @@ def _read(path: str | Path, fps: float | None) -> Motion:
         return load_motion(path, fps=fps)
 
 
-def _name(given: str | Path | Motion, motion: Motion, index: int) -> str:
-    file = motion.source.file if isinstance(given, Motion) else str(given)
-    return Path(file).stem if file else f"motion {index + 1}"
+def _names(given: Sequence[str | Path | Motion], motions: Sequence[Motion]) -> list[str]:
+    """What the motions are called: their files' names, with the folder where two are alike, and numbers at the last."""
+    files = [motion.source.file if isinstance(one, Motion) else str(one) for one, motion in zip(given, motions)]
+    paths = [
+        Path(os.path.abspath(file)).with_suffix("") if file else Path(f"motion {i + 1}") for i, file in enumerate(files)
+    ]
+    names = [path.name for path in paths]
+    names = ["/".join(path.parts[-2:]) if names.count(name) > 1 else name for path, name in zip(paths, names)]
+    return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def _quoted(motion: Motion) -> str:
+    """The motion's file as one writes it in a shell."""
+    return shlex.quote(motion.source.file or "FILE")
 
 
 def _without_nan(motion: Motion) -> tuple[Motion, list[str]]:
@@ -271,7 +283,11 @@ def _without_nan(motion: Motion) -> tuple[Motion, list[str]]:
     values += [value for value in (motion.expression, motion.offsets) if value is not None]
     good = torch.stack([value.flatten(1).isfinite().all(1) for value in values]).all(0)
     if not bool(torch.isfinite(motion.betas).all()):
-        raise BadData("the shape holds NaN", where=f"{motion.source.file}: betas", fix="look at it: vitruve info FILE")
+        raise BadData(
+            "the shape holds NaN",
+            where=f"{motion.source.file}: betas",
+            fix=f"look at it: vitruve info {_quoted(motion)}",
+        )
     if motion.mask is not None:
         good = good & motion.mask
     gaps = int((~good).sum())
@@ -279,7 +295,7 @@ def _without_nan(motion: Motion) -> tuple[Motion, list[str]]:
         raise BadData(
             "there is nothing to see: no frame has data",
             where=f"{motion.source.file or 'the motion'}: all {gaps} frames are masked or hold NaN",
-            fix="look at it: vitruve info FILE",
+            fix=f"look at it: vitruve info {_quoted(motion)}",
         )
     if not gaps:
         return replace(motion, mask=None), []
@@ -304,7 +320,8 @@ def _body_for(
         raise UsageError(
             f"a motion of {len(motion.skeleton)} joints cannot be drawn on '{body.name}', which has {body.num_joints}",
             where=where,
-            fix=f"name a body of its layout with --body, or convert it: vitruve convert FILE --to {body.name}",
+            fix="name a body of its layout with --body, or convert it: "
+            f"vitruve convert {_quoted(motion)} --to {body.name} --out FILE.npz",
         )
     if len(motion.betas) > body.num_betas:
         notes = [
