@@ -162,6 +162,14 @@ def test_a_collapsed_network_is_reported() -> None:
     assert any("collapse" in warning for warning in flat["warnings"])
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_handful_of_poses_is_enough(count: int) -> None:
+    found = evaluate(poses=judged(count))
+    assert json.dumps(found, allow_nan=False)
+    assert not any(name.startswith(("precision", "1nna")) for name in found["scores"]["prior"])
+    assert found["poses"] == count and found["intervals"]["prior"] == {}
+
+
 @pytest.mark.parametrize("what", ["measure on", "learn from"])
 def test_no_poses(what: str) -> None:
     rows = np.arange(0) if what == "measure on" else np.arange(5)

@@ -62,7 +62,8 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     from vitruve.runs.run_folder import check_out
     from vitruve.view.evaluation_page import evaluation_page, shown_poses
 
-    place = out or prior.resolve().with_name(f"{prior.resolve().stem}-evaluation")
+    named = prior.resolve()
+    place = out or named.with_name(f"{named.name if named.is_dir() else named.stem}-evaluation")
     check_out(place, overwrite)
     loaded, source = load_prior(prior), open_store(store)
     poses, learned = poses_of_store(source, split, part, every, trained_on and open_store(trained_on))

@@ -71,8 +71,8 @@ def score_samples(
 def _of_samples(drawn: Tensor, surface: Surface, limits: JointLimits) -> dict[str, float]:
     joints = _joints(surface, drawn[:FEW])[:, : JOINTS + 1]
     beyond = limits.excess(matrix_to_axis_angle(drawn))
-    return {
-        f"apd_cm/joints22@{len(joints)}": 100 * average_pairwise_distance(joints),
+    apd = {f"apd_cm/joints22@{len(joints)}": 100 * average_pairwise_distance(joints)} if len(joints) > 1 else {}
+    return apd | {
         "beyond_limits_deg": float(torch.rad2deg(beyond).double().mean()),
         "beyond_limits_share": float((beyond.amax(-1) > _CLEARLY).double().mean()),
     }
@@ -89,10 +89,11 @@ def _against(
     sets = features(drawn, _joints(surface, drawn))
     out = {f"fid/{name}@{len(drawn)}": frechet_distance(moments(values), real[name]) for name, values in sets.items()}
     found = sets["aa63"][:count]
-    named = precision_recall(targets, found, NEIGHBOURS) if count > NEIGHBOURS else {}
+    if count <= NEIGHBOURS:  # a handful of poses has no neighbourhoods
+        return out
+    named = precision_recall(targets, found, NEIGHBOURS)
     out |= {f"{name}/aa63@{count}": value for name, value in named.items()}
-    out[f"1nna/aa63@{count}"] = two_sample_accuracy(targets, found)
-    return out
+    return out | {f"1nna/aa63@{count}": two_sample_accuracy(targets, found)}
 
 
 def _joints(surface: Surface, rotations: Tensor) -> Tensor:
