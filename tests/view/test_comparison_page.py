@@ -30,12 +30,11 @@ def moved(motion):
     return translate_world(motion, torch.tensor([0.0, 0, 0.01]))
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_page_in_a_browser(motion, body, tmp_path, dark):
+def test_the_page_in_a_browser(motion, body, tmp_path):
     comparison = compare_motions(motion, moved(motion), body, body)
     (tmp_path / "report.html").write_text(comparison_page(comparison), encoding="utf-8")
     errors = []
-    with browser_page(dark=dark, errors=errors) as page:
+    with browser_page(errors=errors) as page:
         page.goto((tmp_path / "report.html").as_uri())
         assert "10.00 mm apart" in page.locator("p").first.inner_text()
         rows = [row.split("\t") for row in page.locator("table").nth(2).inner_text().splitlines()[1:]]
@@ -44,6 +43,12 @@ def test_the_page_in_a_browser(motion, body, tmp_path, dark):
         assert page.locator("svg.plot").count() == 5
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        papers = []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            papers.append(np.mean([float(number) for number in re.findall(r"\d+", paper)[:3]]))
+        assert papers[0] > 200 and papers[1] < 60
     assert errors == []
 
 

@@ -93,6 +93,17 @@ def test_what_cannot_be_written_is_said_first(tmp_path, monkeypatch):
         check_film(tmp_path / "a.mp4", SIZE, 10)
 
 
+def test_a_video_that_breaks_off_says_how_much_is_missing(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (40, SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    write_film(noise, tmp_path / "whole.mp4", 25, SIZE)
+    whole = VideoSource(tmp_path / "whole.mp4")
+    assert whole.announced == len(whole.times()) == 40
+    content = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])  # the head stands first
+    cut = VideoSource(tmp_path / "cut.mp4")
+    assert cut.announced == 40 and 0 < len(cut.times()) < 40
+
+
 def test_bad_videos(tmp_path):
     with pytest.raises(MissingAsset, match="does not exist"):
         VideoSource(tmp_path / "none.mp4")

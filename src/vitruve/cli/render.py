@@ -173,6 +173,9 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
             fix="--camera FILE.toml, see docs/render.md",
         )
     lens, video = read_camera(camera), VideoSource(over)
+    there = len(video.times())
+    if there < video.announced:
+        print(f"vitruve: note: {over} breaks off: {there} of its {video.announced} frames are there", file=sys.stderr)
     shots = shots_over(scene, video, lens, chosen)
     if out.suffix.lower() != ".png":
         check_film(out, shots.size, len(shots.video))

@@ -82,6 +82,7 @@ class VideoSource:
         path: the file.
         fps: its mean frame rate.
         size: width and height as it is seen, the rotation that it asks for included.
+        announced: how many frames its head promises; 0 where it does not say.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -90,6 +91,7 @@ class VideoSource:
             raise MissingAsset("the video does not exist", where=str(path), fix="check the path")
         with self._open() as (_, stream):
             self.fps = float(stream.average_rate or stream.guessed_rate or 30)
+            self.announced = int(stream.frames or 0)
         first = next(self.pictures(), None)
         if first is None:
             raise BadData("the video has no frames", where=str(path), fix="check it in a player")
