@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from vitruve.view.page import Figure, Heading, Note, Table
     from vitruve.view.pictures import picture, save_picture, strip
 
-_BLOCKS = dict.fromkeys(("Figure", "Heading", "Note", "Table"), "vitruve.view.page")
-_PICTURES = dict.fromkeys(("picture", "save_picture", "strip"), "vitruve.view.pictures")
+_BLOCKS = ("Figure", "Heading", "Note", "Table")
 # The viewer's server must start before torch has loaded.
-__getattr__ = lazy_names(globals(), _BLOCKS | _PICTURES)
+__getattr__ = lazy_names(
+    globals(), {name: "vitruve.view.page" if name in _BLOCKS else "vitruve.view.pictures" for name in __all__}
+)
