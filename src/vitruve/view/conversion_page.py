@@ -41,7 +41,7 @@ def conversion_page(
         blocks.append(Note("\n".join(f"From {source} to {target}." for source, target in bodies[:12])))
     blocks += [*_warnings(entries), Heading("Figures"), Table(("what", "value"), figures(results)), *_failures(failed)]
     if alone:
-        blocks += [*pictures, *error_over_time(entries[0])]
+        blocks += [*pictures, *error_over_time(entries[0], _unit_of(entries[:1]))]
     unit = _unit(results)
     if bins and sum(bins[1]):
         plot = histogram(*bins, f"mean error of a {unit}, mm", f"{unit}s")
@@ -50,7 +50,11 @@ def conversion_page(
     if not alone:
         blocks += _files(entries)
         if entries:
-            blocks += [Heading(f"The worst file: {_shown(entries[0])}"), *error_over_time(entries[0]), *pictures]
+            blocks += [
+                Heading(f"The worst file: {_shown(entries[0])}"),
+                *error_over_time(entries[0], _unit_of(entries[:1])),
+                *pictures,
+            ]
     blocks += time_by_stage(results["stages"])
     if alone:
         blocks += _files(entries)
@@ -58,13 +62,12 @@ def conversion_page(
     return page(f"Conversion: {title}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve convert")
 
 
-def error_over_time(entry: Mapping[str, Any]) -> list[Block]:
+def error_over_time(entry: Mapping[str, Any], unit: str = "frame") -> list[Block]:
     """The curve of a file's error: `curve` is that of `ErrorReport.curve`, `shown_frames` are marked."""
     curve = entry.get("curve")
     if not curve or not curve["frame"]:
         return []
     frames, marks = curve["frame"], entry.get("shown_frames")
-    unit = "pose" if _are_poses(entry) else "frame"
     mean, largest = (
         line_plot({word: (frames, curve[key])}, unit, f"{word} error, mm", marks=marks, from_zero=True)
         for word, key in (("mean", "mean_mm"), ("largest", "max_mm"))
@@ -170,7 +173,7 @@ def _warnings(entries: Sequence[Entry]) -> list[Block]:
 def _files(entries: Sequence[Entry]) -> list[Block]:
     if not entries:
         return []
-    unit = "pose" if all(map(_are_poses, entries)) else "frame"
+    unit = _unit_of(entries)
     header = ("file", f"{unit}s", "mean mm", "p95 mm", "max mm", "jitter mm", f"worst {unit}s", "")
     rows = []
     for entry in entries[:_MOST_FILES]:
@@ -210,6 +213,10 @@ def _are_poses(entry: Entry) -> bool:
 def _unit(results: Mapping[str, Any]) -> str:
     """What is counted: frames, or single poses."""
     return "pose" if results.get("kinds") == ["poses"] else "frame"
+
+
+def _unit_of(entries: Sequence[Entry]) -> str:
+    return "pose" if all(map(_are_poses, entries)) else "frame"
 
 
 def _shown(entry: Entry) -> str:
