@@ -291,7 +291,7 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
     second = replace(second, name="moved", motion=shifted.replace(mask=mask), colour=COLOURS[1])
     scene = Scene((first, second), 30.0, 0.0, ("a note",))
     errors = []
-    with Viewer(server, scene) as viewer, browser_page(700, 520, errors=errors) as page:
+    with Viewer(server, scene) as viewer, browser_page(480, 360, errors=errors) as page:
         clock = viewer.player
         page.add_init_script(SPY)
         page.goto(address(server))
