@@ -154,11 +154,12 @@ def _curves(comparison: Comparison) -> list[Block]:
         name: (times, comparison.per_frame[key].numpy()) for key, name in _CURVES.items() if key in comparison.per_frame
     }
     apart = line_plot(curves, "time in the first clip, s", "distance, mm", marks=marks)
-    way = line_plot({"drift": (times, comparison.per_frame["drift_mm"].numpy())}, "time, s", "mm", across=_HALF)
+    across = _HALF if "rotation_deg" in comparison.per_frame else 2 * _HALF
+    way = line_plot({"drift": (times, comparison.per_frame["drift_mm"].numpy())}, "time, s", "mm", across=across)
     pair = [Drawing(way, "How far the two roots have come apart since they began.")]
     if "rotation_deg" in comparison.per_frame:
         values = comparison.per_frame["rotation_deg"].numpy()
-        turned = line_plot({"rotations": (times, values)}, "time, s", "degrees", across=_HALF)
+        turned = line_plot({"rotations": (times, values)}, "time, s", "degrees", across=across)
         pair.append(Drawing(turned, "Rotations relative to the parent, mean of the joints."))
     errors = comparison.per_frame[comparison.measure].numpy()
     errors = errors[np.isfinite(errors)]
@@ -168,7 +169,7 @@ def _curves(comparison: Comparison) -> list[Block]:
     return [
         Heading("Over time"),
         Drawing(apart, "Distance in every frame."),
-        Columns(pair),
+        *([Columns(pair)] if len(pair) > 1 else pair),
         Drawing(share, "How many frames have which mean distance."),
     ]
 

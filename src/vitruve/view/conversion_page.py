@@ -111,7 +111,7 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     error, this_run, unit = results["error_mm"], results.get("this_run", {}), _unit(results)
     length = f", {_duration(results['motion_hours'])}" if results["motion_hours"] else ""
     rows = [
-        ("motion" if unit == "frame" else "poses", f"{results['frames']:,} {unit}s{length}"),
+        ("motion", f"{results['frames']:,} frames{length}") if unit == "frame" else ("poses", f"{results['frames']:,}"),
         ("mean error", _mm(error["mean"])),
         ("95th percentile", _mm(error["p95"])),
         ("largest error", _mm(error["max"])),
