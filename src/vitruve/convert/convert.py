@@ -69,7 +69,7 @@ def convert_motion(
     betas: str | Tensor = "fit",
     num_betas: int = 16,
     hands: str | Tensor = "flat",
-    points: int = 550,
+    points: int = 450,
     sequence: bool = True,
     folder: str | Path | None = None,
     progress: Progress | None = None,

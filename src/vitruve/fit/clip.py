@@ -223,8 +223,9 @@ def _fit_rows(
         for part in every.split(16 * FRAMES_AT_A_TIME):
             fit(part)
         return out
-    # Few frames in smaller blocks, so that every thread gets some. The number of threads must not change the result.
-    over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rows) // 4)))))
+    # Few frames in two halves, so that two threads get some; smaller blocks would cost more than further threads gain.
+    # The number of threads must not change the result.
+    over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rows) // 2)))))
     return out
 
 
