@@ -11,6 +11,7 @@ from vitruve.data import open_store
 from vitruve.data.partition import (
     divide,
     leaks,
+    notes_on,
     parse_fractions,
     read_split,
     split_by_hash,
@@ -95,6 +96,15 @@ def test_a_published_split_says_what_it_lacks(store):
         write_split(parts, "never-written.json")
     with pytest.raises(UsageError, match="vposer-v1"):
         divide(store.clips, "vposer-v11")
+
+
+def test_what_a_published_split_infers_stands_in_its_file(store, tmp_path):
+    notes = notes_on(store.clips, "vposer-v1")
+    assert any(line.startswith("inferred: ") for line in notes)
+    parts = {"train": store.clips[:2], "val": store.clips[2:]}
+    write_split(parts, tmp_path / "s.json", how="vposer-v1", notes=notes)
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["notes"] == notes
+    assert set(read_split(tmp_path / "s.json")) == {"train", "val"}
 
 
 def test_a_split_file_is_the_same_each_time_and_read_back(store, tmp_path):

@@ -92,6 +92,19 @@ def test_rotation_jump() -> None:
     assert "frame 25 (left_elbow, 1" in finding.where
 
 
+def test_joints_turned_the_wrong_way_round() -> None:
+    motion = clip()
+    wrist = motion.skeleton.index("right_wrist")
+    rotations = motion.rotations.clone()
+    rotations[:, wrist] = rotation_about("X", torch.tensor(math.radians(170), dtype=torch.float64))
+    rotations[:, 0] = rotation_about("Z", torch.tensor(math.pi, dtype=torch.float64)) @ rotations[:, 0]
+    found = the_one(motion.replace(rotations=rotations), "joints are turned by more than 150")
+    assert found.where == "in the median: right_wrist 170°" and found.severity == "warning"
+    # Single bad stretches are for other checks.
+    rotations[:40, wrist] = motion.rotations[:40, wrist]
+    assert not any("are turned by" in what for what in told(motion.replace(rotations=rotations)))
+
+
 def test_fast_motion_is_no_jump() -> None:
     motion = clip()
     spin = rotation_about("Z", torch.arange(60, dtype=torch.float64) * 0.9)  # 52 degrees per frame

@@ -45,7 +45,7 @@ def prepare(
     What the store has is not read again and not changed, so more data can be added at any time, and a run that was
     stopped goes on where it was. A bad file is reported and left out; the exit status is then 4.
 
-    Examples: `vitruve data prepare AMASS --out motions --workers 8`, `vitruve data prepare bandai-namco-2 --out motions
+    Examples: `vitruve data prepare AMASS --out motions --workers 8`, `vitruve data prepare recordings --out motions
     --licence "CC BY-NC 4.0"`.
 
     Args:
@@ -54,7 +54,7 @@ def prepare(
         to: the body that BVH and ASF/AMC motions are brought to; open-smplh where left out.
         mapping: mapping file for these (docs/retarget.md); found by the joints' names where left out.
         set_name: the data set that all files are of, where the folders do not say it.
-        licence: of the data set, in one line; known for AMASS.
+        licence: of the data set, in one line; known for AMASS, CMU (ASF/AMC) and Bandai-Namco.
         workers: processes.
         dry_run: say what would be done, and write nothing.
         overwrite: write the sets of these files anew.
@@ -131,11 +131,12 @@ def split(
     except MissingAsset:
         if not quiet:
             _table(*table(divide(clips, by, shares, seed, allow_missing=True), by))
+            _notes(notes_on(clips, by))
         raise
+    notes = notes_on(clips, by)
     if not quiet:
         _table(*table(parts, by))
-        for note in notes_on(clips, by):
-            print(f"note: {note}")
+        _notes(notes)
     found = leaks(parts)
     for leak in found[:_SHOWN]:
         print(f"vitruve: leak: {leak.what} {leak.name} is in {', '.join(leak.parts)}", file=sys.stderr)
@@ -144,7 +145,7 @@ def split(
     if not quiet and not found:
         print("No subject and no motion is in two parts.")
     if not dry_run:
-        write_split(parts, out, how=by, overwrite=overwrite)
+        write_split(parts, out, how=by, notes=notes, overwrite=overwrite)
     return 0
 
 
@@ -187,7 +188,8 @@ def show(
         _table(SET_HEADER, set_rows(figures))
         looked = f"of {figures['clips_looked_through']} clips looked through"
         for row in figures["findings"]:
-            print(f"{row['severity']}: {row['what']}: {row['clips']} {looked}, first {row['first']}")
+            where = f" ({row['where']})" if row["where"] else ""
+            print(f"{row['severity']}: {row['clips']} {looked}, first {row['first']}: {row['what']}{where}")
     if out is not None:
         with run_folder(out, "data show", {"store": store, "inspect": inspect}, overwrite=overwrite) as run:
             run.results(figures)
@@ -213,6 +215,11 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
         f"{outcome.clips:,} clips with {outcome.frames:,} frames were added; {counts}; {len(plan.passed):,} no motion"
     )
     print(f"The store is {out}; look at it: vitruve data show {out}")
+
+
+def _notes(lines: list[str]) -> None:
+    for line in lines:
+        print(f"note: {line}")
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -173,21 +173,22 @@ def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False)
     """
     split = named_split(name)
     present = {clip.set for clip in clips}
+    parts: Parts = {part: [] for part in split.parts}
+    for clip, part in zip(clips, assign(split, clips)):
+        if part is not None:
+            parts[part].append(clip)
     missing = split.missing(present)
     if any(missing.values()) and not allow_missing:
         odd = {probable_set(name): name for name in sorted(present) if not canonical_set(name)}
         lines = [f"{part} lacks {', '.join(lacking)}" for part, lacking in missing.items() if lacking]
+        anyway = "; or split what there is: --allow-missing" if all(parts.values()) else ""
         near = [f"'{odd[lost]}' is probably {lost}" for names in missing.values() for lost in names if lost in odd]
         raise MissingAsset(
             f"the store lacks sets of the split '{split.name}'",
             where="; ".join(lines),
             fix="; ".join(near) + (": rename the folder and prepare it again" if near else "")
-            or "prepare them into the store, or split what there is: --allow-missing",
+            or f"prepare them into the store: vitruve data prepare FOLDERS --out STORE{anyway}",
         )
-    parts: Parts = {part: [] for part in split.parts}
-    for clip, part in zip(clips, assign(split, clips)):
-        if part is not None:
-            parts[part].append(clip)
     return parts
 
 
@@ -218,9 +219,21 @@ def leaks(parts: Mapping[str, Sequence[Clip]]) -> list[Leak]:
 
 
 def write_split(
-    parts: Mapping[str, Sequence[Clip]], path: str | os.PathLike[str], *, how: str = "", overwrite: bool = False
+    parts: Mapping[str, Sequence[Clip]],
+    path: str | os.PathLike[str],
+    *,
+    how: str = "",
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Path:
     """Write a split file: JSON with the keys of each part, in order. The same split gives the same bytes.
+
+    Args:
+        parts: part to its clips.
+        path: the file.
+        how: how it was divided, in a word.
+        notes: what a reader must know of it, such as what is inferred.
+        overwrite: replace a file that is there.
 
     Raises:
         UsageError: a part is empty.
@@ -232,7 +245,8 @@ def write_split(
             where=", ".join(f"{part}: {len(clips)} clips" for part, clips in parts.items()),
             fix="prepare the data sets that are missing, or split otherwise",
         )
-    content = {"split": how, "parts": {part: sorted(clip.key for clip in clips) for part, clips in parts.items()}}
+    keys = {part: sorted(clip.key for clip in clips) for part, clips in parts.items()}
+    content = {"split": how, **({"notes": list(notes)} if notes else {}), "parts": keys}
     path = Path(path)
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

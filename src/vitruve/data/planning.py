@@ -11,6 +11,7 @@ from typing import Any
 
 from vitruve.data.amass_sets import set_licence
 from vitruve.data.clips import CLIPS_FILE, read_lines, shard_folders
+from vitruve.data.file_names import licence_by_name
 from vitruve.data.shards import ShardJob, Target, actor_of
 from vitruve.data.sources import SourceFile, find_sources
 
@@ -186,5 +187,6 @@ def _grouped(sources: Sequence[SourceFile], known: _Store) -> list[dict[str, Any
 
 
 def _licence(source: SourceFile) -> str:
-    """Of a set of AMASS; what else is called so (CMU's own files, say) has its own."""
-    return "" if source.is_tree else set_licence(source.set) or ""
+    """Of a set of AMASS by its folder; what else is called so (CMU's own files, say) by the names of its files."""
+    known = licence_by_name(source.path.name) if source.is_tree else set_licence(source.set)
+    return known or ""

@@ -85,7 +85,7 @@ def prepare(
         to: the body that motions on foreign skeletons are brought to, one shape for each person.
         mapping: for these, a mapping's name or file; the shipped one that fits where empty.
         set_name: the data set that all files are of, where their folders do not say it.
-        licence: of these sets, in one line; known for the sets of AMASS.
+        licence: of these sets, in one line; known for AMASS, and for others by the names of their files.
         workers: processes.
         overwrite: write the sets of these files anew; what the store has of them goes first.
         progress: called with files done and files in all.

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitruve.data import sampling
 from vitruve.data.clips import (
     CLIPS_FILE,
     MASK_FILE,
@@ -32,7 +33,6 @@ from vitruve.data.clips import (
     shard_folders,
     widths,
 )
-from vitruve.data.sampling import sample
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source
@@ -220,19 +220,8 @@ class Store:
             source=Source(file=clip.source, format="store", notes=clip.notes),
         )
 
-    def sample(
-        self,
-        split: str | None = None,
-        fraction: float = 1.0,
-        central: float = 1.0,
-        every: int = 1,
-        fps: float | None = None,
-        balanced: bool = False,
-        seed: int = 0,
-        clips: Sequence[Clip | str] | None = None,
-    ) -> Rows:
-        """Numbers of frames: a view of the store, not a copy. Arguments as in `vitruve.data.sampling.sample`."""
-        return sample(self, split, fraction, central, every, fps, balanced, seed, clips)
+    # Its first argument is the store.
+    sample = sampling.sample
 
     def _rows(self, name: str, rows: Sequence[int] | Rows | Tensor, width: int, dtype: type = np.float32) -> Tensor:
         numbers = self._checked(rows)

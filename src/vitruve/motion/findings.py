@@ -21,6 +21,8 @@ from vitruve.motion.motion import Motion
 # Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
 _USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
+# Degrees: far beyond what any joint of a person reaches, short of half a turn where axis-angle changes its sign.
+_RIGHT_ROUND = 150
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -127,6 +129,24 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
             f"rotations jump {_times(len(worst))}",
             f"into frame {shown}{', ...' if len(worst) > 5 else ''}",
             "cut there, or remove the glitch",
+        )
+
+
+def _wrong_turns(motion: Motion) -> Iterator[Finding]:
+    """Joints below the root that are turned nearly right round most of the time, which no person's are."""
+    rotations = motion.rotations[_valid(motion).to(motion.rotations.device)][:, 1:]
+    if not motion.body or not len(rotations):
+        return
+    rest = torch.eye(3, dtype=rotations.dtype, device=rotations.device).expand_as(rotations)
+    angles = geodesic_distance(rotations, rest)
+    usual = angles.rad2deg().median(0).values.tolist()
+    turned = [f"{name} {angle:.0f}°" for name, angle in zip(motion.skeleton.names[1:], usual) if angle > _RIGHT_ROUND]
+    if turned:
+        yield Finding(
+            "warning",
+            f"joints are turned by more than {_RIGHT_ROUND}° most of the time",
+            f"in the median: {', '.join(turned)}",
+            "no joint of a person turns so far: the source is wrong there, or how it was brought to this body",
         )
 
 
@@ -252,6 +272,7 @@ CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
     _values,
     _up_axis,
     _jumps,
+    _wrong_turns,
     _repeats,
     _units,
     _rate,

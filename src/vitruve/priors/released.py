@@ -44,7 +44,11 @@ def load_prior(path: str | Path) -> Prior:
     if path.suffix == ".safetensors":
         return load_own(path)
     if not path.exists():
-        raise MissingAsset("there is no prior here", where=str(path), fix="check the path")
+        raise MissingAsset(
+            "there is no prior here",
+            where=str(path),
+            fix=f"give a run's folder or a checkpoint; to make one: vitruve prior train STORE --out {path.name}",
+        )
     if path.suffix not in (".ckpt", ".pt", ".pth"):
         fix = "give a run's folder, or a .safetensors, .ckpt or .pt file"
         raise BadData(f"'{path.suffix}' is no file of a prior", where=str(path), fix=fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vitruve.data.show import is_non_commercial
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram
 
@@ -24,13 +25,18 @@ def _row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         f"{values['clips']:,}",
         f"{values['subjects']:,}",
         f"{values['frames']:,}",
-        f"{values['hours']:.2f}",
+        _hours(values["hours"]),
         _few([f"{fps:g}" for fps in values["fps"]]),
         _few(values["bodies"]),
         f"{values['masked_frames']:,}",
         "-" if error is None else f"{error:.1f}",
         _few(values["licences"], 1),
     )
+
+
+def _hours(value: float) -> str:
+    """Hours with as many digits as tell something, also of a short store."""
+    return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
 
 
 def _few(words: list[str], most: int = 3) -> str:
@@ -47,8 +53,8 @@ def data_page(figures: Mapping[str, Any]) -> str:
     blocks: list[Block] = [
         Note(
             f"{figures['frames']:,} frames in {figures['clips']:,} clips of {figures['subjects']:,} subjects: "
-            f"{figures['hours']:.2f} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the longest "
-            f"lasts {seconds['max']:.1f} s."
+            f"{_hours(figures['hours'])} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the "
+            f"longest lasts {seconds['max']:.1f} s."
         ),
         _licence(figures),
         Heading("Data sets"),
@@ -72,11 +78,13 @@ def data_page(figures: Mapping[str, Any]) -> str:
 def _licence(figures: Mapping[str, Any]) -> Note:
     if not figures["non_commercial"]:
         return Note(f"Licences: {'; '.join(figures['licences'])}.", "good")
-    sets = [name for name, values in figures["sets"].items() if values["non_commercial"]]
-    return Note(
-        f"Not for commercial use, or without a stated licence: {', '.join(sets)}. What is trained on them inherits it.",
-        "warning",
-    )
+    sets = figures["sets"].items()
+    silent = [name for name, values in sets if "not stated" in values["licences"]]
+    stated = {name: [line for line in values["licences"] if line != "not stated"] for name, values in sets}
+    barred = [name for name, lines in stated.items() if any(map(is_non_commercial, lines))]
+    words = [f"Not for commercial use: {', '.join(barred)}."] if barred else []
+    words += [f"Licence not stated: {', '.join(silent)}; give it with --licence when preparing."] if silent else []
+    return Note(f"{' '.join(words)} What is trained on them inherits it.", "warning")
 
 
 def _lengths(bins: Mapping[str, Any]) -> Drawing:
@@ -91,8 +99,9 @@ def _findings(figures: Mapping[str, Any]) -> list[Block]:
     how = f"{words} were looked through, the first {figures['frames_looked_through']:,} frames of each."
     blocks: list[Block] = [Heading("What is odd"), Note(how)]
     rows = [
-        (row["severity"], row["what"], f"{row['clips']:,}", row["first"], row["hint"]) for row in figures["findings"]
+        (row["severity"], f"{row['clips']:,}", row["first"], row["what"], row["where"], row["hint"])
+        for row in figures["findings"]
     ]
     if not rows:
         return [*blocks, Note("Nothing odd was found.", "good")]
-    return [*blocks, Table(("", "what", "clips", "first", "what to do"), rows)]
+    return [*blocks, Table(("", "clips", "first", "what is odd there", "where", "what to do"), rows)]
