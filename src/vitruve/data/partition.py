@@ -293,10 +293,16 @@ def clips_of_part(store: Store, split: str) -> list[Clip]:
 def clips_of_keys(store: Store, keys: Iterable[str], where: str) -> list[Clip]:
     """The clips of keys; an error that counts those the store lacks."""
     wanted = set(keys)
-    lacking = sorted(wanted - {clip.key for clip in store.clips})
-    if lacking or not wanted:
+    if not wanted:
         raise UsageError(
-            f"{len(lacking)} of {len(wanted)} clips of the split are not in the store" if wanted else "no clips at all",
+            "the part of the split is empty",
+            where=where,
+            fix="divide the store anew: vitruve data split STORE --by subject --out split.json",
+        )
+    lacking = sorted(wanted - {clip.key for clip in store.clips})
+    if lacking:
+        raise UsageError(
+            f"{len(lacking)} of {len(wanted)} clips of the split are not in the store",
             where=f"{where}: {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; the store is {store.path}",
             fix="prepare the data they are from, or split this store anew",
         )
