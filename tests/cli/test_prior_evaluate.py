@@ -85,7 +85,7 @@ def test_bad_input(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         ((tmp_path / "wrong.ckpt", "--store", store), 4, "wrong.ckpt"),
         ((own, "--store", store, "--split", place / "split.json", "--part", "tests"), 2, "test"),
         ((own, "--store", store, "--split", tmp_path / "none.json"), 3, "none.json"),
-        ((own, "--store", store, "--split", tmp_path / "empty.json"), 2, "no clips"),
+        ((own, "--store", store, "--split", tmp_path / "empty.json"), 2, "split is empty"),
         ((own, "--store", store, "--body", "open-smply"), 2, "open-smpl"),
         ((own, "--store", store, "--samples", 3), 2, "samples"),
     ]
