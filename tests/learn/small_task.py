@@ -42,7 +42,6 @@ def small_task(network: nn.Module | None = None, **changes: Any) -> Task:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     state = folder / "state.safetensors"
     sys.stdout.write("ready\n")
