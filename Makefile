@@ -30,7 +30,7 @@ bench: .venv/installed-dev
 	.venv/bin/python bench/render.py
 	.venv/bin/python bench/export.py
 	.venv/bin/python bench/data.py
-	.venv/bin/python bench/prior.py
+	.venv/bin/python bench/prior.py speed
 
 gallery: .venv/installed
 	.venv/bin/python docs/gallery.py

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.bodies.official_files import random_values, write_npz, write_pkl
+from tests.command import run_command
 from vitruve.bodies import load_body, read_body
-from vitruve.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +22,9 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def run(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str]:
     """(exit status, everything printed)."""
-    with pytest.raises(SystemExit) as ended:
-        main(["bodies", *map(str, words)])
+    code = run_command("bodies", *words)
     printed = capsys.readouterr()
-    return int(ended.value.code or 0), printed.out + printed.err
+    return code, printed.out + printed.err
 
 
 @pytest.mark.parametrize("command", ["list", "check", "clean", "merge", "export"])

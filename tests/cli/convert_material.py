@@ -1,23 +1,19 @@
 """What the tests of `vitruve convert` share: small clips, a call of the command, and what it leaves."""
 
+import functools
 import json
 import time
 
-import pytest
-
 import vitruve
+from tests.command import run_command
 from tests.material import small_motion
-from vitruve.cli import main
 
 # The two open bodies have different topologies; few points keep the fits short.
 BODIES = ("--from", "open-smplh", "--to", "open-smplx", "--points", "60")
 RECORDS = {"ledger.jsonl", "report.html", "results.json", "run.toml"}
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["convert", *map(str, arguments)])
-    return done.value.code
+run = functools.partial(run_command, "convert")
 
 
 def write_clips(folder, count, frames=8):

@@ -1,21 +1,16 @@
 """`vitruve bench convert` answers with a table and leaves a run folder."""
 
+import functools
 import json
 import os
 import tomllib
 
-import pytest
-
+from tests.command import run_command
 from tests.view.test_page import Checker
-from vitruve.cli import main
 from vitruve.cli.bench import bench_clip
 from vitruve.convert import bench
 
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["bench", "convert", *map(str, arguments)])
-    return done.value.code
+run = functools.partial(run_command, "bench", "convert")
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """`vitruve compare`: what it prints and writes, its exit status, and calls that cannot be meant."""
 
 import csv
+import functools
 import json
 import tomllib
 
@@ -8,17 +9,14 @@ import pytest
 import torch
 
 import vitruve
+from tests.command import run_command
 from tests.material import small_motion
-from vitruve.cli import main
 from vitruve.motion import translate_world
 
 BODY = ("--body-a", "open-smplh-neutral", "--body-b", "open-smplh-neutral")
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["compare", *map(str, arguments)])
-    return done.value.code
+run = functools.partial(run_command, "compare")
 
 
 @pytest.fixture(scope="module")

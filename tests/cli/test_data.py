@@ -2,59 +2,57 @@
 
 import json
 
-import pytest
-
+from tests.command import run_command
 from tests.data.amass import tree
-from vitruve.cli import main
-
-
-def run(*arguments) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
 
 
 def test_prepare_split_and_show(tmp_path, capsys):
     data, store = tree(tmp_path / "AMASS", {"CMU": 6, "SFU": 2}), tmp_path / "store"
-    assert run("data", "prepare", data, "--out", store, "--dry-run") == 0 and not store.exists()
+    assert run_command("data", "prepare", data, "--out", store, "--dry-run") == 0 and not store.exists()
     assert "CMU: 6 files" in capsys.readouterr().out
-    assert run("data", "prepare", data, "--out", store) == 0
+    assert run_command("data", "prepare", data, "--out", store) == 0
     assert "8 clips" in capsys.readouterr().out
-    assert run("data", "prepare", data, "--out", store) == 0
+    assert run_command("data", "prepare", data, "--out", store) == 0
     assert "0 clips with 0 frames were added; 8 were there" in capsys.readouterr().out
     assert (
-        run("data", "split", store, "--by", "subject", "--out", tmp_path / "s.json", "--fractions", "a=0.5,b=0.5") == 0
+        run_command(
+            "data", "split", store, "--by", "subject", "--out", tmp_path / "s.json", "--fractions", "a=0.5,b=0.5"
+        )
+        == 0
     )
     out = capsys.readouterr().out
     assert "part" in out and "No subject and no motion is in two parts" in out
     assert set(json.loads((tmp_path / "s.json").read_text())["parts"]) == {"a", "b"}
-    assert run("data", "show", store, "--json", "--inspect", "0", "--quiet", "--out", tmp_path / "report") == 0
+    assert run_command("data", "show", store, "--json", "--inspect", "0", "--quiet", "--out", tmp_path / "report") == 0
     assert json.loads(capsys.readouterr().out)["clips"] == 8
     assert (tmp_path / "report" / "report.html").is_file() and (tmp_path / "report" / "results.json").is_file()
-    assert run("data", "show", store, "--inspect", "0") == 0
+    assert run_command("data", "show", store, "--inspect", "0") == 0
     assert "SFU" in capsys.readouterr().out
 
 
 def test_a_bad_file_sets_the_status(tmp_path, capsys):
     data = tree(tmp_path / "AMASS", {"CMU": 2})
     (data / "CMU" / "s0" / "bad_poses.npz").write_bytes(b"PK\x03\x04")
-    assert run("data", "prepare", data, "--out", tmp_path / "store", "--quiet") == 4
+    assert run_command("data", "prepare", data, "--out", tmp_path / "store", "--quiet") == 4
     said = capsys.readouterr()
     assert "bad_poses.npz left out" in said.err and "failed.csv" in said.err and said.out == ""
 
 
 def test_errors_of_splits(tmp_path, capsys):
     data, store = tree(tmp_path / "AMASS", {"CMU": 4, "Transitions": 2}), tmp_path / "store"
-    assert run("data", "prepare", data, "--out", store, "--quiet") == 0
-    assert run("data", "split", store, "--by", "vposer-v1", "--out", tmp_path / "v.json") == 3
+    assert run_command("data", "prepare", data, "--out", store, "--quiet") == 0
+    assert run_command("data", "split", store, "--by", "vposer-v1", "--out", tmp_path / "v.json") == 3
     said = capsys.readouterr()
     assert "lacks" in said.out and "HumanEva" in said.err
     assert 'note: inferred: "BML" there is taken as BMLrub' in said.out
     # With val empty it would be refused also when sets may be missing, so that is not offered.
     assert "--allow-missing" not in said.err
-    assert run("data", "split", store, "--by", "subjects", "--out", tmp_path / "v.json") == 2
-    assert run("data", "split", store, "--by", "hash", "--set", "KIT", "--out", tmp_path / "v.json") == 2
+    assert run_command("data", "split", store, "--by", "subjects", "--out", tmp_path / "v.json") == 2
+    assert run_command("data", "split", store, "--by", "hash", "--set", "KIT", "--out", tmp_path / "v.json") == 2
     assert "no set 'KIT'" in capsys.readouterr().err
-    assert run("data", "split", store, "--by", "hash", "--fractions", "a=0.5,b=0.5", "--out", tmp_path / "h.json") == 0
+    assert (
+        run_command("data", "split", store, "--by", "hash", "--fractions", "a=0.5,b=0.5", "--out", tmp_path / "h.json")
+        == 0
+    )
     assert "leak: subject" in capsys.readouterr().err
-    assert run("data", "show", tmp_path / "AMASS") == 3
+    assert run_command("data", "show", tmp_path / "AMASS") == 3

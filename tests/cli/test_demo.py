@@ -9,20 +9,14 @@ import torch
 from PIL import Image
 
 import vitruve
-from vitruve.cli import main
+from tests.command import run_command
 from vitruve.motion.clips import bundled_clip_path
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(list(arguments))
-    return done.value.code
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "out"
-    assert run("demo", "--out", str(out), "--frames", "2", "--quiet") == 0
+    assert run_command("demo", "--out", str(out), "--frames", "2", "--quiet") == 0
     return out
 
 
@@ -74,19 +68,19 @@ def test_run_file_says_what_was_asked_for(folder):
 
 def test_an_earlier_demo_is_kept(folder, capsys):
     before = (folder / "run.toml").read_bytes()
-    assert run("demo", "--out", str(folder), "--frames", "2") == 2
+    assert run_command("demo", "--out", str(folder), "--frames", "2") == 2
     assert "--overwrite" in capsys.readouterr().err
     assert (folder / "run.toml").read_bytes() == before
 
 
 @pytest.mark.parametrize("frames", ["0", "33", "many"])
 def test_impossible_frames_are_refused(frames, tmp_path, capsys):
-    assert run("demo", "--out", str(tmp_path / "o"), "--frames", frames) not in (0, None)
+    assert run_command("demo", "--out", str(tmp_path / "o"), "--frames", frames) not in (0, None)
     assert os.listdir(tmp_path) == []
 
 
 def test_dry_run_names_the_files_and_writes_none(folder, tmp_path, capsys):
-    assert run("demo", "--out", str(tmp_path / "o"), "--dry-run") == 0
+    assert run_command("demo", "--out", str(tmp_path / "o"), "--dry-run") == 0
     said = capsys.readouterr().out
     assert all(str(tmp_path / "o" / name) in said for name in os.listdir(folder))
     assert os.listdir(tmp_path) == []
@@ -94,7 +88,7 @@ def test_dry_run_names_the_files_and_writes_none(folder, tmp_path, capsys):
 
 def test_summary_says_where_and_what_next(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("demo", "--frames", "1") == 0
+    assert run_command("demo", "--frames", "1") == 0
     out, err = capsys.readouterr()
     assert "vitruve-demo/report.html" in out and "vitruve info YOUR_FILE" in out
     assert "drawing: 1/1" in err

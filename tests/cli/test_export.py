@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
 import pytest
 
 import vitruve
+from tests.command import run_command
 from tests.formats.gltf_reader import Glb
 from tests.material import small_motion
-from vitruve.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +22,7 @@ def walk(tmp_path_factory):
     return path
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["export", *map(str, arguments)])
-    return done.value.code
+run = functools.partial(run_command, "export")
 
 
 OPEN = ("--body", "open-smplx")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.command import run_command
 from tests.material import small_motion
 from vitruve import load_motion, save_motion
-from vitruve.cli import main
 from vitruve.convert.poses import read_poses
 from vitruve.data.prepare import prepare
 
@@ -32,13 +32,6 @@ validate_steps = 20
 """
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(argument) for argument in arguments])
-    code = done.value.code
-    return code if isinstance(code, int) else 1
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store, a recipe, and a run that was trained from them."""
@@ -48,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_motion(small_motion("smplh", frames=30, seed=seed), folder / "takes" / f"take{seed}_poses.npz")
     prepare([folder / "takes"], folder / "store", licence="CC BY-NC 4.0")
     (folder / "small.toml").write_text(SMALL)
-    code = run(
+    code = run_command(
         "prior",
         "train",
         folder / "store",
@@ -91,7 +84,7 @@ def test_the_folder_of_a_run(place: Path):
 
 
 def test_show_says_what_the_data_allow(place: Path, capsys: pytest.CaptureFixture[str]):
-    assert run("prior", "show", place / "run") == 0
+    assert run_command("prior", "show", place / "run") == 0
     said = capsys.readouterr().out
     assert "CC BY-NC 4.0" in said and "commercial use        no" in said and "vposer-v2" in said
 
@@ -109,26 +102,26 @@ def test_a_run_goes_on_and_is_not_overwritten_unasked(place: Path, tmp_path: Pat
         "cpu",
         "--quiet",
     )
-    assert run(*common, "--steps", 4, "--resume") == 3
-    assert run(*common, "--steps", 4) == 0
-    assert run(*common, "--steps", 4) == 2
+    assert run_command(*common, "--steps", 4, "--resume") == 3
+    assert run_command(*common, "--steps", 4) == 0
+    assert run_command(*common, "--steps", 4) == 2
     assert "--resume" in capsys.readouterr().err
-    assert run(*common, "--steps", 9, "--resume") == 0
+    assert run_command(*common, "--steps", 9, "--resume") == 0
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 9
-    assert run(*common, "--steps", 3, "--overwrite") == 0
+    assert run_command(*common, "--steps", 3, "--overwrite") == 0
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3
 
 
 def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run("prior", "train", place / "store", "--out", tmp_path / "run", "--dry-run") == 0
+    assert run_command("prior", "train", place / "store", "--out", tmp_path / "run", "--dry-run") == 0
     assert "60 poses" in capsys.readouterr().out
-    assert run("prior", "sample", place / "run", "--out", tmp_path / "poses", "--dry-run") == 0
-    assert run("prior", "train", place / "store", "--out", place / "run", "--dry-run") == 2
+    assert run_command("prior", "sample", place / "run", "--out", tmp_path / "poses", "--dry-run") == 0
+    assert run_command("prior", "train", place / "store", "--out", place / "run", "--dry-run") == 2
     assert list(tmp_path.iterdir()) == []
 
 
 def test_drawn_poses_are_read_by_convert(place: Path, tmp_path: Path):
-    assert run("prior", "sample", place / "run", "--out", tmp_path / "poses", "--count", 4, "--quiet") == 0
+    assert run_command("prior", "sample", place / "run", "--out", tmp_path / "poses", "--count", 4, "--quiet") == 0
     poses = read_poses(tmp_path / "poses" / "poses.npz")
     assert poses.ids == ("000", "001", "002", "003") and poses.body == "open-smplx"
     with Image.open(tmp_path / "poses" / "samples.png") as image:
@@ -136,7 +129,7 @@ def test_drawn_poses_are_read_by_convert(place: Path, tmp_path: Path):
     assert len(json.loads((tmp_path / "poses" / "results.json").read_text())["energy_nats"]) == 4
     filled = tmp_path / "filled.npz"
     assert (
-        run(
+        run_command(
             "prior",
             "complete",
             place / "run",
@@ -158,14 +151,17 @@ def test_drawn_poses_are_read_by_convert(place: Path, tmp_path: Path):
 
 def test_a_motion_is_completed_and_denoised(place: Path, tmp_path: Path):
     take = place / "takes" / "take0_poses.npz"
-    assert run("prior", "denoise", place / "run", take, "--noise-deg", 10, "--out", tmp_path / "a.npz", "--quiet") == 0
+    assert (
+        run_command("prior", "denoise", place / "run", take, "--noise-deg", 10, "--out", tmp_path / "a.npz", "--quiet")
+        == 0
+    )
     before, after = load_motion(take), load_motion(tmp_path / "a.npz")
     assert len(after) == len(before) and after.fps == before.fps
     torch.testing.assert_close(after.rotations[:, 22:], before.rotations[:, 22:].to(after.dtype), atol=1e-5, rtol=0)
     assert not torch.allclose(after.rotations[:, 1:22], before.rotations[:, 1:22].to(after.dtype), atol=1e-3)
     command = ("prior", "complete", place / "run", take, "--missing", "head", "--out", tmp_path / "b.npz", "--quiet")
-    assert run(*command, "--hypotheses", 2) == 0 and (tmp_path / "b-2.npz").is_file()
-    assert run(*command, "--hypotheses", 2) == 2
+    assert run_command(*command, "--hypotheses", 2) == 0 and (tmp_path / "b-2.npz").is_file()
+    assert run_command(*command, "--hypotheses", 2) == 2
 
 
 @pytest.mark.parametrize(
@@ -185,7 +181,7 @@ def test_what_goes_wrong_is_said(place: Path, tmp_path: Path, arguments, code, s
     monkeypatch.chdir(tmp_path)
     names = {"STORE": str(place / "store"), "RUN": str(place / "run")}
     typed = [names.get(word.split("/")[0], word.split("/")[0]) + word[len(word.split("/")[0]) :] for word in arguments]
-    assert run("prior", *typed) == code
+    assert run_command("prior", *typed) == code
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

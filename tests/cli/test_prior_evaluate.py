@@ -1,5 +1,6 @@
 """`vitruve prior evaluate`: what is printed, what is written, what is said when it goes wrong."""
 
+import functools
 import json
 import tomllib
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.command import run_command
 from tests.material import small_motion
 from tests.priors.prior_material import random_network
 from vitruve import save_motion
-from vitruve.cli import main
 from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.learn.checkpoint import save_checkpoint
@@ -19,11 +20,7 @@ from vitruve.priors.prior import FORMAT
 SMALL = ("--vertices", 30, "--samples", 20)
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(argument) for argument in ("prior", "evaluate", *arguments)])
-    code = done.value.code
-    return code if isinstance(code, int) else 1
+run = functools.partial(run_command, "prior", "evaluate")
 
 
 @pytest.fixture(scope="module")

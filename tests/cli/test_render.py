@@ -1,6 +1,7 @@
 """`vitruve render` as a user calls it."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 import vitruve
-from vitruve.cli import main
+from tests.command import run_command
 from vitruve.motion.clips import bundled_clip_path
 from vitruve.view.video import VideoSource
 
@@ -21,10 +22,7 @@ def clip(tmp_path_factory):
     return str(vitruve.save_motion(motion, tmp_path_factory.mktemp("clip") / "clip.npz"))
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["render", *map(str, arguments)])
-    return done.value.code
+run = functools.partial(run_command, "render")
 
 
 def test_a_film(clip, tmp_path, capsys):

@@ -9,15 +9,9 @@ import warnings
 import pytest
 
 import vitruve
+from tests.command import run_command
 from vitruve.cli import _VERBS, main
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, nearest
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    code = ended.value.code
-    return code if isinstance(code, int) else 1
 
 
 def python(code: str) -> str:
@@ -42,20 +36,20 @@ def test_importing_the_package_is_light():
 
 @pytest.mark.parametrize("verb", sorted(_VERBS))
 def test_every_verb_has_help_of_its_own_with_examples(verb, capsys):
-    assert run(verb, "--help") == 0
+    assert run_command(verb, "--help") == 0
     shown = capsys.readouterr().out
     assert f"Usage: vitruve {verb}" in shown and "Example" in shown
 
 
 def test_an_unknown_verb_or_option_names_the_nearest(capsys):
-    assert run("inof") != 0
+    assert run_command("inof") != 0
     assert 'Did you mean "info"' in capsys.readouterr().err
-    assert run("demo", "--otu", "x") != 0
+    assert run_command("demo", "--otu", "x") != 0
     assert "--out" in capsys.readouterr().err
 
 
 def test_errors_have_three_lines_and_no_traceback(capsys):
-    assert run("info", "there_is_no_such_file.npz") == MissingAsset.exit_code
+    assert run_command("info", "there_is_no_such_file.npz") == MissingAsset.exit_code
     shown = capsys.readouterr().err.strip().splitlines()
     assert len(shown) == 3 and shown[0].startswith("vitruve: ") and shown[2].startswith("  do:")
 
@@ -70,7 +64,7 @@ def test_notes_are_one_line(capsys, monkeypatch):
         warnings.warn("fewer betas", stacklevel=2)
 
     monkeypatch.setattr("vitruve.cli.build_app", lambda called: noting)
-    run("info")
+    run_command("info")
     assert capsys.readouterr().err.splitlines()[0] == "vitruve: note: fewer betas"
 
 

@@ -1,21 +1,19 @@
 """`vitruve view` as a command: what it says, what it writes, and how it refuses."""
 
+import functools
 import socket
 import sys
 
 import pytest
 
 import vitruve
+from tests.command import run_command
 from tests.material import small_motion
-from vitruve.cli import main
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as done:
-        main(["view", *map(str, arguments)])
-    return done.value.code
+run = functools.partial(run_command, "view")
 
 
 @pytest.fixture

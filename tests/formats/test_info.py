@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.command import run_command
 from tests.formats.files import amass_smplh, amass_smplx, transfer_frame, turning, write_npz, write_pickle
 from tests.material import small_body, small_motion
-from vitruve.cli import main
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.describe import describe
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(["info", *arguments])
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
+    code = run_command("info", *arguments)
+    return code, *capsys.readouterr()
 
 
 def test_one_clip(capsys, tmp_path: Path) -> None:

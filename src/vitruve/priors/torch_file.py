@@ -10,6 +10,7 @@ import io
 import math
 import pickle
 import zipfile
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -75,8 +76,9 @@ class _Reader(AllowList):
             raise BadData(f"a tensor of the type {name}", where=self._where, fix="save it as float32")
         return self._storage(str(pid[2]), np.dtype(kind), int(pid[4]))
 
+    @abstractmethod
     def _storage(self, key: str, kind: np.dtype, count: int) -> np.ndarray:
-        raise NotImplementedError
+        """The numbers of one storage; where they lie differs between the two forms of the file."""
 
 
 class _ZipReader(_Reader):
