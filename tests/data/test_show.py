@@ -47,7 +47,7 @@ def test_what_is_odd_is_found_and_counted_by_clips(store):
 
 def test_the_page_says_it(store):
     text = data_page(store_figures(store, inspect=3))
-    for words in ("CMU", "KIT", "30 fps", "3 clips, spread evenly", "Not for commercial use", "left_knee"):
+    for words in ("in 7 clips of 5 subjects", "CMU", "KIT", "30 fps", "3 clips, spread evenly", "Not for commercial use", "left_knee"):
         assert words in text
 
 
@@ -63,3 +63,13 @@ def test_the_page_says_it(store):
 )
 def test_licences_are_taken_at_their_word_and_silence_is_no_permission(licence, barred):
     assert is_non_commercial(licence) is barred
+
+
+@pytest.mark.parametrize("fps", [1e-7, 0.5, 30.0, 1e6])
+def test_clips_of_any_length_have_a_histogram(tmp_path, fps):
+    write(tmp_path / "lab" / "x" / "clip.npz", frames=5, seed=1, mocap_framerate=np.array(fps))
+    prepare([tmp_path / "lab"], tmp_path / "store")
+    bins = store_figures(open_store(tmp_path / "store"), inspect=0)["seconds_histogram"]
+    assert sum(bins["clips"]) == 1 and len(bins["clips"]) <= 51
+    assert bins["bin_s"] * len(bins["clips"]) > 5 / fps
+    assert "1 clip of 1 subject:" in data_page(store_figures(open_store(tmp_path / "store"), inspect=0))

@@ -93,7 +93,8 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def _lengths(clips: Sequence[Clip]) -> dict[str, Any]:
     """How many clips there are of each length, in bins that reach to the longest."""
     longest = max((clip.seconds for clip in clips), default=1.0)
-    width = next(width for width in (0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400) if longest / width <= 50)
+    usual = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400)
+    width = next((width for width in usual if longest / width <= 50), longest / 50)
     bins = np.bincount([int(clip.seconds / width) for clip in clips])
     return {"bin_s": width, "clips": bins.tolist()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import vitruve
 from vitruve.data.show import is_non_commercial
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram
@@ -52,7 +53,7 @@ def data_page(figures: Mapping[str, Any]) -> str:
     seconds = figures["seconds"]
     blocks: list[Block] = [
         Note(
-            f"{figures['frames']:,} frames in {figures['clips']:,} clips of {figures['subjects']:,} subjects: "
+            f"{_count(figures, 'frames')} in {_count(figures, 'clips')} of {_count(figures, 'subjects')}: "
             f"{_hours(figures['hours'])} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the "
             f"longest lasts {seconds['max']:.1f} s."
         ),
@@ -72,7 +73,12 @@ def data_page(figures: Mapping[str, Any]) -> str:
         words = "Degrees from rest that 95 % of the frames stay below, joint by joint"
         blocks.append(Drawing(bars({name: turn["p95"] for name, turn in turns.items()}, "degrees"), f"{words}."))
     blocks += _findings(figures)
-    return page("Clip store", blocks, footer=f"{figures['store']}")
+    return page("Clip store", blocks, f"{figures['store']}. Made by vitruve {vitruve.__version__}: vitruve data show")
+
+
+def _count(figures: Mapping[str, Any], name: str) -> str:
+    count = figures[name]
+    return f"{count:,} {name if count != 1 else name.removesuffix('s')}"
 
 
 def _licence(figures: Mapping[str, Any]) -> Note:

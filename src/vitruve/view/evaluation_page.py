@@ -75,7 +75,7 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
     blocks += [Heading("What the names mean"), Table(("score", "meaning"), list(results["definitions"].items()))]
     blocks += credits([body.name])
     footer = f"Made by vitruve {vitruve.__version__}: vitruve prior evaluate"
-    return page(f"Evaluation of the pose prior {results['prior']}", blocks, footer)
+    return page(f"Evaluation of a pose prior: {results['prior']}", blocks, footer)
 
 
 def _intervals(results: Mapping[str, Any]) -> list[Block]:
@@ -122,7 +122,7 @@ def _joints(results: Mapping[str, Any]) -> list[Block]:
         Drawing(bars({joint: table["prior"][joint]["angle_deg"] for joint in moved}, "deg", across=400), "Rotation."),
     ]
     note = "Mean distance of each joint, the root of both poses at one place, and mean angle of its rotation."
-    return [Note(note), Columns(plots), Columns(tables)]
+    return [Note(note), Columns(plots), *tables]
 
 
 def _pairs(wanted: Tensor, found: Tensor, body: BodyModel) -> Image.Image:
