@@ -287,6 +287,7 @@ def test_stopped_by_hand_it_ends_at_once_and_tidily(tmp_path: Path):
     script = """
 import os, signal, sys, time
 from vitruve.data import archives, unpack
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 write, count = archives._write, [0]
 def slow(*given):
     count[0] += 1

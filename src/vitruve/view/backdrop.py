@@ -232,39 +232,44 @@ def _striped(rows: Any, width: int) -> Any:
 @njit(nogil=True, cache=True, fastmath=True)
 def _line(at: float, footprint: float) -> float:
     """Share of a pixel that a grid line covers; lines that are too near each other to be told apart fade out."""
+    # Without branches, so that the compiler takes several pixels at once.
     away = abs(at - _GRID_STEP * math.floor(at / _GRID_STEP + 0.5))
-    reach = _GRID_HALF + footprint / 2 - away
-    if reach <= 0:
-        return 0.0
-    covered = min(reach / max(footprint, 1e-9), 1.0)
+    covered = min(max(_GRID_HALF + footprint / 2 - away, 0.0) / max(footprint, 1e-9), 1.0)
     return min(covered, 2 * _GRID_HALF / max(footprint, 2 * _GRID_HALF)) * max(0.0, 1 - 2.5 * footprint / _GRID_STEP)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _draw_grid(picture: Any, position: Any, axes: Any, focal: float, ground: float, middle: Any) -> None:
     height, width = picture.shape[:2]
-    r0, r1, r2 = axes[0, 0], axes[0, 1], axes[0, 2]
+    darkness = np.empty(width)
     for row in range(height):
         down = (row + 0.5 - height / 2) / focal
-        row_x, row_y = axes[2, 0] + down * axes[1, 0], axes[2, 1] + down * axes[1, 1]
-        row_z = axes[2, 2] + down * axes[1, 2]
+        _grid_row(darkness, down, position, axes, focal, ground, middle)
         for column in range(width):
-            side = (column + 0.5 - width / 2) / focal
-            falling = row_z + side * r2
-            distance = (ground - position[2]) / falling if falling < -1e-6 else -1.0
-            if distance <= 0:
-                continue
-            way_x, way_y = row_x + side * r0, row_y + side * r1
-            x, y = position[0] + distance * way_x, position[1] + distance * way_y
-            away = (x - middle[0]) ** 2 + (y - middle[1]) ** 2
-            if away >= _GRID_FAR * _GRID_FAR:
-                continue
-            # How far on the ground the next pixel to the right and the next one below are.
-            scale, lean_x, lean_y = distance / focal, way_x / falling, way_y / falling
-            foot_x = scale * (abs(r0 - lean_x * r2) + abs(axes[1, 0] - lean_x * axes[1, 2]))
-            foot_y = scale * (abs(r1 - lean_y * r2) + abs(axes[1, 1] - lean_y * axes[1, 2]))
-            dark = max(_line(x, foot_x), _line(y, foot_y))
-            if dark > 0:
-                fade = min(1.0, (_GRID_FAR - math.sqrt(away)) / (_GRID_FAR - _GRID_NEAR))
+            if darkness[column] > 0:
                 for k in range(3):
-                    picture[row, column, k] = np.uint8(picture[row, column, k] * (1 - _GRID_DARK * dark * fade) + 0.5)
+                    picture[row, column, k] = np.uint8(picture[row, column, k] * (1 - darkness[column]) + 0.5)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _grid_row(darkness: Any, down: float, position: Any, axes: Any, focal: float, ground: float, middle: Any) -> None:
+    """How dark the grid is at each pixel of a row."""
+    width = len(darkness)
+    r0, r1, r2, d0, d1, d2 = axes[0, 0], axes[0, 1], axes[0, 2], axes[1, 0], axes[1, 1], axes[1, 2]
+    row_x, row_y, row_z = axes[2, 0] + down * d0, axes[2, 1] + down * d1, axes[2, 2] + down * d2
+    drop, from_x, from_y, to_x, to_y = ground - position[2], position[0], position[1], middle[0], middle[1]
+    for column in range(width):
+        side = (column + 0.5 - width / 2) / focal
+        # What does not fall towards the ground is taken as far away, where the grid has faded out.
+        falling = min(row_z + side * r2, -1e-6)
+        distance = max(drop / falling, 0.0)
+        way_x, way_y = row_x + side * r0, row_y + side * r1
+        x, y = from_x + distance * way_x, from_y + distance * way_y
+        away = math.sqrt((x - to_x) ** 2 + (y - to_y) ** 2)
+        # How far on the ground the next pixel to the right and the next one below are.
+        scale, lean_x, lean_y = distance / focal, way_x / falling, way_y / falling
+        foot_x = scale * (abs(r0 - lean_x * r2) + abs(d0 - lean_x * d2))
+        foot_y = scale * (abs(r1 - lean_y * r2) + abs(d1 - lean_y * d2))
+        fade = max(0.0, min(1.0, (_GRID_FAR - away) / (_GRID_FAR - _GRID_NEAR)))
+        seen = 1.0 if distance > 0 else 0.0
+        darkness[column] = _GRID_DARK * max(_line(x, foot_x), _line(y, foot_y)) * fade * seen

@@ -26,7 +26,7 @@ _SKY, _FLOOR = np.array([0.22, 0.25, 0.29]), np.array([0.15, 0.135, 0.125])
 _WAYS = np.array([np.divide(towards, np.linalg.norm(towards)) for towards, _, _ in _LIGHTS])
 _HUES = np.array([colour for _, colour, _ in _LIGHTS])
 _WRAPS = np.array([wrap for _, _, wrap in _LIGHTS])
-_OVERSAMPLING = 2  # in both directions
+_OVERSAMPLING = 2  # in both directions; `_paint` names the four samples
 _WIRE = 0.04  # share of a triangle's height that its edge line takes
 _CREASES = ((0.012, 0.012), (0.04, 0.03))  # how wide folds are in metres, and at most as a share of the picture
 # The screen's gamma over the square root of the light, on which it is nearly straight.
@@ -216,32 +216,52 @@ def _paint(
     wire: bool,
     opacity: float,
 ) -> None:
-    """Light the samples of each pixel and mix them with what is behind."""
+    """Light the samples of each pixel, those of one triangle together, and mix them with what is behind.
+
+    The fine grid has whole pixels: `covered` cuts it at multiples of `_OVERSAMPLING`.
+    """
     owner, left, top, face, linear, inverse = cover
     samples = _OVERSAMPLING * _OVERSAMPLING
     for row in range(shade.shape[0]):
         for column in range(shade.shape[1]):
+            y, x = row * _OVERSAMPLING, column * _OVERSAMPLING
+            pixel = owner[y, x], owner[y, x + 1], owner[y + 1, x], owner[y + 1, x + 1]
+            if pixel[0] & pixel[1] & pixel[2] & pixel[3] < 0:
+                continue
             red, green, blue, seen = 0.0, 0.0, 0.0, 0
             for s in range(samples):
-                y, x = row * _OVERSAMPLING + s // _OVERSAMPLING, column * _OVERSAMPLING + s % _OVERSAMPLING
-                if y >= owner.shape[0] or x >= owner.shape[1] or owner[y, x] < 0:
+                t, (count, across, down) = pixel[s], _alike(pixel, s, wire)
+                if t < 0 or count == 0:
                     continue
-                t = owner[y, x]
-                a, b, c, _ = corner_weights(linear, inverse, t, x + left + 0.5, y + top + 0.5)
+                a, b, c, _ = corner_weights(linear, inverse, t, x + across + left + 0.5, y + down + top + 0.5)
                 i, j, k = faces[face[t], 0], faces[face[t], 1], faces[face[t], 2]
                 light = _light(a, b, c, normals, i, j, k, axes)
                 dim = 1 - 0.55 * shade[row, column]
-                line = 0.45 if wire and min(a, b, c) < _WIRE else 1.0
+                line = (0.45 if wire and min(a, b, c) < _WIRE else 1.0) * count
                 red += line * _shown(dim * light[0] * (a * albedo[i, 0] + b * albedo[j, 0] + c * albedo[k, 0]))
                 green += line * _shown(dim * light[1] * (a * albedo[i, 1] + b * albedo[j, 1] + c * albedo[k, 1]))
                 blue += line * _shown(dim * light[2] * (a * albedo[i, 2] + b * albedo[j, 2] + c * albedo[k, 2]))
-                seen += 1
-            if seen:
-                y, x = row + top // _OVERSAMPLING, column + left // _OVERSAMPLING
-                behind, scale = 1 - opacity * seen / samples, 255 * opacity / samples
-                picture[y, x, 0] = np.uint8(min(behind * picture[y, x, 0] + scale * red + 0.5, 255.0))
-                picture[y, x, 1] = np.uint8(min(behind * picture[y, x, 1] + scale * green + 0.5, 255.0))
-                picture[y, x, 2] = np.uint8(min(behind * picture[y, x, 2] + scale * blue + 0.5, 255.0))
+                seen += count
+            y, x = row + top // _OVERSAMPLING, column + left // _OVERSAMPLING
+            behind, scale = 1 - opacity * seen / samples, 255 * opacity / samples
+            picture[y, x, 0] = np.uint8(min(behind * picture[y, x, 0] + scale * red + 0.5, 255.0))
+            picture[y, x, 1] = np.uint8(min(behind * picture[y, x, 1] + scale * green + 0.5, 255.0))
+            picture[y, x, 2] = np.uint8(min(behind * picture[y, x, 2] + scale * blue + 0.5, 255.0))
+
+
+@njit(nogil=True, cache=True)
+def _alike(pixel: Any, s: int, alone: bool) -> tuple[int, float, float]:
+    """How many samples of a pixel show the triangle of sample `s`, and the middle between them, from the first sample.
+
+    They are lit together, when the first of them comes up: the number is 0 for the others.
+    """
+    count, across, down = 0, 0.0, 0.0
+    for other in range(len(pixel)):
+        if other == s or (pixel[other] == pixel[s] and not alone):
+            if other < s:
+                return 0, 0.0, 0.0
+            count, across, down = count + 1, across + other % _OVERSAMPLING, down + other // _OVERSAMPLING
+    return count, across / count, down / count
 
 
 @njit(nogil=True, cache=True, fastmath=True)
