@@ -28,6 +28,7 @@ bench: .venv/installed-dev
 	.venv/bin/python bench/bodies.py
 	.venv/bin/python bench/convert.py
 	.venv/bin/python bench/render.py
+	.venv/bin/python bench/view.py
 	.venv/bin/python bench/export.py
 	.venv/bin/python bench/data.py
 	.venv/bin/python bench/prior.py speed

@@ -337,9 +337,11 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
         page.get_by_role("button", name="Top", exact=True).click()
         client = next(iter(server.get_clients().values()))
         until(lambda: client.camera.position[2] > 3 * abs(client.camera.position[:2] - client.camera.look_at[:2]).max())
-        viewer.set_body(1, "open-smplh-female")
-        assert clock.wait_until_drawn()
-        assert viewer.nodes[1].actor.body.name == "open-smplh-female"
+        page.get_by_label("Heat map").uncheck()
+        page.locator("input.mantine-Select-input").last.click()
+        page.get_by_role("option", name="open-smplh-male").click()
+        until(lambda: viewer.nodes[1].actor.body.name == "open-smplh-male")
+        until(lambda: page.get_by_text("open-smplh-male").count() > 0, seconds=60)
         assert clock.error is None
         assert errors == []
 

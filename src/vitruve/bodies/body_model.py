@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -325,7 +326,8 @@ class ShapedBody:
         translation = rotations.new_zeros(3) if translation is None else translation.to(rotations)
         expression = rotations.new_zeros(0) if self.expression is None else self.expression
         inputs = ((rotations, 3), (translation, 1), (rest, 2), (self.rest_joints, 2), (expression, 1))
-        batch = torch.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
+        # NumPy's, since the one of torch imports sympy, for a third of a second.
+        batch = np.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
         count = math.prod(batch)
         flat = [_flat_batch(value, own, batch) for value, own in inputs]
         step = max(1, chunk or POSES_AT_A_TIME)
@@ -336,7 +338,7 @@ class ShapedBody:
         return torch.cat(out).reshape(*batch, rest.shape[-2], 3)
 
 
-def _flat_batch(value: Tensor, own: int, batch: torch.Size) -> Tensor:
+def _flat_batch(value: Tensor, own: int, batch: tuple[int, ...]) -> Tensor:
     """All batch axes as one; a value that is the same for the whole batch stays a batch of one."""
     core = value.shape[value.dim() - own :]
     if math.prod(value.shape[: value.dim() - own]) == 1:
@@ -381,7 +383,7 @@ def forward_kinematics(
     Returns:
         ([*batch, joints, 3, 3], [*batch, joints, 3])
     """
-    batch = torch.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
+    batch = np.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
     rest = rest_joints.expand(*batch, *rest_joints.shape[-2:])
     levels, place, above_each = _levels(parents, rotations.device)
     bones = torch.cat([rest[..., :1, :], rest[..., 1:, :] - rest.index_select(-2, above_each)], -2)

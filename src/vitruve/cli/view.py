@@ -85,20 +85,24 @@ def view(  # noqa: PLR0913 (one parameter per option)
         print(f"{place}  (Ctrl+C ends it)", flush=True)
     if open and not _open(place) and not quiet:
         print("there is no browser to open here: open the address above in one that reaches this machine")
-    try:
-        scene = _load(motions, body or (), options)
-        from vitruve.view.viewer import Viewer
+    from vitruve.threads import one_torch_thread
 
-        surface = "exact" if exact else "exact when still"
-        viewer = Viewer(server, scene, surface=surface, heat=heat, follow=follow, folder=bodies)
-    except BaseException:
-        close_server(server)
-        raise
-    _say_scene(scene, quiet)
-    with viewer:
-        if play:
-            viewer.player.play()
-        viewer.player.wait(seconds)
+    # The browser keeps the processor busy: several threads inside of small operations would wait for one another.
+    with one_torch_thread():
+        try:
+            scene = _load(motions, body or (), options)
+            from vitruve.view.viewer import Viewer
+
+            surface = "exact" if exact else "exact when still"
+            viewer = Viewer(server, scene, surface=surface, heat=heat, follow=follow, folder=bodies)
+        except BaseException:
+            close_server(server)
+            raise
+        _say_scene(scene, quiet)
+        with viewer:
+            if play:
+                viewer.player.play()
+            viewer.player.wait(seconds)
 
 
 def _look_at(motions: tuple[str, ...]) -> None:

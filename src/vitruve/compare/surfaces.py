@@ -14,7 +14,7 @@ from vitruve.convert.correspondence import IDENTITY, Correspondence, corresponde
 from vitruve.convert.sampling import vertex_groups
 from vitruve.errors import BadData
 from vitruve.metrics import Placement, SurfaceMeter
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 # Frames in one block, and blocks between two calls of the progress.
 _BLOCK, _BLOCKS = 32, 8

@@ -23,7 +23,7 @@ from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.motion import Motion
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 # Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies
 # cannot agree (a corrective, a fold) a few points must not pull the others along.

@@ -11,7 +11,7 @@ from vitruve.convert.start import FACE
 from vitruve.fit import ClipFit, choose_points
 from vitruve.fit.dense import Pose, Unknowns, fit_dense
 from vitruve.fit.terms import PointTargets
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 _JOINTS = ("neck", "head", *FACE)
 _POINTS, _FRAMES_AT_A_TIME, _STEPS = 400, 32, 10

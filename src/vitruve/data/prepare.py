@@ -44,6 +44,7 @@ from vitruve.errors import BadData, UsageError
 from vitruve.runs.run_folder import RUN_FILE, write_json
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
+from vitruve.threads import one_torch_thread
 
 Progress = Callable[[int, int], None]
 LOCK_FILE, FAILED_FILE = ".lock", "failed.csv"
@@ -246,12 +247,8 @@ def _hands(workers: int) -> Iterator[Any]:
     Torch has one thread in all of them: results then do not depend on how many there are.
     """
     if workers == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_torch_thread():
             yield lambda work, tasks, each: ((task, work(task, each)) for task in tasks)
-        finally:
-            torch.set_num_threads(threads)
         return
     # Forked children of a process with threads can hang; spawned ones begin clean.
     context = multiprocessing.get_context("spawn")

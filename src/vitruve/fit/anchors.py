@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vitruve.fit.moments import Fitted
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 # Interpolation does not do where a frame is off by so much more than its anchors: a part of it, metres.
 _WORSE, _WORSE_BY = 1.15, 1e-4

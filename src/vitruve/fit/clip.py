@@ -20,7 +20,7 @@ from vitruve.fit.retry import failures, retry_frames, suspects
 from vitruve.fit.shape import solve_shape
 from vitruve.fit.terms import Loss, RotationTerm, TowardRotations
 from vitruve.geometry.rotations import slerp
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 Targets = Tensor | Callable[[Tensor], Tensor]
 

@@ -9,8 +9,7 @@ An export is for a program that shows or edits motion; it holds less than the mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -28,6 +27,7 @@ from vitruve.formats.gltf_difference import Difference
 from vitruve.formats.replacing import check_place, replacing
 from vitruve.motion import Motion, resample
 from vitruve.motion.provenance import edited
+from vitruve.threads import one_torch_thread
 
 GAPS = ("hold", "drop")
 # The SMPL-X Blender add-on reads no frame rate below this, and only whole ones.
@@ -122,7 +122,7 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     check_body(motion, body, row)
     shapes, expressions = morph_counts(morphs, motion, body, row)
     check_camera(camera, row, gaps)
-    with _one_thread():
+    with one_torch_thread():
         motion, missing, notes = _whole(motion, gaps)
         motion, more = _at_rate(motion, fps, ending)
         if body is not None and motion.offsets is not None:
@@ -157,17 +157,6 @@ def _summary(job: Job, row: Export) -> Exported:
         joints=() if row.folder else job.motion.skeleton.names,
         morphs=tuple(f"{kind}_{i:03d}" for kind, count in kinds for i in range(count)),
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Many small tensor operations are slower with several threads each than with one, on a machine with other work."""
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:

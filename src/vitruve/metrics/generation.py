@@ -24,7 +24,7 @@ from numba import njit
 from torch import Tensor
 
 from vitruve.errors import UsageError
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 # Values of a block of distances, so that memory stays below some tens of megabytes.
 _BLOCK = 4_000_000

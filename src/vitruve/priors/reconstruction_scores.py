@@ -26,7 +26,7 @@ from vitruve.priors.sample_scores import features
 from vitruve.priors.surface import Surface
 from vitruve.priors.vposer import JOINTS
 from vitruve.runs.progress import Progress
-from vitruve.runs.threads import over_threads
+from vitruve.threads import over_threads
 
 BODY_JOINTS = ("pelvis", *NAMES)
 """The joints of positions: root and body."""

@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from vitruve.threads import one_torch_thread
 from vitruve.view.backdrop import Picture, backdrop, cast, shadow_of
 from vitruve.view.heat import draw_colour_bar, heat_colours, nice_top
 from vitruve.view.pictures import draw_joints
@@ -95,7 +95,7 @@ def _in_blocks(
     """The pictures of all blocks in order; no more blocks are begun than the cores can work on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[list[Picture]]] = deque()
-    with _one_torch_thread(), ThreadPoolExecutor(cores) as pool:
+    with one_torch_thread(), ThreadPoolExecutor(cores) as pool:
         try:
             for start in range(0, count, _BLOCK):
                 block = range(start, min(start + _BLOCK, count))
@@ -108,17 +108,6 @@ def _in_blocks(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Frames share the cores; threads inside of each small operation would only wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Figure:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 
 from vitruve.skeletons import Skeleton
 from vitruve.view.scene import Actor
 
 Floats = NDArray[np.float64]
-_SIDES = 10  # of a rod
+_SIDES = 10  # of a rod and of a ball
+_RINGS = 4  # of a ball, between its poles
 _BALL = 1.9  # radius of a joint over that of a bone
 _THICK = 0.007  # radius of a bone over the size of the body
 _SAMPLE = 12  # frames that bones are told by
@@ -104,6 +105,25 @@ def _size(positions: Floats) -> float:
     return float(np.median(np.ptp(positions, axis=1).max(-1)))
 
 
+@functools.cache
 def _ball() -> tuple[Floats, NDArray[np.int64]]:
-    sphere = trimesh.creation.icosphere(subdivisions=1)
-    return np.asarray(sphere.vertices, np.float64), np.asarray(sphere.faces, np.int64)
+    """Vertices and triangles of a sphere of radius 1, in rings between its poles."""
+    up, turn = np.pi * np.arange(1, _RINGS + 1) / (_RINGS + 1), 2 * np.pi * np.arange(_SIDES) / _SIDES
+    rings = np.stack(
+        np.broadcast_arrays(
+            np.outer(np.sin(up), np.cos(turn)), np.outer(np.sin(up), np.sin(turn)), np.cos(up)[:, None]
+        ),
+        -1,
+    )
+    points = np.concatenate([[[0.0, 0.0, 1.0]], rings.reshape(-1, 3), [[0.0, 0.0, -1.0]]])
+    near = np.arange(_SIDES)
+    after, last = (near + 1) % _SIDES, 1 + (_RINGS - 1) * _SIDES
+    triangles = [np.stack([np.zeros_like(near), 1 + near, 1 + after], -1)]
+    for first in range(1, last, _SIDES):
+        below = first + _SIDES
+        triangles += [
+            np.stack([first + near, below + near, below + after], -1),
+            np.stack([first + near, below + after, first + after], -1),
+        ]
+    triangles.append(np.stack([last + near, np.full_like(near, len(points) - 1), last + after], -1))
+    return points, np.concatenate(triangles)

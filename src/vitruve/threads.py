@@ -7,8 +7,9 @@ busy instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -20,21 +21,30 @@ Result = TypeVar("Result")
 def over_threads(work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
     """The results of `work` for every block, in order, on as many threads as torch is set to use.
 
-    No gradients are recorded. An error in one block is raised once the others are done.
+    No gradients are recorded. An error in one block is raised once those that have begun are
+    done; the rest are left.
     """
-    threads = torch.get_num_threads()
+    with one_torch_thread() as threads:
+        return _over(threads, work, blocks)
 
+
+@contextmanager
+def one_torch_thread() -> Iterator[int]:
+    """Torch works with a single thread inside of the block; what is given is how many it had."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _over(threads: int, work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
     def quietly(block: Block) -> Result:
         with torch.no_grad():  # a setting of each thread
             return work(block)
 
-    if threads == 1:
+    if threads == 1 or len(blocks) <= 1:
         return [quietly(block) for block in blocks]
-    try:
-        torch.set_num_threads(1)
-        if len(blocks) == 1:
-            return [quietly(blocks[0])]
-        with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
-            return list(pool.map(quietly, blocks))
-    finally:
-        torch.set_num_threads(threads)
+    with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
+        return list(pool.map(quietly, blocks))
