@@ -63,10 +63,6 @@ def view(  # noqa: PLR0913 (one parameter per option)
         dry_run: say what would be shown or written, and do nothing.
         quiet: print nothing but errors.
     """
-    if not motions:
-        from vitruve.motion.clips import bundled_clip_path
-
-        motions = (str(bundled_clip_path()),)
     _look_at(motions)
     options = {"folder": bodies, "fps": fps, "layout": "side" if side else "overlay", "joints": joints}
     if save is not None:
@@ -115,9 +111,10 @@ def _look_at(motions: tuple[str, ...]) -> None:
 
 
 def _load(motions: tuple[str, ...], body: list[str] | tuple[()], options: dict) -> Scene:
+    from vitruve.motion.clips import bundled_clip_path
     from vitruve.view.scene import load_scene
 
-    return load_scene(motions, body, **options)
+    return load_scene(motions or (bundled_clip_path(),), body, **options)
 
 
 def _save(
