@@ -337,13 +337,25 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
         page.get_by_role("button", name="Top", exact=True).click()
         client = next(iter(server.get_clients().values()))
         until(lambda: client.camera.position[2] > 3 * abs(client.camera.position[:2] - client.camera.look_at[:2]).max())
-        page.get_by_label("Heat map").uncheck()
-        page.locator("input.mantine-Select-input").last.click()
-        page.get_by_role("option", name="open-smplh-male").click()
-        until(lambda: viewer.nodes[1].actor.body.name == "open-smplh-male")
-        until(lambda: page.get_by_text("open-smplh-male").count() > 0, seconds=60)
         assert clock.error is None
         assert errors == []
+
+
+def test_another_body_is_picked_on_the_page(server):
+    scene = load_scene([small_motion("smplh", 8)], ["open-smplh"])
+    errors = []
+    with Viewer(server, scene) as viewer, browser_page(480, 360, errors=errors) as page:
+        page.goto(address(server))
+        page.locator("#vitruve-frame").wait_for(timeout=60_000)
+        page.locator("input.mantine-Select-input").last.click()
+        page.get_by_role("option", name="open-smplh-male").click()
+        until(lambda: viewer.nodes[0].actor.body.name == "open-smplh-male")
+        until(lambda: page.get_by_text("open-smplh-male").count() > 0)
+        assert page.get_by_role("option", name="joints only").count() == 0
+        page.get_by_role("button", name="+1", exact=True).click()
+        until(lambda: page.locator("#vitruve-frame").get_attribute("data-frame") == "1")
+        assert viewer.player.wait_until_drawn()
+        assert viewer.player.error is None and errors == []
 
 
 def test_a_recording_plays_by_itself(tmp_path):

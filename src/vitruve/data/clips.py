@@ -45,7 +45,6 @@ class Clip:
         gender: "neutral", "female" or "male".
         betas: one shape for the clip.
         source: the file it came from.
-        sha256: the hash of that file.
         licence: of the data set, in one line; empty where nobody said.
         skeleton: the joint tree, a key of FIELDS.
         expressions: how many expression values a frame has.
@@ -67,7 +66,6 @@ class Clip:
     gender: str
     betas: tuple[float, ...]
     source: str
-    sha256: str
     licence: str
     skeleton: str
     expressions: int = 0

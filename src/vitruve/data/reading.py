@@ -7,7 +7,6 @@ result.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import struct
@@ -53,7 +52,6 @@ class Arrays:
         fields: [frames, values] float32 by the names of `clips.widths`.
         valid: [frames] 1 where a frame holds numbers throughout; the values of others are zero.
         skeleton, fps, body, gender, betas, notes: as of a clip.
-        sha256: of the file.
     """
 
     fields: Mapping[str, np.ndarray]
@@ -63,7 +61,6 @@ class Arrays:
     body: str
     gender: str
     betas: tuple[float, ...]
-    sha256: str
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -80,10 +77,10 @@ def read_arrays(path: Path) -> Arrays:
         quick = _read_quickly(path)
         if quick is not None:
             return quick
-    return arrays_of_motion(load_motion(path), sha256_of(path))
+    return arrays_of_motion(load_motion(path))
 
 
-def arrays_of_motion(motion: Motion, sha256: str) -> Arrays:
+def arrays_of_motion(motion: Motion) -> Arrays:
     """The arrays of a motion that was read, or made, otherwise.
 
     Raises:
@@ -112,15 +109,8 @@ def arrays_of_motion(motion: Motion, sha256: str) -> Arrays:
         body=motion.body,
         gender=motion.gender,
         betas=tuple(motion.betas.double().tolist()),
-        sha256=sha256,
         notes=motion.source.notes,
     )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_quickly(path: Path) -> Arrays | None:
@@ -133,11 +123,10 @@ def _read_quickly(path: Path) -> Arrays | None:
             view = _ROOM.of(file)
         rates = [key for key in _RATES if key in members]
         arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates)}
-        sha256 = hashlib.sha256(view).hexdigest()
     except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
         return None
     try:
-        return _arrays(arrays, rates, sha256, path)
+        return _arrays(arrays, rates, path)
     except VitruveError:
         return None
 
@@ -196,7 +185,7 @@ def _npy(data: memoryview | bytes) -> np.ndarray:
     return np.frombuffer(data, header[1].decode(), offset=begin).reshape(shape)
 
 
-def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], sha256: str, path: Path) -> Arrays | None:
+def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path) -> Arrays | None:
     poses, trans = arrays["poses"], arrays["trans"]
     frames = len(poses) if poses.ndim == 2 else 0
     floats = poses.dtype in (np.float32, np.float64) and trans.dtype in (np.float32, np.float64)
@@ -216,7 +205,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], sha256: str, pat
     if masked:
         notes.append(f"{masked} of {frames} frames hold values that are not numbers; they are masked")
     shape = tuple(betas.double().tolist())
-    return Arrays(out, valid, skeleton, min(found), body, gender, shape, sha256, tuple(notes))
+    return Arrays(out, valid, skeleton, min(found), body, gender, shape, tuple(notes))
 
 
 def _fields(vectors: np.ndarray, skeleton: str) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -18,7 +18,7 @@ from vitruve.convert.mapping import load_mapping
 from vitruve.convert.retarget import actor_betas, retarget_motion
 from vitruve.convert.retarget_quality import TRUSTED_MEAN
 from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line, widths
-from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays, sha256_of
+from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError
 from vitruve.formats import load_motion
@@ -182,7 +182,6 @@ def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | No
         gender=arrays.gender,
         betas=arrays.betas,
         source=str(source.path),
-        sha256=arrays.sha256,
         licence=licence,
         skeleton=arrays.skeleton,
         expressions=0 if expression is None else expression.shape[1],
@@ -225,7 +224,7 @@ def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
             where=f"{source.path}: worst frames {list(conversion.error.worst)[:3]}; the limit is {TRUSTED_MEAN:.0f} mm",
             fix="check units and mapping: vitruve convert FILE --to open-smplh; give --mapping",
         )
-    return arrays_of_motion(conversion.motion, sha256_of(source.path)), round(conversion.error.mean, 3)
+    return arrays_of_motion(conversion.motion), round(conversion.error.mean, 3)
 
 
 @functools.lru_cache(maxsize=2)

@@ -76,6 +76,7 @@ class Viewer:
         self._path, self._view = followed_path(scene), START
         self._world = server.scene.add_frame("/world", show_axes=False)
         self.nodes = [ActorNodes(server, actor, f"/world/actor{i}") for i, actor in enumerate(scene.actors)]
+        self._made = len(self.nodes) - 1
         self._add_ground()
         self.controls = Controls(self)
         self.draw(0)
@@ -209,8 +210,9 @@ class Viewer:
             found = load_scene([old.motion], [name], folder=self.folder)
             actor, notes = found.actors[0], found.notes
         actor = replace(actor, name=old.name, colour=old.colour, offset=old.offset)
-        nodes.remove()
-        self.nodes[index] = ActorNodes(self.server, actor, nodes.name)
+        self._made += 1
+        self.nodes[index] = ActorNodes(self.server, actor, f"/world/actor{self._made}")
+        nodes.retire()
         for node in self.nodes:
             node.actor = replace(node.actor, errors=None)
         self.scene = replace(self.scene, actors=tuple(node.actor for node in self.nodes))

@@ -212,9 +212,9 @@ class ActorNodes:
         """[vertices, 3] as the body model gives them, metres."""
         return self.actor.vertices([frame])[0].detach().cpu().numpy().astype(np.float32)
 
-    def remove(self) -> None:
-        """Take all its nodes off the scene."""
-        self._root.remove()
+    def retire(self) -> None:
+        """Show nothing of it any more. The nodes stay: pages of viser 1.1 stop when a skinned surface is removed."""
+        self._root.visible = False
 
     @property
     def _shift(self) -> Floats:

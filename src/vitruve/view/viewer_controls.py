@@ -200,7 +200,9 @@ class Controls:
             shown = gui.add_checkbox("Shown", True)
             names = fitting_bodies(actor, viewer.folder)
             own = actor.body.name if actor.body is not None else _BARE
-            options = tuple(dict.fromkeys((_BARE, own, *names)))
+            # Where the joints of a parametric skeleton are, only a body knows.
+            bare = (_BARE,) if actor.motion.skeleton.rest is not None else ()
+            options = tuple(dict.fromkeys((*bare, own, *names)))
             picker = gui.add_dropdown("Body", options, initial_value=own, visible=len(options) > 1)
             self._pickers.append(picker)
 
