@@ -1,4 +1,5 @@
-"""The README tells the truth: its commands and its Python run, in order, beside files like those it names."""
+"""The README tells the truth: its commands and its Python run, in order, beside files like those it names, and print
+what it says they print."""
 
 from __future__ import annotations
 
@@ -46,11 +47,15 @@ def files_named(tmp_path, monkeypatch):
 
 
 def test_its_commands_run(files_named, capsys):
-    joined = "\n".join(blocks("")).replace("\\\n", " ")
-    lines = [line for line in joined.splitlines() if line.startswith("vitruve ")]
-    assert len(lines) >= 6
+    lines = [line for line in "\n".join(blocks("")).splitlines() if line.startswith(("vitruve ", "  "))]
+    assert sum(line.startswith("vitruve ") for line in lines) >= 6
+    printed = ""
     for line in lines:
-        run(line)
+        if line.startswith("vitruve "):
+            run(line)
+            printed = capsys.readouterr().out
+        else:  # a result: the number is of another clip, what it is called must be there
+            assert re.split(r"\s{2,}", line.strip())[0] in printed, line
 
 
 def test_its_python_runs(files_named):
