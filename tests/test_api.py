@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import vitruve
 
@@ -58,3 +60,20 @@ def test_their_parameters_are_these():
 def test_everything_public_is_described():
     for name in PUBLIC - {"__version__"}:
         assert inspect.getdoc(getattr(vitruve, name)), name
+
+
+def test_posing_and_measuring_import_nothing_slow():
+    # Each of these takes as long to import as a clip takes to convert.
+    script = """
+import sys, torch
+before = set(sys.modules)
+import vitruve
+from vitruve.motion.clips import bundled_clip_path
+clip = vitruve.load_motion(bundled_clip_path())[:4]
+clip.vertices(vitruve.load_body("open-smplh"))
+vitruve.compare_motions(clip, clip, align="clip")
+slow = {"sympy", "torch._dynamo", "torch._inductor", "matplotlib", "pandas", "trimesh", "networkx", "viser"}
+print(*sorted(slow & (set(sys.modules) - before)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

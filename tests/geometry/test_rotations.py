@@ -90,7 +90,10 @@ def test_euler_angles_agree_with_scipy_also_at_gimbal_lock(order, locked):
         angle[:, 1] = 0.0 if order[0] == order[2] else math.pi / 2
     matrix = r.euler_to_matrix(angle, order)
     np.testing.assert_allclose(matrix.numpy(), Rotation.from_euler(order, angle.numpy()).as_matrix(), atol=1e-12)
-    assert (r.euler_to_matrix(r.matrix_to_euler(matrix, order), order) - matrix).abs().max() < 1e-6
+    again = r.matrix_to_euler(matrix, order)
+    assert (r.euler_to_matrix(again, order) - matrix).abs().max() < 1e-6
+    if locked:
+        assert (again[:, 2] == 0).all()
 
 
 @pytest.mark.parametrize("order", ["XX", "XXY", "xyz", "ABC", ""])
@@ -143,6 +146,35 @@ def test_the_mean_agrees_with_scipy():
     weights = np.linspace(1, 2, 12)
     mean = r.mean_rotation(torch.as_tensor(rotations.as_matrix()), torch.as_tensor(weights))
     np.testing.assert_allclose(mean.numpy(), rotations.mean(weights).as_matrix(), atol=1e-9)
+
+
+def test_the_nearest_rotation_agrees_with_scipy_also_for_reflections():
+    generator = np.random.default_rng(4)
+    matrices = generator.normal(size=(50, 3, 3))
+    matrices[::2] *= (
+        np.sign(np.linalg.det(matrices[::2]))[:, None, None] * -1
+    )  # half of them turn left hands to right ones
+    found = r.nearest_rotation(torch.as_tensor(matrices))
+    assert r.rotation_error(found).max() < 1e-12
+    for matrix, mine in zip(matrices, found.numpy()):
+        # Rotating the axes onto the columns of a matrix is the same question.
+        nearest, _ = Rotation.align_vectors(matrix.T, np.eye(3))
+        np.testing.assert_allclose(mine, nearest.as_matrix(), atol=1e-9)
+
+
+def test_the_nearest_rotation_of_gaps_and_of_nothing():
+    matrices = torch.zeros(3, 3, 3)
+    matrices[1, 0, 0] = torch.nan
+    matrices[2] = torch.eye(3)
+    found = r.nearest_rotation(matrices.requires_grad_())
+    assert r.rotation_error(found[0]) < 1e-6 and found[1].isnan().all() and torch.equal(found[2], torch.eye(3))
+    found[::2].sum().backward()
+    assert matrices.grad is not None and matrices.grad.isfinite().all()
+
+
+def test_the_gradient_of_the_nearest_rotation_against_finite_differences():
+    matrices = torch.randn(4, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
+    assert torch.autograd.gradcheck(r.nearest_rotation, matrices, atol=1e-6)
 
 
 @given(directions, angles, directions)

@@ -1,4 +1,4 @@
-"""Rotations: every conversion, distance and average the package uses, and the only importer of roma.
+"""Rotations: every conversion, distance and average the package uses.
 
 Matrices are the form in memory, shape [*batch, 3, 3]. Everything else is a form in files and networks, and its name
 says which convention it has:
@@ -13,6 +13,8 @@ says which convention it has:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,6 +22,9 @@ from torch import Tensor
 from vitruve.errors import UsageError
 
 Matrix = Float[Tensor, "*batch 3 3"]
+
+# Sums of singular values below this do not let the gradient of `nearest_rotation` grow further.
+_DAMPED = 1e-5
 
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Matrix:
@@ -128,9 +133,7 @@ def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
     """Euler angles (radians) of rotation matrices; at gimbal lock the third is zero and the rotation still right."""
     _check_order(order)
     if order[0] == order[2]:
-        import roma
-
-        return roma.rotmat_to_euler(order, matrix)  # type: ignore[return-value]
+        return _euler_about_two_axes(matrix, order)
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
     sine = (sign * matrix[..., i, k]).clamp(-1, 1)
@@ -141,6 +144,20 @@ def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
     first = torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k])
     first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
     third = torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i])
+    return torch.stack([torch.where(locked, first_locked, first), second, third.masked_fill(locked, 0.0)], -1)
+
+
+def _euler_about_two_axes(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
+    """The same for orders that end with the axis that they begin with."""
+    i, j = "XYZ".index(order[0]), "XYZ".index(order[1])
+    k = 3 - i - j
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0
+    sine = torch.hypot(matrix[..., i, j], matrix[..., i, k])
+    second = torch.atan2(sine, matrix[..., i, i])
+    locked = sine < 10 * torch.finfo(matrix.dtype).eps
+    first = torch.atan2(matrix[..., j, i], -sign * matrix[..., k, i])
+    first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
+    third = torch.atan2(matrix[..., i, j], sign * matrix[..., i, k])
     return torch.stack([torch.where(locked, first_locked, first), second, third.masked_fill(locked, 0.0)], -1)
 
 
@@ -213,10 +230,33 @@ def mean_rotation(rotations: Float[Tensor, "*batch count 3 3"], weights: Tensor 
 
 
 def nearest_rotation(matrix: Matrix) -> Matrix:
-    """The rotation nearest to any 3 x 3 matrix (orthogonal Procrustes, determinant +1)."""
-    import roma  # on use: it takes as long to import as half of torch
+    """The rotation nearest to any 3 x 3 matrix (orthogonal Procrustes, determinant +1); NaN where it is not finite.
 
-    return roma.special_procrustes(matrix)  # type: ignore[return-value]
+    The gradient is finite everywhere, also where several rotations are as near.
+    """
+    return _Nearest.apply(matrix)  # type: ignore[return-value]
+
+
+class _Nearest(torch.autograd.Function):
+    """U V^T of the singular value decomposition U S V^T, the last direction turned round where that is a reflection."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        known = matrix.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+        left, sizes, right = torch.linalg.svd(matrix.masked_fill(~known, 0.0))
+        sign = torch.linalg.det(left @ right).sign()
+        turned = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], -1)
+        left, sizes = left * turned[..., None, :], sizes * turned
+        ctx.save_for_backward(left, sizes, right)
+        return (left @ right).masked_fill(~known, torch.nan)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        left, sizes, right = ctx.saved_tensors
+        inner = left.mT @ gradient @ right.mT
+        # The derivative divides by the sums of two singular values, which may be zero.
+        sums = sizes[..., :, None] + sizes[..., None, :]
+        return left @ ((inner - inner.mT) * sums / (sums * sums + _DAMPED * _DAMPED)) @ right
 
 
 def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Matrix, Matrix]:

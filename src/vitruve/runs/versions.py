@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vitruve
 
-_PACKAGES = ("torch", "numpy", "scipy", "roma", "safetensors", "pillow")
+_PACKAGES = ("torch", "numpy", "scipy", "safetensors", "pillow")
 
 
 def versions() -> dict[str, str]:
