@@ -127,6 +127,8 @@ def test_drawn_poses_are_read_by_convert(place: Path, tmp_path: Path):
     with Image.open(tmp_path / "poses" / "samples.png") as image:
         assert image.width > 600 and image.height > 200
     assert len(json.loads((tmp_path / "poses" / "results.json").read_text())["energy_nats"]) == 4
+    again = ("prior", "sample", place / "run", "--out", tmp_path / "poses", "--count", 4, "--quiet")
+    assert run_command(*again) == 2 and run_command(*again, "--overwrite") == 0
     filled = tmp_path / "filled.npz"
     assert (
         run_command(
@@ -171,7 +173,11 @@ def test_a_motion_is_completed_and_denoised(place: Path, tmp_path: Path):
         (("train", "STORE", "--out", "X", "--recipe", "vposer"), 2, "did you mean"),
         (("train", "STORE", "--out", "X", "--body", "open-smply"), 2, "no body"),
         (("train", "STORE", "--out", "X", "--split", "none.json"), 3, "no split file"),
+        (("train", "STORE", "--out", "X", "--batch", "1"), 2, "--batch"),
+        (("train", "STORE", "--out", "X", "--resume", "--overwrite"), 2, "not both"),
+        (("train", "STORE", "--out", "/proc/none/X"), 2, "cannot be written"),
         (("show", "none"), 3, "no prior"),
+        (("sample", "none", "--out", "X", "--dry-run"), 3, "no prior"),
         (("sample", "RUN/run.toml", "--out", "X"), 4, "no file of a prior"),
         (("complete", "RUN", "none.npz", "--missing", "left_arm", "--out", "X"), 3, "none.npz"),
         (("complete", "RUN", "none.npz", "--missing", "lefd_arm", "--out", "X"), 2, "left_arm"),

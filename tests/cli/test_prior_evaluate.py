@@ -48,7 +48,8 @@ def test_evaluate_prints_and_saves_every_score(place: Path, capsys: pytest.Captu
     for name in results["definitions"]:
         assert name in results["scores"]["prior"]
         assert f"\n{name} " in printed and name in page
-    assert f"{results['scores']['prior']['mpjpe_mm']:.4g}" in printed
+    error = results["scores"]["prior"]["mpjpe_mm"]
+    assert (f"{error:.1f}" if error >= 100 else f"{error:#.4g}") in printed
     for name in ("random", "mixture", "pca"):
         assert results["candidates"][name] in page
     record = tomllib.loads((out / "run.toml").read_text())

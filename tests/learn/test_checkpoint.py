@@ -22,6 +22,13 @@ def test_tensors_and_words_come_back(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_equal_checkpoints_are_equal_files(tmp_path: Path):
+    words = {name: name for name in "hgfedcba"}
+    for i in range(3):
+        save_checkpoint(tmp_path / f"{i}.safetensors", TENSORS, words)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path):
     path = tmp_path / "a.safetensors"
     save_checkpoint(path, TENSORS, {"number": 1})
@@ -35,6 +42,12 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path):
     tensors, words = load_checkpoint(path)
     assert words == {"number": 1} and torch.equal(tensors["a.weight"], TENSORS["a.weight"])
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_folder_that_may_not_be_written_is_not_called_full(tmp_path: Path):
+    with pytest.raises(VitruveError, match="cannot be written") as error:
+        save_checkpoint(tmp_path / "gone" / "a.safetensors", TENSORS, {})
+    assert "who may write" in error.value.fix
 
 
 def test_a_damaged_or_missing_checkpoint(tmp_path: Path):

@@ -19,6 +19,7 @@ from vitruve.learn import loop
 from vitruve.learn.checkpoint import load_checkpoint
 from vitruve.learn.loop import BEST, LAST, STATE, train
 from vitruve.learn.plan import Plan
+from vitruve.learn.team import find_team
 
 FILES = (STATE, BEST, LAST)
 
@@ -171,6 +172,21 @@ def test_nothing_to_learn_from(tmp_path: Path):
 def _member(folder: str, network: nn.Module) -> None:
     torch.set_num_threads(1)
     train(small_task(network), replace(PLAN, steps=4, average=0.0), folder, device="cpu")
+
+
+def _stopped_member(folder: str) -> None:
+    torch.set_num_threads(1)
+    stop = find_team("cpu").number == 0
+    outcome = train(small_task(), PLAN, folder, device="cpu", stop=lambda: stop)
+    assert not outcome.finished and outcome.steps == 1
+
+
+@pytest.mark.slow
+def test_two_processes_stop_after_the_same_step(tmp_path: Path):
+    """A signal reaches one before the other; neither waits for one that has gone."""
+    accelerate = pytest.importorskip("accelerate")
+    accelerate.debug_launcher(_stopped_member, (str(tmp_path),), num_processes=2)
+    assert load_checkpoint(tmp_path / STATE)[1]["progress"]["step"] == 1
 
 
 @pytest.mark.slow

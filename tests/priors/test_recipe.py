@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.priors import prior_material
 from vitruve.errors import BadData, MissingAsset, UsageError
-from vitruve.priors.recipe import load_recipe, recipe_names, recipe_of
+from vitruve.priors import train_prior
+from vitruve.priors.recipe import WATCHED, load_recipe, recipe_names, recipe_of
 
 
 def test_the_published_recipe():
@@ -37,10 +39,19 @@ def test_a_recipe_comes_back_from_its_plain_values(name: str):
         ("vertexes = 5", "unknown key 'vertexes'"),
         ("[weights]\nkll = 1.0", "unknown key 'kll'"),
         ("[training]\nbatch = 2.5", "batch is no int"),
-        ("[training]\nbatch = 1", "batch is too small"),
+        ("[training]\nbatch = 1", "batch is out of bounds"),
+        ("[training]\nlearning_rate = -1.0", "learning_rate is out of bounds"),
+        ("[training]\nlearning_rate = nan", "learning_rate is no float"),
+        ("[training]\nsteps = inf", "steps is no int"),
+        ("[training]\nsteps = -4", "steps is out of bounds"),
+        ("vertices = -3", "vertices is out of bounds"),
+        ("noise = -0.1", "noise is out of bounds"),
+        ("[training]\nwatch = 'mesh'", "no watch 'mesh'"),
+        ("weights = 3", "weights is no table"),
+        ("about = 3", "about is no str"),
         ("[training]\nschedule = 'cosine'", "no schedule 'cosine'"),
         ("[training]\ndecoupled = 1", "decoupled is no bool"),
-        ("kl_warmup = 2.0", "part of one"),
+        ("kl_warmup = 2.0", "kl_warmup is out of bounds"),
         ("hidden = ", "no TOML"),
     ],
 )
@@ -50,6 +61,20 @@ def test_a_mistake_is_named(text: str, said: str, tmp_path: Path):
     with pytest.raises(BadData, match=said) as error:
         load_recipe(path)
     assert str(path) in error.value.where
+
+
+def test_a_recipe_in_another_encoding(tmp_path: Path):
+    (tmp_path / "own.toml").write_bytes("hidden = 64".encode("utf-16"))
+    with pytest.raises(BadData, match="no TOML"):
+        load_recipe(tmp_path / "own.toml")
+
+
+def test_a_short_recipe_is_enough_to_train_with(tmp_path: Path):
+    (tmp_path / "own.toml").write_text("hidden = 16\n[weights]\nmesh_l1 = 1.0\n[training]\nbatch = 32.0\nsteps = 2\n")
+    results = train_prior(
+        prior_material.data(), tmp_path, load_recipe(tmp_path / "own.toml"), body=prior_material.body()
+    )
+    assert results["steps"] == 2 and set(WATCHED) == results["best"].keys() - {"active_units", "spread"}
 
 
 def test_an_own_recipe_and_unknown_names(tmp_path: Path):

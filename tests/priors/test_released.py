@@ -76,6 +76,12 @@ def test_the_released_folder(tmp_path: Path, old: bool):
     assert same_weights(load_prior(earlier).network, other)
 
 
+def test_the_order_of_the_weights_does_not_matter(tmp_path: Path):
+    weights = dict(sorted(random_network().state_dict().items()))
+    assert next(iter(weights)).startswith("decoder")
+    assert load_prior(write_v2(tmp_path / "a.ckpt", weights)).kind == "vposer-v2"
+
+
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("spelling", ["latentD", "latentd"])
 def test_version_one(tmp_path: Path, old: bool, spelling: str):

@@ -40,6 +40,11 @@ def test_log_is_linear_in_the_exponent():
     assert np.allclose(steps, steps[0], atol=0.11) and steps[0] > 0
 
 
+def test_a_short_range_on_a_log_axis_has_round_numbers():
+    shown = texts_of(line_plot({"a": ([0, 1, 2], [6.31, 6.2, 6.13])}, "min", "loss", log=True))
+    assert {"6", "7"} <= set(shown) and all(len(text) < 5 for text in shown)
+
+
 def test_the_axis_can_be_made_to_begin_at_zero():
     y = [9.0, 10.0]
     shown = {zero: texts_of(line_plot({"a": ([0, 1], y)}, "s", "mm", from_zero=zero)) for zero in (False, True)}

@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 
 from vitruve.cli.prior_evaluate import evaluate
 from vitruve.cli.prior_use import complete, denoise, sample
+from vitruve.errors import UsageError
 
 if TYPE_CHECKING:
     from vitruve.learn.plan import Progress
@@ -39,7 +40,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     split: Path | None = None,
     minutes: Annotated[float | None, Positive] = None,
     steps: Annotated[int | None, Positive] = None,
-    batch: Annotated[int | None, Positive] = None,
+    batch: Annotated[int | None, Parameter(validator=Number(gte=2))] = None,
     seed: int | None = None,
     body: str | None = None,
     device: str | None = None,
@@ -81,6 +82,8 @@ def train(  # noqa: PLR0913 (one parameter per option)
     from vitruve.runs.run_folder import write_json
     from vitruve.view.prior_page import write_curves, write_training_page
 
+    if resume and overwrite:
+        raise UsageError("a run goes on or begins anew, not both", fix="give --resume, or --overwrite")
     chosen = _recipe(recipe, minutes=minutes, steps=steps, batch=batch, seed=seed)
     data = pose_data(open_store(store), chosen, split)
     if not resume:

@@ -41,12 +41,6 @@ def sample(
         overwrite: replace the folder of an earlier run.
         quiet: say nothing.
     """
-    from vitruve.runs.run_folder import check_out
-
-    check_out(out, overwrite)
-    if dry_run:
-        print(f"would write {count} poses to {', '.join(str(out / name) for name in ('poses.npz', 'samples.png'))}")
-        return
     import torch
 
     from vitruve.bodies import load_body
@@ -54,11 +48,18 @@ def sample(
     from vitruve.priors import load_prior
     from vitruve.priors.files import poses_of
     from vitruve.runs import run_folder
+    from vitruve.runs.run_folder import check_out
     from vitruve.view import save_picture
     from vitruve.view.prior_page import pose_sheet, sample_page
 
+    check_out(out, overwrite)
     loaded, model = load_prior(prior), load_body(body)
-    with run_folder(out, "prior sample", {"prior": prior, "count": count, "seed": seed, "body": body}) as run:
+    if dry_run:
+        print(f"would write {count} poses to {', '.join(str(out / name) for name in ('poses.npz', 'samples.png'))}")
+        return
+    options = {"prior": prior, "count": count, "seed": seed, "body": body}
+    inputs = [prior] if prior.is_file() else []
+    with run_folder(out, "prior sample", options, inputs, overwrite) as run:
         rotations = loaded.sample(count, torch.Generator().manual_seed(seed))
         energies = loaded.energy(rotations)
         labels = [f"{i:03d}  energy {energy:.1f}" for i, energy in enumerate(energies.tolist())]
@@ -67,7 +68,7 @@ def sample(
         save_picture(sheet, run.path / "samples.png")
         facts = [("poses", count), ("seed", seed), ("prior", loaded.name), ("mean energy", float(energies.mean()))]
         text = sample_page(loaded.name, sheet, facts, loaded.words.get("data", {}))
-        (run.path / "report.html").write_text(text, encoding="utf-8")
+        run.report(text)
         run.results({"poses": count, "seed": seed, "energy_nats": energies})
     if not quiet:
         print(f"{count} poses written to {out}; open {out / 'report.html'} in a browser.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -28,7 +29,20 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], words: Mapp
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
         {key: json.dumps(value, sort_keys=True) for key, value in words.items()},
     )
-    write_whole(path, data)
+    write_whole(path, _in_order(data))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The file with its words in the order of their names: safetensors writes them in a random one.
+
+    So runs that end alike leave the same bytes.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of eight
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -42,10 +56,11 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise VitruveError(
             f"a file cannot be written: {error.strerror}",
             where=f"{path}, {len(data):,} bytes; what stood there before is untouched",
-            fix="make room on the disk, then go on with --resume",
+            fix=f"{'make room on the disk' if full else 'see who may write there'}, then go on with --resume",
         ) from None
 
 
@@ -54,6 +69,8 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     path = Path(path)
     if not path.is_file():
         raise MissingAsset("the checkpoint does not exist", where=str(path), fix="check the path")
+    if not os.access(path, os.R_OK):
+        raise MissingAsset("the checkpoint may not be read", where=str(path), fix="see whose it is: ls -l")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)

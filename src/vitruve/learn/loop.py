@@ -32,6 +32,7 @@ STATE, BEST, LAST = "state.safetensors", "best.safetensors", "last.safetensors"
 FORMAT = "vitruve-training-1"
 # A kill loses at most this much work.
 _SAVE_SECONDS = 60.0
+_BEGIN = "begin: leave out --resume; where a first attempt left a folder, give --overwrite"
 
 Loss = Callable[[nn.Module, Tensor, Moment], tuple[Tensor, dict[str, Tensor]]]
 
@@ -103,7 +104,7 @@ def train(
         device: where to compute; a CUDA device where there is one if left out.
         on_validation: called with the rows of curves.csv after each validation, in the first process.
         on_step: called after each step, in the first process.
-        stop: asked after each step; True saves and ends.
+        stop: asked after each step; True saves and ends. Of several processes the first one decides.
     """
     run = _Run(task, plan, Path(folder), find_team(device))
     devices = [run.team.device] if run.team.device.type == "cuda" else []
@@ -154,7 +155,7 @@ class _Run:
     def restore(self) -> None:
         path = self.folder / STATE
         if not path.is_file():
-            raise MissingAsset("there is no training to go on with", where=str(path), fix="train without --resume")
+            raise MissingAsset("there is no training to go on with", where=str(path), fix=_BEGIN)
         tensors, words = load_checkpoint(path)
         if words.get("format") != FORMAT:
             raise BadData("this is no state of a training", where=f"{path}: {words.get('format')}", fix="train anew")
@@ -225,7 +226,7 @@ class _Run:
                     saved = time.monotonic()
                 if on_step and team.number == 0:
                     on_step(progress)
-                if stop():
+                if team.agree(stop()):  # all end after the same step, or one would wait for the others for ever
                     reason = ""
                     break
             if reason and self.curves.last_step() != progress.step:

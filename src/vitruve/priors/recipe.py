@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,6 +15,17 @@ from vitruve.learn.plan import SCHEDULES, Plan
 from vitruve.priors.losses import Weights
 
 DEFAULT = "vitruve"
+WATCHED = (
+    *("mesh_m", "mesh_l1_m", "joints_m", "joints_l1_m", "geodesic_rad", "kl_nats"),
+    *("mesh_sampled_m", "mesh_sampled_l1_m", "joints_sampled_m", "joints_sampled_l1_m", "geodesic_sampled_rad"),
+)
+"""Numbers of a validation that may say which weights are best: the less, the better. The first where none is named."""
+
+# Least and greatest value of a number; others are not negative. A batch of one has no spread to be normalised by.
+_BOUNDS = {
+    **{"hidden": (1, 1 << 16), "latent": (1, 1 << 16), "batch": (2, math.inf), "seed": (-math.inf, math.inf)},
+    **{key: (0, 1) for key in ("kl_warmup", "mirror", "central", "fraction", "decay", "average")},
+}
 
 
 @dataclass(frozen=True)
@@ -73,57 +85,62 @@ def load_recipe(name: str | Path) -> Recipe:
     if path.suffix == ".toml":
         if not path.is_file():
             raise MissingAsset("the recipe does not exist", where=str(path), fix="check the path")
-        text, where = path.read_text(encoding="utf-8"), str(path)
+        file, where = path, str(path)
     else:
         if str(name) not in recipe_names():
             raise UsageError(f"there is no recipe '{name}'", fix=nearest(str(name), recipe_names()))
         file = _folder() / f"{name}.toml"
-        text, where = file.read_text(encoding="utf-8"), str(file)
+        where = str(file)
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingAsset(f"the recipe cannot be read: {error.strerror}", where=where, fix="check the file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadData("the recipe is no TOML", where=f"{where}: {error}", fix="mend the file") from None
     return recipe_of({"name": path.stem, **values}, where)
 
 
 def recipe_of(values: Mapping[str, Any], where: str = "") -> Recipe:
-    """A recipe from nested plain values; an unknown key or a value of another type is an error."""
-    values = dict(values)
-    for key, kind in (("weights", Weights), ("training", Plan)):
-        values[key] = _checked(kind, values.get(key, {}), f"{where}, table {key}")
-    recipe = _checked(Recipe, values, where)
-    training = recipe.training
-    if training.schedule not in SCHEDULES:
-        fix = nearest(training.schedule, SCHEDULES)
-        raise BadData(f"there is no schedule '{training.schedule}'", where=where, fix=fix)
-    for key, value, least in (("hidden", recipe.hidden, 1), ("latent", recipe.latent, 1), ("batch", training.batch, 2)):
-        if value < least:
-            raise BadData(f"{key} is too small", where=f"{where}: {key} = {value}", fix=f"at least {least}")
-    parts = {
-        "kl_warmup": recipe.kl_warmup,
-        "mirror": recipe.mirror,
-        "central": recipe.central,
-        "fraction": recipe.fraction,
-    }
-    for key, value in (parts | {"decay": training.decay, "average": training.average}).items():
-        if not 0 <= value <= 1:
-            raise BadData(f"{key} is a part of one", where=f"{where}: {key} = {value}", fix="0 to 1")
-    if recipe.noise < 0:
-        raise BadData("noise cannot be negative", where=f"{where}: noise = {recipe.noise}", fix="radians, 0.05 or so")
+    """A recipe from nested plain values; an unknown key, a value of another type or out of bounds is an error."""
+    tables = {"weights": (Weights, {}), "training": (Plan, {"watch": WATCHED[0]})}
+    read = dict(values)
+    for key, (kind, usual) in tables.items():
+        table = values.get(key, {})
+        if not isinstance(table, Mapping):
+            raise BadData(f"{key} is no table", where=f"{where}: {key} = {table!r}", fix=f"write it below [{key}]")
+        read[key] = _checked(kind, {**usual, **table}, f"{where}, table {key}")
+    recipe = _checked(Recipe, read, where)
+    for key, names in (("schedule", SCHEDULES), ("watch", WATCHED)):
+        given = getattr(recipe.training, key)
+        if given not in names:
+            raise BadData(f"there is no {key} '{given}'", where=f"{where}, table training", fix=nearest(given, names))
     return recipe
 
 
 def _checked(kind: type, values: Mapping[str, Any], where: str) -> Any:
     known = {item.name: item for item in fields(kind)}
+    kept = dict(values)
     for key, value in values.items():
         if key not in known:
             raise BadData(f"unknown key '{key}'", where=where, fix=nearest(key, known))
         wanted = str(known[key].type)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        right = {"float": number, "int": number and value == int(value), "bool": isinstance(value, bool)}
-        if not right.get(wanted, True) or (wanted == "str" and not isinstance(value, str)):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        right = {
+            "float": number,
+            "int": number and value == int(value),
+            "bool": isinstance(value, bool),
+            "str": isinstance(value, str),
+        }
+        if not right.get(wanted, True):
             raise BadData(f"{key} is no {wanted}", where=f"{where}: {key} = {value!r}", fix="mend the value")
-    return kind(**values)
+        if wanted == "int":
+            kept[key] = int(value)
+        if wanted in ("int", "float"):
+            least, greatest = _BOUNDS.get(key, (0, math.inf))
+            if not least <= value <= greatest:
+                fix = f"at least {least}" if greatest == math.inf else f"{least} to {greatest}"
+                raise BadData(f"{key} is out of bounds", where=f"{where}: {key} = {value}", fix=fix)
+    return kind(**kept)
 
 
 def _folder() -> Any:

@@ -97,7 +97,7 @@ def _released(path: Path) -> Prior:
 
 def odd_statistics(weights: Mapping[str, Tensor]) -> list[str]:
     """What does not fit in the running statistics of the normalisations and the weights around them, one line each."""
-    second = "encoder_net" in next(iter(weights))
+    second = "encoder_net.1.running_mean" in weights
     norms = ("encoder_net.1", "encoder_net.4") if second else ("bodyprior_enc_bn1", "bodyprior_enc_bn2")
     found = []
     for name in norms:

@@ -60,9 +60,16 @@ def check_run(folder: Path, overwrite: bool) -> None:
 def begin_run(folder: Path, options: Mapping[str, Any], overwrite: bool) -> None:
     """Make the folder of a run and say in its run.toml how it began; the run fills it in place, so it can go on."""
     check_run(folder, overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*RUN_FILES, *(f".{name}.partial" for name in RUN_FILES)):
-        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (*RUN_FILES, *(f".{name}.partial" for name in RUN_FILES)):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder of the run cannot be written: {error.strerror}",
+            where=str(folder),
+            fix="choose another: --out FOLDER",
+        ) from None
     record(folder, options, {"state": "running"})
 
 

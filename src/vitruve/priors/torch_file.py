@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vitruve.bodies.pickles import existing_file
 from vitruve.bodies.unpickler import NOT_RUN, AllowList, Values
-from vitruve.errors import BadData
+from vitruve.errors import BadData, MissingAsset
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _KINDS = {
@@ -140,6 +140,8 @@ def read_torch_file(path: str | Path) -> Any:
             return _legacy(stream, str(path))
     except BadData:
         raise
+    except PermissionError:
+        raise MissingAsset("the checkpoint may not be read", where=str(path), fix="see whose it is: ls -l") from None
     except (MemoryError, RecursionError):
         raise BadData("the checkpoint is too large or too deep", where=str(path), fix="check the file") from None
     except Exception as error:  # a damaged pickle can fail in any way
@@ -172,7 +174,8 @@ def _legacy(stream: BinaryIO, where: str) -> Any:
 def tensors_of(content: Any, where: str) -> dict[str, Tensor]:
     """The tensors of a state dict, by name."""
     if not isinstance(content, dict):
-        raise BadData("there are no weights", where=f"{where}: found a {type(content).__name__}", fix="check the file")
+        kind = getattr(type(content), "named", type(content).__name__)
+        raise BadData("there are no weights", where=f"{where}: found the type {kind}", fix="check the file")
     out = {}
     for key, item in content.items():
         value = None if isinstance(item, _Inert | type) else Values().resolve(item)

@@ -229,7 +229,7 @@ def warnings_of(row: dict[str, float]) -> list[str]:
     found = []
     if row.get("valid_active_units", _LEAST_ACTIVE) < _LEAST_ACTIVE:
         units = int(row["valid_active_units"])
-        found.append(f"collapse: only {units} latent dimensions carry anything; lower the weight of kl, or free some")
+        found.append(f"collapse: only {units} latent dimensions are used; train longer, or lower the weight of kl")
     if row.get("valid_spread", 1.0) < _LEAST_SPREAD:
         part = 100 * row["valid_spread"]
         found.append(f"collapse: reconstructions spread {part:.0f} % as far as the data; poses fall onto few")
@@ -301,7 +301,7 @@ def _results(outcome: Outcome, data: PoseData, recipe: Recipe, body: BodyModel, 
         "finished": outcome.finished or "interrupted; go on with --resume",
         "recipe": recipe.name,
         "body": body.name,
-        "mesh_vertices": recipe.vertices or body.num_vertices,
+        "mesh_vertices": min(recipe.vertices or body.num_vertices, body.num_vertices),
         "train_poses": len(data.train),
         "valid_poses": len(data.valid),
         "steps": outcome.steps,

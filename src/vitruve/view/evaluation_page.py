@@ -137,4 +137,6 @@ def _range(values: list[float] | None) -> str:
 def _text(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
+    if value == 0 or isinstance(value, int):
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:#.4g}"

@@ -330,7 +330,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     steps = (1,) if last - first > 4 else (1, 2, 5)
     every = max(1, (last - first) // 7)
     ticks = [step * 10.0**power for power in range(first, last + 1, every) for step in steps]
-    return [tick for tick in ticks if low <= tick <= high] or [low, high]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside if len(inside) > 1 else _ticks(low, high, 4)  # a short range is all but linear
 
 
 def _number(value: float, digits: int = 8) -> str:

@@ -24,6 +24,8 @@ from vitruve.view.plots import line_plot
 from vitruve.view.viewpoint import direction, fit_viewpoint
 
 Rows = Sequence[Mapping[str, float]]
+# With so many validations or fewer, the one before training is drawn too.
+_FEW = 4
 
 # Plots of a training: (label, unit's factor, whether logarithmic), (legend, column) of each curve, caption.
 _PLOTS = (
@@ -55,9 +57,14 @@ def _plot(rows: Rows, axis: tuple[str, float, bool], curves: Sequence[tuple[str,
     label, factor, log = axis
     series = {}
     for name, column in curves:
-        kept = [line for line in rows if column in line]
+        kept = [line for line in _shown(rows) if column in line]
         series[name] = ([line["seconds"] / 60 for line in kept], [factor * line[column] for line in kept])
     return line_plot(series, "minutes", label, log, across=across)
+
+
+def _shown(rows: Rows) -> Rows:
+    """The validations to draw: one before training is ten times off, and flattens all that comes later."""
+    return rows[1:] if len(rows) > _FEW and rows[0]["step"] == 0 else rows
 
 
 def pose_sheet(
@@ -103,7 +110,7 @@ def training_page(results: Mapping[str, Any], rows: Rows, sheet: Image.Image | N
     blocks += [Heading("Held-out poses, at the best step"), Table(("component", "value"), component_rows(results))]
     shown = [plot for plot in _PLOTS if any(column in line for line in rows for _, column in plot[1])]
     plots = [Drawing(_plot(rows, *plot[:2], across=400), plot[2]) for plot in shown]
-    blocks += [Heading("Curves"), *(Columns(plots[i : i + 2]) for i in range(0, len(plots), 2))]
+    blocks += [Heading("Curves"), *_left_out(rows), *(Columns(plots[i : i + 2]) for i in range(0, len(plots), 2))]
     if sheet is not None:
         blocks += [Heading("Poses drawn at random"), Figure(sheet, "Poses decoded from random latent vectors, seed 0.")]
     blocks += [Heading("The run"), Table(("what", "value"), run_rows(results))]
@@ -113,6 +120,14 @@ def training_page(results: Mapping[str, Any], rows: Rows, sheet: Image.Image | N
         flat += [(f"{table}.{key}", value) for key, value in recipe.get(table, {}).items()]
     blocks += [Heading("The recipe"), Table(("key", "value"), [(key, str(value)) for key, value in flat])]
     return page(f"Pose prior: {results['recipe']}", blocks, footer=_footer("train"))
+
+
+def _left_out(rows: Rows) -> list[Block]:
+    if len(_shown(rows)) == len(rows):
+        return []
+    first = rows[0]
+    skin, angle = 1000 * first["valid_mesh_m"], math.degrees(first["valid_geodesic_rad"])
+    return [Note(f"From the second validation on. Before any training: skin {skin:.0f} mm, angle {angle:.0f} degrees.")]
 
 
 def sample_page(name: str, sheet: Image.Image, facts: Sequence[tuple[str, object]], licences: Mapping[str, Any]) -> str:
@@ -139,7 +154,7 @@ def run_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("steps", f"{results['steps']:,}"),
         ("passes over the data", f"{results['epochs']:.1f}"),
         ("best at step", f"{results['best_step']:,}"),
-        ("minutes", f"{results['seconds'] / 60:.1f}"),
+        ("time", f"{results['seconds'] / 60:.1f} min" if results["seconds"] >= 60 else f"{results['seconds']:.1f} s"),
         ("poses a second", f"{results['poses_per_second']:,.0f}"),
         ("time spent waiting for data", f"{100 * results['waiting_for_data']:.2f} %"),
         ("body of the loss", f"{results['body']}, {results['mesh_vertices']:,} vertices"),
