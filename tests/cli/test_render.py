@@ -48,6 +48,19 @@ def test_a_strip_and_one_frame_and_a_gif(clip, tmp_path):
             image.seek(4)
 
 
+def test_what_is_said_of_a_fast_gif_is_what_is_written(clip, tmp_path, capsys):
+    assert run(clip, "-o", tmp_path / "a.gif", *SMALL, "--fps", 60) == 0
+    assert "12 frames, 96x64, 30 fps, 0.4 s; 12 drawn" in capsys.readouterr().out
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.n_frames == 12
+
+
+@pytest.mark.parametrize("more", [("--strip", 3), ("--frames", "0:5")])
+def test_one_frame_and_several_cannot_both_be_meant(clip, tmp_path, capsys, more):
+    assert run(clip, "-o", tmp_path / "a.png", *SMALL, "--frame", 3, *more) == 2
+    assert "one frame and several" in capsys.readouterr().err and not (tmp_path / "a.png").exists()
+
+
 def test_a_plain_tree(clip, tmp_path):
     motion = vitruve.load_motion(clip)
     rest = vitruve.load_body("open-smplh").shaped(motion.betas).rest_joints

@@ -97,6 +97,12 @@ def test_known_betas_are_taken():
         convert_motion(walk(), "open-smplx", betas="fitt")
 
 
+@pytest.mark.parametrize("to", ["open-smplx", "open-smplh"])
+def test_a_motion_without_any_data_is_an_error(to):
+    with pytest.raises(BadData, match="no frame of the motion holds numbers"):
+        convert_motion(walk().replace(mask=torch.zeros(24, dtype=torch.bool)), to)
+
+
 def test_masked_frames_stay_masked_and_do_not_count():
     mask = torch.ones(len(walk()), dtype=torch.bool)
     mask[3:5] = False

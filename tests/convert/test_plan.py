@@ -62,6 +62,13 @@ def test_patterns_and_lists_keep_the_tree(tree, monkeypatch):
         assert relatives(find_inputs([name])[0]) == ["b.npz", "deep/c.npz"]
 
 
+def test_a_pattern_does_not_run_round_in_a_link_to_a_folder_above(tree, monkeypatch):
+    (tree / "walk" / "deep" / "up").symlink_to(tree)
+    monkeypatch.chdir(tree.parent)
+    found = relatives(find_inputs(["data/**/*.npz"])[0])
+    assert found == ["a_poses.npz", "walk/b.npz", "walk/deep/c.npz"]
+
+
 def test_a_file_named_twice_is_done_once(tree):
     assert len(find_inputs([tree, tree / "walk" / "b.npz"])[0]) == 3
 

@@ -110,6 +110,14 @@ def test_the_colour_bar_has_the_colours_of_the_scale():
         assert np.abs(pixels - wanted).max(1).min() < 4
 
 
+@pytest.mark.parametrize("top", [0.01, 0.2, 20.0, 5000.0])
+def test_the_numbers_of_the_colour_bar_are_whole(top):
+    """Nothing is drawn on the picture's last columns, where a number too long would be cut off."""
+    image = Image.new("RGB", (640, 360), (100, 100, 100))
+    draw_colour_bar(image, top)
+    assert (np.asarray(image)[:, -2:] == 100).all()
+
+
 def test_sticks_are_closed_and_lie_round_the_joints():
     actor = Actor("tree", small_motion("smplh"), None)
     joints = np.random.default_rng(0).normal(size=(12, 52, 3))

@@ -114,7 +114,9 @@ def _say_notes(batch: Batch) -> None:
         print(f"vitruve: note: {note}", file=sys.stderr)
     if batch.passed:
         count, first = len(batch.passed), batch.passed[0]
-        print(f"vitruve: note: {count} files hold no motion and are passed over, the first is {first}", file=sys.stderr)
+        words = f"{count} files hold no motion and are passed over, the first is {first}"
+        words = words if count > 1 else f"{first} holds no motion and is passed over"
+        print(f"vitruve: note: {words}", file=sys.stderr)
 
 
 def _say_problems(outcome: Outcome) -> None:

@@ -90,6 +90,11 @@ def render(  # noqa: PLR0913 (one parameter per option)
         raise UsageError(
             "a strip is a picture", where=f"--strip {strip}, --out {out}", fix="give a name that ends in .png"
         )
+    if frame is not None and (strip or frames):
+        other = f"--strip {strip}" if strip else f"--frames {frames}"
+        raise UsageError(
+            "one frame and several cannot both be", where=f"--frame {frame} {other}", fix="give one of them"
+        )
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
     scene = load_scene(motions, body, folder=bodies, fps=fps, joints=joints, heat=heat)
@@ -121,9 +126,12 @@ def render(  # noqa: PLR0913 (one parameter per option)
 def _film(
     scene: Scene, out: Path, times: TimeLine, size: tuple[int, int] | None, camera: CameraChoice, look: Look
 ) -> tuple[str, Write]:
-    from vitruve.view.render import SIZE, render_film
-    from vitruve.view.video import check_film
+    from vitruve.view.render import SIZE, TimeLine, render_film
+    from vitruve.view.video import check_film, gif_step
 
+    if out.suffix.lower() == ".gif":  # so that what is said is what is written
+        step = gif_step(times.fps)
+        times = TimeLine(times.frames[::step], times.fps / step)
     size, count = size or SIZE, len(times.frames)
     check_film(out, size, count)
 

@@ -21,6 +21,7 @@ from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, is_trusted,
 from vitruve.convert.shape import betas_at_rest, known_betas
 from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
+from vitruve.errors import BadData
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.motion import Motion
 from vitruve.threads import over_threads
@@ -88,7 +89,11 @@ def convert_motion(
         sequence: False for single poses that do not follow each other in time.
         folder: where licensed bodies lie, before the usual places.
         progress: called with (frames done, frames in all).
+
+    Raises:
+        BadData: every frame of the motion is masked.
     """
+    check_some_data(motion)
     clock = _Clock()
     source_body, source_notes = find_body(source or motion.body, motion.gender, folder)
     target_body, target_notes = find_body(to, motion.gender, folder)
@@ -117,6 +122,16 @@ def convert_motion(
         failed=failed,
         seconds=clock.laps,
     )
+
+
+def check_some_data(motion: Motion) -> None:
+    """Raise where every frame is masked: there is nothing to fit to, and no error to tell."""
+    if motion.mask is not None and not motion.mask.any():
+        raise BadData(
+            "no frame of the motion holds numbers",
+            where=f"{motion.source.file or 'motion.mask'}: all of its {len(motion)} frames are masked",
+            fix="look at the file: vitruve info FILE",
+        )
 
 
 def _fit(

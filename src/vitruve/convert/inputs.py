@@ -78,7 +78,7 @@ def _expand(name: str, skip: Path | None, passed: list[Path]) -> list[Input]:
 
 
 def _matched(pattern: str, skip: Path | None, passed: list[Path]) -> list[Input]:
-    paths = [Path(path) for path in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))]
+    paths = _once([Path(path) for path in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))])
     if not paths:
         raise MissingAsset(f"nothing fits the pattern {pattern}", where=os.getcwd(), fix="check the pattern")
     files = [path for path in paths if path.is_file() and path.suffix.lower() in _ENDINGS and not _below(path, skip)]
@@ -86,6 +86,14 @@ def _matched(pattern: str, skip: Path | None, passed: list[Path]) -> list[Input]
         return [entry for path in paths if path.is_dir() for entry in _searched(path, skip, passed, Path(path.name))]
     fixed = Path(*_parts_before_magic(os.path.expanduser(pattern)))
     return [Input(_absolute(path), path.relative_to(fixed)) for path in files if _is_motion(path, passed)]
+
+
+def _once(paths: list[Path]) -> list[Path]:
+    """Each entry of each folder by its shortest path: a link to a folder above makes "**" find it forty times."""
+    by_place: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: len(path.parts)):
+        by_place.setdefault(os.path.join(os.path.realpath(path.parent), path.name), path)
+    return sorted(by_place.values())
 
 
 def _parts_before_magic(pattern: str) -> Iterator[str]:

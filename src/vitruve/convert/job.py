@@ -16,7 +16,7 @@ import torch
 
 from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.catalogue import is_path
-from vitruve.convert.convert import Conversion, convert_motion
+from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
 from vitruve.convert.meshes import convert_meshes
 from vitruve.convert.pose_files import SKELETONS
@@ -133,9 +133,7 @@ def look(path: Path, options: Options) -> Facts:
         with suppress(VitruveError):
             return _look_at_poses(path)
         raise
-    if motion.mask is not None and not motion.mask.any():
-        where = f"{path}: all of its {len(motion)} frames are masked"
-        raise BadData("no frame of the motion holds numbers", where=where, fix="look at it: vitruve info FILE")
+    check_some_data(motion)
     told = "motion" if motion.body or options.source else "skeleton"
     return Facts(told, len(motion), motion.fps, motion.body, motion.gender, motion.skeleton.name)
 

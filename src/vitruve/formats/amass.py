@@ -308,7 +308,9 @@ def _rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: lis
     key, value = next(iter(found.items()))
     if not (value > 0 and math.isfinite(value)):
         raise BadData(
-            f"the frame rate is {value:g}", where=f"{path}: {key}", fix="give the right one: load_motion(path, fps=30)"
+            f"the frame rate is {value:g}",
+            where=f"{path}: {key}",
+            fix="give the right one: --fps 30 (vitruve export: --source-fps 30); in Python load_motion(path, fps=30)",
         )
     for other, rate in found.items():
         if not abs(rate - value) <= 1e-3:

@@ -77,12 +77,14 @@ def draw_colour_bar(image: Image.Image, top_mm: float) -> None:
     width, height = image.size
     tall, wide, font_size = round(0.4 * height), max(6, round(0.014 * height) + 4), max(10, round(0.022 * height))
     font = ImageFont.load_default(font_size)
-    left, top = width - wide - round(3.6 * font_size), (height - tall) // 2
+    words = [f"{top_mm * (1 - i / 4):g}" + (" mm" if i == 0 else "") for i in range(5)]
+    gap, longest = 0.4 * font_size, max(font.getlength(text) for text in words)
+    # Room for the longest of the numbers, with a gap on both sides and the stroke around the letters.
+    left, top = int(width - wide - max(3.6 * font_size, longest + 2 * gap + 2)), (height - tall) // 2
     values = np.linspace(top_mm, 0, tall)
     strip = np.repeat((255 * heat_colours(values, top_mm)).astype(np.uint8)[:, None], wide, 1)
     image.paste(Image.fromarray(strip), (left, top))
     draw = ImageDraw.Draw(image)
-    for i in range(5):
+    for i, text in enumerate(words):
         y = top + (tall - 1) * i / 4
-        words = f"{top_mm * (1 - i / 4):g}" + (" mm" if i == 0 else "")
-        draw.text((left + wide + 0.4 * font_size, y), words, _INK, font, "lm", stroke_width=2, stroke_fill=_PAPER)
+        draw.text((left + wide + gap, y), text, _INK, font, "lm", stroke_width=2, stroke_fill=_PAPER)

@@ -128,9 +128,16 @@ class VideoSource:
             ) from None
 
 
+def gif_step(fps: float) -> int:
+    """Which frames of a film a GIF has: every one, every second ...
+
+    A GIF counts in hundredths of a second, and players take less than two for ten: 50 frames a second at most.
+    """
+    return math.ceil(fps / _MOST_GIF_FPS - 1e-6)
+
+
 def _write_gif(pictures: Iterable[Picture], path: Path, fps: float) -> int:
-    # A GIF counts in hundredths of a second, and players take less than two for ten: 50 frames a second at most.
-    step = math.ceil(fps / _MOST_GIF_FPS - 1e-6)
+    step = gif_step(fps)
     images: list[Image.Image] = []
     for picture in itertools.islice(pictures, 0, None, step):
         image = Image.fromarray(picture)
