@@ -28,7 +28,7 @@ def frames_of(store, rows, name="CMU"):
 
 
 @given(
-    fraction=st.floats(0.2, 1),
+    fraction=st.floats(0.4, 1),  # the shortest clip then gives a frame under all the other rules
     central=st.floats(0.5, 1),
     every=st.integers(1, 4),
     fps=st.sampled_from([None, 30.0, 25.0, 240.0]),

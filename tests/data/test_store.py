@@ -172,3 +172,37 @@ def test_the_index_of_an_npz_is_as_the_library_reads_it(tmp_path, packed, member
     file.write_bytes(file.read_bytes()[:-30])
     with file.open("rb") as stream, pytest.raises(zipfile.BadZipFile):
         npz_members(stream)
+
+
+@pytest.mark.parametrize("line", ["", "garbage", "[1]", "null", "{}", "frames", "skeleton"])
+def test_a_damaged_index_is_named_when_read_and_when_more_is_prepared(tmp_path, line):
+    data, path = tree(tmp_path / "AMASS", {"CMU": 2}), tmp_path / "store"
+    prepare([data], path)
+    index = path / "CMU" / "0001" / "clips.jsonl"
+    first, rest = index.read_text().split("\n", 1)
+    wrong = {"frames": first.replace('"frames": 20', '"frames": "a"'), "skeleton": first.replace("smplh52", "zz")}
+    index.write_text(f"{wrong.get(line, line)}\n{rest}" if line else "")
+    for work in (lambda: open_store(path), lambda: prepare([data], path)):
+        with pytest.raises(BadData, match="index of a shard") as caught:
+            work()
+        assert "prepare again" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", '{"shards": [1]}', '{"shards": [{"set": 1, "number": "x", "files": [[1]]}], "betas": 3}']
+)
+def test_a_damaged_plan_is_as_good_as_none(tmp_path, text):
+    data, path = tree(tmp_path / "AMASS", {"CMU": 2}), tmp_path / "store"
+    prepare([data], path)
+    (path / "plan.json").write_text(text)
+    assert prepare([data], path).plan.done == 2
+    assert not (path / "plan.json").exists()
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 99}'])
+def test_nothing_is_prepared_into_a_store_that_would_not_open(tmp_path, text):
+    data, path = tree(tmp_path / "AMASS", {"CMU": 2}), tmp_path / "store"
+    prepare([data / "CMU"], path)
+    (path / "store.json").write_text(text)
+    with pytest.raises(BadData, match="the clip store"):
+        prepare([data], path)

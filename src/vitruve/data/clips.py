@@ -114,7 +114,12 @@ def to_line(clip: Clip) -> str:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The clips of a shard as plain values."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        if not lines:
+            raise ValueError("it is empty")
+        for number, line in enumerate(lines, start=1):
+            if not _is_clip(line):
+                raise ValueError(f"line {number} is no clip")
     except (OSError, ValueError) as error:
         raise BadData(
             "the index of a shard cannot be read",
@@ -124,21 +129,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def clip_of(line: dict[str, Any], start: int, path: Path) -> Clip:
+def _is_clip(line: Any) -> bool:
+    """Whether a line has what the places of all other clips depend on. Its values are those that we have written."""
+    return (
+        isinstance(line, dict)
+        and line.keys() >= set(_NAMES)
+        and all(type(line[name]) is int and line[name] >= 0 for name in ("frames", "expressions"))
+        and all(isinstance(line[name], list) for name in ("betas", "notes"))
+        and line["skeleton"] in FIELDS
+    )
+
+
+def clip_of(line: dict[str, Any], start: int) -> Clip:
     """A clip from its line."""
-    try:
-        return Clip(
-            start=start,
-            betas=tuple(line["betas"]),
-            notes=tuple(line["notes"]),
-            **{key: line[key] for key in _NAMES if key not in ("betas", "notes")},
-        )
-    except (KeyError, TypeError) as error:
-        raise BadData(
-            "a line of a shard's index lacks a value",
-            where=f"{path}: {error}",
-            fix=f"remove the folder {path.parent} and prepare again: only its clips are read anew",
-        ) from None
+    values: dict[str, Any] = {key: line[key] for key in _NAMES}
+    values |= {"betas": tuple(line["betas"]), "notes": tuple(line["notes"])}
+    return Clip(start=start, **values)
 
 
 def shard_folders(store: Path) -> list[Path]:
@@ -159,7 +165,8 @@ def check_store(path: Path) -> None:
     try:
         version = json.loads(file.read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadData("the clip store cannot be read", where=f"{file}: {error}", fix="prepare it again") from None
+        fix = f'write {{"version": {VERSION}}} into it if the rest is whole, or prepare into another folder'
+        raise BadData("the clip store cannot be read", where=f"{file}: {error}", fix=fix) from None
     if version != VERSION:
         raise BadData(
             "the clip store is of another version",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ _BODY_BYTES, _TREE_BYTES = 400_000_000, 6_000_000
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not prepared, since the store has its motion already or gets it from another file."""
+    """A file that is not prepared, since the store has its motion already or gets it from another file, `taken`."""
 
     path: Path
     why: str
+    taken: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,18 @@ class _Store:
 
 
 def make_plan(
-    given: Sequence[str | Path], store: Path, target: Target, *, set_name: str, licence: str, overwrite: bool
+    given: Sequence[str | Path],
+    store: Path,
+    target: Target,
+    *,
+    set_name: str,
+    licence: str,
+    overwrite: bool,
+    without: Collection[Path] = (),
 ) -> Plan:
-    """Look at all files and decide; nothing is written. Arguments as of `prepare`."""
+    """Look at all files but those `without`, and decide; nothing is written. Other arguments as of `prepare`."""
     sources, passed = find_sources(given, set_name)
+    sources = [source for source in sources if source.path not in without]
     begun = {source.set for source in sources} if overwrite else set()
     known = _look(store, leave_out=begun)
     new, skipped, done = _new(sources, known)
@@ -140,11 +149,12 @@ def _new(sources: Sequence[SourceFile], known: _Store) -> tuple[list[SourceFile]
         elif source.content and source.content in known.by_content:
             skipped.append(Skipped(source.path, f"the same motion as {known.by_content[source.content]} of the store"))
         elif source.key in by_key:
-            same = source.content and source.content == by_key[source.key].content
-            what = "a copy" if same else "another make of the clip"
-            skipped.append(Skipped(source.path, f"{what}: {by_key[source.key].path} is taken"))
+            taken = by_key[source.key]
+            what = "a copy" if source.content and source.content == taken.content else "another make of the clip"
+            skipped.append(Skipped(source.path, f"{what}: {taken.path} is taken", taken.path))
         elif source.content and source.content in by_content:
-            skipped.append(Skipped(source.path, f"the same motion as {by_content[source.content].path}"))
+            taken = by_content[source.content].path
+            skipped.append(Skipped(source.path, f"the same motion as {taken}", taken))
         else:
             new.append(source)
             by_key[source.key] = by_content[source.content] = source
@@ -154,8 +164,17 @@ def _new(sources: Sequence[SourceFile], known: _Store) -> tuple[list[SourceFile]
 def _earlier(store: Path) -> dict[str, Any]:
     """The plan of a run that did not end; nothing where all ended well, or where it cannot be read."""
     try:
-        return json.loads((store / PLAN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        plan = json.loads((store / PLAN_FILE).read_text(encoding="utf-8"))
+        shards = [
+            {
+                "set": str(shard["set"]),
+                "number": int(shard["number"]),
+                "files": [(str(k), c) for k, c in shard["files"]],
+            }
+            for shard in plan["shards"]
+        ]
+        return {"shards": shards, "betas": {actor: tuple(map(float, b)) for actor, b in plan["betas"].items()}}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 

@@ -15,17 +15,17 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vitruve.data.clips import STORE_FILE, VERSION, shard_folders
+from vitruve.data.clips import STORE_FILE, VERSION, check_store, shard_folders
 from vitruve.data.planning import PLAN_FILE, Plan, make_plan
 from vitruve.data.reading import prepare_kernels
 from vitruve.data.shards import (
@@ -96,12 +96,12 @@ def prepare(
         BadData: the disk is full, or a process died. The same call goes on from there.
     """
     store = Path(os.path.abspath(Path(out).expanduser()))
-    plan_now = _planner(given, store, checked_target(Target(to, mapping)), set_name, licence, overwrite)
+    plan_now = _planner(given, store, checked_target(Target(to, mapping)), set_name, licence)
     # Where there is nothing to prepare, this raises before anything is made.
-    early = None if store.exists() else plan_now()
+    early = None if store.exists() else plan_now(overwrite)
     _make_store(store)
     with _locked(store):
-        plan = early if early and not shard_folders(store) else plan_now()
+        plan = early if early and not shard_folders(store) else plan_now(overwrite)
         if overwrite:
             for name in {source.set for source in plan.files}:
                 shutil.rmtree(store / name, ignore_errors=True)
@@ -111,6 +111,10 @@ def prepare(
                    "set_name": set_name, "licence": licence, "workers": workers, "overwrite": overwrite}  # fmt: skip
         try:
             outcome = _carry_out(plan, store, workers, progress)
+            # A damaged file must not stand in the way of a whole copy of it.
+            while (failed := _failed(outcome)) & {skipped.taken for skipped in outcome.plan.skipped}:
+                again = _carry_out(plan_now(without=failed), store, workers, progress)
+                outcome = _together(outcome, again)
             _write_records(store, options, outcome)
         except OSError as error:
             raise not_written(error, store) from None
@@ -130,17 +134,37 @@ def plan_preparation(
     """What `prepare` would do; nothing is written."""
     store = Path(os.path.abspath(Path(out).expanduser()))
     _refuse_foreign(store)
-    return _planner(given, store, checked_target(Target(to, mapping)), set_name, licence, overwrite)()
+    return _planner(given, store, checked_target(Target(to, mapping)), set_name, licence)(overwrite)
 
 
 def _planner(
-    given: Sequence[str | Path], store: Path, target: Target, set_name: str, licence: str, overwrite: bool
-) -> Callable[[], Plan]:
-    return lambda: make_plan(given, store, target, set_name=set_name, licence=licence, overwrite=overwrite)
+    given: Sequence[str | Path], store: Path, target: Target, set_name: str, licence: str
+) -> Callable[..., Plan]:
+    def plan(overwrite: bool = False, without: Collection[Path] = ()) -> Plan:
+        options = {"set_name": set_name, "licence": licence, "overwrite": overwrite, "without": without}
+        return make_plan(given, store, target, **options)
+
+    return plan
+
+
+def _failed(outcome: Outcome) -> set[Path | None]:
+    return {Path(line["file"]) for line in outcome.failed}
+
+
+def _together(first: Outcome, second: Outcome) -> Outcome:
+    """Of two passes over the same files: the second has taken copies of what failed in the first."""
+    return Outcome(
+        replace(first.plan, skipped=second.plan.skipped),
+        first.clips + second.clips,
+        first.frames + second.frames,
+        tuple(sorted([*first.failed, *second.failed], key=lambda line: line["file"])),
+    )
 
 
 def _refuse_foreign(store: Path) -> None:
-    if store.exists() and not (store / STORE_FILE).is_file() and (not store.is_dir() or any(store.iterdir())):
+    if (store / STORE_FILE).is_file():
+        check_store(store)
+    elif store.exists() and (not store.is_dir() or any(store.iterdir())):
         raise UsageError(
             "the output is something else than a clip store, and is not touched",
             where=f"{store} has no {STORE_FILE}",

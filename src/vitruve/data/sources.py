@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vitruve.data.amass_sets import canonical_set
 from vitruve.data.zip_index import npz_members
-from vitruve.errors import MissingAsset, UsageError, nearest
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.formats.glimpse import ROTATION_KEYS
 
 BODY_ENDINGS, TREE_ENDINGS = (".npz", ".safetensors"), (".bvh", ".amc")
@@ -98,7 +98,7 @@ def _files(root: Path) -> Iterator[tuple[Path, str]]:
         yield root, os.path.realpath(root)
         return
     seen: set[str] = set()
-    for place, folders, files in os.walk(root, followlinks=True):
+    for place, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(place)
         if real in seen:
@@ -109,6 +109,11 @@ def _files(root: Path) -> Iterator[tuple[Path, str]]:
             if not name.startswith(".") and Path(name).suffix.lower() in (*BODY_ENDINGS, *TREE_ENDINGS):
                 path = os.path.join(place, name)
                 yield Path(path), os.path.realpath(path) if os.path.islink(path) else os.path.join(real, name)
+
+
+def _unreadable(error: OSError) -> None:
+    what, fix = f"a folder cannot be read: {error.strerror}", "check the rights, or give the other folders by name"
+    raise BadData(what, where=str(error.filename), fix=fix)
 
 
 def _placed(path: Path, root: Path, set_name: str) -> SourceFile:
@@ -131,7 +136,14 @@ def _placed(path: Path, root: Path, set_name: str) -> SourceFile:
     subject = "/".join(rest)
     if not subject and path.suffix.lower() == ".amc":
         subject = path.stem.rpartition("_")[0]  # 01_02.amc is of subject 01
-    return SourceFile(path, _safe(first), subject, path.stem, path.stat().st_size)
+    return SourceFile(path, _safe(first), subject, path.stem, _size(path))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a link to nowhere, say: reading it will say what is wrong
+        return 0
 
 
 def _safe(name: str) -> str:

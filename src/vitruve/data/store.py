@@ -59,7 +59,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         for lines in by_block.values():
             first = start
             for line in lines:
-                clips.append(clip_of(line, start, shard / CLIPS_FILE))
+                clips.append(clip_of(line, start))
                 start += clips[-1].frames
             last = clips[-1]
             blocks.append(_Block(shard / last.block, first, start - first, last.skeleton, last.expressions))
