@@ -56,3 +56,13 @@ def test_errors_of_splits(tmp_path, capsys):
     )
     assert "leak: subject" in capsys.readouterr().err
     assert run_command("data", "show", tmp_path / "AMASS") == 3
+
+
+def test_a_dry_split_fails_as_the_real_one_would(tmp_path, capsys):
+    data, store = tree(tmp_path / "AMASS", {"CMU": 2}), tmp_path / "store"
+    assert run_command("data", "prepare", data, "--out", store, "--quiet") == 0
+    call = ("data", "split", store, "--out", tmp_path / "s.json", "--dry-run", "--by")
+    assert run_command(*call, "subject") == 2
+    assert "of the split is empty" in capsys.readouterr().err
+    assert run_command(*call, "hash", "--fractions", "all=1") == 0
+    assert "nothing was written" in capsys.readouterr().out and not (tmp_path / "s.json").exists()

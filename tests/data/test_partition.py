@@ -151,7 +151,7 @@ def test_bad_split_files_are_named(store, tmp_path):
         store.sample("train")
 
 
-@pytest.mark.parametrize("text", ["train", "train=0.9,test=0.9", "train=-1", "train=x", ""])
+@pytest.mark.parametrize("text", ["train", "train=0.9,test=0.9", "train=-1", "train=x", "", "train=nan", "a=0.2,a=0.5"])
 def test_fractions_that_are_none_are_refused(text):
     with pytest.raises(UsageError):
         parse_fractions(text)
@@ -162,3 +162,16 @@ def test_a_clip_copied_under_another_subject_leaks_nowhere_since_it_is_taken_onc
     (tmp_path / "CMU" / "02").mkdir()
     shutil.copy(path, tmp_path / "CMU" / "02" / "b_poses.npz")
     assert prepare([tmp_path / "CMU"], tmp_path / "store").clips == 1
+
+
+def test_lists_lose_no_empty_part_and_name_no_clip_twice(store, tmp_path):
+    first, second = store.clips[0].key, store.clips[1].key
+    (tmp_path / "list.json").write_text(json.dumps({"parts": {"train": [first, first], "test": [second], "val": []}}))
+    parts = divide(store.clips, str(tmp_path / "list.json"))
+    assert [clip.key for clip in parts["train"]] == [first] and parts["val"] == []
+    with pytest.raises(UsageError, match="'val' of the split is empty"):
+        write_split(parts, tmp_path / "out.json")
+    (tmp_path / "list.json").write_text(json.dumps({"parts": {"train": first}}))
+    with pytest.raises(BadData) as caught:
+        divide(store.clips, str(tmp_path / "list.json"))
+    assert "'train' is no list" in caught.value.where

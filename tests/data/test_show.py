@@ -9,7 +9,8 @@ from tests.data.amass import arrays, tree, write
 from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.data.show import is_non_commercial, store_figures
-from vitruve.view.data_page import data_page, set_rows
+from vitruve.motion.findings import Finding
+from vitruve.view.data_page import data_page, licence_rows, set_rows
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,16 @@ def test_clips_of_any_length_have_a_histogram(tmp_path, fps):
     assert sum(bins["clips"]) == 1 and len(bins["clips"]) <= 51
     assert bins["bin_s"] * len(bins["clips"]) > 5 / fps
     assert "1 clip of 1 subject:" in data_page(store_figures(open_store(tmp_path / "store"), inspect=0))
+
+
+def test_licences_stand_once_with_their_sets(store):
+    rows = licence_rows(store_figures(store, inspect=0))
+    assert [sets for line, sets in rows if "AMASS" in line] == ["CMU, KIT"]
+    assert ("CC0", "lab") in rows and len(rows) == 2
+
+
+def test_one_jump_and_several_are_the_same_finding(store, monkeypatch):
+    jumps = iter(["once", "2 times", "7 times", "once", "2 times", "once", "once"])
+    found = lambda motion: [Finding("warning", f"rotations jump {next(jumps)}", "", "")]  # noqa: E731
+    monkeypatch.setattr("vitruve.data.show.inspect_motion", found)
+    assert [row["clips"] for row in store_figures(store)["findings"]] == [7]

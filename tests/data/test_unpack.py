@@ -349,3 +349,24 @@ def test_no_archive_is_an_error_before_any_work(tmp_path: Path):
     with pytest.raises(UsageError):
         unpack([], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_packed_but_no_tar_is_damaged(tmp_path: Path):
+    path = tar(tmp_path / "CMU.tar.bz2", release("CMU"))
+    data = bytearray(path.read_bytes())
+    data[60] ^= 0xFF
+    path.write_bytes(bytes(data))
+    (row,) = unpack([path], tmp_path / "out").rows
+    assert row.error is not None and row.error.what == "CMU.tar.bz2 is damaged"
+
+
+def test_an_archive_without_clips_says_so_and_names_archives_in_it(tmp_path: Path):
+    path = tar(tmp_path / "PosePrior.tar.bz2", {"PosePrior/CMU.tar.bz2": b"BZh"})
+    (row,) = unpack([path], tmp_path / "out").rows
+    assert "no clips are in it, but archives: CMU.tar.bz2" in row.notes
+
+
+def test_names_are_not_cut_where_the_output_is_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    name = "BMLrub_of_a_rather_long_name_that_would_not_fit_beside_the_others.tar.bz2"
+    command(tar(tmp_path / name, release("BioMotionLab_NTroje")), out=tmp_path / "out")
+    assert f"{name}  BMLrub  unpacked  BioMotionLab_NTroje  3" in capsys.readouterr().out

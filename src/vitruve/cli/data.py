@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from vitruve.cli.data_export_vposer import export_vposer
 from vitruve.cli.data_poses import poses
+from vitruve.cli.data_table import print_table
 from vitruve.cli.data_unpack import unpack
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def split(
         leaks,
         notes_on,
         parse_fractions,
+        refuse_empty,
         table,
         write_split,
     )
@@ -130,12 +132,12 @@ def split(
         parts = divide(clips, by, shares, seed, allow_missing)
     except MissingAsset:
         if not quiet:
-            _table(*table(divide(clips, by, shares, seed, allow_missing=True), by))
+            print_table(*table(divide(clips, by, shares, seed, allow_missing=True), by))
             _notes(notes_on(clips, by))
         raise
     notes = notes_on(clips, by)
     if not quiet:
-        _table(*table(parts, by))
+        print_table(*table(parts, by))
         _notes(notes)
     found = leaks(parts)
     for leak in found[:_SHOWN]:
@@ -144,7 +146,10 @@ def split(
         print(f"vitruve: and {len(found) - _SHOWN} leaks more", file=sys.stderr)
     if not quiet and not found:
         print("No subject and no motion is in two parts.")
-    if not dry_run:
+    refuse_empty(parts)
+    if dry_run:
+        print("nothing was written")
+    else:
         write_split(parts, out, how=by, notes=notes, overwrite=overwrite)
     return 0
 
@@ -175,7 +180,7 @@ def show(
     from vitruve.data.show import store_figures
     from vitruve.runs import progress_bar, run_folder
     from vitruve.runs.run_folder import check_out
-    from vitruve.view.data_page import SET_HEADER, data_page, set_rows
+    from vitruve.view.data_page import LICENCE_HEADER, SET_HEADER, data_page, licence_rows, set_rows
 
     if out is not None:
         check_out(out, overwrite)
@@ -185,7 +190,10 @@ def show(
     if as_json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     elif not quiet:
-        _table(SET_HEADER, set_rows(figures))
+        print_table(SET_HEADER, set_rows(figures))
+        print()
+        print_table(LICENCE_HEADER, licence_rows(figures))
+        print()
         looked = f"of {figures['clips_looked_through']} clips looked through"
         for row in figures["findings"]:
             where = f" ({row['where']})" if row["where"] else ""
@@ -220,13 +228,6 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
 def _notes(lines: list[str]) -> None:
     for line in lines:
         print(f"note: {line}")
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Plain text: nothing is cut where the output is no terminal."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip())
 
 
 app.command(poses)

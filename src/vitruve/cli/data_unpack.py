@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
-from rich.table import Table
+
+from vitruve.cli.data_table import print_table
 
 if TYPE_CHECKING:
     from vitruve.data.unpack import UnpackReport
@@ -52,12 +52,12 @@ def unpack(
 
 
 def _show(report: UnpackReport) -> None:
-    table = Table("archive", "set", "state", "folder", "clips", "frames", title="Archives", title_justify="left")
+    rows = []
     for row in report.rows:
         known = row.state in ("unpacked", "done before")
         counts = (f"{row.clips:,}", f"{row.frames:,}") if known else ("", "")
-        table.add_row(row.archive.name, row.set, row.state, ", ".join(row.folders), *counts)
-    Console().print(table)
+        rows.append((row.archive.name, row.set, row.state, ", ".join(row.folders), *counts))
+    print_table(("archive", "set", "state", "folder", "clips", "frames"), rows)
     for row in report.rows:
         for note in row.notes:
             print(f"note: {row.archive.name}: {note}")

@@ -185,7 +185,7 @@ def _tar_members(source: _Source, at: _Place) -> Iterator[Member]:
                     entry.name, entry.isdir(), entry.size, lambda e=entry: tar.extractfile(e), number, at
                 )
     except tarfile.ReadError as error:
-        if at.member:
+        if at.member or decompress:  # packed as an archive is, so it was one
             raise
         shown = head.decode("latin-1") if head[:1] == b"<" else str(error)
         raise BadData(

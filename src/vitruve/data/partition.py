@@ -152,15 +152,17 @@ def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts
             names[name].append(clip)
     out: Parts = {}
     for part, entries in read_split(file).items():
+        listed: dict[str, Clip] = {}
         for entry in entries:
             found = names.get(entry.removeprefix("./"), [])
             if len(found) != 1:
                 what = (
                     f"'{entry}' names {len(found)} clips of the store" if found else f"the store has no clip '{entry}'"
                 )
-                hint = ", ".join(clip.key for clip in found[:3]) if found else nearest(entry, names)
+                hint = ", ".join(clip.key for clip in found[:3]) if found else nearest(entry, sorted(names))
                 raise UsageError(what, where=f"{file}, part '{part}'", fix=hint)
-            out.setdefault(part, []).append(found[0])
+            listed[found[0].key] = found[0]
+        out[part] = list(listed.values())
     return out
 
 
@@ -194,7 +196,8 @@ def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False)
 
 def check_fractions(fractions: Mapping[str, float]) -> None:
     """Raise where shares are not shares."""
-    if not fractions or min(fractions.values()) <= 0 or sum(fractions.values()) > 1 + 1e-9:
+    right = all(share > 0 for share in fractions.values())  # NaN is not
+    if not fractions or not right or sum(fractions.values()) > 1 + 1e-9:
         shown = ", ".join(f"{part}={share:g}" for part, share in fractions.items())
         raise UsageError(
             "the fractions are no shares of one whole",
@@ -218,6 +221,17 @@ def leaks(parts: Mapping[str, Sequence[Clip]]) -> list[Leak]:
     return found
 
 
+def refuse_empty(parts: Mapping[str, Sequence[Clip]]) -> None:
+    """Raise where a part has no clips, or there is no part."""
+    empty = [part for part, clips in parts.items() if not clips]
+    if empty or not parts:
+        raise UsageError(
+            f"the part '{empty[0]}' of the split is empty" if empty else "the split has no parts",
+            where=", ".join(f"{part}: {len(clips)} clips" for part, clips in parts.items()),
+            fix="prepare the data sets that are missing, or split otherwise",
+        )
+
+
 def write_split(
     parts: Mapping[str, Sequence[Clip]],
     path: str | os.PathLike[str],
@@ -238,13 +252,7 @@ def write_split(
     Raises:
         UsageError: a part is empty.
     """
-    empty = [part for part, clips in parts.items() if not clips]
-    if empty or not parts:
-        raise UsageError(
-            f"the part '{empty[0]}' of the split is empty" if empty else "the split has no parts",
-            where=", ".join(f"{part}: {len(clips)} clips" for part, clips in parts.items()),
-            fix="prepare the data sets that are missing, or split otherwise",
-        )
+    refuse_empty(parts)
     keys = {part: sorted(clip.key for clip in clips) for part, clips in parts.items()}
     content = {"split": how, **({"notes": list(notes)} if notes else {}), "parts": keys}
     path = Path(path)
@@ -266,6 +274,9 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, list[str]]:
         text = path.read_text(encoding="utf-8")
         content: Any = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
         parts = {str(part): [str(key) for key in keys] for part, keys in content["parts"].items()}
+        single = [part for part, keys in content["parts"].items() if not isinstance(keys, list)]
+        if single:
+            raise ValueError(f"part '{single[0]}' is no list")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(
             "the split file cannot be read",
@@ -325,10 +336,17 @@ def parse_fractions(text: str) -> dict[str, float]:
     try:
         pairs = [entry.split("=") for entry in text.replace(" ", "").split(",")]
         fractions = {name: float(share) for name, share in pairs}
+        if len(fractions) != len(pairs):
+            raise ValueError("a part twice")
     except ValueError:
         raise UsageError(f"'{text}' gives no fractions", fix="write train=0.8,val=0.1,test=0.1") from None
     check_fractions(fractions)
     return fractions
+
+
+def hours_text(hours: float) -> str:
+    """Hours with as many digits as tell something, also of a short store."""
+    return f"{hours:,.2f}" if hours >= 1 else f"{hours:.2g}"
 
 
 def table(parts: Mapping[str, Sequence[Clip]], by: str = "") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -340,6 +358,6 @@ def table(parts: Mapping[str, Sequence[Clip]], by: str = "") -> tuple[tuple[str,
         lacking = [name for name in published.get(part, ()) if name not in sets]
         hours = sum(clip.seconds for clip in clips) / 3600
         subjects = len({subject_of(clip) for clip in clips})
-        counts = (f"{len(clips):,}", f"{subjects:,}", f"{sum(clip.frames for clip in clips):,}", f"{hours:.2f}")
+        counts = (f"{len(clips):,}", f"{subjects:,}", f"{sum(clip.frames for clip in clips):,}", hours_text(hours))
         rows.append((part, *counts, ", ".join(sets) or "-", ", ".join(lacking) or "-"))
     return ("part", "clips", "subjects", "frames", "hours", "sets", "lacks"), rows

@@ -123,7 +123,7 @@ def _findings(store: Store, count: int, progress: Progress | None) -> tuple[int,
     for number, clip in enumerate(chosen, start=1):
         for finding in inspect_motion(store.motion(clip)[:LOOKED]):
             # The same thing whatever its numbers are.
-            kind = (finding.severity, re.sub(r"-?\d[\d.,]*", "n", finding.what))
+            kind = (finding.severity, re.sub(r"-?\d[\d.,]*", "n", re.sub(r"\bonce\b", "1 times", finding.what)))
             if not clips[kind] or clips[kind][-1] != clip.key:
                 clips[kind].append(clip.key)
             firsts.setdefault(kind, finding)

@@ -191,6 +191,9 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
     moves, name, notes = _placement(room, file)
     counts = [count_clips(room / source) for source in moves if (room / source).is_dir()]
     count = SetCount(sum(c.files for c in counts), sum(c.frames for c in counts), sum((c.bad for c in counts), ()))
+    if not count.files:
+        inside = sorted(file.name for file in room.rglob("*") if file.name.lower().endswith(ENDINGS))
+        notes.append("no clips are in it" + (f", but archives: {', '.join(inside[:3])}" if inside else ""))
     differs = count_differs(name, generation_of(room), count) if name else ""
     return Stamp(
         archive=file.name,
@@ -210,7 +213,7 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
 
 def _unwritable(file: Path, out: Path, error: OSError) -> BadData:
     fix = "check the space and permissions, and run it again"
-    return BadData(f"{file.name} cannot be unpacked", where=f"{out}: {error.strerror}", fix=fix)
+    return BadData(f"{file.name} cannot be unpacked", where=f"{error.filename or out}: {error.strerror}", fix=fix)
 
 
 def _check_top(member: Member, work: _Work) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import vitruve
+from vitruve.data.partition import hours_text
 from vitruve.data.show import is_non_commercial
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram
 
-SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "masked", "retarget, mm", "licence")
+SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "masked", "retarget, mm")
+LICENCE_HEADER = ("licence", "sets")
 
 
 def set_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -26,18 +28,18 @@ def _row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         f"{values['clips']:,}",
         f"{values['subjects']:,}",
         f"{values['frames']:,}",
-        _hours(values["hours"]),
+        hours_text(values["hours"]),
         _few([f"{fps:g}" for fps in values["fps"]]),
         _few(values["bodies"]),
         f"{values['masked_frames']:,}",
         "-" if error is None else f"{error:.1f}",
-        _few(values["licences"], 1),
     )
 
 
-def _hours(value: float) -> str:
-    """Hours with as many digits as tell something, also of a short store."""
-    return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
+def licence_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each licence with the sets that have it, under LICENCE_HEADER."""
+    sets = figures["sets"].items()
+    return [(line, ", ".join(n for n, values in sets if line in values["licences"])) for line in figures["licences"]]
 
 
 def _few(words: list[str], most: int = 3) -> str:
@@ -54,12 +56,13 @@ def data_page(figures: Mapping[str, Any]) -> str:
     blocks: list[Block] = [
         Note(
             f"{_count(figures, 'frames')} in {_count(figures, 'clips')} of {_count(figures, 'subjects')}: "
-            f"{_hours(figures['hours'])} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the "
+            f"{hours_text(figures['hours'])} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the "
             f"longest lasts {seconds['max']:.1f} s."
         ),
         _licence(figures),
         Heading("Data sets"),
         Table(SET_HEADER, set_rows(figures)),
+        Table(LICENCE_HEADER, licence_rows(figures)),
         Heading("How long clips are"),
         _lengths(figures["seconds_histogram"]),
         Heading("What they were recorded with"),
