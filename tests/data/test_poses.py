@@ -294,3 +294,23 @@ def test_the_command_says_where_each_pose_is_from_and_never_overwrites(
         command(ids, amass=folder, out=tmp_path / "poses.obj")
     assert out.read_bytes() == before
     assert command(ids, amass=folder, out=out, overwrite=True, quiet=True) == 4
+
+
+def test_a_pose_that_is_listed_twice_is_an_error_unless_it_is_the_same(tmp_path: Path):
+    entry, path = '"1": ["AMASS", "CMU/01/01_01_poses.npz", %d]', tmp_path / "ids.json"
+    path.write_text(f"{{{entry % 3}, {entry % 3}}}")
+    assert len(read_pose_list(path)) == 1
+    path.write_text(f"{{{entry % 3}, {entry % 4}}}")
+    with pytest.raises(BadData) as caught:
+        read_pose_list(path)
+    assert "it has 1 twice" in caught.value.where
+
+
+def test_a_name_that_no_disk_holds_is_told_for_its_pose_alone(tmp_path: Path):
+    root = tree(tmp_path / "AMASS")
+    wanted = json.loads(listing(tmp_path / "ids.json").read_text())
+    long = {"long": ["AMASS", f"CMU/01/{'a' * 300}_poses.npz", 0], "none": ["AMASS", "Zorg/1/2_poses.npz", 0]}
+    found = extract_poses(listing(tmp_path / "more.json", {**wanted, **long}), root)
+    assert [each.id for each in found.failed] == ["long", "none"]
+    assert len(found.poses) == len(wanted)
+    assert "no set of AMASS" in found.failed[1].error.fix

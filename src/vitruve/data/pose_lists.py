@@ -77,9 +77,18 @@ def read_pairs(path: str | Path) -> dict[str, tuple[str, str]]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise BadData(f"{path.name} is no json", where=f"{path}: {error}", fix="fetch the file again") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping. Of a key that is there twice json would keep the last, and nobody would know."""
+    out: dict[str, Any] = {}
+    for key, value in pairs:
+        if out.setdefault(key, value) != value:
+            raise ValueError(f"it has {key} twice, with different values")
+    return out
 
 
 def _not(path: Path, meant: str, found: str) -> BadData:

@@ -139,7 +139,7 @@ def extract_poses(
         failed=tuple(failed),
         sequences=files,
         normalise=normalise,
-        notes=(*sequences.notes, *notes),
+        notes=(*sequences.notes.values(), *notes),
     )
 
 
@@ -247,6 +247,9 @@ def _found(sequences: Sequences, sequence: str) -> Path | VitruveError:
         return sequences.find(sequence)
     except VitruveError as error:
         return error
+    except OSError as error:  # a name that is too long, a folder that cannot be read
+        where = f"{sequence[:200]}: {error.strerror}"
+        return BadData("the sequence cannot be looked up", where=where, fix="check the list, and the rights")
 
 
 def _of_file(file: Path, wanted: Sequence[tuple[str, int]], as_recorded: bool) -> dict[str, _Row | VitruveError]:

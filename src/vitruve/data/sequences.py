@@ -25,12 +25,12 @@ class Sequences:
 
     Attributes:
         root: the folder.
-        notes: what was found under another name than it was asked for.
+        notes: what was found under another name than it was asked for, once for each folder and name of it.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).expanduser()
-        self.notes: dict[str, None] = {}
+        self.notes: dict[tuple[Path, str], str] = {}
         found = find_sets(self.root)
         self._near = {name: folder for folder, name in found.near_misses.items()}
         self._folders: dict[str, list[FoundFolder]] = {}
@@ -60,9 +60,17 @@ class Sequences:
         folders = self._folders.get(name or "", [])
         for folder in folders:
             for path in self._candidates(folder.path, parts[1:]):
-                self.notes[f"{parts[0]} was found as {folder.path.relative_to(self.root)}"] = None
+                self._note(sequence, folder.path, path)
                 return path
         raise self._missing(sequence, parts, folders)
+
+    def _note(self, sequence: str, folder: Path, path: Path) -> None:
+        found, name = folder.relative_to(self.root).as_posix(), PurePosixPath(sequence).parts[0]
+        if name != found:
+            self.notes.setdefault((folder, name), f"{name} was found as {found}")
+        else:
+            there = path.relative_to(self.root).as_posix()
+            self.notes.setdefault((folder, name), f"names differ in {found}: {sequence} was found as {there}")
 
     def _candidates(self, folder: Path, parts: Sequence[str]) -> list[Path]:
         """The file itself, or the only one whose name differs by letter case or by the signs between words."""
@@ -92,6 +100,8 @@ class Sequences:
             fix = f"unpack {name or parts[0]} into {self.root}"
             if name is None and (probably := probable_set(parts[0])):
                 fix = f"{parts[0]} is no set; it is probably {probably}"
+            elif name is None:
+                fix = "no set of AMASS is called so: give a list of another release"
             elif near:
                 fix = f"{near} is probably {name}: rename it to {parts[0]}"
             return MissingAsset(what, where=f"{where}: no folder of {name or parts[0]}", fix=fix)
