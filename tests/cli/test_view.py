@@ -48,6 +48,22 @@ def test_it_saves_a_recording_and_never_overwrites_unasked(clip, tmp_path, capsy
     assert page.read_bytes() == before
 
 
+@pytest.mark.parametrize(("options", "plays"), [((), True), (("--heat",), False), (("--heat", "--play"), True)])
+def test_it_begins_to_play_unless_a_heat_map_is_to_be_seen(clip, options, plays, monkeypatch):
+    from vitruve.view.viewer_player import Player
+
+    asked = []
+    monkeypatch.setattr(Player, "play", lambda self: asked.append(True))
+    shown = (clip, clip, "--body", "open-smplh", "--no-open", "--seconds", 0.1, "--port", 0, "--quiet")
+    assert run(*shown, *options) == 0
+    assert bool(asked) == plays
+
+
+def test_a_recording_says_that_it_holds_no_heat_map(clip, tmp_path, capsys):
+    assert run(clip, clip, "--heat", "--save", tmp_path / "a.viser", "--dry-run") == 0
+    assert "a recording holds no heat map" in capsys.readouterr().err
+
+
 def refusals(clip, tmp_path):
     other = tmp_path / "text.npz"
     other.write_text("no motion")
@@ -57,6 +73,7 @@ def refusals(clip, tmp_path):
         "no such body": (3, 3, (clip, "--body", tmp_path / "body.npz", "--no-open")),
         "a body of another layout": (2, 2, (clip, "--body", "open-smplx", "--no-open")),
         "nothing to compare": (2, 2, (clip, "--heat", "--no-open")),
+        "nothing to compare, tried dry": (2, 2, (clip, "--heat", "--dry-run")),
         "no recording": (2, 2, (clip, "--save", tmp_path / "a.mp4")),
         "no address": (2, 2, (clip, "--host", "203.0.113.1", "--no-open")),
     }
@@ -64,7 +81,7 @@ def refusals(clip, tmp_path):
 
 CASES = (
     *("no such file", "no motion", "no such body", "a body of another layout"),
-    *("nothing to compare", "no recording", "no address"),
+    *("nothing to compare", "nothing to compare, tried dry", "no recording", "no address"),
 )
 
 

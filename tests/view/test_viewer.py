@@ -1,9 +1,8 @@
-"""The viewer: its clock, what it sends to the browser, its server, and the page with its controls in Chromium."""
+"""The viewer: its clock, what it sends to the browser, and its server."""
 
 import io
 import socket
 import sys
-import threading
 import time
 from dataclasses import replace
 
@@ -14,22 +13,20 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.browser import browser_page
 from tests.material import small_body, small_motion
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.view.heat import heat_colours
-from vitruve.view.scene import COLOURS, Actor, Scene, load_scene
+from vitruve.view.scene import Actor, Scene, side_by_side
 from vitruve.view.viewer_heat import coloured_glb
 from vitruve.view.viewer_player import Player
-from vitruve.view.viewer_server import address, close_server, open_server
+from vitruve.view.viewer_server import close_server, open_server
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 
-from vitruve.view.viewer import Viewer
 from vitruve.view.viewer_actor import ActorNodes, Look, skinned
-from vitruve.view.viewer_camera import aim, facing_deg, followed_path
+from vitruve.view.viewer_camera import PRESETS, abreast, aim, facing_deg, followed_path
 from vitruve.view.viewer_controls import fitting_bodies
-from vitruve.view.viewer_recording import check_recording, save_recording
+from vitruve.view.viewer_recording import check_recording
 
 GAP = (5, 6)
 
@@ -126,7 +123,16 @@ def test_time_stops_at_the_end_where_it_does_not_loop():
     clock.close()
 
 
-def test_a_wish_that_cannot_be_is_said_and_any_other_error_ends_the_wait():
+def test_a_single_frame_stands_still():
+    stage = Stage()
+    clock = player(stage, frames=1)
+    clock.play()
+    assert clock.wait_until_drawn(2)
+    clock.close()
+    assert stage.rounds == [0, 1] and stage.last == (0, False)
+
+
+def test_a_wish_that_cannot_be_is_said_and_no_fault_ends_the_thread(caplog):
     stage = Stage()
     clock = player(stage)
 
@@ -140,8 +146,19 @@ def test_a_wish_that_cannot_be_is_said_and_any_other_error_ends_the_wait():
     assert clock.wait_until_drawn()
     assert stage.said == ["no such body"]
     clock.do(broken)
-    with pytest.raises(ZeroDivisionError):
-        clock.wait(10)
+    clock.do(lambda: stage.rounds.append("next"))
+    assert clock.wait_until_drawn()
+    assert isinstance(clock.error, ZeroDivisionError) and "ZeroDivisionError" in caplog.text
+    assert len(stage.said) == 2 and "next" in stage.rounds
+
+    stage.draw = lambda frame: 1 / (frame - 7)
+    clock.go_to(7)
+    assert clock.wait_until_drawn()
+    assert len(stage.said) == 3
+    clock.go_to(8)
+    assert clock.wait_until_drawn() and clock.frame == 8
+    assert len(stage.said) == 3
+    clock.close()
 
 
 @pytest.mark.parametrize("layout", ["smpl", "smplh"])
@@ -211,6 +228,10 @@ def test_coloured_glb_says_what_it_was_given():
     np.testing.assert_array_equal(mesh.faces, body.faces.numpy())
     shades = np.frombuffer(glb[-8 * body.num_vertices :], np.uint16).reshape(-1, 4) / 65535
     np.testing.assert_allclose(shades, np.c_[colours**2.2, np.ones(len(colours))], atol=1e-4)
+    glass = coloured_glb(body.template, body.faces, colours, opacity=0.4)
+    assert b'"BLEND"' in glass and b'"BLEND"' not in glb
+    shades = np.frombuffer(glass[-8 * body.num_vertices :], np.uint16).reshape(-1, 4) / 65535
+    np.testing.assert_allclose(shades[:, 3], 0.4, atol=1e-4)
 
 
 def test_the_followed_path_bridges_gaps_and_smooths():
@@ -240,6 +261,23 @@ def test_the_camera_stands_in_front_and_has_all_in_the_picture():
     assert np.isfinite(facing_deg(mine, 4))
 
 
+@pytest.mark.parametrize("turn", [0.0, 1.2, 3.0])
+def test_side_by_side_the_first_stands_on_the_left_from_the_front_whichever_way_it_faces(turn):
+    mine = actor("smplh")
+    cos, sin = np.cos(turn), np.sin(turn)
+    about_z = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
+    rotations = mine.motion.rotations.clone()
+    rotations[:, 0] = about_z @ rotations[:, 0]
+    mine = replace(mine, motion=mine.motion.replace(rotations=rotations))
+    scene = Scene((mine, replace(mine, name="another")), 30.0)
+    assert abreast(scene) is scene
+    placed = abreast(side_by_side(scene)).actors
+    middles = np.stack([one.joint_positions([0])[0, 0].numpy() for one in placed])
+    np.testing.assert_allclose(np.linalg.norm(middles[1] - middles[0]), 1.0)
+    right = aim(middles, facing_deg(mine, 0), PRESETS["Front"], 1.0).axes[0]
+    np.testing.assert_allclose((middles[1] - middles[0]) @ right, 1.0, atol=1e-6)
+
+
 def test_bodies_to_choose_from_fit_the_skeleton():
     names = fitting_bodies(actor("smplx"))
     assert "open-smplx-neutral" in names and not any("smplh" in name for name in names)
@@ -263,117 +301,3 @@ def test_ports(monkeypatch):
 def test_a_recording_needs_a_known_ending(tmp_path):
     with pytest.raises(UsageError, match="not written as"):
         check_recording(tmp_path / "walk.mp4")
-
-
-# Photographs of a page that software draws take long; what the page asks its graphics library to draw is as telling.
-SPY = """(() => { window.drawn = {}; const kind = WebGL2RenderingContext.prototype, draw = kind.drawElements;
-kind.drawElements = function(mode, count, type, offset) {
-  window.drawn[count] = (window.drawn[count] || 0) + 1; return draw.call(this, mode, count, type, offset); }; })()"""
-
-
-def times_drawn(page, body):
-    """How often the page has drawn the triangles of a body."""
-    return page.evaluate(f"window.drawn[{body.faces.numel()}] || 0")
-
-
-def until(wanted, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not wanted():
-        assert time.monotonic() < end, "the page did not follow"
-        time.sleep(0.05)
-
-
-def test_the_page_does_what_its_controls_say(server, tmp_path):
-    first, second = (load_scene([small_motion("smplh", 40)], ["open-smplh"]).actors[0] for _ in range(2))
-    shifted = second.motion.replace(translation=second.motion.translation + 0.003)
-    mask = torch.ones(40, dtype=torch.bool)
-    mask[list(GAP)] = False
-    second = replace(second, name="moved", motion=shifted.replace(mask=mask), colour=COLOURS[1])
-    scene = Scene((first, second), 30.0, 0.0, ("a note",))
-    errors = []
-    with Viewer(server, scene) as viewer, browser_page(480, 360, errors=errors) as page:
-        clock = viewer.player
-        page.add_init_script(SPY)
-        page.goto(address(server))
-        shown = page.locator("#vitruve-frame")
-        shown.wait_for(timeout=60_000)
-
-        def frame():
-            return int(shown.get_attribute("data-frame"))
-
-        assert frame() == 0
-        viewer.place(True)
-        until(lambda: times_drawn(page, first.body) > 1)
-
-        page.get_by_role("button", name="+1", exact=True).click()
-        until(lambda: frame() == 1)
-        page.get_by_role("button", name="+10", exact=True).click()
-        until(lambda: frame() == 11)
-        assert clock.wait_until_drawn()
-        own = viewer.nodes[0]
-        np.testing.assert_allclose(own._exact.vertices, own.actor.vertices([11])[0].numpy(), atol=1e-5)
-        np.testing.assert_allclose(own._skin.bones[4].position, own.bones(11)[1][4], atol=1e-5)
-
-        page.get_by_role("button", name="Play", exact=True).click()
-        until(lambda: frame() not in (11, 12))
-        page.get_by_role("button", name="Pause", exact=True).click()
-        assert clock.wait_until_drawn()
-        until(lambda: frame() == clock.frame)
-
-        page.get_by_role("textbox").first.fill("5")
-        page.keyboard.press("Enter")
-        until(lambda: frame() == 5)
-        assert "no data here: moved" in shown.inner_text()
-        page.keyboard.press("Escape")
-
-        clock.go_to(20)
-        page.get_by_label("Heat map").check()
-        until(lambda: "mean 5.20 mm, worst 5.20 mm" in page.locator("#vitruve-errors").inner_text())
-        assert clock.wait_until_drawn()
-        assert viewer.nodes[1]._heat.visible and not viewer.nodes[1]._exact.visible
-        page.get_by_label("Joints, bones").check()
-        until(lambda: viewer.nodes[0]._joints.visible)
-
-        page.get_by_role("button", name="Top", exact=True).click()
-        client = next(iter(server.get_clients().values()))
-        until(lambda: client.camera.position[2] > 3 * abs(client.camera.position[:2] - client.camera.look_at[:2]).max())
-        assert clock.error is None
-        assert errors == []
-
-
-def test_another_body_is_picked_on_the_page(server):
-    scene = load_scene([small_motion("smplh", 8)], ["open-smplh"])
-    errors = []
-    with Viewer(server, scene) as viewer, browser_page(480, 360, errors=errors) as page:
-        page.goto(address(server))
-        page.locator("#vitruve-frame").wait_for(timeout=60_000)
-        page.locator("input.mantine-Select-input").last.click()
-        page.get_by_role("option", name="open-smplh-male").click()
-        until(lambda: viewer.nodes[0].actor.body.name == "open-smplh-male")
-        until(lambda: page.get_by_text("open-smplh-male").count() > 0)
-        assert page.get_by_role("option", name="joints only").count() == 0
-        page.get_by_role("button", name="+1", exact=True).click()
-        until(lambda: page.locator("#vitruve-frame").get_attribute("data-frame") == "1")
-        assert viewer.player.wait_until_drawn()
-        assert viewer.player.error is None and errors == []
-
-
-def test_a_recording_plays_by_itself(tmp_path):
-    mine = replace(actor("smpl", frames=8), colour=COLOURS[0])
-    motion = mine.motion.replace(fps=60.0)
-    scene = Scene((replace(mine, motion=motion),), 60.0, 0.0)
-    done = []
-    path = save_recording(scene, tmp_path / "walk.html", progress=lambda now, total: done.append((now, total)))
-    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    with pytest.raises(UsageError, match="walk"):
-        save_recording(scene, path)
-    assert save_recording(scene, tmp_path / "walk.viser").stat().st_size < path.stat().st_size
-    assert [file.name for file in sorted(tmp_path.iterdir())] == ["walk.html", "walk.viser"]
-    assert threading.active_count() < 60
-    errors = []
-    with browser_page(400, 300, errors=errors) as page:
-        page.add_init_script(SPY)
-        page.goto(path.as_uri())
-        page.locator("[role=slider]").wait_for(state="attached", timeout=60_000)
-        until(lambda: times_drawn(page, mine.body) > 0)
-        assert errors == []

@@ -25,7 +25,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
     joints: Annotated[bool, Parameter(negative="")] = False,
     heat: Annotated[bool, Parameter(negative="")] = False,
     exact: Annotated[bool, Parameter(negative="")] = False,
-    play: bool = True,
+    play: bool | None = None,
     follow: bool = True,
     host: str = "127.0.0.1",
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
@@ -52,7 +52,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
         joints: begin with joints and bones.
         heat: begin with the error of every further motion against the first as a heat map.
         exact: draw the vertices of the body model also while it plays, not the skin of the browser.
-        play: begin to play.
+        play: begin to play. Where left out it does, but not with --heat, which shows frames that stand still.
         follow: keep the first motion in the middle.
         host: address to listen on; 0.0.0.0 lets other machines in.
         port: a free one from 8080 on where left out.
@@ -66,10 +66,17 @@ def view(  # noqa: PLR0913 (one parameter per option)
     _look_at(motions)
     options = {"folder": bodies, "fps": fps, "layout": "side" if side else "overlay", "joints": joints}
     if save is not None:
+        if (heat or exact) and not quiet:
+            print("note: a recording holds no heat map and no exact vertices: the browser skins it", file=sys.stderr)
         _save(motions, body or (), options, save, follow=follow, overwrite=overwrite, dry_run=dry_run, quiet=quiet)
         return
     if dry_run:
-        _say_scene(_load(motions, body or (), options), False)
+        scene = _load(motions, body or (), options)
+        if heat:
+            from vitruve.view.viewer import check_heat
+
+            check_heat(scene)
+        _say_scene(scene, False)
         print(f"nothing was served; the page would be on {host}, port {port or '8080 or the next free one'}")
         return
     from vitruve.view.viewer_server import address, close_server, open_server
@@ -96,7 +103,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
             raise
         _say_scene(scene, quiet)
         with viewer:
-            if play:
+            if play or (play is None and not heat):
                 viewer.player.play()
             viewer.player.wait(seconds)
 

@@ -22,7 +22,7 @@ from vitruve.errors import UsageError
 from vitruve.view.heat import nice_top
 from vitruve.view.scene import Actor, Scene, errors_between, load_scene, side_by_side
 from vitruve.view.viewer_actor import ActorNodes, Look, Surface
-from vitruve.view.viewer_camera import FOV_DEG, START, aim, facing_deg, followed_path
+from vitruve.view.viewer_camera import FOV_DEG, START, abreast, across, aim, facing_deg, followed_path
 from vitruve.view.viewer_controls import Controls
 from vitruve.view.viewer_player import Player
 from vitruve.view.viewer_server import close_server
@@ -68,7 +68,12 @@ class Viewer:
             follow: keep the first actor in the middle.
             folder: where licensed bodies lie, for the choice of bodies.
         """
+        if heat:
+            check_heat(scene)
+        scene = abreast(scene)
         self.server, self.scene, self.folder = server, scene, folder
+        # As they were given: a body that knows fewer betas keeps only those.
+        self._motions = [actor.motion for actor in scene.actors]
         self.surface: Surface = surface
         self.following = follow
         self.looks = [Look(joints=actor.joints) for actor in scene.actors]
@@ -83,7 +88,6 @@ class Viewer:
         self._aim(None)
         server.on_client_connect(lambda client: self.player.do(lambda: self._aim(client)))
         if heat:
-            _check_heat(scene)
             self.set_heat(True)
 
     def __enter__(self) -> Viewer:
@@ -127,7 +131,7 @@ class Viewer:
         """The actors side by side, or all in their true places."""
 
         def task() -> None:
-            for nodes, actor in zip(self.nodes, side_by_side(self.scene).actors):
+            for nodes, actor in zip(self.nodes, side_by_side(self.scene, along=across(self.scene)).actors):
                 nodes.actor = replace(nodes.actor, offset=actor.offset if beside else (0.0, 0.0))
 
         self.player.do(task)
@@ -187,8 +191,13 @@ class Viewer:
         first, *others = self.nodes
         if heat and any(nodes.actor.errors is None for nodes in others):
             self.say("Heat map", "looking where the surfaces correspond ...")
-            for nodes in others:
-                nodes.actor = replace(nodes.actor, errors=errors_between(first.actor, nodes.actor))
+            try:
+                errors = [errors_between(first.actor, nodes.actor) for nodes in others]
+            except Exception:
+                self.controls.show_heat(False, None)
+                raise
+            for nodes, found in zip(others, errors):
+                nodes.actor = replace(nodes.actor, errors=found)
         top = self._top() if heat else None
         self.looks = [replace(look, heat=heat, top_mm=top or look.top_mm) for look in self.looks]
         self.controls.show_heat(heat, top)
@@ -203,11 +212,15 @@ class Viewer:
         return nice_top(np.concatenate(found))
 
     def _set_body(self, index: int, name: str) -> None:
-        nodes = self.nodes[index]
+        nodes, motion = self.nodes[index], self._motions[index]
         old, notes = nodes.actor, ()
-        actor = Actor(old.name, old.motion, None)
+        actor = Actor(old.name, motion, None)
         if name:
-            found = load_scene([old.motion], [name], folder=self.folder)
+            try:
+                found = load_scene([motion], [name], folder=self.folder)
+            except Exception:
+                self.controls.show_actor(index)  # the choice goes back to what is drawn
+                raise
             actor, notes = found.actors[0], found.notes
         actor = replace(actor, name=old.name, colour=old.colour, offset=old.offset)
         self._made += 1
@@ -252,7 +265,7 @@ class Viewer:
             camera.look_at = viewpoint.target
 
 
-def _check_heat(scene: Scene) -> None:
+def check_heat(scene: Scene) -> None:
     """Refuse a heat map where there is no error to show."""
     bare = next((actor.name for actor in scene.actors if actor.body is None), None)
     if len(scene.actors) > 1 and bare is None:
@@ -260,5 +273,6 @@ def _check_heat(scene: Scene) -> None:
     raise UsageError(
         "a heat map shows the error of a surface against that of the first motion",
         where=f"--heat with {bare}, a plain joint tree" if bare else "--heat with one motion",
-        fix="leave out --heat" + (", or name a body: --body BODY" if bare else ", or name a second motion"),
+        fix="leave out --heat"
+        + (", or convert it first: vitruve convert FILE --to BODY" if bare else ", or name a second motion"),
     )

@@ -158,7 +158,8 @@ class ActorNodes:
             return False
         self.errors_mm = actor.errors([frame])[0]
         colours = heat_colours(self.errors_mm, look.top_mm)
-        glb = coloured_glb(self.vertices(frame), actor.body.faces.cpu().numpy(), colours)
+        opacity = _SEE_THROUGH if look.joints else 1.0
+        glb = coloured_glb(self.vertices(frame), actor.body.faces.cpu().numpy(), colours, opacity)
         if self._heat is None:
             self._heat = self._api.add_glb(f"{self.name}/heat", glb, visible=False)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,25 @@ def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: 
     box = np.stack([points.min(0) - _FLESH, points.max(0) + _FLESH])
     corners = np.array([[box[i, 0], box[j, 1], box[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
     return fit_viewpoint(corners, direction(facing + view[0], view[1]), (round(1000 * aspect), 1000), FOV_DEG)
+
+
+def across(scene: Scene) -> tuple[float, float]:
+    """The direction on the ground, of length one, from the left to the right of who looks the first body in the face.
+
+    Side by side along it, no body hides another in the view from the front, whichever way they face.
+    """
+    first = scene.actors[0]
+    angle = math.radians(facing_deg(first, int(first.valid_frames()[0])))
+    return math.cos(angle), math.sin(angle)
+
+
+def abreast(scene: Scene) -> Scene:
+    """Actors that stand side by side along x, as `load_scene` places them, stand side by side before the camera."""
+    if any(actor.offset[1] for actor in scene.actors) or not any(actor.offset[0] for actor in scene.actors):
+        return scene
+    x, y = across(scene)
+    turned = (replace(actor, offset=(actor.offset[0] * x, actor.offset[0] * y)) for actor in scene.actors)
+    return replace(scene, actors=tuple(turned))
 
 
 def followed_path(scene: Scene) -> Floats:

@@ -77,7 +77,9 @@ class Controls:
 
     def show_actor(self, index: int) -> None:
         """Say anew what an actor is drawn on."""
-        self._infos[index].content = _info(self._viewer.nodes[index].actor)
+        actor = self._viewer.nodes[index].actor
+        self._infos[index].content = _info(actor)
+        self._pickers[index].value = actor.body.name if actor.body is not None else _BARE
 
     def show_errors(self) -> None:
         """The scale of the heat map, and what it is for the frame that stands still."""
@@ -220,8 +222,9 @@ class Controls:
         gui, viewer = self._gui, self._viewer
         keys: dict[Any, tuple[str, Any]] = {
             "space": ("Play or pause", lambda: viewer.player.play(not viewer.player.playing)),
-            "arrowright": ("Next frame", lambda: viewer.player.step(1)),
-            "arrowleft": ("Previous frame", lambda: viewer.player.step(-1)),
+            # Arrows and W, A, S, D, Q, E turn and move the camera on every page of viser.
+            "N": ("Next frame", lambda: viewer.player.step(1)),
+            "P": ("Previous frame", lambda: viewer.player.step(-1)),
             "home": ("First frame", lambda: viewer.player.step(-len(viewer.scene))),
             "end": ("Last frame", lambda: viewer.player.step(len(viewer.scene))),
         }

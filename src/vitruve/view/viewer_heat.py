@@ -5,28 +5,30 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def coloured_glb(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike) -> bytes:
+def coloured_glb(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike, opacity: float = 1.0) -> bytes:
     """A mesh with vertex colours as binary glTF, for a browser to draw at once.
 
     Args:
         vertices: [vertices, 3] metres, in the axes of the scene it is put into.
         faces: [faces, 3] vertex indices.
         colours: [vertices, 3] red, green, blue from 0 to 1 as on a screen; glTF's linear light is worked out here.
+        opacity: less than 1 for a surface that is seen through.
     """
     positions = np.ascontiguousarray(vertices, np.float32)
     linear = np.asarray(colours, np.float64).clip(0, 1) ** 2.2
-    shades = np.concatenate([(65535 * linear + 0.5).astype(np.uint16), np.full((len(linear), 1), 65535, np.uint16)], 1)
+    shades = (65535 * np.c_[linear, np.full(len(linear), opacity)] + 0.5).astype(np.uint16)
     # The browser works the normals out; without any in the file it would draw flat triangles.
     arrays = (np.asarray(faces, np.uint32).ravel(), positions, np.zeros_like(positions), shades)
-    return _glb(arrays, positions.min(0).tolist(), positions.max(0).tolist())
+    return _glb(arrays, positions.min(0).tolist(), positions.max(0).tolist(), opacity < 1)
 
 
-def _glb(arrays: Sequence[NDArray], low: list[float], high: list[float]) -> bytes:
+def _glb(arrays: Sequence[NDArray], low: list[float], high: list[float], blend: bool) -> bytes:
     """The container around indices, positions, normals and colours."""
     views, offset = [], 0
     for i, array in enumerate(arrays):
@@ -39,7 +41,8 @@ def _glb(arrays: Sequence[NDArray], low: list[float], high: list[float]) -> byte
     ]
     accessors[1] |= {"min": low, "max": high}
     accessors[3]["normalized"] = True
-    material = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
+    material: dict[str, Any] = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
+    material |= {"alphaMode": "BLEND"} if blend else {}
     primitive = {"indices": 0, "attributes": {"POSITION": 1, "NORMAL": 2, "COLOR_0": 3}, "material": 0}
     tree = {
         "asset": {"version": "2.0"},

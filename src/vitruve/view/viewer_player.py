@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Player:
         playing: whether time runs.
         speed: seconds of the clip per second.
         loop: begin again at the end.
-        error: what ended the thread, or None.
+        error: what went wrong last and is a fault of the program, or None; it is logged, and drawing goes on.
     """
 
     def __init__(self, stage: Stage, frames: int, fps: float) -> None:
@@ -81,6 +82,8 @@ class Player:
     def play(self, playing: bool = True) -> None:
         """Let time run, from the beginning where the end was reached; or stop it."""
         with self._changed:
+            # A single frame stands still.
+            playing = playing and self._frames > 1
             if playing and self.frame == self._frames - 1:
                 self.frame = 0
             self.playing, self._clock, self._nudged = playing, (time.monotonic(), self.frame), True
@@ -102,14 +105,12 @@ class Player:
     def wait_until_drawn(self, seconds: float = 10.0) -> bool:
         """Wait until all that was asked for is drawn and stands still; False where that takes longer."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._idle or self.error is not None, seconds) and self._idle
+            return self._changed.wait_for(lambda: self._idle, seconds)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for some time, or until `close`; what ended the thread is raised here."""
+        """Wait for some time, or until `close`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self.error is not None, seconds)
-        if self.error is not None:
-            raise self.error
+            self._changed.wait_for(lambda: self._closed, seconds)
 
     def close(self) -> None:
         """End the thread."""
@@ -125,13 +126,19 @@ class Player:
         return settled and not (self._tasks or self._busy or self.playing)
 
     def _run(self) -> None:
-        try:
-            while not self._closed:
+        while not self._closed:
+            try:
                 self._turn()
-        except BaseException as error:  # handed to the thread that waits
-            with self._changed:
-                self.error = error
-                self._changed.notify_all()
+            except Exception as error:
+                # What cannot be drawn is not tried again by itself; another click or frame is.
+                self.playing, self._drawn, self._round = False, self.frame, None
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Keep a fault of the program, and say it: nothing that is clicked on a page may end the server."""
+        self.error = error
+        logging.getLogger(__name__).error("the viewer could not do this", exc_info=error)
+        self._stage.say("This did not work, by a fault of Vitruve", f"{type(error).__name__}: {error}")
 
     def _turn(self) -> None:
         with self._changed:
@@ -147,6 +154,8 @@ class Player:
                 task()
             except VitruveError as error:
                 self._stage.say(error.what, error.fix)
+            except Exception as error:
+                self._failed(error)
         if self.playing:
             self._advance()
         frame, still = self.frame, time.monotonic() - self._since >= _STILL
