@@ -27,7 +27,9 @@ def test_prepare_split_and_show(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["clips"] == 8
     assert (tmp_path / "report" / "report.html").is_file() and (tmp_path / "report" / "results.json").is_file()
     assert run_command("data", "show", store, "--inspect", "0") == 0
-    assert "SFU" in capsys.readouterr().out
+    assert "licence: AMASS licence: non-commercial scientific research; each set's own terms apply too (CMU, SFU)" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_bad_file_sets_the_status(tmp_path, capsys):

@@ -180,7 +180,7 @@ def show(
     from vitruve.data.show import store_figures
     from vitruve.runs import progress_bar, run_folder
     from vitruve.runs.run_folder import check_out
-    from vitruve.view.data_page import LICENCE_HEADER, SET_HEADER, data_page, licence_rows, set_rows
+    from vitruve.view.data_page import SET_HEADER, data_page, licence_rows, set_rows
 
     if out is not None:
         check_out(out, overwrite)
@@ -191,9 +191,8 @@ def show(
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     elif not quiet:
         print_table(SET_HEADER, set_rows(figures))
-        print()
-        print_table(LICENCE_HEADER, licence_rows(figures))
-        print()
+        for line, sets in licence_rows(figures):
+            print(f"licence: {line} ({sets})")
         looked = f"of {figures['clips_looked_through']} clips looked through"
         for row in figures["findings"]:
             where = f" ({row['where']})" if row["where"] else ""
