@@ -136,6 +136,19 @@ def test_formats_that_cannot_be_written(tree, name, what):
         outputs_of(find_inputs([tree])[0], place_of(tree / "out", 3), Options(to="open-smplx", format=name))
 
 
+@pytest.mark.parametrize("name, what", [("banana", "no format"), ("bvh", "not written with the ending")])
+def test_a_format_that_does_not_go_with_one_output_file(tree, name, what):
+    inputs = find_inputs([tree / "a_poses.npz"])[0]
+    with pytest.raises(UsageError, match=what):
+        outputs_of(inputs, place_of(tree / "x.npz", 1), Options(to="open-smplx", format=name))
+
+
+@pytest.mark.parametrize("name", ["walk.glb", "walk.USDC", "pose.obj"])
+def test_an_export_is_not_taken_for_the_name_of_a_folder(tree, name):
+    with pytest.raises(UsageError, match="exported from one"):
+        place_of(tree / name, 1)
+
+
 def plan(tree, options=OPTIONS, ledger=None, **more):
     place = place_of(tree.parent / "out", 3)
     return make_plan(find_inputs([tree])[0], options, place, ledger or Ledger(), **more)

@@ -21,7 +21,7 @@ def given_betas(value: str) -> str | tuple[float, ...]:
         return value
     path = Path(value).expanduser()
     if not path.is_file():
-        raise UsageError(f"'{value}' says nothing about the betas", fix=f"{nearest(value, BETAS)} Or give a file.")
+        raise UsageError(f"'{value}' says nothing about the betas", fix=f"give a file, or {nearest(value, BETAS)}")
     numbers = _numbers(path, "betas")
     if numbers is None:
         numbers = tuple(load_motion(path).betas.tolist())
@@ -34,7 +34,7 @@ def given_hands(value: str) -> str | tuple[float, ...]:
         return value
     path = Path(value).expanduser()
     if not path.is_file():
-        raise UsageError(f"there are no '{value}' hands", fix=f"{nearest(value, HANDS)} Or give a file.")
+        raise UsageError(f"there are no '{value}' hands", fix=f"give a file, or {nearest(value, HANDS)}")
     numbers = _numbers(path, "hands") or ()
     if len(numbers) != _HAND_VALUES:
         raise BadData(

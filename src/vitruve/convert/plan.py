@@ -23,6 +23,7 @@ from vitruve.convert.ledger import Entry, Ledger
 from vitruve.convert.pose_files import ENDINGS
 from vitruve.errors import UsageError, VitruveError, nearest
 from vitruve.formats import FORMATS
+from vitruve.formats.export_table import EXPORTS
 from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import file_hash
 
@@ -78,6 +79,12 @@ def place_of(out: str | Path, inputs: int) -> Place:
     """Where results go for `--out`: a path with the ending of a motion file is a file, everything else a folder."""
     path = Path(os.path.abspath(Path(out).expanduser()))
     if path.suffix.lower() not in _WRITTEN_ENDINGS or path.is_dir():
+        if path.suffix.lower() in EXPORTS and not path.is_dir():
+            raise UsageError(
+                f"'{path.suffix}' is no motion file; it is exported from one",
+                where=f"--out {out}",
+                fix=f"convert to an .npz, then: vitruve export FILE.npz -o {path.name}",
+            )
         if path.exists() and not path.is_dir():
             raise UsageError(
                 f"{path.name} is a file that is no motion; a folder or a motion file can be written",
@@ -98,9 +105,16 @@ def outputs_of(inputs: Sequence[Input], place: Place, options: Options) -> list[
     Raises:
         UsageError: two inputs have the same output, an output is an input, or the format cannot be written.
     """
+    name = format_of(options)
     if place.file is not None:
+        if options.format and place.file.suffix.lower() not in FORMATS[name].endings:
+            raise UsageError(
+                f"'{name}' is not written with the ending '{place.file.suffix}'",
+                where=f"--format {name} --out {place.file}",
+                fix=f"give one of the two; this format ends in {' '.join(FORMATS[name].endings)}",
+            )
         return _checked(inputs, [place.file])
-    ending = FORMATS[format_of(options)].endings[0].rstrip("/")
+    ending = FORMATS[name].endings[0].rstrip("/")
     paths = []
     for entry in inputs:
         stem = entry.relative.name if entry.path.is_dir() else entry.relative.stem
