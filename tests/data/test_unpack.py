@@ -370,3 +370,13 @@ def test_names_are_not_cut_where_the_output_is_no_terminal(tmp_path: Path, capsy
     name = "BMLrub_of_a_rather_long_name_that_would_not_fit_beside_the_others.tar.bz2"
     command(tar(tmp_path / name, release("BioMotionLab_NTroje")), out=tmp_path / "out")
     assert f"{name}  BMLrub  unpacked  BioMotionLab_NTroje  3" in capsys.readouterr().out
+
+
+def test_sets_are_found_below_folders_of_other_names(tmp_path: Path):
+    path = tar(tmp_path / "BMLrub.tar.bz2", {f"a/b/{name}": data for name, data in release("BMLrub").items()})
+    (row,) = unpack([path], tmp_path / "out").rows
+    assert (row.set, row.folders, row.clips) == ("BMLrub", ("BMLrub",), 3)
+    assert "the folder a/b around the sets was left out" in row.notes
+    other = tar(tmp_path / "mine.tar.bz2", {f"a/b/{name}": data for name, data in release("lab").items()})
+    (row,) = unpack([other], tmp_path / "out").rows
+    assert row.folders == ("a",) and (tmp_path / "out" / "a" / "b" / "lab").is_dir()

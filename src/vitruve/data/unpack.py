@@ -239,13 +239,15 @@ def _refuse_present(targets: Any, work: _Work) -> None:
 
 def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
     """Path in the room to path in the folder; the set; and what had to be guessed."""
-    inner, notes = room, []
-    # Some archives are packed from above: one folder of another name around those of the sets.
+    inner, notes = room, list[str]()
+    # Some archives are packed from above: folders of other names, one in the other, around those of the sets.
     while len(tops := list(inner.iterdir())) == 1 and tops[0].is_dir() and not canonical_set(tops[0].name):
-        if not any(canonical_set(child.name) for child in tops[0].iterdir() if child.is_dir()):
-            break
-        notes.append(f"the folder {tops[0].name} around the sets was left out")
         inner = tops[0]
+    if any(canonical_set(top.name) for top in tops if top.is_dir()):
+        around = inner.relative_to(room).as_posix()
+        notes += [f"the folder {around} around the sets was left out"] if inner != room else []
+    else:
+        inner = room
     tops = sorted(inner.iterdir())
     sets = [top for top in tops if top.is_dir() and canonical_set(top.name)]
     name = canonical_set(sets[0].name) if sets else archive_set(file.name)
