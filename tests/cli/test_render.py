@@ -52,7 +52,9 @@ def test_what_is_said_of_a_fast_gif_is_what_is_written(clip, tmp_path, capsys):
     assert run(clip, "-o", tmp_path / "a.gif", *SMALL, "--fps", 60) == 0
     assert "12 frames, 96x64, 30 fps, 0.4 s; 12 drawn" in capsys.readouterr().out
     with Image.open(tmp_path / "a.gif") as image:
-        assert image.n_frames == 12
+        image.seek(11)
+        with pytest.raises(EOFError):
+            image.seek(12)
 
 
 @pytest.mark.parametrize("more", [("--strip", 3), ("--frames", "0:5")])
