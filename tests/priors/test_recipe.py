@@ -49,6 +49,7 @@ def test_a_recipe_comes_back_from_its_plain_values(name: str):
         ("[training]\nwatch = 'mesh'", "no watch 'mesh'"),
         ("weights = 3", "weights is no table"),
         ("about = 3", "about is no str"),
+        ("[weights]\nkl = 1.0", "compares nothing"),
         ("[training]\nschedule = 'cosine'", "no schedule 'cosine'"),
         ("[training]\ndecoupled = 1", "decoupled is no bool"),
         ("kl_warmup = 2.0", "kl_warmup is out of bounds"),
@@ -78,7 +79,7 @@ def test_a_short_recipe_is_enough_to_train_with(tmp_path: Path):
 
 
 def test_an_own_recipe_and_unknown_names(tmp_path: Path):
-    (tmp_path / "own.toml").write_text("hidden = 64\n[training]\nsteps = 5\n")
+    (tmp_path / "own.toml").write_text("hidden = 64\n[weights]\nmesh = 1\n[training]\nsteps = 5\n")
     recipe = load_recipe(tmp_path / "own.toml")
     assert (recipe.name, recipe.hidden, recipe.training.steps) == ("own", 64, 5)
     with pytest.raises(UsageError, match="no recipe") as error:

@@ -128,15 +128,14 @@ def show(path: Path) -> None:
         path: a run's folder, a checkpoint of ours, or a released VPoser: folder, .ckpt or .pt.
     """
     from vitruve.priors import load_prior
-    from vitruve.priors.released import describe
+    from vitruve.priors.released import describe, energy_rows
 
     prior = load_prior(path)
     facts = {"name": prior.name, **describe(prior)}
     for name, value in facts.items():
         print(f"{name:<22}{value:,}" if isinstance(value, int) else f"{name:<22}{value}")
-    energies = prior.words.get("statistics", {}).get("energy_of_data", {})
-    if energies:
-        print(f"{'energy of the data':<22}" + ", ".join(f"{float(k):.1%}: {v:g}" for k, v in energies.items()))
+    for name, value in energy_rows(prior):
+        print(f"{name:<22}{value}")
     for note in prior.notes:
         print(f"vitruve: note: {note}", file=sys.stderr)
 

@@ -47,6 +47,7 @@ def sample(
     from vitruve.convert.poses import write_poses
     from vitruve.priors import load_prior
     from vitruve.priors.files import poses_of
+    from vitruve.priors.released import energy_rows
     from vitruve.runs import run_folder
     from vitruve.runs.run_folder import check_out
     from vitruve.view import save_picture
@@ -66,7 +67,8 @@ def sample(
         write_poses(poses_of(rotations, [f"{i:03d}" for i in range(count)], model), run.path / "poses.npz")
         sheet = pose_sheet(rotations[:_DRAWN], model, labels[:_DRAWN])
         save_picture(sheet, run.path / "samples.png")
-        facts = [("poses", count), ("seed", seed), ("prior", loaded.name), ("mean energy", float(energies.mean()))]
+        facts = [("poses", count), ("seed", seed), ("prior", loaded.name)]
+        facts += [("mean energy, nats", f"{float(energies.mean()):.1f}"), *energy_rows(loaded)]
         text = sample_page(loaded.name, sheet, facts, loaded.words.get("data", {}))
         run.report(text)
         run.results({"poses": count, "seed": seed, "energy_nats": energies})

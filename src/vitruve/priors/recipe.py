@@ -114,6 +114,13 @@ def recipe_of(values: Mapping[str, Any], where: str = "") -> Recipe:
         given = getattr(recipe.training, key)
         if given not in names:
             raise BadData(f"there is no {key} '{given}'", where=f"{where}, table training", fix=nearest(given, names))
+    weights = recipe.weights
+    if not any((weights.mesh_l1, weights.mesh, weights.joints_l1, weights.geodesic, weights.chordal)):
+        raise BadData(
+            "the loss compares nothing: the weights of mesh, joints and rotations are all zero",
+            where=f"{where}, table weights",
+            fix="write it as the shipped recipes do: mesh_l1 = 4.0, geodesic = 2.0, joints_l1 = 2.0, kl = 0.005",
+        )
     return recipe
 
 

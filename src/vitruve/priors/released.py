@@ -191,3 +191,10 @@ def describe(prior: Prior) -> dict[str, Any]:
         "commercial use": data.get("commercial_use", "unknown"),
     }
     return {key: value for key, value in out.items() if value is not None}
+
+
+def energy_rows(prior: Prior) -> list[tuple[str, str]]:
+    """Below which energies held-out poses lie, for a table; no row where the file does not say."""
+    found = prior.words.get("statistics", {}).get("energy_of_data", {})
+    said = ", ".join(f"{100 * float(share):g} % below {level:.1f}" for share, level in found.items())
+    return [("energy of the data", f"{said} nats")] if found else []

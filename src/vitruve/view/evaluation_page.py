@@ -36,6 +36,12 @@ def shown_poses(prior: Prior, poses: JudgedPoses, results: Mapping[str, Any]) ->
     return out | {"drawn": (drawn, drawn[:0])}
 
 
+def clips_of(results: Mapping[str, Any]) -> str:
+    """How many clips were measured on, in words."""
+    count = results["clips"]
+    return f"{count:,} clip{'' if count == 1 else 's'}"
+
+
 def score_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: every score by name, a column for each candidate; a dash where there is none."""
     scores = results["scores"]
@@ -59,7 +65,7 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
     blocks: list[Block] = [Note(warning, "warning") for warning in results["warnings"]]
     blocks += [
         Note(
-            f"{results['poses']:,} poses of {results['clips']:,} clips of {results['measured_on']}, on the body "
+            f"{results['poses']:,} poses of {clips_of(results)} of {results['measured_on']}, on the body "
             f"{results['body']} ({results['vertices']:,} vertices). Seed {results['seed']}; "
             f"{results['samples']:,} poses drawn from each candidate."
         )
@@ -81,7 +87,7 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
 def _intervals(results: Mapping[str, Any]) -> list[Block]:
     found = results["intervals"]["prior"]
     if not found:
-        return [Note(f"No intervals of confidence: {results['clips']} clips are too few to draw from.")]
+        return [Note(f"No intervals of confidence: {clips_of(results)} measured on, and it takes five.")]
     names = [name for name in results["definitions"] if name in found]
     others = list(results["intervals"])
     rows = [[name, *(_range(results["intervals"][other].get(name)) for other in others)] for name in names]
