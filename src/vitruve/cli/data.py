@@ -210,7 +210,8 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
     for line in outcome.failed[:_SHOWN]:
         print(f"vitruve: {line['file']} left out: {line['what']}", file=sys.stderr)
     if outcome.failed:
-        print(f"vitruve: {len(outcome.failed)} files failed; see {out / 'failed.csv'}", file=sys.stderr)
+        count = len(outcome.failed)
+        print(f"vitruve: {count} file{'s' * (count > 1)} failed; see {out / 'failed.csv'}", file=sys.stderr)
     if quiet:
         return
     for skipped in plan.skipped[:_SHOWN]:
