@@ -54,6 +54,15 @@ def test_errors_have_three_lines_and_no_traceback(capsys):
     assert len(shown) == 3 and shown[0].startswith("vitruve: ") and shown[2].startswith("  do:")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "vitruve", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
 def test_debug_shows_where_it_was_raised():
     with pytest.raises(VitruveError):
         main(["--debug", "info", "there_is_no_such_file.npz"])

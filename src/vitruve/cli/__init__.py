@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _say
     try:
         result = build_app(arguments[0] if arguments else "")(arguments)
+        sys.stdout.flush()
     except VitruveError as error:
         if debug:
             raise
@@ -58,6 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("vitruve: interrupted", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output, `head` say, has seen enough; the rest has nowhere to go, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     sys.exit(result if isinstance(result, int) else 0)
 
 
