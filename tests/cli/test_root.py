@@ -55,7 +55,7 @@ def test_errors_have_three_lines_and_no_traceback(capsys):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    command = [sys.executable, "-m", "vitruve", "--help"]
+    command = [sys.executable, "-m", "vitruve", "doctor"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None and running.stderr is not None
         running.stdout.close()
