@@ -50,7 +50,7 @@ def until(wanted, seconds=30.0):
 
 def keys_move_time_alone(page, client, frame):
     eye, start = client.camera.position.copy(), frame()
-    page.mouse.click(20, 340)
+    page.mouse.click(20, 380)
     for key, then in (("n", start + 1), ("p", start)):
         page.keyboard.press(key)
         until(lambda then=then: frame() == then)
@@ -65,7 +65,7 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
     second = replace(second, name="moved", motion=shifted.replace(mask=mask), colour=COLOURS[1])
     scene = Scene((first, second), 30.0, 0.0, ("a note",))
     errors = []
-    with Viewer(server, scene) as viewer, browser_page(480, 360, errors=errors) as page:
+    with Viewer(server, scene) as viewer, browser_page(720, 400, errors=errors) as page:
         clock = viewer.player
         page.add_init_script(SPY)
         page.goto(address(server))
@@ -121,9 +121,11 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
 def test_another_body_is_picked_on_the_page(server, monkeypatch):
     scene = load_scene([small_motion("smplh", 8)], ["open-smplh"])
     errors = []
-    with Viewer(server, scene) as viewer, browser_page(480, 360, errors=errors) as page:
+    with Viewer(server, scene) as viewer, browser_page(720, 400, errors=errors) as page:
         page.goto(address(server))
         page.locator("#vitruve-frame").wait_for(timeout=60_000)
+        # The panel is beside the scene, not over it.
+        until(lambda: page.locator("canvas").first.evaluate("it => it.clientWidth") < 450)
         picker = page.locator("input.mantine-Select-input").last
 
         def pick(name):

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 # Frames that the scale of the heat map is chosen from.
 _SCALE_FRAMES = 8
-# The middle of the window that the camera is set for, as width over height and as a share of the width: the panel
-# stands on the right, and bodies are turned about the middle.
-_WIDEST, _FREE = 1.6, 0.62
+# Width over height of the picture that the camera is set for: at most, and where the window is not known.
+_WIDEST, _USUAL = 1.6, 1.0
 
 
 class Viewer:
@@ -257,8 +256,8 @@ class Viewer:
         own = self.scene.frame_of(first, self.player.frame)
         facing = facing_deg(first, own) if first.valid(own) else 0.0
         camera = self.server.initial_camera if client is None else client.camera
-        aspect = _WIDEST if client is None else min(client.camera.aspect, _WIDEST)
-        viewpoint = aim(self.joints(), facing, self._view, _FREE * aspect)
+        aspect = _USUAL if client is None else min(client.camera.aspect, _WIDEST)
+        viewpoint = aim(self.joints(), facing, self._view, aspect)
         with self.server.atomic() if client is None else client.atomic():
             camera.fov = np.radians(FOV_DEG)
             camera.position = viewpoint.position

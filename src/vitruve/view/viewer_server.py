@@ -45,6 +45,8 @@ def open_server(host: str = "127.0.0.1", port: int | None = None, title: str = "
         raise _taken(host, port)
     # Nothing leaves this machine by a click: viser's share button asks a server of its makers for a tunnel.
     server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
+    # Beside the scene, not over it: in a narrow window it would hide the bodies.
+    server.gui.main_panel.dock_right()
     return server
 
 
