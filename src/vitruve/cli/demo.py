@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,8 +81,6 @@ def demo(
         motion = vitruve.load_motion(clip)
         bodies = [vitruve.load_body(f"{name}-{motion.gender}") for name in (_SOURCE, _TARGET)]
         clock = time.perf_counter()
-        if not quiet:
-            print("making ready: the map between the two surfaces, and the solver ...", file=sys.stderr, flush=True)
         correspondence(*bodies)
         prepare()
         made_ready = time.perf_counter() - clock

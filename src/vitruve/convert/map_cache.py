@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from vitruve.bodies import BodyModel
+from vitruve.bodies import BodyModel, BodyNotice
 from vitruve.bodies.values import whole_file
 from vitruve.convert.computed_map import METHOD_VERSION, VertexMap, compute_maps
 from vitruve.convert.registration import MOST_BETAS
@@ -35,6 +36,8 @@ def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tup
     file = folder / f"{contents[0]}-{contents[1]}-{METHOD_VERSION}.safetensors"
     maps = _read(file, source, target)
     if maps is None:
+        both = " and ".join(sorted((source.name, target.name)))
+        warnings.warn(f"{both} are mapped onto each other, once, which takes some seconds", BodyNotice, stacklevel=2)
         maps = compute_maps(source, target)
         _write(file, maps)
     return maps
