@@ -10,7 +10,7 @@ from tests.material import small_body, small_motion
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.formats import save_motion
 from vitruve.motion.clips import bundled_clip_path
-from vitruve.view.scene import load_scene, side_by_side
+from vitruve.view.scene import Actor, Scene, load_scene, side_by_side
 
 
 def test_a_file_is_drawn_on_the_body_that_it_names(tmp_path):
@@ -137,6 +137,15 @@ def test_the_time_line_is_as_long_as_the_longest_and_matches_by_time():
     assert scene.fps == 30 and len(scene) == 36
     assert [scene.frame_of(scene.actors[1], i) for i in (0, 3, 30)] == [0, 1, 10]
     assert not scene.actors[0].valid(scene.frame_of(scene.actors[0], 12))
+
+
+@pytest.mark.parametrize("fps", [24.0, 29.97, 30.0, 50.0, 60.0, 120.0])
+def test_a_slower_clip_is_seen_to_the_end_of_its_time(fps):
+    slow = Actor("slow", small_motion("smpl", 10).replace(fps=30.0), None)
+    scene = Scene((slow,), fps)
+    own = [scene.frame_of(slow, frame) for frame in range(len(scene) + 3)]
+    assert own == sorted(own)
+    assert [slow.valid(frame) for frame in own] == [i / fps < 10 / 30.0 - 1e-9 for i in range(len(own))]
 
 
 def test_a_rate_is_for_files_that_do_not_say_theirs(tmp_path):

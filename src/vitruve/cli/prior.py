@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     first = find_team(device).number == 0
     if first and not resume:
         begin_run(out, options, overwrite)
-    with _stopping() as stop, progress_bar("training", "", quiet or not first) as progress:
+    with _stopping() as stop, progress_bar("training", "steps", quiet or not first) as progress:
         results = train_prior(
             data,
             out,
@@ -107,7 +107,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
             resume=resume,
             device=device,
             on_validation=lambda rows: write_curves(rows, out),
-            on_step=lambda now: progress(*_done(now, chosen, len(data.train))),
+            on_step=_steps_told(progress, chosen, len(data.train)),
             stop=stop,
         )
     if first:
@@ -150,10 +150,18 @@ def _recipe(name: str, **given: Any) -> Recipe:
     return recipe.changed(**given)
 
 
-def _done(now: Progress, recipe: Recipe, count: int) -> tuple[int, int]:
-    """Steps done, and how many there will be at the rate so far."""
-    part = now.moment(recipe.training, count).fraction
-    return now.step, max(now.step, round(now.step / part)) if part else 0
+def _steps_told(progress: Callable[[int, int], None], recipe: Recipe, count: int) -> Callable[[Progress], None]:
+    """Tells how many steps this run has done, and will do at the rate so far; a resumed one begins at zero."""
+    before: int | None = None
+
+    def tell(now: Progress) -> None:
+        nonlocal before
+        before = now.step - 1 if before is None else before
+        part = now.moment(recipe.training, count).fraction
+        total = max(now.step, round(now.step / part)) if part else 0
+        progress(now.step - before, max(total - before, 0))
+
+    return tell
 
 
 @contextmanager

@@ -37,6 +37,7 @@ COLOURS: tuple[Colour, ...] = ((0.35, 0.55, 0.85), (0.95, 0.55, 0.25), (0.42, 0.
 
 # Frames that the height of the ground is looked for in, and metres from body to body where they stand side by side.
 _GROUND_FRAMES, _GAP = 24, 1.0
+_SAME = 1e-6  # of a frame: rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +139,10 @@ class Scene:
         return max(round(len(actor.motion) / actor.motion.fps * self.fps) for actor in self.actors)
 
     def frame_of(self, actor: Actor, frame: int) -> int:
-        """The actor's own frame at a frame of the time line."""
-        return round(frame / self.fps * actor.motion.fps)
+        """The actor's own frame at a frame of the time line: the nearest; its length where the actor has ended."""
+        moment, last = frame / self.fps * actor.motion.fps, len(actor.motion) - 1
+        # The last frame stays until its time is over, also where the end of it is nearer.
+        return last if last < moment < last + 1 - _SAME else round(moment)
 
 
 def side_by_side(scene: Scene, gap: float = 1.0, along: tuple[float, float] = (1.0, 0.0)) -> Scene:
