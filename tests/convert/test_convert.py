@@ -91,6 +91,8 @@ def test_known_betas_are_taken():
     assert not zero.motion.betas.any()
     given = torch.tensor([0.5, -0.5])
     assert torch.equal(convert_motion(walk(), "open-smplx", betas=given).motion.betas[:2], given)
+    other = convert_motion(walk(), "open-smplx", betas=torch.tensor([4.0, 4.0, 4.0]))
+    assert not other.trusted and "the shape asked for is another" in other.warnings[-1]
     with pytest.raises(BadData, match="betas do not fit"):
         convert_motion(walk(), "open-smplx", betas=torch.zeros(200))
     with pytest.raises(UsageError, match="betas"):

@@ -113,7 +113,7 @@ def convert_motion(
     result = _as_motion(motion, target_body, fitted.rotations, fitted.translation, shape, failed)
     error = measure(motion, shaped, result, target_body, pair)
     clock.lap("measure")
-    warnings += _judge(error, failed, begin)
+    warnings += _judge(error, failed, begin, shape_given=not isinstance(betas, str) or betas == "zero")
     return Conversion(
         motion=result,
         error=error,
@@ -247,9 +247,9 @@ def _as_motion(
     )
 
 
-def _judge(error: ErrorReport, failed: Tensor, begin: Start) -> list[str]:
+def _judge(error: ErrorReport, failed: Tensor, begin: Start, shape_given: bool) -> list[str]:
     """What the figures mean, in words."""
-    warnings = doubts(error, failed)
+    warnings = doubts(error, failed, shape_given)
     hands = [name for name in begin.invented if "1" in name or "hand" in name]
     if hands:
         warnings.append("the source has no fingers: the hands of the result are made up as asked")

@@ -108,14 +108,21 @@ def is_trusted(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> bool:
     return error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any())
 
 
-def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> list[str]:
-    """Why a result is not to be trusted, one sentence each."""
+def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"], shape_given: bool) -> list[str]:
+    """Why a result is not to be trusted, one sentence each.
+
+    Args:
+        error: what was measured.
+        failed: frames that could not be fitted.
+        shape_given: the target's shape was asked for, and not fitted.
+    """
     warnings = []
     if failed.any():
         first = failed.nonzero()[:5, 0].tolist()
         warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
     if error.mean > TRUSTED_MEAN:
-        warnings.append(f"the mean error is {error.mean:.1f} mm: check that the source body is the right one")
+        why = "the shape asked for is another" if shape_given else "check that the source body is the right one"
+        warnings.append(f"the mean error is {error.mean:.1f} mm: {why}")
     elif float(error.per_frame.max()) > TRUSTED_FRAME:
         warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
     return warnings

@@ -133,7 +133,7 @@ def fit_surface(
     return Conversion(
         motion=motion,
         error=error,
-        warnings=tuple(_judge(error, failed, present)),
+        warnings=tuple(_judge(error, failed, present, shape_given=fixed is not None)),
         trusted=is_trusted(error, failed),
         failed=failed,
         seconds={"fit": fit_done - begin, "measure": time.perf_counter() - fit_done},
@@ -237,11 +237,11 @@ def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
     return meter.report(surface.map.residual_mm["mean"])
 
 
-def _judge(error: ErrorReport, failed: Tensor, present: Tensor) -> list[str]:
+def _judge(error: ErrorReport, failed: Tensor, present: Tensor, shape_given: bool) -> list[str]:
     warnings = []
     if not present.all():
         missing = (~present).nonzero()[:5, 0].tolist()
         warnings.append(
             f"{int((~present).sum())} frames lack a part of the body and are masked, the first are {missing}"
         )
-    return warnings + doubts(error, failed)
+    return warnings + doubts(error, failed, shape_given)
