@@ -196,12 +196,18 @@ def test_posing_compiles_as_one_graph():
     assert run.stdout.strip() == "compiled", run.stderr[-2000:]
 
 
-def test_too_many_betas_say_how_many_there_are():
+def test_too_many_betas_say_how_many_there_are_unless_the_rest_are_zero():
     with pytest.raises(BadData) as caught:
-        small_body("smplh").shaped(torch.zeros(16))
+        small_body("smplh").shaped(torch.ones(16))
     assert (
         "16 betas" in str(caught.value) and "10 columns" in caught.value.where and "betas[..., :10]" in caught.value.fix
     )
+    ten = torch.randn(3, 10, generator=torch.Generator().manual_seed(0))
+    many = torch.cat([ten, torch.zeros(3, 290)], -1)
+    body = small_body("smplh")
+    assert torch.equal(body.shaped(many).rest_vertices, body.shaped(ten).rest_vertices)
+    with pytest.raises(BadData, match="300 betas"):
+        body.shaped(many.index_fill(1, torch.tensor(299), torch.nan))
 
 
 def test_fewer_betas_count_as_zero():
@@ -212,7 +218,7 @@ def test_fewer_betas_count_as_zero():
 
 def test_a_body_without_a_face_takes_no_expression():
     with pytest.raises(BadData, match="expression"):
-        small_body("smplh").shaped(expression=torch.zeros(1))
+        small_body("smplh").shaped(expression=torch.ones(1))
 
 
 def test_rotations_of_another_layout_are_refused_with_the_layout_named():

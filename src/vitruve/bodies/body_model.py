@@ -148,9 +148,9 @@ class BodyModel(nn.Module):
         """Fix the shape, so that poses cost no shape work.
 
         Args:
-            betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has is an error.
+            betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has must be zero.
                 The batch axes broadcast against those of the rotations posed later, aligned on the right.
-            expression: [*batch, up to num_expressions], one row per frame or one for all.
+            expression: [*batch, up to num_expressions], one row per frame or one for all; likewise.
         """
         rest, joints = self.template, self._joints_template
         if betas is not None:
@@ -182,6 +182,8 @@ class BodyModel(nn.Module):
         return self
 
     def _coefficients(self, values: Tensor, limit: int, what: str) -> Tensor:
+        if values.dim() and values.shape[-1] > limit and not values[..., limit:].any():
+            values = values[..., :limit]  # many files hold 300 betas, ten of them in use
         if values.dim() < 1 or values.shape[-1] > limit:
             raise BadData(
                 f"{values.shape[-1] if values.dim() else 'a single number'} {what} for body '{self.name}'",
