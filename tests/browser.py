@@ -23,6 +23,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+_PATIENCE = 120_000  # milliseconds
 # No name but this machine's resolves, so a page that asks the network for something fails in tests.
 _FLAGS = (
     "--no-sandbox",
@@ -62,6 +63,8 @@ def browser_page(
             page = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
             )
+            # Software draws slowly where other tests run beside it; what is broken never comes.
+            page.set_default_timeout(_PATIENCE)
             if errors is not None:
                 page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
                 page.on("pageerror", lambda error: errors.append(str(error)))

@@ -288,7 +288,7 @@ def test_three_js_plays_the_file_as_we_do(tmp_path):
             done = export_motion(motion, tmp_path / f"{name}.glb", body=body, morphs="expression")
             joints, vertices = y_up(motion.joints(body)), y_up(motion.vertices(body))[:, ::7]
             page.goto(f"http://three.test/?{name}#/{name}.glb")
-            page.wait_for_function("window.show", timeout=60_000)
+            page.wait_for_function("window.show")
             worst = 0.0
             for frame in (0, 5, 11):
                 seen = page.evaluate("time => window.show(time)", frame / 30)

@@ -121,6 +121,7 @@ def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str,
     """
     title = f"{y_label} by {x_label}"
     bins = np.nan_to_num(np.asarray(counts, np.float64), posinf=0.0, neginf=0.0)
+    bins[bins < 1e-300] = 0.0  # what no scale can be made of
     if not bins.sum() > 0:
         return _empty(title, x_label, y_label, across)
     bins = bins[: int(np.flatnonzero(bins).max()) + 1]
