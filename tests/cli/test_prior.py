@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from tests.command import run_command
-from tests.material import small_motion
-from vitruve import load_motion, save_motion
+from tests.priors.prior_material import write_takes
+from vitruve import load_motion
 from vitruve.convert.poses import read_poses
 from vitruve.data.prepare import prepare
 
@@ -36,9 +36,7 @@ validate_steps = 20
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store, a recipe, and a run that was trained from them."""
     folder = tmp_path_factory.mktemp("prior")
-    (folder / "takes").mkdir()
-    for seed in range(3):
-        save_motion(small_motion("smplh", frames=30, seed=seed), folder / "takes" / f"take{seed}_poses.npz")
+    write_takes(folder / "takes")
     prepare([folder / "takes"], folder / "store", licence="CC BY-NC 4.0")
     (folder / "small.toml").write_text(SMALL)
     code = run_command(

@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from tests.command import run_command
-from tests.material import small_motion
-from tests.priors.prior_material import random_network
-from vitruve import save_motion
+from tests.priors.prior_material import random_network, write_takes
 from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.learn.checkpoint import save_checkpoint
@@ -27,9 +25,7 @@ run = functools.partial(run_command, "prior", "evaluate")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store, a split, and a checkpoint."""
     folder = tmp_path_factory.mktemp("evaluate")
-    (folder / "takes").mkdir()
-    for seed in range(3):
-        save_motion(small_motion("smplh", frames=30, seed=seed), folder / "takes" / f"take{seed}_poses.npz")
+    write_takes(folder / "takes")
     prepare([folder / "takes"], folder / "store", licence="CC0-1.0")
     keys = [clip.key for clip in open_store(folder / "store").clips]
     (folder / "split.json").write_text(json.dumps({"parts": {"train": keys[:2], "test": keys[2:]}}))

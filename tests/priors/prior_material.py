@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.material import small_body
+from tests.material import small_body, small_motion
 from vitruve.bodies import BodyModel
 from vitruve.learn.checkpoint import load_checkpoint
 from vitruve.priors.losses import Weights
@@ -21,6 +21,13 @@ from vitruve.priors.vposer import VPoser
 
 def body(layout: str = "smplx") -> BodyModel:
     return small_body(layout, vertices=60).float()
+
+
+def write_takes(folder: Path) -> None:
+    """Three motion files of 30 frames in AMASS's layout."""
+    folder.mkdir()
+    for seed in range(3):
+        small_motion("smplh", frames=30, seed=seed).save(folder / f"take{seed}_poses.npz")
 
 
 def poses(count: int, seed: int = 0) -> Tensor:

@@ -19,7 +19,7 @@ from vitruve.view.heat import heat_colours
 from vitruve.view.scene import Actor, Scene, side_by_side
 from vitruve.view.viewer_heat import coloured_glb
 from vitruve.view.viewer_player import Player
-from vitruve.view.viewer_server import close_server, open_server
+from vitruve.view.viewer_server import open_server
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 
@@ -29,13 +29,6 @@ from vitruve.view.viewer_controls import fitting_bodies
 from vitruve.view.viewer_recording import check_recording
 
 GAP = (5, 6)
-
-
-@pytest.fixture
-def server():
-    server = open_server(port=0)
-    yield server
-    close_server(server)
 
 
 def actor(layout="smplh", frames=12, correctives=False, gap=(), **changes):

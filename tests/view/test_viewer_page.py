@@ -12,7 +12,7 @@ from tests.browser import browser_page
 from tests.material import small_body, small_motion
 from vitruve.errors import MissingAsset, UsageError
 from vitruve.view.scene import COLOURS, Actor, Scene, load_scene
-from vitruve.view.viewer_server import address, close_server, open_server
+from vitruve.view.viewer_server import address
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 
@@ -21,13 +21,6 @@ from vitruve.view.viewer import Viewer
 from vitruve.view.viewer_recording import save_recording
 
 GAP = (5, 6)
-
-
-@pytest.fixture
-def server():
-    server = open_server(port=0)
-    yield server
-    close_server(server)
 
 
 # Photographs of a page that software draws take long; what the page asks its graphics library to draw is as telling.

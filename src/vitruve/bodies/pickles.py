@@ -51,6 +51,7 @@ def read_npz(path: str | Path) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if not name.endswith("/")}
+    # zipfile raises NotImplementedError for a zip of a version or compression that it lacks.
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
         raise BadData(
             f"{path.name} is not a complete npz file",
@@ -94,15 +95,8 @@ class Arrays(Mapping[str, Any]):
                 return read_npy(stream, where)  # type: ignore[arg-type]
         except BadData:
             raise
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OSError,
-            ValueError,
-            RuntimeError,
-            NotImplementedError,
-        ) as error:
+        # RuntimeError is an encrypted member, or, as its NotImplementedError, a compression that zipfile lacks.
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
             raise BadData(
                 f"member '{name.removesuffix('.npy')}' of {self.path.name} cannot be read",
                 where=f"{where}: {error}",

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.plain_table import print_table
+from vitruve.words import counted
+
 if TYPE_CHECKING:
     from vitruve.convert.batch import Batch, Outcome
 
@@ -145,10 +148,7 @@ def _show_plan(batch: Batch, workers: int) -> None:
         output = str(batch.place.folder / entry["output"])
         rows.append((entry["input"], *_length(entry["frames"], entry["fps"]), "done", output))
     shown = rows[: 5 * _SHOWN]
-    widths = [max(len(row[column]) for row in shown) for column in range(5)]
-    # Plain text: a table of rich would cut the paths where the output is no terminal.
-    for row in shown:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)), row[5], sep="  ")
+    print_table(shown[0], shown[1:])
     if len(rows) > len(shown):
         print(f"and {len(rows) - len(shown)} more")
     for entry in plan.failed:
@@ -171,8 +171,7 @@ def _length(frames: int, fps: float) -> tuple[str, str, str]:
 def _show_outcome(batch: Batch, outcome: Outcome) -> None:
     from vitruve.view.conversion_page import figures
 
-    count = len(outcome.entries)
-    print(f"{count} file{'' if count == 1 else 's'} converted, {outcome.now} of them now; {len(outcome.failed)} failed")
+    print(f"{counted(len(outcome.entries), 'file')} converted, {outcome.now} of them now; {len(outcome.failed)} failed")
     for what, value in figures(outcome.results):
         print(f"  {what:<24}{value}")
     for entry in outcome.entries if len(outcome.entries) == 1 else ():

@@ -12,8 +12,9 @@ from cyclopts.validators import Number
 
 from vitruve.cli.data_export_vposer import export_vposer
 from vitruve.cli.data_poses import poses
-from vitruve.cli.data_table import print_table
 from vitruve.cli.data_unpack import unpack
+from vitruve.cli.plain_table import print_table
+from vitruve.words import counted
 
 if TYPE_CHECKING:
     from vitruve.data.prepare import Outcome
@@ -210,8 +211,7 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
     for line in outcome.failed[:_SHOWN]:
         print(f"vitruve: {line['file']} left out: {line['what']}", file=sys.stderr)
     if outcome.failed:
-        count = len(outcome.failed)
-        print(f"vitruve: {count} file{'s' * (count > 1)} failed; see {out / 'failed.csv'}", file=sys.stderr)
+        print(f"vitruve: {counted(len(outcome.failed), 'file')} failed; see {out / 'failed.csv'}", file=sys.stderr)
     if quiet:
         return
     for skipped in plan.skipped[:_SHOWN]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.data_table import print_table
+from vitruve.cli.plain_table import print_table
 
 if TYPE_CHECKING:
     from vitruve.data.unpack import UnpackReport

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.words import counted
+
 if TYPE_CHECKING:
     from vitruve import BodyModel, Motion
     from vitruve.formats.exports import Exported
@@ -143,6 +145,6 @@ def _show(done: Exported, dry_run: bool) -> None:
         away = done.difference
         print(
             f"  skinned  {away.mean_mm:.2f} mm from the body on average, {away.max_mm:.1f} mm at the most "
-            f"({away.frames} frame{'' if away.frames == 1 else 's'} measured)"
+            f"({counted(away.frames, 'frame')} measured)"
         )
         print(f"           weights beyond four joints {away.weights_mm:.2f} mm, joints {away.joints_mm:.2f} mm at most")

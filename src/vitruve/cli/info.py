@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from vitruve.words import counted
+
 if TYPE_CHECKING:
     from vitruve.errors import VitruveError
     from vitruve.formats.describe import Description
@@ -121,7 +123,7 @@ def _counts(result: Description) -> str:
     """Such as "1 warning, 2 notes"."""
     severities = [finding.severity for finding in result.findings]
     counts = {severity: severities.count(severity) for severity in _COLOURS}
-    return ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items() if count)
+    return ", ".join(counted(count, severity) for severity, count in counts.items() if count)
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.plain_table import print_table
+
 
 def evaluate(  # noqa: PLR0913 (one parameter per option)
     prior: Path,
@@ -91,13 +93,10 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
 
 
 def _say(results: Mapping[str, Any], place: Path) -> None:
-    from vitruve.view.evaluation_page import clips_of, score_table
+    from vitruve.view.evaluation_page import score_table
+    from vitruve.words import counted
 
-    header, rows = score_table(results)
-    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
-    for line in (header, *rows):
-        cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
-        print("  ".join(cells).rstrip())
-    about = f"{results['poses']:,} poses of {clips_of(results)} of {results['measured_on']}"
+    print_table(*score_table(results), numbers=True)
+    about = f"{results['poses']:,} poses of {counted(results['clips'], 'clip')} of {results['measured_on']}"
     print(f"{about}, seed {results['seed']}.")
     print(f"Written to {place}; open {place / 'report.html'} in a browser for what each name means.")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -138,7 +140,7 @@ def _film(
     def write(overwrite: bool, progress: Progress) -> int:
         return render_film(scene, out, times, size, camera, look, overwrite, progress)
 
-    return f"{_frames(count)}, {size[0]}x{size[1]}, {times.fps:g} fps, {count / times.fps:.1f} s", write
+    return f"{counted(count, 'frame')}, {size[0]}x{size[1]}, {times.fps:g} fps, {count / times.fps:.1f} s", write
 
 
 def _png(
@@ -165,7 +167,7 @@ def _png(
 
     if frame is not None:
         return f"frame {frame}", write_one
-    return f"a strip of {_frames(min(strip or 16, len(times.frames)))}", write_strip
+    return f"a strip of {counted(min(strip or 16, len(times.frames)), 'frame')}", write_strip
 
 
 def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
@@ -194,11 +196,10 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
             return 1
         return render_over(scene, video, shots, out, look, overwrite, progress)
 
-    return f"{_frames(len(shots.video))} over {over.name}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps", write
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
+    return (
+        f"{counted(len(shots.video), 'frame')} over {over.name}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps",
+        write,
+    )
 
 
 def _pixels(size: str | None) -> tuple[int, int] | None:

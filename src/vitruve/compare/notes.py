@@ -7,6 +7,7 @@ from typing import Any
 
 from vitruve.compare.shift import ShiftEstimate
 from vitruve.compare.sides import Side
+from vitruve.words import counted
 
 # A rigid transform that brings joints this much nearer, times, and as near as this, millimetres, shows two worlds that
 # are not the same.
@@ -66,8 +67,7 @@ def _shift(figures: Mapping[str, Any], second: Side, estimate: ShiftEstimate | N
 
 def _later(frames: int, fps: float) -> str:
     word = "later" if frames > 0 else "earlier"
-    count = f"{abs(frames)} frame{'s' if abs(frames) > 1 else ''}"
-    return f"{count} ({abs(frames) / fps:.3f} s) {word}" if frames else "without a shift"
+    return f"{counted(abs(frames), 'frame')} ({abs(frames) / fps:.3f} s) {word}" if frames else "without a shift"
 
 
 def _worlds(figures: Mapping[str, Any]) -> list[str]:

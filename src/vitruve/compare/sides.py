@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.body_model import forward_kinematics
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.convert import of_frames
 from vitruve.convert.parts import joint_names
 from vitruve.convert.topology import recognise

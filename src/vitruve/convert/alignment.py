@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.body_model import forward_kinematics
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.mapping import JointMap, Mapping
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import (

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.body_model import forward_kinematics
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.convert import Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.surface import Places, Surface, fit_surface

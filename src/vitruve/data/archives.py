@@ -31,6 +31,7 @@ _LEAST_LIMIT, _MOST_GROWTH = 1 << 30, 100
 _MOST_MEMBERS = 1_000_000
 _BLOCK = 1 << 20
 _DECOMPRESS = {b"BZh": bz2.open, b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
+# What reading a damaged archive raises; zipfile NotImplementedError for a compression that it lacks.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError)
 _AGAIN = "fetch the archive again"
 

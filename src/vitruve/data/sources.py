@@ -168,7 +168,7 @@ def _with_content(source: SourceFile) -> SourceFile:
             return replace(source, content=_hash(source.path), actor=_bones(source.path))
         return replace(source, content=_hash(source.path))
     except (OSError, zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError):
-        return source  # reading it will say what is wrong
+        return source  # reading it will say what is wrong, a compression that zipfile lacks among it
 
 
 def _npz_content(path: Path) -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.body_model import forward_kinematics
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.errors import UsageError
 
 

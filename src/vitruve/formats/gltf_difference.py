@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.body_model import forward_kinematics
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.formats.gltf_skin import INFLUENCES, largest_weights
 from vitruve.motion import Motion
 

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vitruve.bodies.body_model import BodyModel, forward_kinematics
+from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.errors import BadData, UsageError
 from vitruve.skeletons import Skeleton
 

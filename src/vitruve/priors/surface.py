@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.body_model import forward_kinematics
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.bodies.skin import Skin, pose_skin, split_skin
 from vitruve.errors import UsageError
 from vitruve.priors.vposer import JOINTS

@@ -10,6 +10,7 @@ import vitruve
 from vitruve.view.credits import credits, likely_sources
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram, line_plot
+from vitruve.words import counted
 
 Entry = Mapping[str, Any]
 
@@ -34,7 +35,7 @@ def conversion_page(
         pictures: of the first entry, from `conversion_pictures`.
     """
     alone = len(entries) == 1
-    title = Path(entries[0]["output"]).name if alone else _count(entries)
+    title = Path(entries[0]["output"]).name if alone else counted(len(entries), "file")
     blocks: list[Block] = [_verdict(entries, failed)]
     if entries:
         bodies = sorted({(_from(entry), entry["target"]) for entry in entries})
@@ -144,12 +145,12 @@ def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
     if untrusted:
         problems.append(f"{untrusted:,} of {len(entries):,} results are not to be trusted without a look.")
     if failed:
-        problems.append(f"{_count(failed)} could not be converted.")
+        problems.append(f"{counted(len(failed), 'file')} could not be converted.")
     if problems:
         return Note("\n".join(problems), "warning")
     if not entries:
         return Note("There was nothing to convert in this part of the work.")
-    count = "The file was" if len(entries) == 1 else f"All {_count(entries)} were"
+    count = "The file was" if len(entries) == 1 else f"All {counted(len(entries), 'file')} were"
     units = {"pose" if _are_poses(entry) else "frame" for entry in entries}
     return Note(f"{count} converted, and every {' and '.join(sorted(units))} was fitted within the bounds.", "good")
 
@@ -227,10 +228,6 @@ def _shown(entry: Entry) -> str:
 def _from(entry: Entry) -> str:
     facts = entry["facts"]
     return entry["source"] or ("meshes" if facts["kind"] == "meshes" else f"the skeleton {facts['skeleton']}")
-
-
-def _count(entries: Sequence[Entry]) -> str:
-    return "1 file" if len(entries) == 1 else f"{len(entries):,} files"
 
 
 def _mm(value: float | None) -> str:

@@ -10,6 +10,7 @@ from vitruve.data.partition import hours_text
 from vitruve.data.show import is_non_commercial
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram
+from vitruve.words import counted
 
 SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "masked", "retarget, mm")
 LICENCE_HEADER = ("licence", "sets")
@@ -55,7 +56,8 @@ def data_page(figures: Mapping[str, Any]) -> str:
     seconds = figures["seconds"]
     blocks: list[Block] = [
         Note(
-            f"{_count(figures, 'frames')} in {_count(figures, 'clips')} of {_count(figures, 'subjects')}: "
+            f"{counted(figures['frames'], 'frame')} in {counted(figures['clips'], 'clip')} of "
+            f"{counted(figures['subjects'], 'subject')}: "
             f"{hours_text(figures['hours'])} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the "
             f"longest lasts {seconds['max']:.1f} s."
         ),
@@ -77,11 +79,6 @@ def data_page(figures: Mapping[str, Any]) -> str:
         blocks.append(Drawing(bars({name: turn["p95"] for name, turn in turns.items()}, "degrees"), f"{words}."))
     blocks += _findings(figures)
     return page("Clip store", blocks, f"{figures['store']}. Made by vitruve {vitruve.__version__}: vitruve data show")
-
-
-def _count(figures: Mapping[str, Any], name: str) -> str:
-    count = figures[name]
-    return f"{count:,} {name if count != 1 else name.removesuffix('s')}"
 
 
 def _licence(figures: Mapping[str, Any]) -> Note:

@@ -18,6 +18,7 @@ from vitruve.view.credits import credits
 from vitruve.view.page import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.view.plots import bars, line_plot
 from vitruve.view.prior_page import pose_sheet
+from vitruve.words import counted
 
 _SHOWN = {
     "typical": "Poses around the median error, each above what the prior makes of it.",
@@ -34,12 +35,6 @@ def shown_poses(prior: Prior, poses: JudgedPoses, results: Mapping[str, Any]) ->
         out[name] = (wanted, prior.reconstruct(wanted))
     drawn = prior.sample(_DRAWN, torch.Generator().manual_seed(results["seed"]))
     return out | {"drawn": (drawn, drawn[:0])}
-
-
-def clips_of(results: Mapping[str, Any]) -> str:
-    """How many clips were measured on, in words."""
-    count = results["clips"]
-    return f"{count:,} clip{'' if count == 1 else 's'}"
 
 
 def score_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -65,8 +60,8 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
     blocks: list[Block] = [Note(warning, "warning") for warning in results["warnings"]]
     blocks += [
         Note(
-            f"{results['poses']:,} poses of {clips_of(results)} of {results['measured_on']}, on the body "
-            f"{results['body']} ({results['vertices']:,} vertices). Seed {results['seed']}; "
+            f"{results['poses']:,} poses of {counted(results['clips'], 'clip')} of {results['measured_on']}, "
+            f"on the body {results['body']} ({results['vertices']:,} vertices). Seed {results['seed']}; "
             f"{results['samples']:,} poses drawn from each candidate."
         )
     ]
@@ -87,7 +82,9 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
 def _intervals(results: Mapping[str, Any]) -> list[Block]:
     found = results["intervals"]["prior"]
     if not found:
-        return [Note(f"No intervals of confidence: {clips_of(results)} measured on, and it takes five.")]
+        return [
+            Note(f"No intervals of confidence: {counted(results['clips'], 'clip')} measured on, and it takes five.")
+        ]
     names = [name for name in results["definitions"] if name in found]
     others = list(results["intervals"])
     rows = [[name, *(_range(results["intervals"][other].get(name)) for other in others)] for name in names]
@@ -117,18 +114,18 @@ def _curves(results: Mapping[str, Any]) -> list[Block]:
 def _joints(results: Mapping[str, Any]) -> list[Block]:
     table = results["per_joint"]
     others = list(table)
-    tables = [
-        Table([f"joint ({unit})", *others], rows)
-        for unit, key in (("mm", "position_mm"), ("deg", "angle_deg"))
-        for rows in [[[joint, *(table[other][joint][key] for other in others)] for joint in table["prior"]]]
-    ]
+
+    def each(unit: str, key: str) -> Table:
+        rows = [[joint, *(table[other][joint][key] for other in others)] for joint in table["prior"]]
+        return Table([f"joint ({unit})", *others], rows)
+
     moved = [joint for joint in table["prior"] if joint != "pelvis"]
     plots = [
         Drawing(bars({joint: table["prior"][joint]["position_mm"] for joint in moved}, "mm", across=400), "Position."),
         Drawing(bars({joint: table["prior"][joint]["angle_deg"] for joint in moved}, "deg", across=400), "Rotation."),
     ]
     note = "Mean distance of each joint, the root of both poses at one place, and mean angle of its rotation."
-    return [Note(note), Columns(plots), *tables]
+    return [Note(note), Columns(plots), each("mm", "position_mm"), each("deg", "angle_deg")]
 
 
 def _pairs(wanted: Tensor, found: Tensor, body: BodyModel) -> Image.Image:

@@ -193,7 +193,7 @@ class Viewer:
             try:
                 errors = [errors_between(first.actor, nodes.actor) for nodes in others]
             except Exception:
-                self.controls.show_heat(False, None)
+                self.controls.show_heat(False, None)  # the box is cleared: there is no heat map
                 raise
             for nodes, found in zip(others, errors):
                 nodes.actor = replace(nodes.actor, errors=found)

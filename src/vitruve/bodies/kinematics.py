@@ -1,0 +1,58 @@
+"""From the rotations of a joint tree to where its joints are in the world."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def forward_kinematics(
+    rotations: Float[Tensor, "*batch joints 3 3"], rest_joints: Tensor, parents: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """World rotations and positions of a tree.
+
+    Args:
+        rotations: parent-relative rotations.
+        rest_joints: [*#batch, joints, 3] positions at rest.
+        parents: parent index per joint, parents first.
+
+    Returns:
+        ([*batch, joints, 3, 3], [*batch, joints, 3])
+    """
+    batch = np.broadcast_shapes(rotations.shape[:-3], rest_joints.shape[:-2])
+    rest = rest_joints.expand(*batch, *rest_joints.shape[-2:])
+    levels, place, above_each = _levels(parents, rotations.device)
+    bones = torch.cat([rest[..., :1, :], rest[..., 1:, :] - rest.index_select(-2, above_each)], -2)
+    local = torch.cat([rotations.expand(*batch, *rotations.shape[-3:]), bones[..., None]], -1)
+    last_row = local.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*local.shape[:-2], 1, 4)
+    # Joints first, so that a level of the tree is one contiguous product instead of one per joint.
+    local = torch.cat([local, last_row], -2).movedim(-3, 0)
+    world = [local[:1]]
+    for joints, above in levels:
+        world.append(world[-1].index_select(0, above) @ local.index_select(0, joints))
+    all_world = torch.cat(world).index_select(0, place).movedim(0, -3)
+    return all_world[..., :3, :3], all_world[..., :3, 3]
+
+
+@functools.cache
+def _levels(parents: tuple[int, ...], device: torch.device) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+    """A tree level by level.
+
+    Returns:
+        (below the root each level's joints, with their parents as positions within the level above; where each joint
+        stands once the levels are joined; the parent of each joint but the root)
+    """
+    joined, levels, above = [0], [], [0]
+    while level := [joint for joint, parent in enumerate(parents) if parent in above]:
+        levels.append((level, [above.index(parents[joint]) for joint in level]))
+        joined, above = joined + level, level
+
+    def on_device(indices: list[int]) -> Tensor:
+        return torch.tensor(indices, dtype=torch.long, device=device)
+
+    place = on_device([joined.index(joint) for joint in range(len(parents))])
+    return [(on_device(level), on_device(up)) for level, up in levels], place, on_device(list(parents[1:]))
