@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from vitruve.bodies.kinematics import forward_kinematics
 
 from vitruve.bodies import BodyModel, load_body
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.fit import Effort, TowardRotations, choose_points, fit_clip
 from vitruve.fit.moments import Moments, compiled_step, judged
 from vitruve.fit.points import pose_points

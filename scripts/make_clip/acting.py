@@ -37,9 +37,9 @@ from schedule import (
     WAVING,
 )
 from torch import Tensor
-from vitruve.bodies.kinematics import forward_kinematics
 
 from vitruve.bodies import BodyModel
+from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.geometry.rotations import rotation_about, slerp, swing_twist
 from vitruve.motion import Motion
 
