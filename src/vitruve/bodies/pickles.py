@@ -20,6 +20,7 @@ import numpy as np
 
 from vitruve.bodies.unpickler import unpickle
 from vitruve.errors import BadData, MissingAsset
+from vitruve.npy_header import NpyHeader, read_npy_header
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -112,15 +113,9 @@ def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
         where: file and member, for errors.
     """
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"numpy file version {version} is not known")
-        if not dtype.hasobject:
-            return _plain_array(stream, shape, fortran, dtype)
+        header = read_npy_header(stream)
+        if not header.dtype.hasobject:
+            return _plain_array(stream, header)
     except (ValueError, TypeError, EOFError, MemoryError, OverflowError) as error:
         raise BadData("an array cannot be read", where=f"{where}: {error}", fix="fetch the file again") from None
     array = unpickle(stream, where)
@@ -129,7 +124,8 @@ def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
     return array
 
 
-def _plain_array(stream: BinaryIO, shape: tuple[int, ...], fortran: bool, dtype: np.dtype) -> np.ndarray:
+def _plain_array(stream: BinaryIO, header: NpyHeader) -> np.ndarray:
+    shape, fortran, dtype = header
     size = math.prod(shape) * dtype.itemsize
     data = stream.read(size)
     if len(data) != size:

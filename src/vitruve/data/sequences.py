@@ -16,6 +16,7 @@ from vitruve.bodies.pickles import read_npz
 from vitruve.data.amass_sets import FoundFolder, canonical_set, find_sets, probable_set
 from vitruve.errors import BadData, MissingAsset
 from vitruve.formats.fields import real_array
+from vitruve.npy_header import read_npy_header
 
 _COLUMNS = 156
 
@@ -181,9 +182,7 @@ def _plain_array(path: Path) -> tuple[int, np.dtype, int] | None:
                 return None
             file.seek(info.header_offset + 26)
             file.seek(info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4))))
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
+            shape, fortran, dtype = read_npy_header(file)
             begin = file.tell()
     except (KeyError, ValueError, OSError, EOFError, struct.error, zipfile.BadZipFile):
         return None  # read_npz says what is wrong

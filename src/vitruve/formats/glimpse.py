@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from vitruve.errors import BadData, MissingAsset, nearest
 
@@ -72,7 +71,7 @@ def glimpse(path: str | os.PathLike[str]) -> Glimpse:
 
 
 def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    import numpy as np
+    from vitruve.npy_header import read_npy_header
 
     shapes = {}
     try:
@@ -81,8 +80,7 @@ def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                 if not name.endswith(".npy"):
                     continue
                 with archive.open(name) as member:
-                    version = np.lib.format.read_magic(member)
-                    shapes[name.removesuffix(".npy")] = _npy_shape(member, version)
+                    shapes[name.removesuffix(".npy")] = read_npy_header(member).shape
     # A zip can be damaged in many ways (zlib.error, EOFError, ...), and each means the same to a user.
     except Exception as error:
         raise BadData(
@@ -91,13 +89,6 @@ def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             fix="copy or download it again, and compare its size with the original",
         ) from None
     return shapes
-
-
-def _npy_shape(member: IO[bytes], version: tuple[int, int]) -> tuple[int, ...]:
-    import numpy as np
-
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read_header(member)[0]
 
 
 def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
