@@ -20,21 +20,21 @@ Severity = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One result of a check: how bad, about which key of the file, and what was found."""
+class CheckedKey:
+    """A key of a model file, or "file" for the whole: how bad it is, and what was found."""
 
     severity: Severity
     key: str
     text: str
 
 
-def check_body(path: str | Path) -> list[Finding]:
+def check_body(path: str | Path) -> list[CheckedKey]:
     """What is right and wrong with a model file. Errors are findings too; nothing is raised."""
     try:
         values = read_values(path)
     except VitruveError as error:
-        return [Finding("error", "file", f"{error.what} ({error.where})")]
-    findings = [Finding("error", key, "is missing") for key in NEEDED if key not in values]
+        return [CheckedKey("error", "file", f"{error.what} ({error.where})")]
+    findings = [CheckedKey("error", key, "is missing") for key in NEEDED if key not in values]
     arrays: dict[str, np.ndarray] = {}
     shapes = {"v_template": (None, 3), "f": (None, 3), "shapedirs": (None, 3, None), "kintree_table": (2, None)}
     for key in NEEDED:
@@ -43,7 +43,7 @@ def check_body(path: str | Path) -> list[Finding]:
         try:
             arrays[key] = array(values, key, Path(path), shapes.get(key, (None, None)))
         except VitruveError as error:
-            findings.append(Finding("error", key, _short(error, path)))
+            findings.append(CheckedKey("error", key, _short(error, path)))
     for needs, check in _CHECKS:
         if all(key in arrays for key in needs):
             findings += check(*(arrays[key] for key in needs))
@@ -105,73 +105,73 @@ def _short(error: VitruveError, path: str | Path) -> str:
     return f"{error.what}: {detail}"
 
 
-def _as_a_whole(values: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+def _as_a_whole(values: Mapping[str, Any], path: Path) -> Iterator[CheckedKey]:
     try:
         body = _body_of(values, path)
     except VitruveError as error:
-        yield Finding("error", "file", f"{error.what} ({error.where})")
+        yield CheckedKey("error", "file", f"{error.what} ({error.where})")
         return
     hands = f"hands {' and '.join(body.hands)}" if body.hands else "no hand pose spaces"
     counts = f"{body.num_vertices} vertices, {body.num_joints} joints, {body.num_betas} betas"
     correctives = "pose correctives" if body.pose_basis is not None else "no pose correctives"
     whole = f"{body.layout}, {body.gender}: {counts}, {body.num_expressions} expressions, {hands}, {correctives}"
-    yield Finding("ok", "file", whole)
+    yield CheckedKey("ok", "file", whole)
     if body.skeleton.parents != load_skeleton(SKELETONS[body.layout]).parents:
-        yield Finding("warning", "kintree_table", "the parents differ from those of the layout")
+        yield CheckedKey("warning", "kintree_table", "the parents differ from those of the layout")
     if body.layout == "smplh" and not body.hands:
-        yield Finding(
+        yield CheckedKey(
             "warning",
             "hands_meanl",
             "the hand pose spaces are missing, which the smplx package needs: vitruve bodies merge",
         )
 
 
-def _sizes(template: np.ndarray, weights: np.ndarray, regressor: np.ndarray, tree: np.ndarray) -> Iterator[Finding]:
+def _sizes(template: np.ndarray, weights: np.ndarray, regressor: np.ndarray, tree: np.ndarray) -> Iterator[CheckedKey]:
     v, j = len(template), tree.shape[1]
     if j not in LAYOUTS.values():
-        yield Finding("error", "kintree_table", f"{j} joints; known are {', '.join(map(str, LAYOUTS.values()))}")
+        yield CheckedKey("error", "kintree_table", f"{j} joints; known are {', '.join(map(str, LAYOUTS.values()))}")
     if weights.shape != (v, j):
-        yield Finding("error", "weights", f"shape {weights.shape}, expected {(v, j)}")
+        yield CheckedKey("error", "weights", f"shape {weights.shape}, expected {(v, j)}")
     if regressor.shape != (j, v):
-        yield Finding("error", "J_regressor", f"shape {regressor.shape}, expected {(j, v)}")
+        yield CheckedKey("error", "J_regressor", f"shape {regressor.shape}, expected {(j, v)}")
 
 
-def _tree(tree: np.ndarray) -> Iterator[Finding]:
+def _tree(tree: np.ndarray) -> Iterator[CheckedKey]:
     parents = parents_of(tree.astype(np.int64))
     wrong = [i for i, parent in enumerate(parents) if i and not 0 <= parent < i]
     if wrong:
-        yield Finding("error", "kintree_table", f"joint {wrong[0]} has parent {int(tree[0, wrong[0]])}: no tree")
+        yield CheckedKey("error", "kintree_table", f"joint {wrong[0]} has parent {int(tree[0, wrong[0]])}: no tree")
     else:
-        yield Finding("ok", "kintree_table", f"{len(parents)} joints, a tree, parents first")
+        yield CheckedKey("ok", "kintree_table", f"{len(parents)} joints, a tree, parents first")
 
 
-def _weights(weights: np.ndarray) -> Iterator[Finding]:
+def _weights(weights: np.ndarray) -> Iterator[CheckedKey]:
     yield from _sums("weights", weights, "vertex")
     if weights.min(initial=0) < -1e-6:
-        yield Finding("error", "weights", f"{int((weights < -1e-6).sum())} negative, the least {weights.min():.3g}")
+        yield CheckedKey("error", "weights", f"{int((weights < -1e-6).sum())} negative, the least {weights.min():.3g}")
     idle = np.flatnonzero(~(weights > 0).any(0))
     if len(idle):
-        yield Finding("warning", "weights", f"joints {', '.join(map(str, idle[:8]))} move no vertex")
+        yield CheckedKey("warning", "weights", f"joints {', '.join(map(str, idle[:8]))} move no vertex")
 
 
-def _regressor(regressor: np.ndarray) -> Iterator[Finding]:
+def _regressor(regressor: np.ndarray) -> Iterator[CheckedKey]:
     yield from _sums("J_regressor", regressor, "joint")
 
 
-def _sums(key: str, rows: np.ndarray, what: str) -> Iterator[Finding]:
+def _sums(key: str, rows: np.ndarray, what: str) -> Iterator[CheckedKey]:
     away = np.abs(rows.sum(1) - 1)
     worst = int(away.argmax()) if len(away) else 0
     off = float(away[worst]) if len(away) else 0.0
     severity: Severity = "error" if off > 1e-2 else "warning" if off > 1e-4 else "ok"
     place = f", worst {what} {worst}" if severity != "ok" else ""
-    yield Finding(severity, key, f"rows sum to one within {off:.1e}{place}")
+    yield CheckedKey(severity, key, f"rows sum to one within {off:.1e}{place}")
 
 
-def _faces(faces: np.ndarray, template: np.ndarray) -> Iterator[Finding]:
+def _faces(faces: np.ndarray, template: np.ndarray) -> Iterator[CheckedKey]:
     v = len(template)
     if faces.dtype.kind == "f" or not len(faces) or faces.min() < 0 or faces.max() >= v:
         span = f"{faces.min()} to {faces.max()}" if len(faces) else "there are none"
-        yield Finding("error", "f", f"indices ({faces.dtype}) {span}, the mesh has {v} vertices")
+        yield CheckedKey("error", "f", f"indices ({faces.dtype}) {span}, the mesh has {v} vertices")
         return
     same = (faces == np.roll(faces, 1, axis=1)).any(1)
     corners = template[faces.astype(np.int64)]
@@ -179,35 +179,35 @@ def _faces(faces: np.ndarray, template: np.ndarray) -> Iterator[Finding]:
     flat = same | (area < 1e-12)
     unused = v - len(np.unique(faces))
     if flat.any():
-        yield Finding("warning", "f", f"{int(flat.sum())} degenerate faces, the first {int(flat.argmax())}")
+        yield CheckedKey("warning", "f", f"{int(flat.sum())} degenerate faces, the first {int(flat.argmax())}")
     if unused:
-        yield Finding("warning", "f", f"{unused} vertices are in no face")
+        yield CheckedKey("warning", "f", f"{unused} vertices are in no face")
     if not flat.any() and not unused:
-        yield Finding("ok", "f", f"{len(faces)} faces, indices in range, none degenerate, all vertices used")
+        yield CheckedKey("ok", "f", f"{len(faces)} faces, indices in range, none degenerate, all vertices used")
 
 
-def _template(template: np.ndarray, tree: np.ndarray) -> Iterator[Finding]:
+def _template(template: np.ndarray, tree: np.ndarray) -> Iterator[CheckedKey]:
     size = np.ptp(template, axis=0)
     low, high = (0.08, 0.35) if tree.shape[1] == LAYOUTS["mano"] else (0.4, 2.6)
     inside = low <= size.max() <= high
     text = f"{size[0]:.2f} x {size[1]:.2f} x {size[2]:.2f} m" + ("" if inside else "; is it in metres?")
-    yield Finding("ok" if inside else "warning", "v_template", text)
+    yield CheckedKey("ok" if inside else "warning", "v_template", text)
     if inside and tree.shape[1] != LAYOUTS["mano"] and size[2] > size[1]:
-        yield Finding("warning", "v_template", "deeper than high; is y up?")
+        yield CheckedKey("warning", "v_template", "deeper than high; is y up?")
 
 
-def _shape(shapedirs: np.ndarray, tree: np.ndarray) -> Iterator[Finding]:
+def _shape(shapedirs: np.ndarray, tree: np.ndarray) -> Iterator[CheckedKey]:
     layout = next((key for key, joints in LAYOUTS.items() if joints == tree.shape[1]), "")
     shape, expression = shape_columns(shapedirs, layout)
     used = np.abs(shape).max((0, 1), initial=0) > 0
     if not used.any():
-        yield Finding("error", "shapedirs", f"all {len(used)} shape columns are zero")
+        yield CheckedKey("error", "shapedirs", f"all {len(used)} shape columns are zero")
     else:
         moving = f"{int(used.sum())} of {len(used)} shape columns are in use"
-        yield Finding("ok", "shapedirs", f"{moving}, {expression.shape[-1]} expression columns")
+        yield CheckedKey("ok", "shapedirs", f"{moving}, {expression.shape[-1]} expression columns")
 
 
-_CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = (
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[CheckedKey]]], ...] = (
     (("v_template", "weights", "J_regressor", "kintree_table"), _sizes),
     (("kintree_table",), _tree),
     (("v_template", "kintree_table"), _template),
