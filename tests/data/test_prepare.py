@@ -198,6 +198,17 @@ def test_overwrite_writes_the_sets_anew_and_no_other(tmp_path):
     assert next((tmp_path / "store" / "KIT").rglob("body.f32")).stat().st_mtime_ns == stamp
 
 
+def test_overwrite_never_drops_clips_of_files_that_were_not_given(tmp_path):
+    data = tree(tmp_path / "AMASS", {"CMU": 3, "KIT": 1})
+    prepare([data], tmp_path / "store")
+    one = data / "CMU" / "s0" / "clip_0_poses.npz"
+    for call in (plan_preparation, prepare):
+        with pytest.raises(UsageError, match="lose clips") as raised:
+            call([one], tmp_path / "store", overwrite=True)
+        assert "and 1 more" in raised.value.where and str(tmp_path / "store" / "CMU") in raised.value.fix
+    assert len(open_store(tmp_path / "store").clips) == 4
+
+
 def test_what_cannot_be_prepared_is_said_before_anything_is_made(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no motion"):

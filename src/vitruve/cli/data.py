@@ -59,7 +59,7 @@ def prepare(
         licence: of the data set, in one line; known for AMASS, CMU (ASF/AMC) and Bandai-Namco.
         workers: processes.
         dry_run: say what would be done, and write nothing.
-        overwrite: write the sets of these files anew.
+        overwrite: write the sets of these files anew; all files of a set must be given.
         quiet: show no progress and no summary.
     """
     from vitruve.data.prepare import plan_preparation

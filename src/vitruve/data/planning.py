@@ -14,6 +14,7 @@ from vitruve.data.clips import CLIPS_FILE, read_lines, shard_folders
 from vitruve.data.file_names import licence_by_name
 from vitruve.data.shards import ShardJob, Target, actor_of
 from vitruve.data.sources import SourceFile, find_sources
+from vitruve.errors import UsageError
 
 PLAN_FILE = "plan.json"
 # Bytes of sources in one shard. Text files are retargeted, which takes long, so that they make smaller ones: what is
@@ -92,6 +93,8 @@ def make_plan(
     sources, passed = find_sources(given, set_name)
     sources = [source for source in sources if source.path not in without]
     begun = {source.set for source in sources} if overwrite else set()
+    if overwrite:
+        _refuse_to_lose(store, begun, {source.key for source in sources})
     known = _look(store, leave_out=begun)
     new, skipped, done = _new(sources, known)
     earlier = _earlier(store)
@@ -117,6 +120,20 @@ def make_plan(
         if source.is_tree and actor_of(source) not in betas:
             actors[actor_of(source)].append(source)
     return Plan(shards, done, tuple(skipped), tuple(passed), (), dict(actors), betas, target)
+
+
+def _refuse_to_lose(store: Path, sets: Collection[str], keys: Collection[str]) -> None:
+    """Sets are written anew as wholes; clips whose files are not given would be gone."""
+    folders = [folder for folder in (shard_folders(store) if store.is_dir() else ()) if folder.parent.name in sets]
+    lost = [line for folder in folders for line in read_lines(folder / CLIPS_FILE) if line["key"] not in keys]
+    if lost:
+        others = "" if len(lost) == 1 else f" and {len(lost) - 1:,} more"
+        name = lost[0]["key"].split("/")[0]
+        raise UsageError(
+            f"writing {name} anew would lose clips of files that were not given",
+            where=f"{lost[0]['key']}, from {lost[0]['source']}{others}",
+            fix=f"give all files of the set; or delete {store / name} first, to leave these out",
+        )
 
 
 def _look(store: Path, leave_out: set[str]) -> _Store:

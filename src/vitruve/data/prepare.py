@@ -88,11 +88,11 @@ def prepare(
         set_name: the data set that all files are of, where their folders do not say it.
         licence: of these sets, in one line; known for AMASS, and for others by the names of their files.
         workers: processes.
-        overwrite: write the sets of these files anew; what the store has of them goes first.
+        overwrite: write the sets of these files anew; refused where the store has clips of files that are not given.
         progress: called with files done and files in all.
 
     Raises:
-        UsageError: nothing to prepare; another run is at work; the folder is something else.
+        UsageError: nothing to prepare; another run is at work; the folder is something else; clips would be lost.
         BadData: the disk is full, or a process died. The same call goes on from there.
     """
     store = Path(os.path.abspath(Path(out).expanduser()))
