@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitruve.errors import BadData
+from vitruve.formats.plain_text import numbers
 
 _CHANNELS = {f"{axis}{kind}".lower(): f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
 _USUAL_RATES = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 250, 300)
@@ -230,13 +230,8 @@ def _table(block: bytes, frames: int, width: int, where: str, line: int) -> NDAr
         raise BadData("no joint has channels, so nothing moves", where=where, fix="export the file with channels")
     if b"," in block:
         block = block.replace(b",", b".")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            values = np.fromstring(block, sep=" ")  # type: ignore[call-overload]
-        except (ValueError, DeprecationWarning):
-            values = np.zeros(0)
-    if values.size != frames * width:
+    values = numbers(block)
+    if values is None or values.size != frames * width:
         raise _misfit(block, frames, width, where, line)
     table = values.reshape(frames, width)
     if not np.isfinite(table).all():

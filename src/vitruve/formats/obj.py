@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitruve.errors import BadData
+from vitruve.formats.plain_text import numbers
 
 _FIX = "export or copy the file anew"
 
@@ -52,15 +52,9 @@ def format_faces(faces: NDArray[np.integer]) -> str:
 
 def _rectangle(lines: list[bytes]) -> NDArray[np.float64] | None:
     """The numbers of lines that have equally many each, or None."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            values = np.fromstring(b"\n".join(lines), sep=" ")  # type: ignore[call-overload]
-        except (ValueError, DeprecationWarning):
-            return None
-    width = len(lines[0].split())
+    values, width = numbers(b"\n".join(lines)), len(lines[0].split())
     # Only lines of equal length are surely cut in the right places.
-    if values.size != width * len(lines) or not width:
+    if values is None or values.size != width * len(lines) or not width:
         return None
     return values.reshape(-1, width) if all(len(line.split()) == width for line in lines) else None
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vitruve.errors import BadData, MissingAsset
@@ -17,6 +19,9 @@ from vitruve.skeletons.recognise import left_right_pairs, shipped_tree
 
 # Rows are the z-up world's x, y, z in terms of a y-up file's: up is the file's y, its z comes towards the viewer.
 _Z_UP_FROM_Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
+
+# What numpy has read at last if it has read all of a text: with what is not a number, since no good file holds one.
+_END = b" nan 1"
 
 # Endings of a bone chain: (joint, end relative to it in metres). No arrays, so that slicing a motion leaves them alone.
 EndSites = tuple[tuple[str, tuple[float, float, float]], ...]
@@ -34,6 +39,20 @@ def read_bytes(path: str | PathLike[str]) -> bytes:
     except OSError as error:
         where = f"{path}: {error.strerror}"
         raise BadData(f"{path.name} cannot be read", where=where, fix="check the file's permissions") from None
+
+
+def numbers(text: bytes) -> NDArray[np.float64] | None:
+    """All numbers of a text with blanks between them; None where it holds anything else.
+
+    numpy stops at what is no number, and warns. Whether it did is seen by an end of our own: to catch warnings would
+    change their filters for other threads, of which each may read a file.
+    """
+    try:
+        values = np.fromstring(text + _END, sep=" ")  # type: ignore[call-overload]
+    except (ValueError, DeprecationWarning):  # newer numpy; where a user has made errors of warnings
+        return None
+    whole = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
+    return values[:-2] if whole else None
 
 
 def z_up_from(up: str, like: Tensor) -> Tensor:
