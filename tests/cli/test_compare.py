@@ -5,6 +5,7 @@ import functools
 import json
 import tomllib
 
+import numpy as np
 import pytest
 import torch
 
@@ -117,3 +118,13 @@ def test_what_cannot_be_meant(clips, tmp_path, monkeypatch, capsys, arguments, s
     err = capsys.readouterr().err
     assert said in err and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rate_that_a_file_does_not_say_is_given_and_the_other_keeps_its_own(clips, tmp_path, capsys):
+    with np.load(clips / "a.npz") as file:
+        np.savez(tmp_path / "silent.npz", **{key: file[key] for key in file if "rate" not in key and key != "fps"})
+    pair = (tmp_path / "silent.npz", clips / "b.npz", *BODY, "--json", "--quiet")
+    assert run(*pair) == 4
+    assert "--source-fps 30" in capsys.readouterr().err
+    assert run(*pair, "--source-fps", 60) == 0
+    assert json.loads(capsys.readouterr().out)["fps"] == 30

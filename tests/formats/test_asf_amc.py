@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.material import shared_data
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
+from vitruve.formats import load_motion_at
 from vitruve.formats.asf_amc import read_asf_amc
 from vitruve.formats.bvh import read_bvh, write_bvh
 
@@ -206,6 +207,11 @@ def test_what_was_assumed_is_said_and_can_be_changed(tmp_path: Path):
     assert other.fps == 60
     assert other.dtype == torch.float32
     assert float(other.joints()[0, 0, 2]) == pytest.approx(0.18)
+
+
+def test_a_rate_for_files_that_do_not_say_theirs_is_for_these(tmp_path: Path):
+    path = write(tmp_path)
+    assert (load_motion_at(path, None).fps, load_motion_at(path, 60.0).fps) == (120, 60)
 
 
 def test_limits_are_kept_in_radians(tmp_path: Path):

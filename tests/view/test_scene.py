@@ -152,7 +152,7 @@ def test_a_rate_is_for_files_that_do_not_say_theirs(tmp_path):
     with np.load(bundled_clip_path()) as file:
         values = {key: file[key] for key in file if "rate" not in key and key != "fps"}
     np.savez(tmp_path / "silent.npz", **values)
-    scene = load_scene([tmp_path / "silent.npz", bundled_clip_path()], ["open-smplh"], fps=25.0)
+    scene = load_scene([tmp_path / "silent.npz", bundled_clip_path()], ["open-smplh"], source_fps=25.0)
     assert [actor.motion.fps for actor in scene.actors] == [25, 30]
     with pytest.raises(BadData, match="frame rate"):
         load_scene([tmp_path / "silent.npz"], ["open-smplh"])

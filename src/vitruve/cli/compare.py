@@ -30,7 +30,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     align: Literal["none", "root", "procrustes", "first-frame", "clip"] = "none",
     shift: str = "0",
     mapping: str | None = None,
-    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     up: Literal["z", "y"] = "z",
     floor: float = 0.0,
     fail_above: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
@@ -58,7 +58,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
         align: how the second is laid over the first before distances are taken.
         shift: how many frames the second runs later (negative: earlier), or auto.
         mapping: which joint is which, for a skeleton with foreign names (docs/retarget.md).
-        fps: frames per second, for meshes and files that do not say.
+        source_fps: frames per second, for meshes and files that do not say.
         up: the axis that points upwards in folders of meshes.
         floor: height of the floor in metres.
         fail_above: millimetres of mean distance from which the exit status is 5.
@@ -80,19 +80,19 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     from vitruve.runs import progress_bar
 
     offset = parse_shift(shift)
-    given = (read(first, fps, up), read(second, fps, up))
+    given = (read(first, source_fps, up), read(second, source_fps, up))
     if dry_run:
         print("\n".join(f"would compare  {path}: {described(what)}" for path, what in zip((first, second), given)))
         names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
         print(f"would write    {names}")
         return 0
     options = {"first": first, "second": second, "body_a": body_a, "body_b": body_b, "align": align, "shift": shift,
-               "mapping": mapping, "fps": fps, "up": up, "floor": floor, "fail_above": fail_above,
+               "mapping": mapping, "source_fps": source_fps, "up": up, "floor": floor, "fail_above": fail_above,
                "bodies": bodies}  # fmt: skip
     with _run(place, options, overwrite) as run, progress_bar("comparing", "frames", quiet) as progress:
         comparison = compare_motions(
-            *given, body_a, body_b, align=align, shift=offset, mapping=mapping, fps=fps, floor=floor, folder=bodies,
-            progress=progress,
+            *given, body_a, body_b, align=align, shift=offset, mapping=mapping, fps=source_fps, floor=floor,
+            folder=bodies, progress=progress,
         )  # fmt: skip
         if run is not None:
             _write(comparison, run)

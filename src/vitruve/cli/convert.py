@@ -33,7 +33,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     hands: str = "flat",
     format: str | None = None,
     bodies: Path | None = None,
-    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     mapping: str | None = None,
     up: Literal["z", "y"] = "z",
     points: Annotated[int | None, Parameter(validator=Number(gte=50))] = None,
@@ -62,7 +62,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         hands: what a source without fingers gets: flat, mean, or a file with 90 axis-angle values.
         format: a name of docs/formats.md; that of the target body where left out.
         bodies: folder of licensed bodies, looked into before the usual places.
-        fps: frames per second, for files that do not say.
+        source_fps: frames per second, for files that do not say, or say it wrong.
         mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC).
         up: the axis that points upwards in folders of meshes.
         points: about how many surface points the fit looks at; what the fit has proved good with where left out.
@@ -86,7 +86,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         hands=given_hands(hands),
         format=format or "",
         points=points,
-        fps=fps,
+        fps=source_fps,
         mapping=mapping or "",
         up=up,
     )

@@ -54,7 +54,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
         bodies: folder of licensed bodies, looked into before the usual places.
         frames: a part of the clip: first frame, end, and step, such as 0:300, 100: or ::2; or one frame.
         fps: resample to this frame rate.
-        source_fps: frame rate of a file that does not say it.
+        source_fps: frame rate of a file that does not say it, or says it wrong.
         gaps: frames without valid data repeat the last valid one, or are left out.
         up: the axis that points upwards in the file, y or z; what is usual for the format where left out.
         unit: of lengths in the file: m, cm, mm or inch; what is usual for the format where left out.
@@ -66,16 +66,11 @@ def export(  # noqa: PLR0913 (one parameter per option)
         as_json: print the summary as JSON.
     """
     from vitruve import load_motion
-    from vitruve.errors import BadData
     from vitruve.formats.exports import export_motion
-    from vitruve.formats.fields import MissingFrameRate
     from vitruve.motion.frame_range import frame_range
     from vitruve.runs import progress_bar
 
-    try:
-        clip = load_motion(motion, fps=source_fps)
-    except MissingFrameRate as error:
-        raise BadData(error.what, where=error.where, fix="give it: --source-fps 30") from None
+    clip = load_motion(motion, fps=source_fps)
     chosen = slice(None) if frames is None else frame_range(frames, len(clip))
     eye = _camera(camera, clip, chosen) if camera else None
     clip = clip[chosen]

@@ -19,7 +19,7 @@ _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 def info(
     *files: Path,
-    fps: float | None = None,
+    source_fps: float | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
     """Say what a motion or body file is, and what is odd about it.
@@ -27,11 +27,11 @@ def info(
     Reads every format of `docs/formats.md`, folders of pkl files, body models and skeleton files. Of several
     files it prints one line each. The exit status is 4 where a file is bad.
 
-    Examples: `vitruve info walk_poses.npz`, `vitruve info *.bvh`, `vitruve info frames/ --fps 30 --json`.
+    Examples: `vitruve info walk_poses.npz`, `vitruve info *.bvh`, `vitruve info frames/ --source-fps 30 --json`.
 
     Args:
         files: motions, body models, skeletons; files or folders.
-        fps: frames per second, for files that do not say.
+        source_fps: frames per second, for files that do not say, or say it wrong.
         as_json: print everything as JSON.
     """
     from vitruve.errors import UsageError, VitruveError
@@ -42,7 +42,7 @@ def info(
     described: list[tuple[Path, Description | VitruveError]] = []
     for file in files:
         try:
-            described.append((file, describe(file, fps=fps)))
+            described.append((file, describe(file, fps=source_fps)))
         except VitruveError as error:
             described.append((file, error))
     if as_json:

@@ -40,6 +40,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     frame: int | None = None,
     strip: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     fps: Annotated[float | None, Parameter(validator=Number(gt=0, lte=1000))] = None,
+    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     size: str | None = None,
     over: Path | None = None,
     opacity: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0,
@@ -71,7 +72,8 @@ def render(  # noqa: PLR0913 (one parameter per option)
         frames: which frames, as 10:200 or 10:200:2; of the video with --over.
         frame: write this one frame as a .png.
         strip: how many frames a .png shows, 16 where left out.
-        fps: frames per second of the film; also of files that do not say.
+        fps: frames per second of the film.
+        source_fps: frames per second of motions whose files do not say.
         size: width and height in pixels, 1280x720 where left out; of each picture in a strip.
         over: a video to draw over.
         opacity: of the bodies, from 0 to 1.
@@ -99,7 +101,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
         )
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
-    scene = load_scene(motions, body, folder=bodies, fps=fps, joints=joints, heat=heat)
+    scene = load_scene(motions, body, folder=bodies, source_fps=source_fps, joints=joints, heat=heat)
     for note in scene.notes:
         print(f"vitruve: note: {note}", file=sys.stderr)
     if over:

@@ -20,7 +20,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
     *motions: str,
     body: Annotated[list[str] | None, Parameter(negative="")] = None,
     bodies: Path | None = None,
-    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     side: Annotated[bool, Parameter(negative="")] = False,
     joints: Annotated[bool, Parameter(negative="")] = False,
     heat: Annotated[bool, Parameter(negative="")] = False,
@@ -47,7 +47,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
         motions: motion files; the bundled clip where left out.
         body: the body to draw on: one for all, or one for each motion.
         bodies: folder of licensed bodies, looked into before the usual places.
-        fps: frames per second, for files that do not say.
+        source_fps: frames per second, for files that do not say.
         side: side by side, not in their true places.
         joints: begin with joints and bones.
         heat: begin with the error of every further motion against the first as a heat map.
@@ -64,7 +64,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
         quiet: print nothing but errors.
     """
     _look_at(motions)
-    options = {"folder": bodies, "fps": fps, "layout": "side" if side else "overlay", "joints": joints}
+    options = {"folder": bodies, "source_fps": source_fps, "layout": "side" if side else "overlay", "joints": joints}
     if save is not None:
         if (heat or exact) and not quiet:
             print("note: a recording holds no heat map and no exact vertices: the browser skins it", file=sys.stderr)

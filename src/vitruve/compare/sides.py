@@ -18,7 +18,7 @@ from vitruve.convert.parts import joint_names
 from vitruve.convert.topology import recognise
 from vitruve.convert.which_body import find_body
 from vitruve.errors import UsageError, VitruveError
-from vitruve.formats import FORMATS, load_motion
+from vitruve.formats import FORMATS, load_motion_at
 from vitruve.formats import recognise as recognise_format
 from vitruve.formats.glimpse import glimpse
 from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
@@ -147,28 +147,23 @@ class Side:
             raise UsageError(
                 "meshes are not brought to another frame rate",
                 where=f"{self.name} at {self.fps:g} fps, asked for {fps:g}",
-                fix="give --fps the rate of the meshes, or leave it out to take that of the motion",
+                fix="give --source-fps the rate of the meshes, or leave it out to take that of the motion",
             )
         return replace(self, motion=resample(self.motion, fps), fps=fps)
 
 
-def read(path: str | Path, fps: float | None = None, up: str = "z") -> Input:
+def read(path: str | Path, source_fps: float | None = None, up: str = "z") -> Input:
     """A motion file, or a folder of meshes.
 
     Args:
         path: the file or folder.
-        fps: frames per second, for files that do not say.
+        source_fps: frames per second, for files that do not say.
         up: the axis that points upwards in meshes.
     """
     look = glimpse(path)
     if FORMATS[recognise_format(look)].holds == "meshes":
         return read_mesh_sequence(look.path, up=up)
-    try:
-        return load_motion(path)  # what a file says about its rate counts
-    except UsageError:
-        if fps is None:
-            raise
-        return load_motion(path, fps=fps)
+    return load_motion_at(path, source_fps)
 
 
 def described(given: Input) -> str:
@@ -231,7 +226,9 @@ def _of_meshes(
 ) -> Side:
     fps = fps or (other.fps if other is not None else None)
     if fps is None:
-        raise UsageError("meshes do not say their frame rate", where=_folder(meshes), fix="give it: --fps 30, say")
+        raise UsageError(
+            "meshes do not say their frame rate", where=_folder(meshes), fix="give it: --source-fps 30, say"
+        )
     name = Path(_folder(meshes)).name or "meshes"
     notes = (f"{name}: meshes do not say their frame rate; {fps:g} fps was taken",)
     side = Side(name, fps, meshes=meshes, notes=notes)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from vitruve.motion import Motion
 
-__all__ = ["FORMATS", "Format", "load_motion", "save_motion"]
+__all__ = ["FORMATS", "Format", "load_motion", "load_motion_at", "save_motion"]
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,27 @@ def load_motion(
     if not takes_rate and fps is not None and fps != motion.fps:
         motion = _with_rate(motion, fps)
     return motion
+
+
+def load_motion_at(path: str | os.PathLike[str], source_fps: float | None) -> Motion:
+    """Read a motion of which only the rate may be unknown: among several files, each that says its rate keeps it.
+
+    Args:
+        path: the file or folder.
+        source_fps: frames per second, for files that do not say; None where none was given.
+    """
+    from vitruve.formats.fields import MissingFrameRate
+
+    try:
+        motion = load_motion(path)
+    except MissingFrameRate:
+        if source_fps is None:
+            raise
+    else:
+        # An ASF/AMC file never says its rate: that of CMU was taken.
+        if source_fps is None or motion.source.format != "asf-amc":
+            return motion
+    return load_motion(path, fps=source_fps)
 
 
 def save_motion(

@@ -307,11 +307,7 @@ def _rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: lis
         raise MissingFrameRate(path, f"none of {', '.join(_RATES[:3])} is in the file")
     key, value = next(iter(found.items()))
     if not (value > 0 and math.isfinite(value)):
-        raise BadData(
-            f"the frame rate is {value:g}",
-            where=f"{path}: {key}",
-            fix="give the right one: --fps 30 (vitruve export: --source-fps 30); in Python load_motion(path, fps=30)",
-        )
+        raise MissingFrameRate(path, f"{key}: the frame rate is {value:g}")
     for other, rate in found.items():
         if not abs(rate - value) <= 1e-3:
             notes.append(f"the file has two frame rates: {key} = {value:g} was used, not {other} = {rate:g}")

@@ -70,7 +70,9 @@ def _motion(look: Glimpse, fps: float | None) -> Description:
     except MissingFrameRate:
         told = False
         motion = load_motion(look.path, fps=_ASSUMED_RATE)
-        findings.append(Finding("warning", "the file does not say its frame rate", "", "give it: --fps 30, or fps=30"))
+        findings.append(
+            Finding("warning", "the file does not say its frame rate", "", "give it: --source-fps 30, or fps=30")
+        )
     found = inspect_motion(motion)
     findings += found if told else [finding for finding in found if finding.where != "fps"]
     for note in motion.source.notes:

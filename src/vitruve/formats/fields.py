@@ -23,7 +23,7 @@ class MissingFrameRate(BadData):
         super().__init__(
             f"{path.name} does not say its frame rate",
             where=f"{path}: {where}",
-            fix="give it: --fps 30 (vitruve export: --source-fps 30); in Python load_motion(path, fps=30)",
+            fix="give it: --source-fps 30; in Python load_motion(path, fps=30)",
         )
 
 

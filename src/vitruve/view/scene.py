@@ -23,8 +23,7 @@ from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import ShapedBody
 from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, MissingAsset, UsageError
-from vitruve.formats import load_motion
-from vitruve.formats.fields import MissingFrameRate
+from vitruve.formats import load_motion_at
 from vitruve.motion import Motion
 
 Colour = tuple[float, float, float]
@@ -163,7 +162,7 @@ def load_scene(
     bodies: Sequence[str | BodyModel] = (),
     *,
     folder: str | Path | None = None,
-    fps: float | None = None,
+    source_fps: float | None = None,
     layout: Layout = "overlay",
     joints: bool = False,
     heat: bool = False,
@@ -177,7 +176,7 @@ def load_scene(
         motions: files, folders, or motions that are loaded already.
         bodies: what they are drawn on: one for all, or one each; names or model files, "" for what a motion says.
         folder: where licensed bodies lie, before the usual places.
-        fps: frames per second, for files that do not say.
+        source_fps: frames per second, for files that do not say.
         layout: all in their true places, or side by side.
         joints: draw joints and bones over the surfaces.
         heat: show on every further body how far it is from the first.
@@ -189,7 +188,7 @@ def load_scene(
             fix="give one body for all motions, or one for each",
         )
     wanted = list(bodies) * len(motions) if len(bodies) == 1 else list(bodies) or [""] * len(motions)
-    loaded = [given if isinstance(given, Motion) else _read(given, fps) for given in motions]
+    loaded = [given if isinstance(given, Motion) else load_motion_at(given, source_fps) for given in motions]
     actors, notes = [], []
     for i, (motion, which, name) in enumerate(zip(loaded, wanted, _names(motions, loaded))):
         motion, said = _without_nan(motion)
@@ -253,15 +252,6 @@ def _comparable(actors: Sequence[Actor]) -> Sequence[Actor]:
             fix="name two: vitruve render SOURCE CONVERTED --heat",
         )
     return actors[1:]
-
-
-def _read(path: str | Path, fps: float | None) -> Motion:
-    if fps is None:
-        return load_motion(path)
-    try:
-        return load_motion(path)  # what a file says about its rate counts
-    except MissingFrameRate:
-        return load_motion(path, fps=fps)
 
 
 def _names(given: Sequence[str | Path | Motion], motions: Sequence[Motion]) -> list[str]:
