@@ -42,6 +42,8 @@ def tree_motion(frames: int = 4, **changes) -> Motion:
         ({"fps": 0.0}, "frame rate"),
         ({"fps": float("nan")}, "frame rate"),
         ({"fps": -30.0}, "frame rate"),
+        ({"fps": 1e300}, "frame rate"),
+        ({"fps": 1e-300}, "frame rate"),
         ({"gender": "robot"}, "gender"),
         ({"rotations": torch.zeros(0, 3, 3, 3), "translation": torch.zeros(0, 3)}, "no frames"),
     ],

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
 GENDERS = ("neutral", "female", "male")
+# Frame rates of motions; beyond them it is a slip, and times or counts of frames leave what numbers hold.
+SLOWEST, FASTEST = 1e-6, 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,8 +236,12 @@ def _check(motion: Motion) -> None:
             where=f"found {tuple(motion.expression.shape)}, expected ({frames}, expressions)",
             fix="give one row per frame",
         )
-    if not (motion.fps > 0 and np.isfinite(motion.fps)):
-        raise BadData("the frame rate is not a positive number", where=f"fps = {motion.fps}", fix="pass fps=30, say")
+    if not SLOWEST <= motion.fps <= FASTEST:
+        raise BadData(
+            f"no motion has this frame rate; it is a number from {SLOWEST:g} to {FASTEST:,}",
+            where=f"fps = {motion.fps}",
+            fix="pass fps=30, say",
+        )
     if motion.gender not in GENDERS:
         raise BadData(f"unknown gender '{motion.gender}'", where="gender", fix="use 'neutral', 'female' or 'male'")
     if frames == 0:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz, quaternion_wxyz_to_matrix
-from vitruve.motion.motion import Motion
+from vitruve.motion.motion import FASTEST, SLOWEST, Motion
 from vitruve.motion.provenance import edited
 
 # Frame rates that agree to this fraction are taken as equal: files hold values such as 120.00004577636719.
@@ -30,8 +30,12 @@ def resample(motion: Motion, fps: float) -> Motion:
         motion: a clip at any frame rate.
         fps: the new frame rate.
     """
-    if not fps > 0 or fps == float("inf"):
-        raise UsageError("a frame rate is a positive number", where=f"fps = {fps}", fix="resample(motion, 30), say")
+    if not SLOWEST <= fps <= FASTEST:
+        raise UsageError(
+            f"no motion has this frame rate; it is a number from {SLOWEST:g} to {FASTEST:,}",
+            where=f"fps = {fps}",
+            fix="resample(motion, 30), say",
+        )
     if fps == motion.fps:
         return motion
     step = _step(motion.fps / fps)
