@@ -7,15 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 
 from tests.data.amass import arrays, content, tree, write
 from tests.material import shared_data
-from vitruve.data import open_store, planning, shards
+from vitruve.data import open_store, planning, reading, shards
 from vitruve.data.prepare import plan_preparation, prepare
 from vitruve.errors import BadData, MissingAsset, UsageError
 
@@ -98,38 +98,49 @@ def test_several_processes_write_the_same_bytes(tmp_path, small_shards):
     assert content(tmp_path / "two") == content(tmp_path / "one")
 
 
-_SLOW_RUN = """
-import sys, time
+_KILLED_RUN = """
+import os, signal, sys
 from vitruve.data import planning, prepare, shards
 planning._BODY_BYTES = 70_000
-read = shards.read_arrays
-def slowly(path):
-    time.sleep(0.15)
+read, left = shards.read_arrays, int(sys.argv[3])
+def killing(path):
+    global left
+    if left == 0: os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
     return read(path)
-shards.read_arrays = slowly
+shards.read_arrays = killing
 prepare.prepare([sys.argv[1]], sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("shards_first", [pytest.param(0, marks=pytest.mark.slow), 2])
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bytes(tmp_path, small_shards, shards_first):
+@pytest.mark.parametrize(("files_read", "shards_done"), [pytest.param(1, 0, marks=pytest.mark.slow), (6, 3)])
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_bytes(tmp_path, small_shards, files_read, shards_done):
     data = tree(tmp_path / "AMASS", SETS)
     (data / "KIT" / "s0" / "clip_1_poses.npz").write_bytes(b"PK\x03\x04 not a zip")
     prepare([data], tmp_path / "whole")
     store = tmp_path / "killed"
-    run = subprocess.Popen([sys.executable, "-c", _SLOW_RUN, str(data), str(store)])
-    for _ in range(600):
-        time.sleep(0.05)
-        if len(list(store.glob("*/*/clips.jsonl"))) > shards_first:  # counts the one that is being written
-            break
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
+    command = [sys.executable, "-c", _KILLED_RUN, str(data), str(store), str(files_read)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     done = [file.parent for file in store.glob("*/[0-9]*/clips.jsonl")]
-    assert len(done) < 5 and (store / "plan.json").is_file()
+    assert len(done) == shards_done and (store / "plan.json").is_file()
+    assert list(store.glob("*/.partial*"))
     outcome = prepare([data], store)
     assert outcome.plan.done == sum(len((folder / "clips.jsonl").read_text().splitlines()) for folder in done)
     assert content(store) == content(tmp_path / "whole")
     assert len(open_store(store).clips) == 8
+
+
+def test_code_is_compiled_before_the_first_file_is_read(tmp_path, monkeypatch):
+    """Whatever a file holds, so that processes that begin together compile nothing each by itself."""
+    compiled = njit(nogil=True)(reading._shortened.py_func)
+    monkeypatch.setattr(reading, "_shortened", compiled)
+    reading.prepare_kernels()
+    known = set(compiled.signatures)
+    for packed in (False, True):
+        for kind in (np.float32, np.float64):
+            poses = arrays()["poses"].astype(kind)
+            reading.read_arrays(write(tmp_path / f"{packed}{kind.__name__}_poses.npz", packed=packed, poses=poses))
+    assert set(compiled.signatures) == known
 
 
 def test_bad_files_are_listed_and_the_others_done(tmp_path):

@@ -274,6 +274,8 @@ def _hands(workers: int) -> Iterator[Any]:
         with one_torch_thread():
             yield lambda work, tasks, each: ((task, work(task, each)) for task in tasks)
         return
+    # Here first: processes that compile the same for different types at once can mix up the files that numba keeps.
+    prepare_kernels()
     # Forked children of a process with threads can hang; spawned ones begin clean.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)

@@ -253,6 +253,12 @@ def _shortened(vectors, start, out, valid) -> None:
 
 
 def prepare_kernels() -> None:
-    """Load the compiled code, before the clock of the first file runs."""
+    """Load the compiled code for all that a file can hold, before the clock of the first one runs.
+
+    What was inflated cannot be written to, what is read as it lies can: numba compiles each of them.
+    """
     for dtype in (np.float32, np.float64):
-        _shortened(np.zeros((1, 3), dtype), 0, np.zeros((1, 3), np.float32), np.ones(1, np.bool_))
+        for writable in (True, False):
+            vectors = np.zeros((1, 3), dtype)
+            vectors.flags.writeable = writable
+            _shortened(vectors, 0, np.zeros((1, 3), np.float32), np.ones(1, np.bool_))
