@@ -1,5 +1,10 @@
-"""A small thing to learn, with noise, dropout and normalisation; run as a program it trains in a folder."""
+"""A small thing to learn, with noise, dropout and normalisation.
 
+Run as a program it trains in a folder, and kills itself after the step that is named.
+"""
+
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vitruve.learn.loop import Task, train
-from vitruve.learn.plan import Moment, Plan
+from vitruve.learn.plan import Moment, Plan, Progress
 
 PLAN = Plan(
     batch=8, steps=60, average=0.9, clip=1.0, schedule="decay", decay=0.5, validate_steps=7, watch="error", seed=5
@@ -42,10 +47,10 @@ def small_task(network: nn.Module | None = None, **changes: Any) -> Task:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    state = folder / "state.safetensors"
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    train(
-        small_task(), PLAN, folder, resume=state.exists(), device="cpu", on_step=lambda now: print(now.step, flush=True)
-    )
+    folder, last = Path(sys.argv[1]), int(sys.argv[2])
+
+    def on_step(now: Progress) -> None:
+        if now.step == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(small_task(), PLAN, folder, resume=(folder / "state.safetensors").exists(), device="cpu", on_step=on_step)

@@ -60,19 +60,9 @@ def test_a_run_that_was_stopped_ends_at_the_same_bits(whole: Path, tmp_path: Pat
 
 
 def test_a_run_that_was_killed_ends_at_the_same_bits(whole: Path, tmp_path: Path):
-    for wanted in ("31", None):
-        process = subprocess.Popen(
-            [sys.executable, "-m", program.__name__, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        assert process.stdout
-        for line in process.stdout:
-            if line.strip() == wanted:
-                process.send_signal(signal.SIGKILL)
-        assert process.wait() == (0 if wanted is None else -signal.SIGKILL)
-        process.stdout.close()
+    for last, status in ((31, -signal.SIGKILL), (-1, 0)):
+        command = [sys.executable, "-m", program.__name__, str(tmp_path), str(last)]
+        assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == status
     same(whole, tmp_path)
 
 
@@ -143,7 +133,7 @@ def test_early_stopping_and_time(tmp_path: Path):
     outcome = train(task, replace(PLAN, patience=2, steps=1000), tmp_path / "a", device="cpu")
     assert outcome.finished == "no progress in 2 validations" and outcome.steps == 14
     outcome = run(tmp_path / "b", replace(PLAN, steps=0, minutes=0.001))
-    assert outcome.finished == "0.001 minutes are over" and outcome.seconds < 5
+    assert outcome.finished == "0.001 minutes are over" and outcome.steps > 0
     assert 0 <= outcome.waiting < 1 and outcome.rows_per_second > 0
 
 
