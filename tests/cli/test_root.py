@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 import warnings
 
 import pytest
@@ -41,13 +44,6 @@ def test_every_verb_has_help_of_its_own_with_examples(verb, capsys):
     assert f"Usage: vitruve {verb}" in shown and "Example" in shown
 
 
-def test_an_unknown_verb_or_option_names_the_nearest(capsys):
-    assert run_command("inof") != 0
-    assert 'Did you mean "info"' in capsys.readouterr().err
-    assert run_command("demo", "--otu", "x") != 0
-    assert "--out" in capsys.readouterr().err
-
-
 def test_errors_have_three_lines_and_no_traceback(capsys):
     assert run_command("info", "there_is_no_such_file.npz") == MissingAsset.exit_code
     shown = capsys.readouterr().err.strip().splitlines()
@@ -61,6 +57,76 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 141
+
+
+@pytest.mark.parametrize(
+    ("typed", "what", "do"),
+    [
+        ("inof", 'unknown command "inof"', 'did you mean "info"?'),
+        ("data prepar", 'unknown command "prepar"', 'did you mean "prepare"?'),
+        ("--versoin", 'unknown command "--versoin"', "see vitruve --help"),
+        ("info a.npz --jsn", "unknown option: --jsn", "did you mean --json?"),
+        ("convert a.npz", "--to is missing", "see vitruve convert --help"),
+        ("convert a.npz --to", "--to has no value", "see vitruve convert --help"),
+        ("info a.npz --source-fps", "--source-fps has no value", "see vitruve info --help"),
+        ("prior show", "PATH is missing", "see vitruve prior show --help"),
+        ("compare a b c", "more was given than is taken: c", "see vitruve compare --help"),
+        ("convert a --to b --workers 0", 'invalid value "0" for --workers', "must be >= 1"),
+        ("demo --frames x", 'unable to convert "x" into int', "see vitruve demo --help"),
+    ],
+)
+def test_what_the_parser_refuses_is_said_as_every_error(typed, what, do, capsys):
+    assert run_command(*typed.split()) == UsageError.exit_code
+    first, where, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("vitruve: ") and what in first
+    assert where.startswith("  where: vitruve") and last == f"  do:    {do}"
+
+
+def ended(code: str, shell: str) -> subprocess.CompletedProcess[str]:
+    """The command line with a verb of this code, in a shell that does something to its streams."""
+    program = (
+        f"import vitruve.cli as cli\ndef run(words):\n    {code}\ncli.build_app = lambda called: run\ncli.main([])"
+    )
+    call = ["sh", "-c", f'exec "$0" -c "$1" {shell}', sys.executable, program]
+    return subprocess.run(call, capture_output=True, text=True, check=False)
+
+
+def test_closed_streams_are_no_error(tmp_path):
+    """A file that is opened does not become the standard error, which others write to."""
+    code = f"open({str(tmp_path / 'x')!r}, 'w').write('x'); print(1); import os; os.write(2, b'y')"
+    assert ended(code, "<&- >&- 2>&-").returncode == 0
+    assert (tmp_path / "x").read_text() == "x"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+@pytest.mark.parametrize("code", ["print(1)", "print(1, flush=True)"])
+def test_a_full_disk_is_said_in_three_lines(code):
+    done = ended(code, "> /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("vitruve: no space left on device\n  where: ") and len(done.stderr.splitlines()) == 3
+    assert ended(code, "> /dev/full 2>&1").returncode == 1
+
+
+def test_memory_that_runs_out_is_said_in_three_lines():
+    done = ended("raise MemoryError('Unable to allocate 149 GiB')", "")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 3 and "149 GiB" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_who_is_asked_to_end_tidies_up(number, status, monkeypatch):
+    tidied = []
+
+    def waiting(arguments: list[str]) -> None:
+        try:
+            signal.raise_signal(number)
+            time.sleep(5)
+        finally:
+            tidied.append(arguments)
+
+    monkeypatch.setattr("vitruve.cli.build_app", lambda called: waiting)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run_command("compare") == status
+    assert tidied == [["compare"]] and signal.getsignal(signal.SIGTERM) == before
 
 
 def test_debug_shows_where_it_was_raised():
@@ -87,3 +153,10 @@ def test_each_kind_of_error_has_its_exit_status(kind, code):
 def test_the_nearest_names_are_offered():
     assert nearest("left_hpi", ["left_hip", "right_hip", "jaw"]).startswith("did you mean 'left_hip'")
     assert nearest("xyz", ["a", "b"]) == "choose one of: a, b"
+
+
+@pytest.mark.parametrize("verb", ["convert", "compare", "view", "info"])
+def test_a_verb_that_keeps_the_frame_rate_names_the_option_that_is_meant(verb, capsys):
+    for given in (("--fps", "30"), ("--fps=30",)):
+        assert run_command(verb, "walk.npz", *given) == 2
+        assert "--source-fps" in capsys.readouterr().err

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
+from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 import vitruve
-from vitruve.errors import VitruveError
+from vitruve.errors import UsageError, VitruveError
 
 # verb -> where its function or app lives, and its line in the root help: that must not import torch, so it stands here.
 _VERBS = {
@@ -30,6 +36,8 @@ _VERBS = {
     "doctor": ("vitruve.cli.doctor:doctor", "Say what is installed, which bodies were found, and what is missing."),
 }
 
+_UNKNOWN = (UnknownCommandError, UnknownOptionError)
+
 
 def build_app(called: str = "") -> App:
     """The root command with its verbs unloaded; the verb that is called brings the help of its own docstring."""
@@ -37,6 +45,11 @@ def build_app(called: str = "") -> App:
         name="vitruve",
         help="Human motion on SMPL-family bodies.\n\nBegin with `vitruve demo`; then `vitruve info YOUR_FILE`.",
         version=vitruve.__version__,
+        # What ends a command is said and counted in one place, `main`.
+        print_error=False,
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
     )
     for verb, (target, line) in _VERBS.items():
         app.command(target, name=verb, help=None if verb == called else line)
@@ -48,23 +61,104 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    _open_streams()
     warnings.showwarning = _say
     try:
-        result = build_app(arguments[0] if arguments else "")(arguments)
-        sys.stdout.flush()
-    except VitruveError as error:
+        with _unwinding():
+            _refuse_fps(arguments)
+            result = build_app(arguments[0] if arguments else "")(arguments)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        _leave(130, "vitruve: interrupted")
+    except BrokenPipeError:
+        _leave(141)  # whoever read the output, `head` say, has seen enough
+    except (VitruveError, CycloptsError, OSError, MemoryError) as error:
         if debug:
             raise
-        print(f"vitruve: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("vitruve: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read the output, `head` say, has seen enough; the rest has nowhere to go, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        told = _told(error, arguments)
+        _leave(told.exit_code, f"vitruve: {told}")
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _open_streams() -> None:
+    """Streams that the caller has closed lead nowhere; else the next file that is opened would get their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (until the process ends)
+
+
+@contextmanager
+def _unwinding() -> Iterator[None]:
+    """A request to end (SIGTERM) leaves nothing half written, as Ctrl+C does not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(status: int, words: str = "") -> NoReturn:
+    """Say why, and end."""
+    with suppress(OSError):
+        print(words, end="\n" if words else "", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # what it still holds has nowhere to go, at exit neither
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(status)
+
+
+def _told(error: Exception, arguments: list[str]) -> VitruveError:
+    """An error as it is said to the user."""
+    if isinstance(error, VitruveError):
+        return error
+    if isinstance(error, CycloptsError):
+        return _misread(error, arguments)
+    verb = " ".join(("vitruve", *arguments[:1]))
+    if isinstance(error, OSError):
+        where = str(error.filename or f"{verb}: what it reads or writes")
+        fix = "check the path, its permissions, and the space that is left"
+        return VitruveError((error.strerror or str(error)).lower(), where=where, fix=fix)
+    return VitruveError(
+        "memory has run out", where=f"{verb}: {error}", fix="give it less at a time, or fewer --workers"
+    )
+
+
+def _refuse_fps(arguments: list[str]) -> None:
+    """`--fps` is the rate of what is written, everywhere; say so in the verbs that keep that of the motion."""
+    verb, *rest = arguments or [""]
+    if verb in ("convert", "compare", "view", "info") and any(word.split("=")[0] == "--fps" for word in rest):
+        raise UsageError(
+            f"{verb} keeps the frame rate of a motion",
+            where="--fps",
+            fix="--source-fps gives the rate of a file that does not say it; resample in vitruve.motion changes a rate",
+        )
+
+
+def _misread(error: CycloptsError, arguments: list[str]) -> UsageError:
+    """What the parser refuses, as an error of ours."""
+    what, _, hint = (_small(part) for part in str(error).strip().removesuffix(".").partition(". "))
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        names, place = error.argument.names, error.argument.index
+        name = names[0] if place is None else names[0].lstrip("-").upper()
+        what, hint = f"{name} {'has no value' if {*names} & {*arguments} else 'is missing'}", ""
+    elif isinstance(error, UnusedCliTokensError):
+        what = f"more was given than is taken: {' '.join(error.unused_tokens or ())}"
+    elif isinstance(error, UnknownOptionError):
+        option = error.token.keyword or error.token.value
+        if any(option in argument.names for argument in error.argument_collection):
+            what = f"{option} has no value"  # behind a list of files the parser takes it for unknown
+    called = " ".join(("vitruve", *(error.command_chain or ())))
+    hint = hint.partition(" Available commands")[0] if "id you mean" in hint or not isinstance(error, _UNKNOWN) else ""
+    return UsageError(what, where=called, fix=hint or f"see {called} --help")
+
+
+def _small(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _say(message: Warning | str, *_: object, **__: object) -> None:
