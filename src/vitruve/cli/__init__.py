@@ -93,7 +93,12 @@ def _unwinding() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+    def unwind(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)  # who asks twice does not wait
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, unwind)
     try:
         yield
     finally:
