@@ -35,15 +35,45 @@ def times_of(folder):
 
 
 def lines(folder, event):
-    found = [json.loads(line) for path in folder.glob("ledger*.jsonl") for line in path.read_text().splitlines()]
+    """The outputs of such lines; one that is being written does not count yet."""
+    written = [path.read_text().rpartition("\n")[0] for path in folder.glob("ledger*.jsonl")]
+    found = [json.loads(line) for text in written for line in text.splitlines()]
     return [entry["output"] for entry in found if entry["event"] == event]
 
 
-def wait_for(condition, process, seconds=120):
+# The command, which ends as by a power cut when it has written so many results.
+KILLED = """
+import os, signal, sys
+from vitruve.cli import main
+from vitruve.convert.ledger import LedgerWriter
+append, left = LedgerWriter.append, int(sys.argv[1])
+def killing(ledger, entry):
+    global left
+    append(ledger, entry)
+    left -= entry["event"] == "done"
+    if not left: os.kill(os.getpid(), signal.SIGKILL)
+LedgerWriter.append = killing
+main(sys.argv[2:])
+"""
+
+# The command, which waits with the first result written until its standard input ends.
+PAUSED = """
+import sys
+from vitruve.cli import main
+from vitruve.convert.ledger import LedgerWriter
+append = LedgerWriter.append
+def pausing(ledger, entry):
+    append(ledger, entry)
+    if entry["event"] == "done": sys.stdin.read()
+LedgerWriter.append = pausing
+main(sys.argv[1:])
+"""
+
+
+def wait_for(condition, process=None, seconds=300):
+    """Wait until something is so; an error where the process that brings it about has ended."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        assert process.poll() is None, "it ended too soon"
+    while not condition():
+        assert process is None or process.poll() is None, "it ended too soon"
+        assert time.monotonic() < end, "it took too long"
         time.sleep(0.02)
-    raise AssertionError("it took too long")

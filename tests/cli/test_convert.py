@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import vitruve
-from tests.cli.convert_material import BODIES, RECORDS, lines, results_of, run, times_of, wait_for, write_clips
+from tests.cli.convert_material import BODIES, KILLED, RECORDS, lines, results_of, run, times_of, write_clips
 from tests.material import small_motion
 
 
@@ -56,7 +56,7 @@ def test_results_hold_what_is_promised(converted):
     error = results["error_mm"]
     assert 0 < error["mean"] < error["p95"] < error["max"] < 100
     assert results["jitter_mm"] > 0 and 0 < results["map_residual_mm"] < 5
-    assert sum(results["stages"].values()) == pytest.approx(results["seconds"], rel=0.2)
+    assert 0.5 * results["seconds"] < sum(results["stages"].values()) < 1.001 * results["seconds"]
     record = tomllib.loads((converted[1] / "run.toml").read_text())
     assert record["command"] == "vitruve convert" and record["options"]["points"] == 60 and len(record["inputs"]) == 4
 
@@ -65,7 +65,7 @@ def test_the_page_shows_figures_and_bodies(converted):
     html = (converted[1] / "report.html").read_text()
     assert (
         html.count('src="data:image/png;base64,') == 3
-        and html.count('<svg class="plot"') == 5
+        and html.count('<svg class="plot wide"') == 5
         and "<script" not in html
     )
     for text in ("4 files", "1 file could not", "bad.npz", "open-smplx-neutral", "CC0", "Mean error by part"):
@@ -128,13 +128,10 @@ def test_workers_make_the_same_bytes(clips, converted, tmp_path):
 
 def test_killed_in_the_middle_and_run_again(clips, converted, tmp_path):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "vitruve", "convert", str(clips), *BODIES, "--out", str(out), "--quiet"]
-    process = subprocess.Popen(command)
-    wait_for(lambda: len(lines(out, "done")) >= 2, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, "-c", KILLED, "2", "convert", str(clips), *BODIES, "--out", str(out), "--quiet"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     done = lines(out, "done")
-    assert 2 <= len(done) < 4
+    assert len(done) == 2
     left = out / min(set(results_of(converted[1])) - set(done))
     (left.parent / f".{left.name}.abcdefgh").mkdir(parents=True)  # as a kill in the middle of writing leaves it
     first = times_of(out)
