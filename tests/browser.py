@@ -58,7 +58,7 @@ def browser_page(
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium(), args=list(_FLAGS))
+        browser = driver.chromium.launch(executable_path=chromium(), args=list(_FLAGS), timeout=_PATIENCE)
         try:
             page = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"

@@ -21,6 +21,7 @@ from vitruve.view.viewer import Viewer
 from vitruve.view.viewer_recording import save_recording
 
 GAP = (5, 6)
+PATIENCE = 120.0  # seconds: software draws slowly, and other tests run beside it
 
 
 # Photographs of a page that software draws take long; what the page asks its graphics library to draw is as telling.
@@ -34,8 +35,8 @@ def times_drawn(page, body):
     return page.evaluate(f"window.drawn[{body.faces.numel()}] || 0")
 
 
-def until(wanted, seconds=120.0):
-    end = time.monotonic() + seconds
+def until(wanted):
+    end = time.monotonic() + PATIENCE
     while not wanted():
         assert time.monotonic() < end, "the page did not follow"
         time.sleep(0.05)
@@ -76,7 +77,7 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
         until(lambda: frame() == 1)
         page.get_by_role("button", name="+10", exact=True).click()
         until(lambda: frame() == 11)
-        assert clock.wait_until_drawn()
+        assert clock.wait_until_drawn(PATIENCE)
         own = viewer.nodes[0]
         np.testing.assert_allclose(own._exact.vertices, own.actor.vertices([11])[0].numpy(), atol=1e-5)
         np.testing.assert_allclose(own._skin.bones[4].position, own.bones(11)[1][4], atol=1e-5)
@@ -86,7 +87,7 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
         page.get_by_role("button", name="Play", exact=True).click()
         until(lambda: frame() not in (11, 12))
         page.get_by_role("button", name="Pause", exact=True).click()
-        assert clock.wait_until_drawn()
+        assert clock.wait_until_drawn(PATIENCE)
         until(lambda: frame() == clock.frame)
 
         page.get_by_role("textbox").first.fill("5")
@@ -98,11 +99,11 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
         clock.go_to(20)
         page.get_by_label("Heat map").check()
         until(lambda: "mean 5.20 mm, worst 5.20 mm" in page.locator("#vitruve-errors").inner_text())
-        assert clock.wait_until_drawn()
+        assert clock.wait_until_drawn(PATIENCE)
         assert viewer.nodes[1]._heat.visible and not viewer.nodes[1]._exact.visible
         page.get_by_label("Joints, bones").check()
         until(lambda: viewer.nodes[0]._joints.visible)
-        assert clock.wait_until_drawn()
+        assert clock.wait_until_drawn(PATIENCE)
         assert b'"BLEND"' in viewer.nodes[1]._heat.glb_data
 
         page.get_by_role("button", name="Top", exact=True).click()
@@ -131,7 +132,7 @@ def test_another_body_is_picked_on_the_page(server, monkeypatch):
         assert page.get_by_role("option", name="joints only").count() == 0
         page.get_by_role("button", name="+1", exact=True).click()
         until(lambda: page.locator("#vitruve-frame").get_attribute("data-frame") == "1")
-        assert viewer.player.wait_until_drawn()
+        assert viewer.player.wait_until_drawn(PATIENCE)
 
         # A body that knows fewer betas takes none from the motion.
         short = [replace(one, motion=one.motion.replace(betas=one.motion.betas[:2])) for one in scene.actors]
@@ -146,7 +147,7 @@ def test_another_body_is_picked_on_the_page(server, monkeypatch):
             pick(name)
             until(lambda times=times: len(given) == times and picker.input_value() == "open-smplh-female")
         assert given == [10, 10]
-        assert viewer.player.wait_until_drawn() and viewer.player.error is None
+        assert viewer.player.wait_until_drawn(PATIENCE) and viewer.player.error is None
 
         def missing(*_, **__):
             raise MissingAsset("the file is gone", fix="put it there again")

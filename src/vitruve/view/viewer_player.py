@@ -174,13 +174,16 @@ class Player:
         return None if self._round is None else max(_STILL - since, 0.001)
 
     def _advance(self) -> None:
-        """Go to the frame that the clock says."""
-        start, first = self._clock
-        frame = int(first + (time.monotonic() - start) * self._fps * self.speed)
-        if frame < self._frames:
-            self.frame = frame
-        elif self.loop:
-            self.frame, self._clock = 0, (time.monotonic(), 0)
-        else:
-            self.frame, self.playing = self._frames - 1, False
+        """Go to the frame that the clock says, unless time was stopped in this moment."""
+        with self._changed:
+            start, first = self._clock
+            frame = int(first + (time.monotonic() - start) * self._fps * self.speed)
+            if not self.playing:
+                return
+            if frame < self._frames:
+                self.frame = frame
+            elif self.loop:
+                self.frame, self._clock = 0, (time.monotonic(), 0)
+            else:
+                self.frame, self.playing = self._frames - 1, False
         self._stage.moved(self.frame, self.playing)
