@@ -28,7 +28,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     record = tomllib.loads((out / "run.toml").read_text())
     assert record["command"] == "vitruve bench convert" and record["options"]["frames"] == 5 and record["seconds"] > 1
     html = Checker((out / "report.html").read_text())
-    assert html.tags.count("svg") == 3 and f"{row['error_mm']['mean']:.4g}" in html.texts
+    assert html.tags.count("svg") == 2 * 3 and f"{row['error_mm']['mean']:.4g}" in html.texts
     assert run(*few, "--out", out) == 2
     assert "--overwrite" in capsys.readouterr().err
 

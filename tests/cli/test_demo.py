@@ -55,7 +55,7 @@ def test_report_shows_the_strip_and_what_comes_next(folder):
     assert 'src="data:image/png;base64,' in html and "<script" not in html
     assert "vitruve convert YOUR_FILE" in html and "CC0" in html
     results = json.loads((folder / "results.json").read_text())
-    assert f"{results['error_mm']['mean']:.2f} mm" in html and html.count('<svg class="plot"') == 4
+    assert f"{results['error_mm']['mean']:.2f} mm" in html and html.count('<svg class="plot wide"') == 4
     assert "Shape before and after" in html and "Where on the body the error is" in html
 
 

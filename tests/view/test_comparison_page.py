@@ -40,7 +40,7 @@ def test_the_page_in_a_browser(motion, body, tmp_path):
         rows = [row.split("\t") for row in page.locator("table").nth(2).inner_text().splitlines()[1:]]
         parts = comparison.figures["vertex_mm"]["parts"]
         assert {row[0]: float(row[1]) for row in rows} == pytest.approx(parts, abs=0.01)
-        assert page.locator("svg.plot").count() == 5
+        assert page.locator("svg.plot:visible").count() == 5
         assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         papers = []

@@ -81,7 +81,7 @@ def test_a_browser_shows_the_same_numbers_and_asks_nobody(one):
         table = page.locator("table").first.inner_text()
         results = json.loads((one / "results.json").read_text())
         assert f"{results['error_mm']['mean']:.2f} mm" in table and "12 frames" in table
-        groups = page.locator("svg.plot[aria-label^='bars, mm'] rect")
+        groups = page.locator("svg.wide[aria-label^='bars, mm'] rect")
         wide = [float(groups.nth(i).get_attribute("width")) for i in range(groups.count())]
         expected = sorted(results["error_mm"]["groups"].values(), reverse=True)
         assert np.allclose(np.array(wide) / wide[0], np.array(expected) / expected[0], atol=0.01)
@@ -113,7 +113,8 @@ def test_pictures_say_where_the_error_is_and_how_tall_the_bodies_are(one):
     tall = [
         f"{height(body, motion):.3f} m" for body, motion in ((shown.body, shown.source), (shown.target, shown.result))
     ]
-    assert [row[1] for row in table.rows] == tall and [row[0] for row in table.rows] == ["source", "result"]
+    assert list(table.header) == ["", "source", "result"] and list(table.rows[0]) == ["height", *tall]
+    assert table.rows[1] == ("beta 0", *(f"{float(one.betas[0]):.2f}" for one in (shown.source, shown.result)))
     assert abs(float(tall[0].split()[0]) - float(tall[1].split()[0])) < 0.02
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.browser import browser_page
 from vitruve.view.page import Clip, Columns, Drawing, Figure, Heading, Note, Table, page
-from vitruve.view.plots import line_plot
+from vitruve.view.plots import bars, line_plot
 
 VOID = {"meta", "img", "br", "link", "hr"}
 
@@ -54,8 +55,8 @@ def blocks(text="text"):
 
 def test_well_formed_and_complete():
     checked = Checker(page("Title", blocks(), footer="end"))
-    once = ("html", "h1", "h2", "table", "img", "pre", "footer", "svg", "video")
-    assert [checked.tags.count(tag) for tag in once] == [1] * len(once)
+    once = ("html", "h1", "h2", "table", "img", "pre", "footer", "video")
+    assert [checked.tags.count(tag) for tag in once] == [1] * len(once) and checked.tags.count("svg") == 2
     assert checked.tags.count("tr") == 3 and checked.tags.count("td") == 4
 
 
@@ -119,3 +120,20 @@ def test_videos_are_inside_unharmed():
     data = bytes(range(256))
     source = next(v for tag, k, v in Checker(page("t", [Clip(data, "c")])).attributes if (tag, k) == ("video", "src"))
     assert base64.b64decode(source.split(",")[1]) == data
+
+
+@pytest.mark.parametrize(("width", "paper"), [(390, "screen"), (700, "screen"), (1400, "screen"), (703, "print")])
+def test_letters_of_plots_are_as_large_as_a_reader_needs(width, paper, tmp_path):
+    plots = (line_plot({"a": ([0, 1], [1, 2])}, "frame", "error, mm"), bars({"left_shoulder": 12.0}, "mm"))
+    half = bars({"left_shoulder": 12.0}, "mm", across=400)
+    file = tmp_path / "page.html"
+    file.write_text(page("t", [*(Drawing(plot, "c") for plot in plots), Columns([Drawing(half, "d"), Note("n")])]))
+    with browser_page(width, 800) as tab:
+        tab.emulate_media(media=paper)
+        tab.goto(file.as_uri())
+        shown = tab.locator("svg.plot:visible").evaluate_all(
+            "all => all.map(it => [12 * it.clientWidth / it.viewBox.baseVal.width, it.clientWidth])"
+        )
+        wide = tab.evaluate("document.documentElement.scrollWidth")
+    assert len(shown) == 3 and wide <= width
+    assert shown == [one for one in shown if 9.5 <= one[0] <= 18 and one[1] <= width]

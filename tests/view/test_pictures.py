@@ -210,3 +210,17 @@ def test_saving_with_a_palette_is_smaller_and_close(tmp_path):
         assert (np.asarray(again) == np.asarray(image)).all()
     with Image.open(small) as again:
         assert np.abs(np.asarray(again.convert("RGB")).astype(int) - np.asarray(image)).mean() < 6
+
+
+def test_labels_are_as_large_as_fits_below_their_pictures():
+    """A long label makes the letters smaller; where none could be read there are none."""
+
+    def inked(width, label):
+        out = np.asarray(row([Image.new("RGB", (width, 20), "white")] * 2, [label] * 2, label_height=40))[20:]
+        columns = np.flatnonzero((out.min(-1) < 128).any(0))
+        return columns[columns < width]
+
+    assert 150 < np.ptp(inked(300, "worst: frame 523")) < 300
+    long = inked(300, "median: frame 123456, source of the motion")
+    assert 200 < np.ptp(long) < 300 and long.min() > 0
+    assert len(inked(33, "523: 17.43 s")) == 0

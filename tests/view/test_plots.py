@@ -1,5 +1,6 @@
 """Plots are small, whole and well formed, stand where the numbers are, and draw no line where there is no data."""
 
+import functools
 import math
 import re
 
@@ -10,8 +11,12 @@ from hypothesis import strategies as st
 
 from tests.view.test_page import Checker
 from vitruve.errors import UsageError
-from vitruve.view.plots import bars, histogram, line_plot
+from vitruve.view import plots
 
+# One drawing, as it is in a file of its own; a page gets two.
+line_plot, histogram, bars = (
+    functools.partial(plot, across=720) for plot in (plots.line_plot, plots.histogram, plots.bars)
+)
 any_float = st.floats(allow_nan=True, allow_infinity=True, width=32)
 texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=60).map(lambda text: text + "<b>\"'&</text>")
 
@@ -137,3 +142,21 @@ def test_a_reader_who_does_not_see_gets_the_numbers():
 def test_unequal_lengths_are_an_error():
     with pytest.raises(UsageError, match="as many x as y"):
         line_plot({"a": ([1, 2], [1])}, "x", "y")
+
+
+@pytest.mark.parametrize(
+    ("plot", "given"),
+    [
+        (plots.line_plot, ({"a": (range(3000), np.sin(np.arange(3000)))}, "s", "mm")),
+        (plots.histogram, (0.1, [1.0, 2.0], "mm", "frames")),
+        (plots.bars, ({"left_shoulder": 1.0}, "mm")),
+    ],
+)
+def test_a_page_gets_one_for_wide_and_one_for_narrow_windows(plot, given):
+    both = plot(*given)
+    assert re.findall(r'<svg class="([^"]*)".*?viewBox="0 0 (\d+)', both) == [
+        ("plot wide", "720"),
+        ("plot narrow", "360"),
+    ]
+    narrow = both[both.index('class="plot narrow"') :]
+    assert max(float(x) for x in re.findall(r'\bx="([\d.]+)"', narrow)) < 360 and len(both) < 40_000

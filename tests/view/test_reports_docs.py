@@ -17,7 +17,7 @@ def test_its_python_leaves_a_run_folder(tmp_path, monkeypatch):
     exec(compile(code, str(PAGE), "exec"), {})
     assert sorted(os.listdir("head-height")) == ["report.html", "results.json", "run.toml"]
     checked = Checker(Path("head-height/report.html").read_text())
-    assert checked.tags.count("svg") == 2 and "Licences and citations" in checked.texts
+    assert checked.tags.count("svg") == 2 * 2 and "Licences and citations" in checked.texts
 
 
 def test_its_table_names_every_block():

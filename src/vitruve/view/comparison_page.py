@@ -17,7 +17,7 @@ from vitruve.view.credits import credits, likely_sources
 from vitruve.view.heat import round_up
 from vitruve.view.heat_views import heat_views
 from vitruve.view.page import Block, Columns, Drawing, Figure, Heading, Note, Table, page
-from vitruve.view.pictures import picture, row, stack
+from vitruve.view.pictures import PAGE_LABEL, picture, row, stack
 from vitruve.view.plots import bars, histogram, line_plot
 from vitruve.view.scene import COLOURS, Colour
 from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
@@ -36,7 +36,7 @@ def comparison_page(comparison: Comparison) -> str:
     figures = comparison.figures
     first, second = figures["first"]["name"], figures["second"]["name"]
     said = sides_said(figures)
-    blocks: list[Block] = [Note(verdict(figures))]
+    blocks: list[Block] = [Note(f"{verdict(figures)} {_where_to_look(comparison)}")]
     blocks += [Note(warning, "warning") for warning in comparison.warnings]
     blocks += [Figure(*overlay(comparison)), Heading("Figures"), Table(("what", "value"), summary(figures))]
     blocks += [
@@ -52,7 +52,20 @@ def comparison_page(comparison: Comparison) -> str:
         tables = [Table(("joint", "mm", "degrees"), part) for part in (rows[:half], rows[half:]) if part]
         blocks += [Heading("By joint"), Columns(tables)]
     blocks += _credits(comparison)
-    return page(f"{first} and {second}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve compare")
+    return page(
+        f"Comparison: {first} and {second}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve compare"
+    )
+
+
+def _where_to_look(comparison: Comparison) -> str:
+    """The worst frame and the worst part of the body, in one sentence."""
+    frame = comparison.frames_shown["worst"]
+    seconds = (comparison.starts[0] + frame) / comparison.first.fps
+    parts = (comparison.figures[comparison.measure] or {}).get("parts") or {}
+    known = {part: value for part, value in parts.items() if value is not None}
+    worst = max(known, key=lambda part: known[part], default="")
+    most = f", and most at the {worst}, {known[worst]:.2f} mm on average" if worst else ""
+    return f"They are farthest apart in frame {frame:,} ({seconds:.2f} s){most}."
 
 
 def overlay(comparison: Comparison) -> tuple[Image.Image, str]:
@@ -69,7 +82,7 @@ def overlay(comparison: Comparison) -> tuple[Image.Image, str]:
         sides = list(zip((comparison.first, comparison.second), points, COLOURS))
         cells = [_drawn(shown, viewpoint) for shown in (sides[:1], sides[1:], sides)]
         error = float(comparison.per_frame[comparison.measure][frame])
-        rows.append(row(cells, (f"{word}: frame {frame}, {error:.1f} mm", "second", "both")))
+        rows.append(row(cells, (f"{word}: frame {frame}, {error:.1f} mm", "second", "both"), PAGE_LABEL))
     caption = (
         f"The worst, the median and the best frame of the common part: {comparison.first.name} (blue), "
         f"{comparison.second.name} (orange), and both in one place."
@@ -154,7 +167,7 @@ def _curves(comparison: Comparison) -> list[Block]:
         name: (times, comparison.per_frame[key].numpy()) for key, name in _CURVES.items() if key in comparison.per_frame
     }
     apart = line_plot(curves, "time in the first clip, s", "distance, mm", marks=marks)
-    across = _HALF if "rotation_deg" in comparison.per_frame else 2 * _HALF
+    across = _HALF if "rotation_deg" in comparison.per_frame else 0
     way = line_plot({"drift": (times, comparison.per_frame["drift_mm"].numpy())}, "time, s", "mm", across=across)
     pair = [Drawing(way, "How far the two roots have come apart since they began.")]
     if "rotation_deg" in comparison.per_frame:

@@ -16,6 +16,8 @@ Entry = Mapping[str, Any]
 
 # A page must stay readable: so many files, failures and warnings are shown.
 _MOST_FILES, _MOST_FAILURES, _MOST_WARNINGS = 100, 50, 30
+# Rows of the figures that a page shows further down, where it speaks of time.
+_OF_TIME = {"rate of a process": "is the rate of one process", "this run": "was this run"}
 
 
 def conversion_page(
@@ -36,11 +38,20 @@ def conversion_page(
     """
     alone = len(entries) == 1
     title = Path(entries[0]["output"]).name if alone else counted(len(entries), "file")
-    blocks: list[Block] = [_verdict(entries, failed)]
+    blocks: list[Block] = [_verdict(entries, failed), *_in_short(results, entries)]
     if entries:
         bodies = sorted({(_from(entry), entry["target"]) for entry in entries})
         blocks.append(Note("\n".join(f"From {source} to {target}." for source, target in bodies[:12])))
-    blocks += [*_warnings(entries), Heading("Figures"), Table(("what", "value"), figures(results)), *_failures(failed)]
+    rows = dict(figures(results))
+    spent = {what: rows.pop(what) for what in (*_OF_TIME, "where the time went") if what in rows}
+    if alone and entries[0]["worst_frames"]:
+        rows[f"worst {_unit_of(entries)}s"] = ", ".join(f"{frame:,}" for frame in entries[0]["worst_frames"][:3])
+    blocks += [
+        *_warnings(entries),
+        *_failures(failed),
+        Heading("Figures"),
+        Table(("what", "value"), list(rows.items())),
+    ]
     if alone:
         blocks += [*pictures, *error_over_time(entries[0], _unit_of(entries[:1]))]
     unit = _unit(results)
@@ -57,8 +68,7 @@ def conversion_page(
                 *pictures,
             ]
     blocks += time_by_stage(results["stages"])
-    if alone:
-        blocks += _files(entries)
+    blocks += [Note(f"{spent[what]} {words}.") for what, words in _OF_TIME.items() if spent.get(what, "-") != "-"]
     blocks += _credits(entries)
     return page(f"Conversion: {title}", blocks, footer=f"Made by vitruve {vitruve.__version__}: vitruve convert")
 
@@ -124,7 +134,7 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if unit == "frame":
         rows.insert(4, ("jitter added", f"{_mm(results['jitter_mm'])} a frame squared"))
     if results["map_residual_mm"]:
-        rows.insert(4, ("of it the surface map", _mm(results["map_residual_mm"])))
+        rows.insert(2, ("of it the surface map", _mm(results["map_residual_mm"])))
     if this_run.get("frames_per_second"):
         rate = f"{this_run['frames_per_second']:,.0f} {unit}s/s, {this_run['seconds']:.1f} s from start to end"
         rows.append(("this run", rate))
@@ -143,7 +153,8 @@ def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
     untrusted = sum(not entry["trusted"] for entry in entries)
     problems = []
     if untrusted:
-        problems.append(f"{untrusted:,} of {len(entries):,} results are not to be trusted without a look.")
+        which = "The result is" if len(entries) == 1 else f"{untrusted:,} of {len(entries):,} results are"
+        problems.append(f"{which} not to be trusted without a look; the warnings say why.")
     if failed:
         problems.append(f"{counted(len(failed), 'file')} could not be converted.")
     if problems:
@@ -151,8 +162,27 @@ def _verdict(entries: Sequence[Entry], failed: Sequence[Entry]) -> Note:
     if not entries:
         return Note("There was nothing to convert in this part of the work.")
     count = "The file was" if len(entries) == 1 else f"All {counted(len(entries), 'file')} were"
-    units = {"pose" if _are_poses(entry) else "frame" for entry in entries}
-    return Note(f"{count} converted, and every {' and '.join(sorted(units))} was fitted within the bounds.", "good")
+    return Note(f"{count} converted, and no error is so large that the result needs a look before it is used.", "good")
+
+
+def _in_short(results: Mapping[str, Any], entries: Sequence[Entry]) -> list[Block]:
+    """How far the results are from their sources, and where to look first."""
+    error = results["error_mm"]
+    if error["mean"] is None:
+        return []
+    joints, one = results.get("kinds") == ["skeleton"], len(entries) == 1
+    whose = ("Its" if one else "Their") + (" joints are" if joints else " surface is" if one else " surfaces are")
+    said = f"{whose} {_mm(error['mean'])} from the source's on average; 95 % of the points are nearer than "
+    said += f"{_mm(error['p95'])}, the farthest is {_mm(error['max'])} away."
+    groups = {name: value for name, value in error["groups"].items() if value is not None}
+    if groups and not joints:
+        worst = max(groups, key=lambda name: groups[name])
+        said += f" The error is largest at the {worst.replace('_', ' ')}, {_mm(groups[worst])} on average."
+    if results["map_residual_mm"]:
+        said += (
+            f" The map between the two surfaces alone is off by {_mm(results['map_residual_mm'])}: no fit can undo it."
+        )
+    return [Note(said)]
 
 
 def _warnings(entries: Sequence[Entry]) -> list[Block]:
@@ -165,7 +195,8 @@ def _warnings(entries: Sequence[Entry]) -> list[Block]:
     notes: list[Block] = [Heading("Warnings")]
     for warning, outputs in list(said.items())[:_MOST_WARNINGS]:
         more = f" and {len(outputs) - 1:,} more" if len(outputs) > 1 else ""
-        notes.append(Note(f"{outputs[0]}{more}: {warning}", "warning"))
+        whose = f"{outputs[0]}{more}: " if len(entries) > 1 else ""
+        notes.append(Note(f"{whose}{warning}", "warning"))
     if len(said) > _MOST_WARNINGS:
         notes.append(Note(f"And {len(said) - _MOST_WARNINGS:,} more warnings; all stand in the ledger."))
     return notes

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from vitruve.motion import Motion
 from vitruve.view.heat import nice_top
 from vitruve.view.heat_views import heat_views
 from vitruve.view.page import Block, Figure, Heading, Note, Table
-from vitruve.view.pictures import draw_joints, picture, row, spread, stack
+from vitruve.view.pictures import PAGE_LABEL, draw_joints, picture, row, spread, stack
 from vitruve.view.scene import Actor, errors_between
 from vitruve.view.viewpoint import Viewpoint, direction, fit_viewpoint
 
@@ -140,8 +141,9 @@ def overlay(shown: Shown) -> Figure:
     foreign = isinstance(shown.source, Motion) and shown.body is None
     draw = _skeleton_row if foreign else surface_row
     rows = [draw(shown, f"{word}: frame {frame}", frame) for word, frame in shown.frames.items()]
+    order = ", ".join(f"the {word}, {frame}" for word, frame in shown.frames.items())
     said = "the source's skeleton and the result, each at its own size." if foreign else BOTH_SAID
-    return Figure(stack(rows), f"{shown.name}: {said}")
+    return Figure(stack(rows), f"{shown.name}: {said} From top to bottom, by their mean error, frames: {order}.")
 
 
 def heat_map(shown: Shown) -> Figure | None:
@@ -208,19 +210,15 @@ def shapes(shown: Shown) -> list[Block]:
     tall = [height(body, motion) for _, body, motion in bodies]
     labels = [f"{word}: {body.name}, {metres:.3f} m" for (word, body, _), metres in zip(bodies, tall)]
     betas = [motion.betas.flatten()[:_MOST_BETAS].tolist() for _, _, motion in bodies]
-    count = max(len(values) for values in betas)
-    rows = [
-        (
-            word,
-            f"{metres:.3f} m",
-            *(f"{value:.2f}".replace("-0.00", "0.00") for value in values),
-            *("" for _ in range(count - len(values))),
-        )
-        for (word, _, _), metres, values in zip(bodies, tall, betas)
-    ]
+    numbers = [[f"{value:.2f}".replace("-0.00", "0.00") for value in values] for values in betas]
+    rows = [("height", *(f"{metres:.3f} m" for metres in tall))]
+    rows += [(f"beta {i}", *values) for i, values in enumerate(zip_longest(*numbers, fillvalue="-"))]
     blocks: list[Block] = [
-        Figure(row(cells, labels), "At rest, with the shape of the clip" + (", at one scale." if shown.body else ".")),
-        Table(("", "height", *(f"beta {i}" for i in range(count))), rows),
+        Figure(
+            row(cells, labels, PAGE_LABEL),
+            "At rest, with the shape of the clip" + (", at one scale." if shown.body else "."),
+        ),
+        Table(("", *(word for word, _, _ in bodies)), rows),
     ]
     if len(bodies) > 1:
         blocks.append(Note("Betas of two kinds of body mean different things: compare the heights, not these numbers."))
@@ -244,7 +242,7 @@ def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
     cells = [picture(v, f, viewpoint, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
     both = np.concatenate([faces[0], faces[1] + len(vertices[0])])
     cells.append(picture(np.concatenate(vertices), both, viewpoint, _CELL, np.concatenate(tints)))
-    return row(cells, (f"{label}, source", "result", "both"))
+    return row(cells, (f"{label}, source", "result", "both"), PAGE_LABEL)
 
 
 def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
@@ -260,7 +258,7 @@ def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
     draw_joints(cells[0], joints, edges, viewpoint)
     viewpoint = _face_to_face(shown.result, frame, vertices)
     cells.append(picture(vertices, shown.target.faces, viewpoint, _CELL, _RESULT_COLOUR))
-    return row(cells, (f"{label}, source", "result"))
+    return row(cells, (f"{label}, source", "result"), PAGE_LABEL)
 
 
 def _topology(meshes: MeshSequence, entry: Entry) -> BodyModel | None:

@@ -59,8 +59,9 @@ def heat_gradient() -> str:
 def heat_bar(top_mm: float, width: int, height: int = 56) -> Image.Image:
     """The scale as a picture, with its numbers and what grey means, to be put below a heat map."""
     image = Image.new("RGB", (width, height), _BAND)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(14)
-    left, right, top, bottom = 24, width - 230, 10, 26
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(min(max(14, width // 40), 22))
+    unknown = font.getlength("no counterpart")
+    left, right, top, bottom = 24, round(width - 100 - 1.15 * unknown), 8, 24
     values = np.linspace(0, top_mm, right - left)
     strip = np.repeat((255 * heat_colours(values, top_mm) + 0.5).astype(np.uint8)[None], bottom - top, 0)
     image.paste(Image.fromarray(strip), (left, top))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from vitruve.view.heat import heat_bar, heat_colours, round_up
-from vitruve.view.pictures import picture, row
+from vitruve.view.pictures import PAGE_LABEL, picture, row
 from vitruve.view.viewpoint import direction, fit_viewpoint
 
 _CELL = (440, 460)
@@ -31,7 +31,7 @@ def heat_views(vertices: ArrayLike, faces: ArrayLike, errors_mm: ArrayLike, top_
         picture(points, faces, fit_viewpoint(points, direction(angle, 4.0), _CELL), _CELL, colours)
         for angle in (0.0, 180.0)
     ]
-    views = row(cells, ("front", "back"))
+    views = row(cells, ("front", "back"), PAGE_LABEL)
     scale = heat_bar(top_mm, views.width)
     out = Image.new("RGB", (views.width, views.height + scale.height), (236, 238, 242))
     out.paste(views, (0, 0))

@@ -94,20 +94,24 @@ pre { background: var(--card); border-radius: 6px; padding: .7rem .9rem; font-si
   overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } figure div { overflow-x: auto; }
 img, video { display: block; max-width: 100%; height: auto; border-radius: 8px; }
-svg.plot { display: block; width: 100%; min-width: 26rem; max-width: 56rem; height: auto; }
+svg.plot { display: block; width: 100%; max-width: 56rem; height: auto; }
+svg.narrow { max-width: 30rem; } @media (min-width: 40rem) { svg.narrow { display: none; } }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; max-width: 46rem; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 1.5rem; }
-.columns > div { min-width: 0; } .columns svg.plot { min-width: 18rem; } .columns h2 { margin-top: 1rem; }
+.columns > div { min-width: 0; } .columns h2 { margin-top: 1rem; }
+.columns svg.plot { max-width: 34rem; }
 .table { overflow-x: auto; margin: .5rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem 1.4rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
+@media (max-width: 39.99rem) { svg.wide { display: none; } th, td { padding-right: .9rem; }
+  th:not(.n), td:not(.n) { overflow-wrap: anywhere; min-width: 5.2rem; } }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 @page { margin: 15mm 12mm; }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
   figure, tr, p, pre, svg { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; }
-  figure div, .table { overflow: visible; } svg.plot { min-width: 0; } img, video { max-height: 15.5cm; width: auto; } }
+  figure div, .table { overflow: visible; } img, video { max-height: 15.5cm; width: auto; } }
 """
 
 

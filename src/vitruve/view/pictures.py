@@ -18,6 +18,9 @@ from vitruve.view.raster import Eye
 from vitruve.view.shading import render
 from vitruve.view.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 
+PAGE_LABEL = 40
+"""Height of the labels in pictures of a page: a telephone shows them at two fifths of their size."""
+_LEAST_LETTERS = 8
 _INK = (60, 66, 76)
 _BONE, _JOINT = (200, 70, 40), (255, 255, 255)
 # The eye of a strip stands this far to the side of where the bodies face, and this much more to the side of a straight
@@ -102,20 +105,31 @@ def strip(
 
 
 def row(pictures: Sequence[Image.Image], labels: Sequence[str] = (), label_height: int = 28) -> Image.Image:
-    """Pictures of one height side by side, each with a line of text below where labels are given."""
+    """Pictures of one height side by side, each with a line of text below where labels are given and have room."""
     height = max(image.height for image in pictures)
     below = label_height if labels else 0
     out = Image.new("RGB", (sum(image.width for image in pictures), height + below))
-    draw, font = ImageDraw.Draw(out), ImageFont.load_default(max(10, round(0.55 * label_height)))
+    draw, font = ImageDraw.Draw(out), _fitting_font(pictures, labels, max(10, round(0.55 * label_height)))
     left = 0
     for i, image in enumerate(pictures):
         out.paste(image, (left, 0))
         # The band below carries on the backdrop, so that it does not look like a frame.
         draw.rectangle((left, height, left + image.width, height + below), fill=image.getpixel((0, image.height - 1)))
-        if labels:
+        if font:
             draw.text((left + image.width / 2, height + below / 2), labels[i], _INK, font, anchor="mm")
         left += image.width
     return out
+
+
+def _fitting_font(
+    pictures: Sequence[Image.Image], labels: Sequence[str], size: int
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont | None:
+    """Letters of this size, or smaller ones in which each label fits below its picture; None where none can be read."""
+    for smaller in range(size, _LEAST_LETTERS - 1, -1):
+        font = ImageFont.load_default(smaller)
+        if labels and all(font.getlength(label) <= image.width - 4 for image, label in zip(pictures, labels)):
+            return font
+    return None
 
 
 def stack(pictures: Sequence[Image.Image]) -> Image.Image:

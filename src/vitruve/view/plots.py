@@ -1,15 +1,20 @@
 """Small plots as SVG text: curves, histograms, bars. They take the page's colours, light or dark, and print.
 
+Each is drawn twice, for a wide page and for a telephone, since letters that shrink with a plot cannot be read; the page
+shows the one that fits. Where a width is given (`across`) there is one, which can stand alone.
+
 Values that are NaN or infinite are gaps, and are counted in the legend. A curve of any length stays small: where many
 values fall on one place of the picture, their smallest and largest are drawn.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import ParamSpec
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from vitruve.errors import UsageError
 
 Floats = NDArray[np.float64]
+Given = ParamSpec("Given")
 
 # The colours of the page; the fallbacks are for a plot that stands alone.
 _INK, _SOFT, _LINE = "var(--ink,#22262d)", "var(--soft,#5b6470)", "var(--line,#d9dee5)"
@@ -24,7 +30,7 @@ _SERIES = tuple(
     f"var(--series-{i},{colour})"
     for i, colour in enumerate(("#2f6fc4", "#d8741a", "#2b8a57", "#8b56ad", "#b83a4b", "#6b7280"), 1)
 )
-_WIDTH, _HEIGHT, _FONT = 720, 270, 12
+_WIDTHS, _HEIGHT, _FONT = {"wide": 720, "narrow": 360}, 270, 12
 # Estimated width of a character, and the most places along the x axis that all curves together are drawn at.
 _CHARACTER, _PLACES = 6.6, 1600
 
@@ -51,6 +57,23 @@ class _Axis:
         return _log_ticks(self.low, self.high) if self.log else _ticks(self.low, self.high, about)
 
 
+def _for_pages(draw: Callable[Given, str]) -> Callable[Given, str]:
+    """A plot that is drawn in both widths where none is given."""
+
+    @functools.wraps(draw)
+    def drawn(*given: Given.args, **options: Given.kwargs) -> str:
+        if options.get("across"):
+            return draw(*given, **options)
+        both = []
+        for name, width in _WIDTHS.items():
+            options["across"] = width
+            both.append(draw(*given, **options).replace('class="plot"', f'class="plot {name}"', 1))
+        return "".join(both)
+
+    return drawn
+
+
+@_for_pages
 def line_plot(
     series: Mapping[str, tuple[ArrayLike, ArrayLike]],
     x_label: str,
@@ -58,7 +81,8 @@ def line_plot(
     log: bool = False,
     marks: Mapping[str, float] | None = None,
     from_zero: bool = False,
-    across: int = _WIDTH,
+    *,
+    across: int = 0,
 ) -> str:
     """Curves over one axis.
 
@@ -69,7 +93,8 @@ def line_plot(
         log: whether the y axis is logarithmic.
         marks: name to a place on the x axis that gets an upright line.
         from_zero: begin the y axis at zero even where all values are far from it; not with `log`.
-        across: width in pixels that its text is made for; 400 for a plot in one of two columns.
+        across: width in pixels that its text is made for, where it shall not follow the page; 400 for a plot in one
+            of two columns.
     """
     curves = {name: _curve(name, *pair, log) for name, pair in series.items()}
     known = [np.isfinite(y) for _, y in curves.values()]
@@ -110,7 +135,8 @@ def line_plot(
     return _svg(title, " ".join(said), parts, across)
 
 
-def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str, across: int = _WIDTH) -> str:
+@_for_pages
+def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str, *, across: int = 0) -> str:
     """How many values lie in each bin.
 
     Args:
@@ -149,14 +175,16 @@ def histogram(width: float, counts: Sequence[float], x_label: str, y_label: str,
     return _svg(title, f"{total} in all; most lie at {highest}.", [axes, *bars], across)
 
 
-def bars(values: Mapping[str, float], unit: str, across: int = _WIDTH) -> str:
+@_for_pages
+def bars(values: Mapping[str, float], unit: str, *, across: int = 0) -> str:
     """A bar for each value, in the order given, with its name and its number; NaN is "no data"."""
     if not values:
         return _empty(f"bars, {unit}", unit, "", across)
     known = [value for value in values.values() if math.isfinite(value)]
     low, high = min([0.0, *known]), max([0.0, *known])
     low, high = (low, high) if high > low else (0.0, 1.0)
-    names = {name: name if len(name) <= 34 else name[:33] + "…" for name in values}
+    most = min(34, across // 20)
+    names = {name: name if len(name) <= most else name[: most - 1] + "…" for name in values}
     left = 14 + _CHARACTER * max(len(name) for name in names.values())
     said_by = {name: f"{_number(value, 3)} {unit}".strip() for name, value in values.items()}
     axis = _Axis(low, high, left, across - 14 - _CHARACTER * max(len(words) for words in said_by.values()))
