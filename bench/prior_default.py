@@ -1,6 +1,6 @@
 """Whether a prior trained on open data alone is useful: train it on one store, measure it on another.
 
-    python bench/prior_default.py CMU_STORE OTHER_STORE --out FOLDER [--minutes 6] [--threads 2]
+    python bench/prior_default.py CMU_STORE OTHER_STORE --out FOLDER [--steps 3600 | --minutes 6] [--threads 2]
 
 The default recipe learns from all clips of the first store but those held out and those whose source is wrong. The
 second store, of other people recorded elsewhere, is never seen. Two questions: do its poses come back better than from
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,9 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("other", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--licence", help="of the first store, where its clips do not say")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=20, help="each n-th frame of the other store")
     parser.add_argument("--recipe", default="vitruve")
@@ -47,8 +50,11 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     store, other = open_store(args.store), open_store(args.other)
     data = training_data(store)
+    if args.licence:
+        data = replace(data, licences=(args.licence,))
+    minutes = args.minutes or (None if args.steps else 6.0)
     if not (args.out / "best.safetensors").exists():
-        train_prior(data, args.out, load_recipe(args.recipe).changed(minutes=args.minutes))
+        train_prior(data, args.out, load_recipe(args.recipe).changed(minutes=minutes, steps=args.steps))
     prior, learned = load_prior(args.out), store.body(data.train)
     told = {"training": {"train_poses": len(data.train), "held_out_poses": len(data.valid)}}
     for name, source, rows in (

@@ -29,6 +29,11 @@ def test_divergence_by_hand():
     assert float(posterior.kl()[0, 1]) == pytest.approx(1.5 - math.log(2), rel=1e-6)
 
 
+def test_the_divergence_of_a_pose_counts_as_much_as_its_factor_says():
+    posterior = Gaussian(torch.tensor([[2.0], [4.0], [6.0]]), torch.ones(3, 1))
+    assert float(kl_nats(posterior, factors=torch.tensor([1.0, 0.5, 0.0]))) == pytest.approx((2.0 + 4.0) / 3)
+
+
 def test_free_nats_count_by_dimension():
     posterior = Gaussian(torch.tensor([[2.0, 0.1]]), torch.ones(1, 2))
     assert float(kl_nats(posterior, 0.5)) == pytest.approx(2.0 + 0.5)

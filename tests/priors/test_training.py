@@ -116,7 +116,7 @@ def test_noise_and_mirror_are_only_for_learning(tmp_path: Path):
 def test_a_mirrored_pose_is_the_mirror_image_of_its_body():
     from vitruve.bodies import load_body
     from vitruve.geometry.rotations import axis_angle_to_matrix
-    from vitruve.priors.training import mirrored_poses
+    from vitruve.priors.augmentation import mirrored_poses
 
     surface = body_surface(load_body("open-smplx-neutral"), 20)
     vectors = 0.4 * torch.randn(4, 21, 3, generator=torch.Generator().manual_seed(0))

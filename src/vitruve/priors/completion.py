@@ -6,6 +6,7 @@ better = denoise(prior, rotations, noise=0.2)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -34,8 +35,11 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 # Poses of the prior that a search starts from, poses worked on at a time, and steps of the search.
 _CANDIDATES, _CHUNK, _STEPS, _RATE = 2048, 256, 80, 0.05
-# Rounds of drawing what is missing anew, and how exactly given joints are met, as part of the joint's usual error.
-_ROUNDS, _EXACT = 10, 0.5
+# Rounds of drawing what is missing anew.
+_ROUNDS = 10
+# A joint that is given costs at most about so much (in squares of its usual error, growing as their logarithm). One
+# that the prior hardly knows to move, such as a collar that another skeleton turns, would else decide on all others.
+_DOUBT = 4.0
 
 
 def joint_mask(missing: Sequence[str]) -> Bool[Tensor, "21"]:
@@ -62,8 +66,9 @@ def complete(
 ) -> Float[Tensor, "poses hypotheses 21 3 3"]:
     """Fill in missing joints; the others stay as they are.
 
-    The first hypothesis is the most likely filling that was found. The others are drawn at random around what the known
-    joints allow: one after another from the posterior of the pose as filled last.
+    A prior that has learned to encode poses of which it sees a part gives what it expects as the first hypothesis, and
+    draws the others from its posterior. Of any other, the first is the most likely filling that was found; the others
+    are drawn one after another from the posterior of the pose as filled last.
 
     Args:
         prior: a trained prior.
@@ -73,21 +78,29 @@ def complete(
         generator: of what is drawn.
     """
     generator = generator or torch.Generator().manual_seed(0)
-    dtype = prior.joint_error.dtype
-    codes = torch.randn(_CANDIDATES, prior.latent, generator=generator)
-    with torch.no_grad():
-        candidates = prior.decode(codes)
-    out = []
-    for part in rotations.to(dtype).split(_CHUNK):
-        start = codes.to(part)[_nearest(candidates, part, known, prior.joint_error, hypotheses)]
-        target = part[:, None].expand(-1, hypotheses, -1, -1, -1)
-        latent = _search(prior, target, known.to(dtype) / (_EXACT * prior.joint_error).square(), start)
-        filled = _filled(prior.decode(latent), target, known)
-        for _ in range(_ROUNDS if hypotheses > 1 else 0):
-            drawn = prior.encode(filled[:, 1:]).sample(generator)
-            filled = torch.cat([filled[:, :1], _filled(prior.decode(drawn), target[:, 1:], known)], 1)
-        out.append(filled)
-    return torch.cat(out).to(rotations)
+    fill = _expected if prior.sees_parts else _most_likely
+    parts = rotations.to(prior.joint_error).split(_CHUNK)
+    return torch.cat([fill(prior, part, known, hypotheses, generator) for part in parts]).to(rotations)
+
+
+def _expected(prior: Prior, poses: Tensor, known: Tensor, hypotheses: int, generator: torch.Generator) -> Tensor:
+    posterior = prior.encode(poses, known)
+    latents = [posterior.mean, *(posterior.sample(generator) for _ in range(hypotheses - 1))]
+    target = poses[:, None].expand(-1, hypotheses, -1, -1, -1)
+    return _filled(prior.decode(torch.stack(latents, 1)), target, known)
+
+
+def _most_likely(prior: Prior, poses: Tensor, known: Tensor, hypotheses: int, generator: torch.Generator) -> Tensor:
+    weight = known.to(poses) / prior.joint_error.square()
+    codes = torch.randn(_CANDIDATES, prior.latent, generator=torch.Generator().manual_seed(0)).to(poses)
+    start = codes[_nearest(prior.decode(codes), poses, weight, hypotheses)]
+    target = poses[:, None].expand(-1, hypotheses, -1, -1, -1)
+    latent = _search(prior, target, weight, start, _DOUBT)
+    filled = _filled(prior.decode(latent), target, known)
+    for _ in range(_ROUNDS if hypotheses > 1 else 0):
+        drawn = prior.encode(filled[:, 1:]).sample(generator)
+        filled = torch.cat([filled[:, :1], _filled(prior.decode(drawn), target[:, 1:], known)], 1)
+    return filled
 
 
 def denoise(
@@ -119,26 +132,29 @@ def denoise(
     return torch.cat(out).to(rotations)
 
 
-def _search(prior: Prior, target: Tensor, weight: Tensor, start: Tensor) -> Tensor:
+def _search(prior: Prior, target: Tensor, weight: Tensor, start: Tensor, doubt: float = math.inf) -> Tensor:
     """Codes that decode to the target where it has weight, and are themselves likely."""
     latent = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([latent], _RATE)
     with torch.enable_grad():
         for step in range(_STEPS):
             optimiser.param_groups[0]["lr"] = _RATE * (1 - step / _STEPS)
-            square = 0.5 * (prior.decode(latent) - target).square().sum((-2, -1))
-            loss = 0.5 * (weight * square).sum() + 0.5 * latent.square().sum()
+            loss = 0.5 * (_misfit(prior.decode(latent) - target, weight, doubt).sum() + latent.square().sum())
             (latent.grad,) = torch.autograd.grad(loss, latent)
             optimiser.step()
     return latent.detach()
 
 
-def _nearest(candidates: Tensor, poses: Tensor, known: Tensor, error: Tensor, count: int) -> Tensor:
+def _misfit(off: Tensor, weight: Tensor, doubt: float) -> Tensor:
+    """[*batch, joints] about the weighted squared angle of each joint; far beyond `doubt` it grows as a logarithm."""
+    square = 0.5 * weight * off.square().sum((-2, -1))
+    return square if doubt == math.inf else doubt * torch.log1p(square / doubt)
+
+
+def _nearest(candidates: Tensor, poses: Tensor, weight: Tensor, count: int) -> Tensor:
     """[poses, count] the candidates whose known joints are nearest."""
-    weight = (known.to(error) / error.square())[:, None, None]
-    # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, and rotations all have the same length.
-    likeness = (poses * weight).flatten(1) @ candidates.flatten(1).T
-    return likeness.topk(count, 1).indices
+    misfit = torch.cat([_misfit(candidates - pose, weight, _DOUBT).sum(-1)[None] for pose in poses])
+    return misfit.topk(count, 1, largest=False).indices
 
 
 def _filled(found: Tensor, target: Tensor, known: Tensor) -> Tensor:

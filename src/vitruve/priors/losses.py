@@ -52,9 +52,19 @@ def components(
     posterior: Gaussian,
     surface: Surface,
     weights: Weights,
+    kl_factors: Float[Tensor, "poses"] | None = None,
 ) -> dict[str, Tensor]:
-    """The components that have a weight, by name."""
-    out = {"kl_nats": kl_nats(posterior, weights.free_nats)}
+    """The components that have a weight, by name.
+
+    Args:
+        found: rotations that were decoded.
+        wanted: what they should be.
+        posterior: of the latent vectors.
+        surface: the body that is looked at.
+        weights: says which components are wanted.
+        kl_factors: how much the divergence of each pose counts; 1 where left out.
+    """
+    out = {"kl_nats": kl_nats(posterior, weights.free_nats, kl_factors)}
     if weights.geodesic:
         out["geodesic_rad"] = geodesic_distance(found, wanted).mean()
     if weights.chordal:
@@ -88,9 +98,10 @@ def total(parts: dict[str, Tensor], weights: Weights, kl_factor: float = 1.0, ex
     return out
 
 
-def kl_nats(posterior: Gaussian, free_nats: float = 0.0) -> Tensor:
+def kl_nats(posterior: Gaussian, free_nats: float = 0.0, factors: Float[Tensor, "poses"] | None = None) -> Tensor:
     """The divergence in nats; a dimension below `free_nats` in the mean over the batch counts as if it were there."""
-    by_dimension = posterior.kl().flatten(0, -2).mean(0)
+    by_pose = posterior.kl().flatten(0, -2)
+    by_dimension = (by_pose if factors is None else by_pose * factors[:, None]).mean(0)
     return by_dimension.clamp_min(free_nats).sum() if free_nats else by_dimension.sum()
 
 

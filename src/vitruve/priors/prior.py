@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
@@ -61,9 +61,27 @@ class Prior:
         weight = next(self.network.parameters())
         return weight.new_tensor(known or [_ASSUMED_ERROR_RAD] * JOINTS)
 
-    def encode(self, rotations: Float[Tensor, "*batch 21 3 3"]) -> Gaussian:
-        """The latent distribution of poses; its mean is the usual code."""
-        return self.network.encode(_checked(rotations).to(next(self.network.parameters())))
+    @property
+    def sees_parts(self) -> bool:
+        """Whether the network has learned to encode poses of which it sees a part."""
+        return bool(self.words.get("recipe", {}).get("masked")) and isinstance(self.network, VPoser)
+
+    def encode(
+        self, rotations: Float[Tensor, "*batch 21 3 3"], known: Bool[Tensor, "*#batch 21"] | None = None
+    ) -> Gaussian:
+        """The latent distribution of poses; its mean is the usual code.
+
+        Args:
+            rotations: the poses.
+            known: False for joints that are not to be looked at; only where the network `sees_parts`.
+        """
+        rotations = _checked(rotations).to(next(self.network.parameters()))
+        if known is None:
+            return self.network.encode(rotations)
+        if not (self.sees_parts and isinstance(self.network, VPoser)):
+            said = "this prior has not learned to encode a part of a pose"
+            raise UsageError(said, where=self.name, fix="use complete(), or train with `masked` in the recipe")
+        return self.network.encode(rotations, known)
 
     def decode(self, latent: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch 21 3 3"]:
         """The poses of latent vectors."""

@@ -25,6 +25,7 @@ WATCHED = (
 _BOUNDS = {
     **{"hidden": (1, 1 << 16), "latent": (1, 1 << 16), "batch": (2, math.inf), "seed": (-math.inf, math.inf)},
     **{key: (0, 1) for key in ("kl_warmup", "mirror", "central", "fraction", "decay", "average")},
+    **{key: (0, 1) for key in ("turned", "masked", "masked_parts")},
 }
 
 
@@ -47,6 +48,11 @@ class Recipe:
         noise: poses are encoded with each joint turned at random by so much (radians, standard deviation about each
             axis); what is to be decoded stays without it.
         mirror: part of the poses that are learned from mirrored, left for right.
+        turned: part of the poses that are learned with every joint turned at random: poses that the data do not show.
+        turned_by: by how much at most (radians, standard deviation about each axis), evenly down to zero.
+        turned_kl: how much their divergence counts. Below 1, they get codes further out, and are seldom drawn.
+        masked: part of the poses that are encoded without seeing all of them; all is to be decoded.
+        masked_parts: how often, of those, each of arms, legs, trunk and head is hidden.
     """
 
     name: str
@@ -62,6 +68,11 @@ class Recipe:
     training: Plan = field(default_factory=Plan)
     noise: float = 0.0
     mirror: float = 0.0
+    turned: float = 0.0
+    turned_by: float = 0.0
+    turned_kl: float = 1.0
+    masked: float = 0.0
+    masked_parts: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values, which `recipe_of` takes back."""

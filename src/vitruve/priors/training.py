@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitruve.bodies import BodyModel, load_body
@@ -24,19 +23,16 @@ from vitruve.learn.loop import BEST, LAST, Outcome, Task, train
 from vitruve.learn.order import seed_of
 from vitruve.learn.plan import Moment, Progress
 from vitruve.learn.team import find_team
+from vitruve.priors.augmentation import show
 from vitruve.priors.licences import may_be_used_commercially
 from vitruve.priors.losses import active_units, components, distance, total
 from vitruve.priors.prior import FORMAT
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.surface import Surface, body_surface
 from vitruve.priors.vposer import JOINTS, VPoser
-from vitruve.skeletons import load_skeleton
 
 BODY = "open-smplx-neutral"
 _CHUNK = 512
-_PAIRS = {left: right for pair in load_skeleton("smpl24").pairs for left, right in (pair, pair[::-1])}
-# Which joint stands where each does in a mirror.
-_OTHER_SIDE = [_PAIRS.get(joint, joint) - 1 for joint in range(1, JOINTS + 1)]
 # Below this many active dimensions, or this part of the data's spread, the network has collapsed.
 _LEAST_ACTIVE, _LEAST_SPREAD = 5, 0.4
 
@@ -139,13 +135,12 @@ class Objective:
         """The weighted sum for a batch [poses, 21, 3] of axis-angle, and its components."""
         recipe = self.recipe
         assert isinstance(network, VPoser)
-        if recipe.mirror:
-            some = torch.rand(len(vectors), 1, 1, device=vectors.device) < recipe.mirror
-            vectors = torch.where(some, mirrored_poses(vectors), vectors)
-        wanted = axis_angle_to_matrix(vectors)
-        posterior = network.posterior(_with_noise(vectors, recipe.noise).flatten(1))
+        shown = show(vectors, recipe)
+        wanted = axis_angle_to_matrix(shown.wanted)
+        posterior = network.posterior(shown.seen.flatten(1), shown.known)
         found = network.decode(posterior.sample())
-        parts = components(found, wanted, posterior, self.surface_on(vectors.device), recipe.weights)
+        surface = self.surface_on(vectors.device)
+        parts = components(found, wanted, posterior, surface, recipe.weights, shown.kl_factors)
         ramp = min(1.0, moment.fraction / recipe.kl_warmup) if recipe.kl_warmup else 1.0
         extra = not recipe.extra_epochs or moment.epoch < recipe.extra_epochs
         return total(parts, recipe.weights, ramp, extra), parts
@@ -258,21 +253,6 @@ def _add_statistics(path: Path, data: PoseData, recipe: Recipe) -> None:
     network = VPoser(recipe.hidden, recipe.latent).eval()
     network.load_state_dict(tensors)
     save_checkpoint(path, tensors, words | {"statistics": statistics(network, data)})
-
-
-def mirrored_poses(vectors: Float[Tensor, "*batch 21 3"]) -> Float[Tensor, "*batch 21 3"]:
-    """Axis-angle of poses as a mirror shows them: left and right change places."""
-    flipped = vectors[..., _OTHER_SIDE, :]
-    return flipped * flipped.new_tensor([1.0, -1.0, -1.0])
-
-
-def _with_noise(vectors: Tensor, noise: float) -> Tensor:
-    """Poses a little off, still no longer than half a turn. To first order noise adds up with the vector."""
-    if not noise:
-        return vectors
-    moved = vectors + noise * torch.randn_like(vectors)
-    angle = moved.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-    return torch.where(angle > torch.pi, moved * (1 - 2 * torch.pi / angle), moved)
 
 
 def _device(network: nn.Module) -> torch.device:

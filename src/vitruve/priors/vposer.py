@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -80,16 +80,29 @@ class VPoser(nn.Module):
             nn.Linear(hidden, 6 * JOINTS),
         )
 
-    def posterior(self, vectors: Float[Tensor, "*batch 63"]) -> Gaussian:
-        """The latent distribution of axis-angle values of at most half a turn."""
+    def posterior(
+        self, vectors: Float[Tensor, "*batch 63"], known: Bool[Tensor, "*#batch 21"] | None = None
+    ) -> Gaussian:
+        """The latent distribution of axis-angle values of at most half a turn.
+
+        Args:
+            vectors: the values.
+            known: False for joints that are not to be looked at, which a network can make use of that has learned to;
+                they are taken as the mean of what was learned from, which the first normalisation makes zero.
+        """
+        if known is not None:
+            mean = self.get_buffer("encoder_net.1.running_mean")
+            vectors = torch.where(known.repeat_interleave(3, -1), vectors, mean)
         mean, raw = self.encoder_net(vectors.reshape(-1, FEATURES))
         shape = (*vectors.shape[:-1], self.latent)
         # The published head is called logvar; what it gives is put through softplus and used as standard deviation.
         return Gaussian(mean.reshape(shape), functional.softplus(raw).reshape(shape))
 
-    def encode(self, rotations: Float[Tensor, "*batch 21 3 3"]) -> Gaussian:
-        """The latent distribution of poses."""
-        return self.posterior(matrix_to_axis_angle(rotations).flatten(-2))
+    def encode(
+        self, rotations: Float[Tensor, "*batch 21 3 3"], known: Bool[Tensor, "*#batch 21"] | None = None
+    ) -> Gaussian:
+        """The latent distribution of poses; `known` as in `posterior`."""
+        return self.posterior(matrix_to_axis_angle(rotations).flatten(-2), known)
 
     def decode(self, latent: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch 21 3 3"]:
         """The poses of latent vectors: parent-relative rotations."""
