@@ -112,8 +112,16 @@ def test_memory_that_runs_out_is_said_in_three_lines():
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 3 and "149 GiB" in done.stderr
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupted as in a terminal: the background jobs of a shell begin with that ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_who_is_asked_to_end_tidies_up(number, status, monkeypatch):
+def test_who_is_asked_to_end_tidies_up(number, status, monkeypatch, interruptible):
     tidied = []
 
     def waiting(arguments: list[str]) -> None:
