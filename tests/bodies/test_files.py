@@ -276,6 +276,7 @@ def cycle(table: np.ndarray) -> np.ndarray:
 BAD = {
     "no file": (lambda folder: folder / "SMPL_MALE.pkl", "does not exist", "SMPL_MALE.pkl"),
     "a folder": (a_folder, "is a folder", "SMPL_MALE.pkl"),
+    "a device": (lambda folder: Path(os.devnull), "is no file", os.devnull),
     "an empty file": (content(b""), "is empty", "0 bytes"),
     "JSON": (content(b'{"v_template": []}'), "JSON", "begins with"),
     "a web page": (content(b"<!DOCTYPE html><html>login</html>"), "web page", "begins with"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -187,6 +188,11 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(BadData) as error:
         load_motion(path)
     assert_tells(error, "cannot be read", "Permission denied", "permissions")
+
+
+def test_a_pipe_or_device_is_not_waited_for() -> None:
+    with pytest.raises(BadData, match="neither a file nor a folder"):
+        load_motion(os.devnull)
 
 
 def test_a_wrong_frame_rate_can_be_put_right(tmp_path: Path) -> None:

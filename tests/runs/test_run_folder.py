@@ -150,6 +150,11 @@ def test_results_take_arrays_and_refuse_nan(tmp_path):
     assert json.loads((tmp_path / "o" / "results.json").read_text()) == expected
 
 
+def test_a_pipe_or_device_has_no_content_to_hash():
+    with pytest.raises(BadData, match="is no file"):
+        file_hash(os.devnull)
+
+
 def test_file_hash_follows_content(tmp_path):
     (tmp_path / "a").write_bytes(b"1" * 100_000)
     (tmp_path / "b").write_bytes(b"1" * 99_999 + b"2")

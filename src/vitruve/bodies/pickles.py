@@ -141,6 +141,8 @@ def existing_file(path: str | Path) -> Path:
             raise BadData(f"{path.name} is a folder", where=str(path), fix="give the path of a file in it")
         if not path.exists():
             raise MissingAsset(f"file {path.name} does not exist", where=str(path), fix="check the path")
+        if not path.is_file():
+            raise BadData(f"{path.name} is no file", where=f"{path}: a pipe or device", fix="copy it to a file first")
         if path.stat().st_size == 0:
             raise BadData(f"{path.name} is empty", where=f"{path}: 0 bytes", fix="fetch the file again")
     except OSError as error:

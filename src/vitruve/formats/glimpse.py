@@ -49,6 +49,8 @@ def glimpse(path: str | os.PathLike[str]) -> Glimpse:
         siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = nearest(path.name, siblings) if 0 < len(siblings) < 10_000 else f"the folder {path.parent} is not there"
         raise MissingAsset(f"there is no file {path}", where=str(path.parent), fix=hint)
+    if not path.is_file():  # reading a pipe could wait for ever, and reading a device never end
+        raise BadData(f"{path.name} is neither a file nor a folder", where=str(path), fix="copy it to a file first")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
