@@ -27,7 +27,12 @@ class VitruveError(Exception):
             lines.append(f"  where: {self.where}")
         if self.fix:
             lines.append(f"  do:    {self.fix}")
-        return "\n".join(lines)
+        return "\n".join(_printable(line) for line in lines)
+
+
+def _printable(line: str) -> str:
+    """Without what breaks lines or commands a terminal: names of files and keys may hold anything."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 class UsageError(VitruveError):

@@ -107,6 +107,24 @@ def test_a_full_disk_is_said_in_three_lines(code):
     assert ended(code, "> /dev/full 2>&1").returncode == 1
 
 
+def test_an_error_without_a_place_is_in_the_call(capsys, monkeypatch):
+    def wrong(arguments: list[str]) -> None:
+        raise UsageError("no such recipe", fix="choose another")
+
+    monkeypatch.setattr("vitruve.cli.build_app", lambda called: wrong)
+    assert run_command("prior", "train", "my store", *"x" * 200) == 2
+    _, where, _ = capsys.readouterr().err.splitlines()
+    assert where.startswith("  where: vitruve prior train 'my store' x x") and len(where) < 200
+
+
+def test_names_that_are_no_text_are_shown_all_the_same(tmp_path):
+    """A file name of other bytes than UTF-8, and a terminal that knows no arrow."""
+    done = ended("print('\\udcff', '\u2192')", "")
+    assert done.returncode == 0 and "udcff" in done.stdout
+    error = str(BadData("a\nb", where="\x1b[2J", fix="\udcff é"))
+    assert error.splitlines() == ["a\\nb", "  where: \\x1b[2J", "  do:    \\udcff é"]
+
+
 def test_memory_that_runs_out_is_said_in_three_lines():
     done = ended("raise MemoryError('Unable to allocate 149 GiB')", "")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 3 and "149 GiB" in done.stderr

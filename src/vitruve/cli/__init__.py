@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -36,6 +38,8 @@ _VERBS = {
     "doctor": ("vitruve.cli.doctor:doctor", "Say what is installed, which bodies were found, and what is missing."),
 }
 
+# Letters of a call that an error shows.
+_CALL = 160
 _UNKNOWN = (UnknownCommandError, UnknownOptionError)
 
 
@@ -81,10 +85,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _open_streams() -> None:
-    """Streams that the caller has closed lead nowhere; else the next file that is opened would get their number."""
+    """Make the standard streams safe to write to, whatever the caller has made of them."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # One that is closed leads nowhere; else the next file that is opened would get its number.
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (until the process ends)
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files need not be text, and a terminal need not have their letters.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -118,18 +127,20 @@ def _leave(status: int, words: str = "") -> NoReturn:
 
 
 def _told(error: Exception, arguments: list[str]) -> VitruveError:
-    """An error as it is said to the user."""
+    """An error as it is said to the user; its place is the call where it names none."""
+    called = shlex.join(("vitruve", *arguments))
+    called = called if len(called) <= _CALL else f"{called[:_CALL]}..."
     if isinstance(error, VitruveError):
+        error.where = error.where or called
         return error
     if isinstance(error, CycloptsError):
-        return _misread(error, arguments)
-    verb = " ".join(("vitruve", *arguments[:1]))
+        return _misread(error, arguments, called)
     if isinstance(error, OSError):
-        where = str(error.filename or f"{verb}: what it reads or writes")
+        where = str(error.filename or f"what it reads or writes: {called}")
         fix = "check the path, its permissions, and the space that is left"
         return VitruveError((error.strerror or str(error)).lower(), where=where, fix=fix)
     return VitruveError(
-        "memory has run out", where=f"{verb}: {error}", fix="give it less at a time, or fewer --workers"
+        "memory has run out", where=f"{called}: {error}", fix="give it less at a time, or fewer --workers"
     )
 
 
@@ -144,7 +155,7 @@ def _refuse_fps(arguments: list[str]) -> None:
         )
 
 
-def _misread(error: CycloptsError, arguments: list[str]) -> UsageError:
+def _misread(error: CycloptsError, arguments: list[str], called: str) -> UsageError:
     """What the parser refuses, as an error of ours."""
     what, _, hint = (_small(part) for part in str(error).strip().removesuffix(".").partition(". "))
     if isinstance(error, MissingArgumentError) and error.argument is not None:
@@ -157,9 +168,9 @@ def _misread(error: CycloptsError, arguments: list[str]) -> UsageError:
         option = error.token.keyword or error.token.value
         if any(option in argument.names for argument in error.argument_collection):
             what = f"{option} has no value"  # behind a list of files the parser takes it for unknown
-    called = " ".join(("vitruve", *(error.command_chain or ())))
+    verb = " ".join(("vitruve", *(error.command_chain or ())))
     hint = hint.partition(" Available commands")[0] if "id you mean" in hint or not isinstance(error, _UNKNOWN) else ""
-    return UsageError(what, where=called, fix=hint or f"see {called} --help")
+    return UsageError(what, where=called, fix=hint or f"see {verb} --help")
 
 
 def _small(sentence: str) -> str:
