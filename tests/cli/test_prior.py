@@ -14,6 +14,7 @@ from tests.priors.prior_material import write_takes
 from vitruve import load_motion
 from vitruve.convert.poses import read_poses
 from vitruve.data.prepare import prepare
+from vitruve.runs.lock import alone
 
 SMALL = """
 hidden = 24
@@ -100,11 +101,16 @@ def test_a_run_goes_on_and_is_not_overwritten_unasked(place: Path, tmp_path: Pat
         "cpu",
         "--quiet",
     )
-    assert run_command(*common, "--steps", 4, "--resume") == 3
+    assert run_command(*common, "--steps", 4, "--resume") == 3 and not (tmp_path / "run").exists()
     assert run_command(*common, "--steps", 4) == 0
     assert run_command(*common, "--steps", 4) == 2
     assert "--resume" in capsys.readouterr().err
     assert run_command(*common, "--steps", 9, "--resume") == 0
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 9
+    with alone(tmp_path / "run", "held by the test"):
+        for how in ("--resume", "--overwrite"):
+            assert run_command(*common, "--steps", 12, how) == 2
+            assert "another training in this folder is at work" in capsys.readouterr().err
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 9
     assert run_command(*common, "--steps", 3, "--overwrite") == 0
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3

@@ -317,3 +317,12 @@ def test_jobs_can_be_handed_to_another_process(tree):
 
     for job in plan(tree).jobs:
         assert isinstance(copy := pickle.loads(pickle.dumps(job)), Job) and copy == job
+
+
+def test_two_conversions_do_not_share_a_ledger(tmp_path):
+    first = LedgerWriter(tmp_path / "ledger.jsonl")
+    with pytest.raises(UsageError, match="another conversion"):
+        LedgerWriter(tmp_path / "ledger.jsonl")
+    LedgerWriter(tmp_path / "ledger-1of2.jsonl").close()
+    first.close()
+    LedgerWriter(tmp_path / "ledger.jsonl").close()

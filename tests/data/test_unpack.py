@@ -320,7 +320,7 @@ def test_two_runs_do_not_work_in_one_folder(tmp_path: Path):
     fcntl = pytest.importorskip("fcntl", reason="locks of files are a thing of Unix")
     archive = tar(tmp_path / "CMU.tar.bz2", release("CMU"))
     unpack([archive], tmp_path / "out")
-    with (tmp_path / "out" / ".vitruve-unpack" / "lock").open("w") as lock:
+    with (tmp_path / "out" / ".vitruve-unpack" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UsageError, match="another run"):
             unpack([archive], tmp_path / "out")

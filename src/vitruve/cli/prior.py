@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,7 +76,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     from vitruve.bodies import load_body
     from vitruve.data import open_store
     from vitruve.learn.team import find_team
-    from vitruve.priors.run import begin_run, check_run, pose_data, record
+    from vitruve.priors.run import begin_run, check_run, only_training, pose_data, record
     from vitruve.priors.training import BODY, train_prior
     from vitruve.runs import progress_bar
     from vitruve.runs.run_folder import write_json
@@ -96,9 +96,10 @@ def train(  # noqa: PLR0913 (one parameter per option)
     options = {"store": store, "recipe": recipe, "split": split, "minutes": minutes, "steps": steps, "batch": batch}
     options |= {"seed": seed, "body": model.name, "device": device}
     first = find_team(device).number == 0
-    if first and not resume:
-        begin_run(out, options, overwrite)
-    with _stopping() as stop, progress_bar("training", "steps", quiet or not first) as progress:
+    bar = progress_bar("training", "steps", quiet or not first)
+    with only_training(out, resume) if first else nullcontext(), _stopping() as stop, bar as progress:
+        if first and not resume:
+            begin_run(out, options, overwrite)
         results = train_prior(
             data,
             out,

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vitruve.errors import BadData, UsageError
+from vitruve.runs.lock import lock
 
 Entry = Mapping[str, Any]
+_TAKEN = "another conversion into this folder is at work; several share it as --shard 1/2 and 2/2"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def read_ledgers(folder: Path) -> Ledger:
 
 
 class LedgerWriter:
-    """Appends to one ledger; every line is handed to the system before the call returns."""
+    """Appends to one ledger, which no other run may write meanwhile; every line is handed to the system at once."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -66,6 +68,7 @@ class LedgerWriter:
                 where=f"{path.parent}: {error.strerror}",
                 fix="choose another: --out FOLDER",
             ) from None
+        lock(self._file, path.parent, _TAKEN)
         self._mend()
 
     def append(self, entry: Entry) -> None:

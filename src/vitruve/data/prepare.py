@@ -41,13 +41,14 @@ from vitruve.data.shards import (
 )
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, UsageError
+from vitruve.runs.lock import alone
 from vitruve.runs.run_folder import RUN_FILE, write_json
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
 from vitruve.threads import one_torch_thread
 
 Progress = Callable[[int, int], None]
-LOCK_FILE, FAILED_FILE = ".lock", "failed.csv"
+FAILED_FILE = "failed.csv"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def prepare(
     # Where there is nothing to prepare, this raises before anything is made.
     early = None if store.exists() else plan_now(overwrite)
     _make_store(store)
-    with _locked(store):
+    with alone(store, "another preparation into this store is at work"):
         plan = early if early and not shard_folders(store) else plan_now(overwrite)
         if overwrite:
             for name in {source.set for source in plan.files}:
@@ -182,36 +183,6 @@ def _make_store(store: Path) -> None:
         raise UsageError(
             f"the store cannot be made: {error.strerror}", where=str(store), fix="choose another folder: --out STORE"
         ) from None
-
-
-@contextmanager
-def _locked(store: Path) -> Iterator[None]:
-    """One preparation at a time. The system lets go of the lock when its process ends, however it ends."""
-    try:
-        file = (store / LOCK_FILE).open("a")
-    except OSError as error:
-        raise UsageError(
-            f"the store cannot be written: {error.strerror}", where=str(store), fix="check the rights"
-        ) from None
-    with file:
-        try:
-            _lock(file.fileno())
-        except OSError:
-            raise UsageError(
-                "another preparation into this store is at work", where=str(store), fix="wait until it has ended"
-            ) from None
-        yield
-
-
-def _lock(descriptor: int) -> None:
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _carry_out(plan: Plan, store: Path, workers: int, progress: Progress | None) -> Outcome:

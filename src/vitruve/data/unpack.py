@@ -13,9 +13,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from vitruve.data.archives import Member, extract
 from vitruve.data.stamps import OURS, Stamp, count_files, read_stamps, same_archive, write_stamp
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
 from vitruve.runs import Progress
+from vitruve.runs.lock import alone
 
 ENDINGS = (".tar.bz2", ".tbz2", ".tar.gz", ".tgz", ".tar.xz", ".tar", ".zip")
 
@@ -138,7 +138,8 @@ def unpack(
     except OSError as error:
         where = f"{out}: {error.strerror}"
         raise UsageError("the folder cannot be written", where=where, fix="choose another: --out FOLDER") from None
-    with _alone(out):
+    # It removes what others have left, so it must be the only one.
+    with alone(out / OURS, "another run is unpacking into this folder"):
         stamps = _tidied(out)
         before = {file: same_archive(file, out, stamps) for file in files} if not overwrite else {}
         to_do = [file for file in files if before.get(file) is None]
@@ -312,23 +313,6 @@ def _row(file: Path, stamp: Stamp | None, state: str = "done before") -> Unpacke
     assert stamp is not None
     kept = (stamp.folders, stamp.clips, stamp.frames, tuple(stamp.notes))
     return Unpacked(file, stamp.set, state, *kept, bad=stamp.bad)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Only one run at a time works in a folder: it removes what others have left."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: nothing keeps two runs apart there
-        yield
-        return
-    with (out / OURS / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            fix = "wait for it to end, or choose another --out"
-            raise UsageError("another run is unpacking into this folder", where=str(out), fix=fix) from None
-        yield
 
 
 def _archives(paths: Sequence[str | Path]) -> list[Path]:

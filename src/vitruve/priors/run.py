@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.loop import STATE
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.training import PoseData
+from vitruve.runs.lock import alone
 from vitruve.runs.run_folder import RUN_FILE, check_out
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
@@ -57,20 +59,34 @@ def check_run(folder: Path, overwrite: bool) -> None:
     check_out(folder, overwrite)
 
 
-def begin_run(folder: Path, options: Mapping[str, Any], overwrite: bool) -> None:
-    """Make the folder of a run and say in its run.toml how it began; the run fills it in place, so it can go on."""
-    check_run(folder, overwrite)
+@contextmanager
+def only_training(folder: Path, resume: bool) -> Iterator[None]:
+    """Work in the folder of a run, a new one or one that is there; no other training may write to it meanwhile."""
+    if resume and not folder.is_dir():
+        yield  # it will be missed
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    with alone(folder, "another training in this folder is at work"):
+        yield
+
+
+def begin_run(folder: Path, options: Mapping[str, Any], overwrite: bool) -> None:
+    """Say in the run.toml of a folder how its run began; the run fills it in place, so it can go on."""
+    check_run(folder, overwrite)
+    try:
         for name in (*RUN_FILES, *(f".{name}.partial" for name in RUN_FILES)):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"the folder of the run cannot be written: {error.strerror}",
-            where=str(folder),
-            fix="choose another: --out FOLDER",
-        ) from None
+        raise _unwritable(folder, error) from None
     record(folder, options, {"state": "running"})
+
+
+def _unwritable(folder: Path, error: OSError) -> UsageError:
+    what = f"the folder of the run cannot be written: {error.strerror}"
+    return UsageError(what, where=str(folder), fix="choose another: --out FOLDER")
 
 
 RUN_FILES = (

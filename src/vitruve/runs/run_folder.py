@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.runs.lock import LOCK_FILE
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
 
@@ -125,7 +126,7 @@ def check_out(place: str | Path, overwrite: bool = False) -> None:
     place = Path(place)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise UsageError("the output is not a folder", where=str(place), fix="choose another: --out FOLDER")
-    if not place.exists() or not any(place.iterdir()):
+    if not place.exists() or all(file.name == LOCK_FILE for file in place.iterdir()):
         return
     if not (place / RUN_FILE).is_file():
         raise UsageError(
