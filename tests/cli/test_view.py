@@ -59,9 +59,9 @@ def test_it_begins_to_play_unless_a_heat_map_is_to_be_seen(clip, options, plays,
     assert bool(asked) == plays
 
 
-def test_a_recording_says_that_it_holds_no_heat_map(clip, tmp_path, capsys):
+def test_a_recording_says_what_its_heat_map_is(clip, tmp_path, capsys):
     assert run(clip, clip, "--heat", "--save", tmp_path / "a.viser", "--dry-run") == 0
-    assert "a recording holds no heat map" in capsys.readouterr().err
+    assert "mean error over the clip" in capsys.readouterr().err
 
 
 def refusals(clip, tmp_path):

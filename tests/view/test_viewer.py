@@ -26,10 +26,13 @@ from vitruve.view.viewer_server import open_server
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 
+import msgspec
+import zstandard
+
 from vitruve.view.viewer_actor import ActorNodes, Look, skinned
 from vitruve.view.viewer_camera import PRESETS, abreast, aim, facing_deg, followed_path
 from vitruve.view.viewer_controls import fitting_bodies
-from vitruve.view.viewer_recording import check_recording
+from vitruve.view.viewer_recording import _mean_errors, check_recording, save_recording
 
 GAP = (5, 6)
 PATIENCE = 120.0  # seconds for what takes a fraction of one: other tests run beside it
@@ -324,3 +327,25 @@ def test_ports(monkeypatch):
 def test_a_recording_needs_a_known_ending(tmp_path):
     with pytest.raises(UsageError, match="not written as"):
         check_recording(tmp_path / "walk.mp4")
+
+
+def recorded(path):
+    """The messages of a recording: (seconds, content)."""
+    inner = zstandard.ZstdDecompressor().decompress(path.read_bytes()[8:])
+    size = int.from_bytes(inner[:8], "little")
+    return msgspec.msgpack.decode(inner[8 : 8 + size])["messages"]
+
+
+def test_a_recording_shows_the_mean_error_on_a_body_that_stands_beside(tmp_path):
+    first = actor(frames=6)
+    moved = replace(first, motion=first.motion.replace(translation=first.motion.translation + 0.003), name="moved")
+    np.testing.assert_allclose(_mean_errors(first, moved), np.sqrt(3 * 3.0**2), rtol=1e-3)
+    scene = Scene((first, moved), 30.0, 0.0)
+    plain, heat = (
+        {content.get("name") for _, content in recorded(save_recording(scene, tmp_path / name, heat=heat))}
+        for name, heat in (("plain.viser", False), ("heat.viser", True))
+    )
+    assert heat - plain == {"/heat1", "/scale1"}
+    with pytest.raises(UsageError, match="heat map"):
+        save_recording(Scene((first,), 30.0, 0.0), tmp_path / "one.viser", heat=True)
+    assert not (tmp_path / "one.viser").exists()

@@ -66,9 +66,12 @@ def view(  # noqa: PLR0913 (one parameter per option)
     _look_at(motions)
     options = {"folder": bodies, "source_fps": source_fps, "layout": "side" if side else "overlay", "joints": joints}
     if save is not None:
-        if (heat or exact) and not quiet:
-            print("note: a recording holds no heat map and no exact vertices: the browser skins it", file=sys.stderr)
-        _save(motions, body or (), options, save, follow=follow, overwrite=overwrite, dry_run=dry_run, quiet=quiet)
+        if exact and not quiet:
+            print("note: a recording holds no exact vertices: the browser skins it", file=sys.stderr)
+        if heat and not quiet:
+            print("note: a recording shows the mean error over the clip, on a body at rest beside it", file=sys.stderr)
+        given = (motions, body or (), options, save)
+        _save(*given, follow=follow, heat=heat, overwrite=overwrite, dry_run=dry_run, quiet=quiet)
         return
     if dry_run:
         scene = _load(motions, body or (), options)
@@ -131,6 +134,7 @@ def _save(
     path: Path,
     *,
     follow: bool,
+    heat: bool,
     overwrite: bool,
     dry_run: bool,
     quiet: bool,
@@ -142,12 +146,16 @@ def _save(
     if path.exists() and not overwrite:
         raise UsageError(f"{path} is there already", where=f"--save {path}", fix="add --overwrite, or name another")
     scene = _load(motions, body, options)
+    if heat:
+        from vitruve.view.viewer import check_heat
+
+        check_heat(scene)
     _say_scene(scene, quiet)
     if dry_run:
         print(f"nothing was written; {len(scene)} frames would go to {path}")
         return
     with progress_bar("recording", "frames", quiet) as progress:
-        save_recording(scene, path, overwrite=overwrite, follow=follow, progress=progress)
+        save_recording(scene, path, overwrite=overwrite, follow=follow, heat=heat, progress=progress)
     if not quiet:
         print(f"written to {path} ({path.stat().st_size / 1e6:.1f} MB)")
 

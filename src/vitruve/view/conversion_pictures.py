@@ -186,7 +186,7 @@ def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
 def heat_figure(shown: Shown, errors: Floats, over: str) -> Figure:
     """The result's body, front and back, coloured by errors [vertices] in millimetres; `over` says of what."""
     top = nice_top(errors)
-    image = heat_views(_at_rest(shown.target, shown.result), shown.target.faces, errors, top)
+    image = heat_views(at_rest(shown.target, shown.result), shown.target.faces, errors, top)
     caption = (
         f"The mean distance between the two surfaces at each vertex, over {over}. "
         f"The largest mean is {np.nanmax(errors):.1f} mm; what is above {top:g} mm has the darkest colour."
@@ -199,7 +199,7 @@ def shapes(shown: Shown) -> list[Block]:
     bodies: list[tuple[str, BodyModel, Motion]] = [("result", shown.target, shown.result)]
     if isinstance(shown.source, Motion) and shown.body is not None:
         bodies.insert(0, ("source", shown.body, shown.source))
-    meshes = [_at_rest(body, motion) for _, body, motion in bodies]
+    meshes = [at_rest(body, motion) for _, body, motion in bodies]
     # One scale for both, so that a difference in height is seen.
     viewpoint = fit_viewpoint(np.concatenate([mesh - _middle(mesh) for mesh in meshes]), direction(15), _BODY_CELL)
     tints = (_SOURCE_COLOUR, _RESULT_COLOUR)[-len(bodies) :]
@@ -277,7 +277,7 @@ def _face_to_face(motion: Motion, frame: int, points: Floats) -> Viewpoint:
     return fit_viewpoint(points, direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0), _CELL)
 
 
-def _at_rest(body: BodyModel, motion: Motion) -> Floats:
+def at_rest(body: BodyModel, motion: Motion) -> Floats:
     """Vertices of the body with the clip's shape, stood up on the ground of the z-up world, arms lowered, facing -y."""
     rotations = body.rest_rotations()
     for name, degrees in {body.skeleton.names[0]: 0.0, **_ARMS}.items():

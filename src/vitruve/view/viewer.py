@@ -78,6 +78,7 @@ class Viewer:
         self.looks = [Look(joints=actor.joints) for actor in scene.actors]
         self.player = Player(self, len(scene), scene.fps)
         self._path, self._view = followed_path(scene), START
+        self._bystanders = np.zeros((0, 3), np.float32)
         self._world = server.scene.add_frame("/world", show_axes=False)
         self.nodes = [ActorNodes(server, actor, f"/world/actor{i}") for i, actor in enumerate(scene.actors)]
         self._made = len(self.nodes) - 1
@@ -146,6 +147,11 @@ class Viewer:
         found = [nodes.joints(own)[nodes.drawn] for nodes, own in pairs if nodes.actor.valid(own)]
         middle = np.array([[*self._path[frame], 0.9]], np.float32)
         return (np.concatenate(found or [middle]) + self._world.position).astype(np.float32)
+
+    def stand_by(self, points: NDArray[Any]) -> None:
+        """Points [n, 3] beside the actors, metres on the page, that the camera of a new page must see too."""
+        self._bystanders = np.concatenate([self._bystanders, points]).astype(np.float32)
+        self._aim(None)
 
     def draw(self, frame: int) -> None:
         """Draw a frame at once, from the thread that draws."""
@@ -257,7 +263,7 @@ class Viewer:
         facing = facing_deg(first, own) if first.valid(own) else 0.0
         camera = self.server.initial_camera if client is None else client.camera
         aspect = _USUAL if client is None else min(client.camera.aspect, _WIDEST)
-        viewpoint = aim(self.joints(), facing, self._view, aspect)
+        viewpoint = aim(np.concatenate([self.joints(), self._bystanders]), facing, self._view, aspect)
         with self.server.atomic() if client is None else client.atomic():
             camera.fov = np.radians(FOV_DEG)
             camera.position = viewpoint.position
