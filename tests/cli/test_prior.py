@@ -61,6 +61,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_of_a_run(place: Path):
     names = {path.name for path in (place / "run").iterdir()}
     assert names == {
+        ".lock",
         "best.safetensors",
         "last.safetensors",
         "state.safetensors",
