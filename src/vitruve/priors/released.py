@@ -1,5 +1,6 @@
-"""Priors from files: our own, and the released VPoser of both versions, read strictly.
+"""Priors from files: the one that ships, those of runs, and the released VPoser of both versions, read strictly.
 
+prior = load_prior("open")                      # ships with the package
 prior = load_prior("run")                       # a run's folder: its best weights
 prior = load_prior("V02_05")                    # the released folder; its last snapshot, which is the best
 prior = load_prior("TR00_E096.pt")              # version 1
@@ -10,6 +11,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from vitruve.priors.vposer_v1 import VPoserV1
 
 # The body model that the release carries inside, and the network's own prefix.
 _BODY, _PREFIX = "bm_train.", "vp_model."
+SHIPPED = "open"
+"""The name of the prior that ships."""
+
 _LICENCE = "VPoser's own licence (non-commercial; see the file's source)"
 # Old and new spellings of settings in the files beside a release -> what they say.
 _WIDTH = ("num_neurons", "num_neurons_enc")
@@ -34,11 +39,16 @@ _BODY_FILE = ("bm_fname", "bm_path")
 def load_prior(path: str | Path) -> Prior:
     """A prior from a run's folder, a checkpoint of ours, or a released VPoser: folder, .ckpt (v2) or .pt (v1).
 
+    Args:
+        path: where it is; "open", where nothing is called so here, is the prior that ships.
+
     Raises:
         MissingAsset: nothing is there.
         BadData: every weight that is missing, unexpected or misshapen is listed.
     """
     path = Path(path).expanduser()
+    if str(path) == SHIPPED and not path.exists():
+        return replace(load_own(Path(__file__).parent / "open_data" / "open.safetensors"), name=SHIPPED)
     if path.is_dir():
         path = _file_of(path)
     if path.suffix == ".safetensors":
@@ -47,7 +57,8 @@ def load_prior(path: str | Path) -> Prior:
         raise MissingAsset(
             "there is no prior here",
             where=str(path),
-            fix=f"give a run's folder or a checkpoint; to make one: vitruve prior train STORE --out {path.name}",
+            fix=f"give '{SHIPPED}' or a run's folder or a checkpoint; to make one: "
+            f"vitruve prior train STORE --out {path.name}",
         )
     if path.suffix not in (".ckpt", ".pt", ".pth"):
         fix = "give a run's folder, or a .safetensors, .ckpt or .pt file"
