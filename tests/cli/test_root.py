@@ -125,6 +125,19 @@ def test_names_that_are_no_text_are_shown_all_the_same(tmp_path):
     assert error.splitlines() == ["a\\nb", "  where: \\x1b[2J", "  do:    \\udcff é"]
 
 
+def test_a_working_folder_that_is_gone_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run_command("info", "/walk.npz") == 2
+    assert "the folder this runs in is gone" in capsys.readouterr().err
+
+
+def test_examples_keep_their_stars(capsys):
+    assert run_command("bodies", "check", "--help") == 0
+    assert "models/*/*.pkl" in capsys.readouterr().out
+
+
 def test_memory_that_runs_out_is_said_in_three_lines():
     done = ended("raise MemoryError('Unable to allocate 149 GiB')", "")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 3 and "149 GiB" in done.stderr

@@ -155,6 +155,14 @@ def test_a_pipe_or_device_has_no_content_to_hash():
         file_hash(os.devnull)
 
 
+def test_names_that_are_no_text_are_recorded_all_the_same(tmp_path):
+    with run_folder(tmp_path / "out", "demo", options={"file": "\udcff.npz"}) as run:
+        run.results({"\udcff": 1})
+        run.report("\udcff")
+    assert tomllib.loads((tmp_path / "out" / "run.toml").read_text())["options"]["file"] == "?.npz"
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == {"?": 1}
+
+
 def test_file_hash_follows_content(tmp_path):
     (tmp_path / "a").write_bytes(b"1" * 100_000)
     (tmp_path / "b").write_bytes(b"1" * 99_999 + b"2")

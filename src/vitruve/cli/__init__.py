@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _say
     try:
         with _unwinding():
+            _stand_somewhere()
             _refuse_fps(arguments)
             result = build_app(arguments[0] if arguments else "")(arguments)
             sys.stdout.flush()
@@ -94,6 +95,14 @@ def _open_streams() -> None:
         # Names of files need not be text, and a terminal need not have their letters.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _stand_somewhere() -> None:
+    """In a folder that was deleted, libraries fail in words that mislead."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise UsageError("the folder this runs in is gone", where="the working folder", fix="cd to another") from None
 
 
 @contextmanager

@@ -25,7 +25,7 @@ DryRun = Annotated[bool, Parameter(negative="", help="Say what would be written,
 
 
 def _examples(*lines: str) -> str:
-    return "\n\n".join(["Examples:", *lines])
+    return "\n\n".join(["Examples:", *(f"`{line}`" for line in lines)])  # as code, so that stars stay stars
 
 
 @app.command(

@@ -161,7 +161,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file under a temporary name and rename it."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="replace")  # names of files need not be text
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
