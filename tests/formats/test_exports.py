@@ -285,7 +285,9 @@ def test_the_page_has_a_row_for_every_export():
 
 
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
-    save_motion(small_motion("smplx", 9).replace(betas=torch.zeros(4, dtype=torch.float64)), tmp_path / "walk.npz")
+    save_motion(
+        small_motion("smplx", 9).replace(betas=torch.zeros(4, dtype=torch.float64)), tmp_path / "walk_smplx.npz"
+    )
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
