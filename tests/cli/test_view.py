@@ -33,7 +33,10 @@ def test_dry_run_shows_and_writes_nothing(clip, tmp_path, capsys):
     assert run(clip, "--dry-run") == 0
     assert run(clip, "--save", tmp_path / "a.html", "--dry-run") == 0
     said = capsys.readouterr().out
-    assert "nothing was served" in said and "nothing was written" in said
+    assert "nothing was served" in said and "nothing was written; 6 frames would go" in said
+    assert run(vitruve.save_motion(small_motion("smplh", 1), tmp_path / "one.npz"), "--dry-run") == 0
+    assert "1 frame at 30 fps" in capsys.readouterr().out
+    (tmp_path / "one.npz").unlink()
     assert [file.name for file in tmp_path.iterdir()] == ["clip.npz"]
 
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from vitruve.errors import UsageError
+from vitruve.words import counted
 
 if TYPE_CHECKING:
     from vitruve.view.scene import Scene
@@ -152,7 +153,7 @@ def _save(
         check_heat(scene)
     _say_scene(scene, quiet)
     if dry_run:
-        print(f"nothing was written; {len(scene)} frames would go to {path}")
+        print(f"nothing was written; {counted(len(scene), 'frame')} would go to {path}")
         return
     with progress_bar("recording", "frames", quiet) as progress:
         save_recording(scene, path, overwrite=overwrite, follow=follow, heat=heat, progress=progress)
@@ -165,7 +166,7 @@ def _say_scene(scene: Scene, quiet: bool) -> None:
         return
     for actor in scene.actors:
         body = actor.body.name if actor.body is not None else f"no body, joints of {actor.motion.skeleton.name}"
-        print(f"{actor.name}: {len(actor.motion)} frames at {actor.motion.fps:g} fps on {body}")
+        print(f"{actor.name}: {counted(len(actor.motion), 'frame')} at {actor.motion.fps:g} fps on {body}")
     for note in scene.notes:
         print(f"note: {note}", file=sys.stderr)
 

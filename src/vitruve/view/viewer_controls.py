@@ -13,6 +13,7 @@ from vitruve.view.heat import heat_gradient
 from vitruve.view.scene import Actor
 from vitruve.view.viewer_actor import SURFACES
 from vitruve.view.viewer_camera import PRESETS
+from vitruve.words import counted
 
 if TYPE_CHECKING:
     from vitruve.view.viewer import Viewer
@@ -243,8 +244,8 @@ def _info(actor: Actor) -> str:
     dot = f"<span style='color:rgb({red},{green},{blue})'>&#9679;</span> "
     gaps = len(motion) - len(actor.valid_frames())
     body = actor.body.name if actor.body is not None else f"no body: joints of {motion.skeleton.name}"
-    text = f"{html.escape(body)}<br>{len(motion)} frames at {motion.fps:g} fps"
-    return _block(dot + text + (f"<br><b>{gaps} frames without data</b>" if gaps else ""))
+    text = f"{html.escape(body)}<br>{counted(len(motion), 'frame')} at {motion.fps:g} fps"
+    return _block(dot + text + (f"<br><b>{counted(gaps, 'frame')} without data</b>" if gaps else ""))
 
 
 def _block(text: str) -> str:
