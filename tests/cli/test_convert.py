@@ -187,6 +187,16 @@ def test_single_poses_keep_their_keys(tmp_path):
     assert json.loads((tmp_path / "out-report" / "results.json").read_text())["motion_hours"] == 0
 
 
+def test_a_note_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # and no folder of licensed bodies: each of two places notes that the open one is taken
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("VITRUVE_BODIES", raising=False)
+    (tmp_path / "poses.json").write_text(json.dumps({"a": [0.1] * 156}))
+    run("poses.json", "--to", "smplx", "--out", "out.npz", "--quiet")
+    entry = json.loads((tmp_path / "out-report" / "ledger.jsonl").read_text().splitlines()[-1])
+    assert len(set(entry["warnings"])) == len(entry["warnings"]) >= 2
+
+
 def test_betas_and_hands_from_files(clips, tmp_path):
     (tmp_path / "betas.txt").write_text("0.5, -1\n")
     np.save(tmp_path / "hands.npy", np.zeros((2, 45)))

@@ -49,6 +49,7 @@ def meshes(name: str) -> MeshSequence:
 def test_the_motion_that_made_the_meshes_comes_back(name: str):
     body, motion = moving(name)
     found = convert_meshes(meshes(name), name.removesuffix("-neutral"), fps=30)
+    assert not any("no frame rate" in warning for warning in found.warnings)
     assert found.trusted and not found.warnings
     assert found.error.max < 0.5
     assert found.motion.body_name == name
@@ -88,6 +89,7 @@ def test_the_face_comes_back():
 )
 def test_meshes_of_one_topology_go_to_a_body_of_another(name: str, to: str, most: float):
     found = convert_meshes(meshes(name), to)
+    assert sum("no frame rate" in warning for warning in found.warnings) == 1
     assert found.trusted
     assert found.error.mean < most
     body, motion = moving(name)

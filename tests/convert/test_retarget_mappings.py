@@ -42,6 +42,12 @@ def test_the_file_in_the_docs_is_a_mapping():
     assert all(f"`{name}`" in page for name in mapping_names())
 
 
+def test_a_body_in_a_bvh_file_is_asked_for_by_its_layout():
+    with pytest.raises(UsageError, match="joints of smplh") as caught:
+        find_mapping(load_skeleton("smplh52"))
+    assert "--from smplh" in str(caught.value)
+
+
 def test_axes_and_turns_say_where_a_joints_own_axes_point():
     text = 'frames = "y -x z"\n[source_frames]\nknee = { axes = "-y x z", turn = { x = 90 } }\n[joints]\n'
     mapping = mapping_from_toml(text + 'pelvis = "hip"\nleft_knee = "knee"\n', "test")
@@ -80,7 +86,7 @@ def test_unknown_names_get_a_hint(tmp_path: Path):
     with pytest.raises(MissingAsset, match="does not exist"):
         load_mapping(tmp_path / "none.toml")
     with pytest.raises(UsageError, match="no shipped mapping"):
-        find_mapping(load_skeleton("smpl24"))
+        find_mapping(load_skeleton("coco17"))
 
 
 def test_a_file_of_the_users_own_is_read(tmp_path: Path):

@@ -18,7 +18,7 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.catalogue import is_path
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
-from vitruve.convert.meshes import convert_meshes
+from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.retarget import retarget_motion
@@ -124,7 +124,7 @@ def look(path: Path, options: Options) -> Facts:
     row = FORMATS[recognise(seen)]
     if row.holds == "meshes":
         frames = sum(file.suffix.lower() in row.files for file in path.iterdir())
-        return Facts("meshes", frames, options.fps or 30.0)
+        return Facts("meshes", frames, options.fps or MESH_FPS)
     try:
         motion = load_motion(path, fps=options.fps)
     except BadData:
@@ -233,7 +233,7 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "curve": conversion.error.curve(),
         "failed_frames": int(conversion.failed.sum()),
         "masked_frames": 0 if result.mask is None else int((~result.mask & ~conversion.failed).sum()),
-        "warnings": [*job.notes, *conversion.warnings],
+        "warnings": list(dict.fromkeys((*job.notes, *conversion.warnings))),
         "trusted": conversion.trusted,
     }
 
@@ -285,7 +285,7 @@ def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseC
     if kind == "meshes":
         sequence = read_mesh_sequence(job.input, up=options.up)
         read = time.perf_counter() - clock
-        conversion = convert_meshes(sequence, target, topology=source, fps=job.facts.fps, **settings)
+        conversion = convert_meshes(sequence, target, topology=source, fps=options.fps, **settings)
         return conversion, conversion.motion, read
     motion = load_motion(job.input, fps=options.fps)
     read = time.perf_counter() - clock

@@ -29,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vitruve.convert.pose_files import SKELETONS
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.geometry.rotations import rotation_about
 from vitruve.skeletons import Skeleton
@@ -109,6 +110,13 @@ def load_mapping(name: str | Path) -> Mapping:
 def find_mapping(skeleton: Skeleton) -> Mapping:
     """The shipped mapping whose joints the skeleton all has; of several the one that uses most."""
     fitting = [m for m in map(_shipped, mapping_names()) if set(m.sources) <= set(skeleton.names)]
+    layout = next((layout for layout, tree in SKELETONS.items() if tree == skeleton.name), "")
+    if not fitting and layout:
+        raise UsageError(
+            f"the motion is on the joints of {layout} and does not say on whose body",
+            where=f"skeleton '{skeleton.name}'",
+            fix=f'say it: vitruve convert --from {layout}, or --from open-{layout}; in Python source="{layout}"',
+        )
     if not fitting:
         raise UsageError(
             f"no shipped mapping fits the skeleton '{skeleton.name}'",

@@ -29,13 +29,16 @@ from vitruve.convert.which_body import find_body
 from vitruve.formats.mesh_sequence import MeshSequence
 from vitruve.motion import Source
 
+# Frames per second of meshes where nobody says it.
+MESH_FPS = 30.0
+
 
 def convert_meshes(
     sequence: MeshSequence,
     to: str | BodyModel,
     *,
     topology: str | BodyModel | None = None,
-    fps: float = 30.0,
+    fps: float | None = None,
     betas: str | Tensor = "fit",
     num_betas: int = 16,
     expression: bool = True,
@@ -51,7 +54,7 @@ def convert_meshes(
         to: the body to go to, also that of the meshes themselves. A name without a gender means the neutral body:
             meshes do not say one.
         topology: the body that the meshes are of; recognised by vertices and faces where left out.
-        fps: frames per second; meshes do not say it.
+        fps: frames per second; meshes do not say it. Without it 30 are taken, with a warning.
         betas: "fit" one shape for all meshes, "zero" for the mean shape, or the betas. Meshes have none to keep.
         num_betas: how many betas are fitted, up to what the target has.
         expression: find it too where the target has one and shares the mesh. Say False for meshes of another gender's
@@ -62,6 +65,9 @@ def convert_meshes(
     """
     begin = time.perf_counter()
     target, warnings = find_body(to, "neutral", folder)
+    if fps is None:
+        fps = MESH_FPS
+        warnings = [*warnings, f"meshes hold no frame rate: {fps:g} frames/s were taken; --source-fps gives another"]
     source = _topology(sequence, topology, folder)
     loaded = time.perf_counter()
     surface = correspondence(source, target)
