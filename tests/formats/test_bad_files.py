@@ -209,8 +209,9 @@ def test_a_file_of_one_format_read_as_another(tmp_path: Path) -> None:
         assert_tells(error, "a.npz")
 
 
-def test_values_that_are_no_numbers_are_masked_not_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e300])
+def test_values_that_are_no_numbers_are_masked_not_refused(tmp_path: Path, value: float) -> None:
     poses = turning(20, 52)
-    poses[3] = np.inf
+    poses[3] = value
     motion = load_motion(npz(poses=poses)(tmp_path))
     assert motion.mask is not None and not motion.mask[3] and torch.isfinite(motion.rotations).all()

@@ -43,6 +43,8 @@ def tree_motion(frames: int = 4, **changes) -> Motion:
         ({"fps": float("nan")}, "frame rate"),
         ({"fps": -30.0}, "frame rate"),
         ({"fps": 1e300}, "frame rate"),
+        ({"translation": torch.full((4, 3), 1e30)}, "translation cannot be that large"),
+        ({"betas": torch.tensor([0.0, float("inf")])}, "betas cannot be that large"),
         ({"fps": 1e-300}, "frame rate"),
         ({"gender": "robot"}, "gender"),
         ({"rotations": torch.zeros(0, 3, 3, 3), "translation": torch.zeros(0, 3)}, "no frames"),

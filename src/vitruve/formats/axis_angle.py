@@ -23,12 +23,12 @@ def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Rotation matrices of a file's axis-angle vectors, and the frames where all of them are finite.
 
     Args:
-        vectors: [frames, joints, 3]. A vector with a value that is not finite becomes the identity.
+        vectors: [frames, joints, 3]. A vector whose length is not finite becomes the identity.
 
     Returns:
         [frames, joints, 3, 3] and [frames].
     """
-    finite = vectors.isfinite().all(-1)
+    finite = vectors.square().sum(-1).isfinite()
     return axis_angle_to_matrix(torch.where(finite[..., None], vectors, 0.0)), finite.all(-1)
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 GENDERS = ("neutral", "female", "male")
 # Frame rates of motions; beyond them it is a slip, and times or counts of frames leave what numbers hold.
-SLOWEST, FASTEST = 1e-6, 10_000
+SLOWEST, FASTEST = 1e-6, 100_000
+# Metres, or standard deviations of a shape: beyond it a file is damaged, and squares of distances overflow.
+_FARTHEST = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,9 +238,18 @@ def _check(motion: Motion) -> None:
             where=f"found {tuple(motion.expression.shape)}, expected ({frames}, expressions)",
             fix="give one row per frame",
         )
+    for key in ("translation", "offsets", "betas", "expression"):
+        value = getattr(motion, key)
+        if value is not None and bool((value.abs() > _FARTHEST).any()):
+            place = (value.abs() > _FARTHEST).nonzero()[0].tolist()
+            raise BadData(
+                f"the motion's {key} cannot be that large",
+                where=f"{key}{place} is {float(value[tuple(place)]):g}",
+                fix="check the file: damaged, or another unit than metres",
+            )
     if not SLOWEST <= motion.fps <= FASTEST:
         raise BadData(
-            f"no motion has this frame rate; it is a number from {SLOWEST:g} to {FASTEST:,}",
+            f"a frame rate is a positive number, from {SLOWEST:g} to {FASTEST:,}",
             where=f"fps = {motion.fps}",
             fix="pass fps=30, say",
         )

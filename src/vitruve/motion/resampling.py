@@ -32,7 +32,7 @@ def resample(motion: Motion, fps: float) -> Motion:
     """
     if not SLOWEST <= fps <= FASTEST:
         raise UsageError(
-            f"no motion has this frame rate; it is a number from {SLOWEST:g} to {FASTEST:,}",
+            f"a frame rate is a positive number, from {SLOWEST:g} to {FASTEST:,}",
             where=f"fps = {fps}",
             fix="resample(motion, 30), say",
         )
