@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import vitruve
 
@@ -77,3 +79,14 @@ print(*sorted(slow & (set(sys.modules) - before)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_every_data_file_is_in_the_package():
+    """A wheel holds only the data files that pyproject.toml names; one in place does not miss the others."""
+    root = Path(__file__).parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    named = settings["tool"]["setuptools"]["package-data"]["vitruve"]
+    package = root / "src" / "vitruve"
+    files = {path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".py"}
+    files = {path for path in files if "__pycache__" not in path.parts}
+    assert files and not {path for path in files if not any(path.match(pattern) for pattern in named)}
