@@ -126,7 +126,8 @@ def show(path: Path) -> None:
     Examples: `vitruve prior show run`, `vitruve prior show V02_05`, `vitruve prior show TR00_E096.pt`.
 
     Args:
-        path: a run's folder, `open` for the one that ships, a checkpoint of ours, or a released VPoser: folder, .ckpt or .pt.
+        path: a run's folder, "open" for the one that ships, a checkpoint of ours, or a released VPoser (folder,
+            .ckpt or .pt).
     """
     from vitruve.priors import load_prior
     from vitruve.priors.released import describe, energy_rows

@@ -40,7 +40,7 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     motions --every 10 --out scores`.
 
     Args:
-        prior: a run's folder, `open` for the one that ships, or any file that `vitruve prior show` knows.
+        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         store: the clip store to measure on, from `vitruve data prepare`.
         split: a file of `vitruve data split`; the clips that training holds out without a split where left out.
         part: the part of the split to measure on; test where left out.

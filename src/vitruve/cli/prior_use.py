@@ -32,7 +32,7 @@ def sample(
     Examples: `vitruve prior sample run --out poses`, `vitruve prior sample V02_05 --out poses --count 100 --seed 7`.
 
     Args:
-        prior: a run's folder, `open` for the one that ships, or any file that `vitruve prior show` knows.
+        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         out: the folder to write.
         count: how many poses.
         seed: of what is drawn.
@@ -96,7 +96,7 @@ def complete(
     Examples: `vitruve prior complete run poses.npz --missing left_arm --hypotheses 5 --out filled.npz`.
 
     Args:
-        prior: a run's folder, `open` for the one that ships, or any file that `vitruve prior show` knows.
+        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
         missing: names of joints, or left_arm, right_arm, arms, left_leg, right_leg, legs, trunk, head.
         out: the file to write; its ending says the format.
@@ -140,7 +140,7 @@ def denoise(
     Examples: `vitruve prior denoise run noisy.npz --noise-deg 10 --out clean.npz`.
 
     Args:
-        prior: a run's folder, `open` for the one that ships, or any file that `vitruve prior show` knows.
+        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
         noise_deg: how far off a joint's rotation typically is; more takes away more.
         out: the file to write; its ending says the format.
