@@ -4,6 +4,7 @@ taken by the command line, every option is explained, and the Python of the page
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import shlex
 import shutil
@@ -86,6 +87,14 @@ def test_links_lead_somewhere(page: Path):
         there = (page.parent / path) if path else page
         assert there.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(there), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_of_files_and_modules_are_right(page: Path):
+    files = re.findall(r"(?<![\w/])(?:bench|tests|scripts|src/vitruve)/[\w/]+\.\w+", text_of(page))
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    for name in re.findall(r"`(vitruve(?:\.\w+)+)", text_of(page)):
+        pkgutil.resolve_name(name)
 
 
 def test_the_index_lists_every_page():
