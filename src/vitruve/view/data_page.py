@@ -14,6 +14,10 @@ from vitruve.words import counted
 
 SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "masked", "retarget, mm")
 LICENCE_HEADER = ("licence", "sets")
+_COLUMNS_SAID = (
+    "Masked frames are there and hold no valid data. The last column is how far the joints of a clip are from those "
+    "that were recorded, on average, where a recording on another skeleton was brought to a body."
+)
 
 
 def set_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -59,12 +63,14 @@ def data_page(figures: Mapping[str, Any]) -> str:
             f"{counted(figures['frames'], 'frame')} in {counted(figures['clips'], 'clip')} of "
             f"{counted(figures['subjects'], 'subject')}: "
             f"{hours_text(figures['hours'])} hours. Half of the clips are shorter than {seconds['median']:.1f} s, the "
-            f"longest lasts {seconds['max']:.1f} s."
+            f"longest lasts {seconds['max']:.1f} s. {_oddities(figures)}"
         ),
         _licence(figures),
         Heading("Data sets"),
         Table(SET_HEADER, set_rows(figures)),
+        Note(_COLUMNS_SAID),
         Table(LICENCE_HEADER, licence_rows(figures)),
+        *_findings(figures),
         Heading("How long clips are"),
         _lengths(figures["seconds_histogram"]),
         Heading("What they were recorded with"),
@@ -77,8 +83,18 @@ def data_page(figures: Mapping[str, Any]) -> str:
     if turns:
         words = "Degrees from rest that 95 % of the frames stay below, joint by joint"
         blocks.append(Drawing(bars({name: turn["p95"] for name, turn in turns.items()}, "degrees"), f"{words}."))
-    blocks += _findings(figures)
     return page("Clip store", blocks, f"{figures['store']}. Made by vitruve {vitruve.__version__}: vitruve data show")
+
+
+def _oddities(figures: Mapping[str, Any]) -> str:
+    """In short, what `_findings` shows."""
+    looked, kinds = figures["clips_looked_through"], len(figures["findings"])
+    if not looked:
+        return ""
+    where = f"In {counted(looked, 'clip')} looked through"
+    if not kinds:
+        return f"{where}, nothing odd was found."
+    return f"{where}, {counted(kinds, 'thing')} {'is' if kinds == 1 else 'are'} odd: see below."
 
 
 def _licence(figures: Mapping[str, Any]) -> Note:

@@ -58,6 +58,7 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
     """
     header, rows = score_table(results)
     blocks: list[Block] = [Note(warning, "warning") for warning in results["warnings"]]
+    blocks += _in_short(results["scores"])
     blocks += [
         Note(
             f"{results['poses']:,} poses of {counted(results['clips'], 'clip')} of {results['measured_on']}, "
@@ -77,6 +78,24 @@ def evaluation_page(results: Mapping[str, Any], shown: Mapping[str, tuple[Tensor
     blocks += credits([body.name])
     footer = f"Made by vitruve {vitruve.__version__}: vitruve prior evaluate"
     return page(f"Evaluation of a pose prior: {results['prior']}", blocks, footer)
+
+
+def _in_short(scores: Mapping[str, Mapping[str, Any]]) -> list[Block]:
+    """The two scores that say most, beside those of the others; what all names mean stands at the end of the page."""
+    back = {name: values.get("mpve_mm") for name, values in scores.items()}
+    distance = next((name for name in scores["prior"] if name.startswith("fid/")), "")
+    drawn = {name: values.get(distance) for name, values in scores.items()}
+    said = []
+    for words, unit, of in (
+        ("Poses that the prior encodes and decodes come back with the skin", " mm away on average", back),
+        ("Poses drawn from it differ from held-out ones by", f" ({distance}, less is nearer)", drawn),
+    ):
+        own, others = of["prior"], [f"{name} {_text(value)}" for name, value in of.items() if value and name != "prior"]
+        if own is not None:
+            said.append(f"{words} {_text(own)}{unit}" + (f"; the others: {', '.join(others)}." if others else "."))
+    if not said:
+        return []
+    return [Note("\n".join([*said, "What the names in the table mean stands below it and at the end."]))]
 
 
 def _intervals(results: Mapping[str, Any]) -> list[Block]:
