@@ -105,3 +105,9 @@ def test_export_with_fewer_columns(capsys: pytest.CaptureFixture):
     assert run(capsys, "export", "--layout", "smplh", "--gender", "male", "--num-betas", "16", "--out", "m")[0] == 0
     assert read_body("m/smplh/male/model.npz").num_betas == 16 and not read_body("m/smplh/male/model.npz").hands
     assert read_body("m/smplh/SMPLH_MALE.pkl").hands
+
+
+def test_a_file_where_the_folder_should_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "taken").touch()
+    status, _ = run(capsys, "export", "--layout", "mano", "--gender", "left", "--out", str(tmp_path / "taken"))
+    assert status == 2 and (tmp_path / "taken").read_bytes() == b""

@@ -118,7 +118,8 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
         where = f"{path}: {error.strerror or error}"
         raise UsageError(f"cannot write {path.name}", where=where, fix="choose another folder") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error above is the one to tell
+            temporary.unlink()
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
