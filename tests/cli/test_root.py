@@ -15,6 +15,7 @@ import vitruve
 from tests.command import run_command
 from vitruve.cli import _VERBS, main
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, nearest
+from vitruve.motion.clips import bundled_clip_path
 
 
 def python(code: str) -> str:
@@ -199,3 +200,22 @@ def test_a_verb_that_keeps_the_frame_rate_names_the_option_that_is_meant(verb, c
     for given in (("--fps", "30"), ("--fps=30",)):
         assert run_command(verb, "walk.npz", *given) == 2
         assert "--source-fps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["convert", "view", "render", "export", "compare"])
+def test_a_folder_of_bodies_that_is_not_there_is_said(verb, tmp_path, capsys):
+    """It was passed over, and the open body taken."""
+    clip = str(bundled_clip_path())
+    files = [clip, clip] if verb == "compare" else [clip]
+    more = [] if verb == "view" else ["--out", tmp_path / "out.npz"]
+    more += ["--to", "open-smplx"] if verb == "convert" else []
+    assert run_command(verb, *files, *more, "--bodies", tmp_path / "nowhere") == 2
+    assert "nowhere" in (said := capsys.readouterr().err) and "--bodies" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", [["demo"], ["data", "split"], ["bodies", "list"], ["prior", "train"]])
+def test_flags_have_no_opposites_and_lists_no_empty(call, capsys):
+    assert run_command(*call, "--help") == 0
+    said = capsys.readouterr().out
+    assert "--no-" not in said and "--empty-" not in said

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 import vitruve
@@ -49,6 +49,8 @@ def build_app(called: str = "") -> App:
         name="vitruve",
         help="Human motion on SMPL-family bodies.\n\nBegin with `vitruve demo`; then `vitruve info YOUR_FILE`.",
         version=vitruve.__version__,
+        # A flag has no opposite, but for those that are on where left out: they name theirs.
+        default_parameter=Parameter(negative=()),
         # What ends a command is said and counted in one place, `main`.
         print_error=False,
         exit_on_error=False,

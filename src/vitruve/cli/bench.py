@@ -14,6 +14,8 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 
+from vitruve.cli.options import BodiesFolder, Count, OutIfAny
+
 if TYPE_CHECKING:
     from vitruve.convert.bench import Row
     from vitruve.motion import Motion
@@ -43,14 +45,14 @@ def convert(
     to: str = "smplx",
     motion: Path | None = None,
     frames: Annotated[int, Parameter(validator=Number(gte=3))] = 601,
-    num_betas: Annotated[int, Parameter(validator=Number(gte=1))] = 16,
-    threads: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
-    rounds: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
-    bodies: Path | None = None,
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    num_betas: Count = 16,
+    threads: Count = 2,
+    rounds: Count = 5,
+    bodies: BodiesFolder = None,
+    out: OutIfAny = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Compare our conversion with smplfitter's, where that is installed: same files, same map, same judge.
 

@@ -20,8 +20,8 @@ app = App(
 )
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
-Overwrite = Annotated[bool, Parameter(negative="", help="Replace files that are there.")]
-DryRun = Annotated[bool, Parameter(negative="", help="Say what would be written, and write nothing.")]
+Overwrite = Annotated[bool, Parameter(help="Replace files that are there.")]
+DryRun = Annotated[bool, Parameter(help="Say what would be written, and write nothing.")]
 
 
 def _examples(*lines: str) -> str:
@@ -87,7 +87,7 @@ def check(*files: Annotated[Path, Parameter(help="Model files: .pkl, .npz or .sa
 )
 def clean(
     *files: Annotated[Path, Parameter(help="Model files: .pkl, .npz or .safetensors.")],
-    out: Annotated[Path, Parameter(help="Folder for the copies.")],
+    out: Annotated[Path, Parameter(name=("--out", "-o"), help="Folder for the copies.")],
     suffix: Annotated[Literal[".safetensors", ".npz"], Parameter(help="Form of the copies.")] = ".safetensors",
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
@@ -121,7 +121,10 @@ def merge(
     smplh: Annotated[Path, Parameter(help="The SMPL+H file; those of AMASS have no hand pose spaces.")],
     mano_left: Annotated[Path, Parameter(help="MANO_LEFT.pkl")],
     mano_right: Annotated[Path, Parameter(help="MANO_RIGHT.pkl")],
-    out: Annotated[Path, Parameter(help=".pkl or .npz; the smplx package looks for smplh/SMPLH_{GENDER}.pkl.")],
+    out: Annotated[
+        Path,
+        Parameter(name=("--out", "-o"), help=".pkl or .npz; the smplx package looks for smplh/SMPLH_{GENDER}.pkl."),
+    ],
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
 ) -> int:
@@ -147,13 +150,13 @@ def export(
         Literal["neutral", "female", "male", "left", "right"] | None,
         Parameter(help="Which body or hand; all of the layout where left out."),
     ] = None,
-    out: Annotated[Path, Parameter(help="Folder; gets the sub-folders that the smplx package looks for.")],
+    out: Annotated[
+        Path, Parameter(name=("--out", "-o"), help="Folder; gets the sub-folders that the smplx package looks for.")
+    ],
     num_betas: Annotated[
         int | None, Parameter(help="How many shape columns to write; all that the body has where left out.")
     ] = None,
-    short: Annotated[
-        bool, Parameter(negative="", help="SMPL-X with 10 + 10 columns (v1.0) instead of 300 + 100 (v1.1).")
-    ] = False,
+    short: Annotated[bool, Parameter(help="SMPL-X with 10 + 10 columns (v1.0) instead of 300 + 100 (v1.1).")] = False,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
 ) -> int:
@@ -166,10 +169,13 @@ def export(
         raise UsageError(f"layout {layout} has no '{gender}'", fix=f"choose one of: {', '.join(open_genders(layout))}")
     if dry_run:
         return _would_write([path for each in genders for path in export_paths(layout, each, out)])
-    for each in genders:
-        body = load_open_body(layout, each, num_betas)
-        for path in export_body(body, out, short=short, overwrite=overwrite):
-            print(f"wrote {path}")
+    written = [
+        path
+        for each in genders
+        for path in export_body(load_open_body(layout, each, num_betas), out, short=short, overwrite=overwrite)
+    ]
+    for path in dict.fromkeys(written):  # the licence is beside them once
+        print(f"wrote {path}")
     print("These files hold Vitruve's open body (CC0), not SMPL.")
     return 0
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import AsJson, BodiesFolder, OutIfAny, Rate
+
 if TYPE_CHECKING:
     from vitruve.compare import Comparison
     from vitruve.runs.run_folder import RunFolder
@@ -30,16 +32,16 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     align: Literal["none", "root", "procrustes", "first-frame", "clip"] = "none",
     shift: str = "0",
     mapping: str | None = None,
-    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    source_fps: Rate = None,
     up: Literal["z", "y"] = "z",
     floor: float = 0.0,
     fail_above: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
-    bodies: Path | None = None,
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    bodies: BodiesFolder = None,
+    out: OutIfAny = None,
+    as_json: AsJson = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Compare two motions: joints, surfaces, rotations, the way through the world, feet, jitter.
 

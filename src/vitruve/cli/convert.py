@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import BodiesFolder, Count, Out, Rate
 from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
 
@@ -28,21 +29,21 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     source: Annotated[
         str | None, Parameter(name="--from", help="The body of the inputs, if they do not say it.")
     ] = None,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("vitruve-convert"),
+    out: Out = Path("vitruve-convert"),
     betas: str | None = None,
     hands: str = "flat",
     format: str | None = None,
-    bodies: Path | None = None,
-    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    bodies: BodiesFolder = None,
+    source_fps: Rate = None,
     mapping: str | None = None,
     up: Literal["z", "y"] = "z",
     points: Annotated[int | None, Parameter(validator=Number(gte=50))] = None,
-    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    workers: Count = 1,
     shard: str | None = None,
     cluster: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Convert motions to another body: one shape per clip, the same movement, the quality measured.
 
@@ -172,6 +173,9 @@ def _show_outcome(batch: Batch, outcome: Outcome) -> None:
     from vitruve.view.conversion_page import figures
 
     print(f"{counted(len(outcome.entries), 'file')} converted, {outcome.now} of them now; {len(outcome.failed)} failed")
+    if not outcome.entries:
+        print(f"No motion was written; what went wrong stands above and in {batch.record('failures.csv')}.")
+        return
     for what, value in figures(outcome.results):
         print(f"  {what:<24}{value}")
     for entry in outcome.entries if len(outcome.entries) == 1 else ():

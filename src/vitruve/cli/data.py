@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 from vitruve.cli.data_export_vposer import export_vposer
 from vitruve.cli.data_poses import poses
 from vitruve.cli.data_unpack import unpack
+from vitruve.cli.options import AsJson, Count, Out, OutIfAny
 from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
 
@@ -32,15 +33,15 @@ _BAD_FILE, _SHOWN = 4, 10
 @app.command
 def prepare(
     *given: Path,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Out,
     to: str | None = None,
     mapping: str | None = None,
     set_name: Annotated[str | None, Parameter(name="--set")] = None,
     licence: str | None = None,
-    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    workers: Count = 1,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Bring motion files of any make into one clip store: every clip once, every frame, all fields.
 
@@ -87,14 +88,14 @@ def split(
     store: Path,
     *,
     by: str,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Out,
     fractions: str | None = None,
     seed: int = 0,
     sets: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
-    allow_missing: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    allow_missing: bool = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Divide the clips of a store into parts, in a small file that names them; what leaks between parts is said.
 
@@ -159,11 +160,11 @@ def split(
 def show(
     store: Path,
     *,
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    out: OutIfAny = None,
     inspect: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    as_json: AsJson = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Say what is in a store: sets, hours, rates, licences, lengths, how far joints turn, what is odd.
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from vitruve.cli.options import Out
 
 
 def export_vposer(
     store: Path,
     *,
     split: Path,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Out,
     fraction: float | None = None,
     central: float | None = None,
     seed: int | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Write `pose_body.pt` and `root_orient.pt` for each part of a split, which VPoser's published training reads.
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import Out
+
 # Failed poses that a terminal is shown.
 _SHOWN = 20
 
@@ -17,16 +19,16 @@ def poses(
     annotations: Path,
     *,
     amass: Path,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))] = Path("poses.npz"),
-    ids: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    out: Out = Path("poses.npz"),
+    ids: tuple[Path, ...] = (),
     pairs: Path | None = None,
-    pair_ids: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    pair_ids: tuple[Path, ...] = (),
     normalise: Literal["none", "heading"] = "none",
-    as_recorded: Annotated[bool, Parameter(negative="")] = False,
+    as_recorded: bool = False,
     workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Take annotated poses from AMASS by data set, sequence and frame, into one file for `vitruve convert`.
 
@@ -37,7 +39,7 @@ def poses(
     posescript_human_6293.json`, then `vitruve convert poses.npz --to smplx --out poses_smplx.npz`.
 
     Args:
-        annotations: where each pose is: {id: [set, path of the sequence, frame]}.
+        annotations: where each pose is: {id: ["AMASS", path of the sequence, frame]}, as PoseScript has it.
         amass: folder with the sets of the SMPL+H release, under any of their names.
         out: .npz, .json or .pkl.
         ids: files of pose ids, or annotations keyed by them; all poses where left out.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
+from vitruve.cli.options import Count, Out
 from vitruve.cli.plain_table import print_table
 
 if TYPE_CHECKING:
@@ -17,11 +15,11 @@ if TYPE_CHECKING:
 
 def unpack(
     *archives: Path,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    out: Out,
+    workers: Count = 1,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Unpack archives of AMASS into one folder, and compare what came out with the release.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import Out
+
 if TYPE_CHECKING:
     from vitruve import Motion
     from vitruve.convert import Conversion
@@ -38,7 +40,7 @@ conversion.motion.save("converted.npz")"""
 
 def demo(
     *,
-    out: Path = Path("vitruve-demo"),
+    out: Out = Path("vitruve-demo"),
     overwrite: bool = False,
     frames: Annotated[int, Parameter(validator=Number(gte=1, lte=32))] = 8,
     quiet: bool = False,

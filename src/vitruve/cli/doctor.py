@@ -9,9 +9,9 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
+from vitruve.cli.options import AsJson
 
 # extra -> what it unlocks. The packages of each are read from Vitruve's own metadata.
 EXTRAS = {
@@ -24,7 +24,7 @@ EXTRAS = {
 }
 
 
-def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+def doctor(*, as_json: AsJson = False) -> None:
     """Say what is installed, which bodies were found, and what is missing.
 
     Examples: `vitruve doctor`, `vitruve doctor --json`.

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
+from vitruve.cli.options import AsJson, BodiesFolder, Out, Rate
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -21,22 +19,22 @@ if TYPE_CHECKING:
 def export(  # noqa: PLR0913 (one parameter per option)
     motion: Path,
     *,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Out,
     format: str | None = None,
     body: str | None = None,
-    bodies: Path | None = None,
+    bodies: BodiesFolder = None,
     frames: str | None = None,
-    fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
-    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    fps: Rate = None,
+    source_fps: Rate = None,
     gaps: Literal["hold", "drop"] | None = None,
     up: str | None = None,
     unit: str | None = None,
     morphs: str | None = None,
     camera: Path | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a motion for another program: GLB, BVH, OBJ or PLY meshes, the SMPL-X Blender add-on's npz, USD.
 

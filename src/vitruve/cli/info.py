@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
+from vitruve.cli.options import AsJson
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def info(
     *files: Path,
     source_fps: float | None = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Say what a motion or body file is, and what is odd about it.
 

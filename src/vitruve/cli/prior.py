@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import Out
 from vitruve.cli.prior_evaluate import evaluate
 from vitruve.cli.prior_use import complete, denoise, sample
 from vitruve.errors import UsageError
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 app = App(
     name="prior",
-    help="Train pose priors, load those of others, and use them.",
-    help_epilogue="Examples:\n\nvitruve prior train motions --out run --minutes 10\n\nvitruve prior show run",
+    help="Train pose priors, load those of others, and use them.\n\n"
+    "Examples: `vitruve prior sample open --out poses`, `vitruve prior train motions --out run --minutes 10`.",
 )
 for _command in (evaluate, sample, complete, denoise):
     app.command(_command)
@@ -35,7 +36,7 @@ Positive = Parameter(validator=Number(gt=0))
 def train(  # noqa: PLR0913 (one parameter per option)
     store: Path,
     *,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Out,
     recipe: str = "vitruve",
     split: Path | None = None,
     minutes: Annotated[float | None, Positive] = None,
@@ -44,10 +45,10 @@ def train(  # noqa: PLR0913 (one parameter per option)
     seed: int | None = None,
     body: str | None = None,
     device: str | None = None,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    resume: bool = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Train a pose prior on a clip store, into a folder with weights, curves and a page.
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import Count, OutIfAny
 from vitruve.cli.plain_table import print_table
 
 
@@ -20,16 +21,16 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     split: Path | None = None,
     part: str | None = None,
     trained_on: Path | None = None,
-    every: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    every: Count = 1,
     body: str = "open-smplx-neutral",
     vertices: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     samples: Annotated[int, Parameter(validator=Number(gte=10))] = 5000,
     seed: int = 0,
-    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    out: OutIfAny = None,
+    json: bool = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Measure a prior on poses it has not seen: reconstruction, divergence, and how like real ones its own poses are.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import Count, Out
+
 if TYPE_CHECKING:
     from vitruve.convert.poses import Poses
     from vitruve.motion import Motion
@@ -19,13 +21,13 @@ _DRAWN = 48
 def sample(
     prior: Path,
     *,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    count: Annotated[int, Parameter(validator=Number(gte=1))] = 24,
+    out: Out,
+    count: Count = 24,
     seed: int = 0,
     body: str = "open-smplx-neutral",
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Draw poses from a prior: a file that `vitruve convert` takes, and a sheet and page to look at.
 
@@ -81,12 +83,12 @@ def complete(
     file: Path,
     *,
     missing: Annotated[str, Parameter(help="Joints or parts, with commas: left_arm,right_knee.")],
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    hypotheses: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    out: Out,
+    hypotheses: Count = 1,
     seed: int = 0,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Fill in joints that are missing from poses or from a motion, frame by frame.
 
@@ -130,10 +132,10 @@ def denoise(
     file: Path,
     *,
     noise_deg: Annotated[float, Parameter(validator=Number(gt=0))],
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    out: Out,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Take noise out of poses or of a motion, frame by frame: each goes towards what the prior knows.
 

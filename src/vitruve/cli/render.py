@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import BodiesFolder, Out, Rate
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -26,27 +27,27 @@ if TYPE_CHECKING:
 
 def render(  # noqa: PLR0913 (one parameter per option)
     *motions: str,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
-    body: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    bodies: Path | None = None,
+    out: Out,
+    body: tuple[str, ...] = (),
+    bodies: BodiesFolder = None,
     camera: str = "fit",
     layout: Literal["overlay", "side"] = "overlay",
-    heat: Annotated[bool, Parameter(negative="")] = False,
-    heat_top: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
-    joints: Annotated[bool, Parameter(negative="")] = False,
-    numbers: Annotated[bool, Parameter(negative="")] = False,
-    grid: bool = True,
+    heat: bool = False,
+    heat_top: Rate = None,
+    joints: bool = False,
+    numbers: bool = False,
+    grid: Annotated[bool, Parameter(negative="--no-grid")] = True,
     frames: str | None = None,
     frame: int | None = None,
     strip: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     fps: Annotated[float | None, Parameter(validator=Number(gt=0, lte=1000))] = None,
-    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    source_fps: Rate = None,
     size: str | None = None,
     over: Path | None = None,
     opacity: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Draw motions: a film (.mp4, .mov, .mkv, .gif), or a .png with a strip of frames or one frame.
 

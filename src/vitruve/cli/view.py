@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli.options import BodiesFolder, Rate
 from vitruve.errors import UsageError
 from vitruve.words import counted
 
@@ -19,23 +20,23 @@ if TYPE_CHECKING:
 
 def view(  # noqa: PLR0913 (one parameter per option)
     *motions: str,
-    body: Annotated[list[str] | None, Parameter(negative="")] = None,
-    bodies: Path | None = None,
-    source_fps: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
-    side: Annotated[bool, Parameter(negative="")] = False,
-    joints: Annotated[bool, Parameter(negative="")] = False,
-    heat: Annotated[bool, Parameter(negative="")] = False,
-    exact: Annotated[bool, Parameter(negative="")] = False,
-    play: bool | None = None,
-    follow: bool = True,
+    body: list[str] | None = None,
+    bodies: BodiesFolder = None,
+    source_fps: Rate = None,
+    side: bool = False,
+    joints: bool = False,
+    heat: bool = False,
+    exact: bool = False,
+    play: Annotated[bool | None, Parameter(negative="--no-play")] = None,
+    follow: Annotated[bool, Parameter(negative="--no-follow")] = True,
     host: str = "127.0.0.1",
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
-    open: bool = True,
-    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    open: Annotated[bool, Parameter(negative="--no-open")] = True,
+    seconds: Rate = None,
     save: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Show motions in a browser page: play, step, compare, turn, measure by eye.
 
