@@ -41,9 +41,9 @@ def files_named(tmp_path, monkeypatch):
     clip = vitruve.load_motion(bundled_clip_path())
     clip[:60].save("walk_poses.npz")
     vitruve.save_motion(clip[:40], "take.bvh", body=vitruve.load_body("open-smplh-neutral"))
-    Path("recordings").mkdir()
+    Path("cmu-asfamc").mkdir()
     for i in range(0, 600, 10):
-        clip[i : i + 10].save(f"recordings/take_{i:03d}_poses.npz")
+        clip[i : i + 10].save(f"cmu-asfamc/take_{i:03d}_poses.npz")
 
 
 def test_its_commands_run(files_named, capsys):

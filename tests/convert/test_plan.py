@@ -1,6 +1,7 @@
 """Plans and ledgers: which files are meant, where they go, what counts as done; with no conversion at all."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -326,3 +327,20 @@ def test_two_conversions_do_not_share_a_ledger(tmp_path):
     LedgerWriter(tmp_path / "ledger-1of2.jsonl").close()
     first.close()
     LedgerWriter(tmp_path / "ledger.jsonl").close()
+
+
+def test_names_that_are_no_text_go_through_a_ledger(tmp_path):
+    odd = os.fsdecode(b"\xff.npz")
+    writer = LedgerWriter(tmp_path / "ledger.jsonl")
+    writer.append({"event": "done", "key": "k", "output": odd, "input": odd})
+    writer.close()
+    assert read_ledgers(tmp_path).done(odd, "k")
+    from vitruve.convert.plan import _in_shard
+
+    assert sum(_in_shard(odd, (part, 3)) for part in (1, 2, 3)) == 1
+
+
+def test_links_in_a_circle_are_left_to_the_writer(tree, tmp_path):
+    (tmp_path / "self").symlink_to("self")
+    inputs = find_inputs([tree])[0][:1]
+    assert make_plan(inputs, OPTIONS, place_of(tmp_path / "self" / "x.npz", 1), Ledger()).jobs

@@ -61,7 +61,7 @@ class LedgerWriter:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = path.open("a+", encoding="utf-8")
+            self._file: TextIO = path.open("a+", encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise UsageError(
                 "the output folder cannot be written",
@@ -96,7 +96,7 @@ class LedgerWriter:
 
 def _entries(path: Path) -> list[Entry]:
     entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

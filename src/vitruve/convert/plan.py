@@ -254,7 +254,7 @@ def _job(
     mapping = file_hash(options.mapping) if Path(options.mapping).is_file() else options.mapping
     wanted = {**asdict(options), "to": "", "source": "", "mapping": mapping}
     parts = (vitruve.__version__, content, *hashes, output.suffix, repr(sorted(wanted.items())))
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    key = hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
     return Job(
         input=str(path),
         output=str(output),
@@ -316,7 +316,7 @@ def _allowed(job: Job, output: Path, ledger: Ledger, overwrite: bool) -> Job:
 
 def _checked(inputs: Sequence[Input], outputs: list[Path]) -> list[Path]:
     taken: dict[Path, Path] = {}
-    sources = {entry.path.resolve() for entry in inputs}
+    sources = {os.path.realpath(entry.path) for entry in inputs}  # resolve() fails on links that go in a circle
     for entry, output in zip(inputs, outputs, strict=True):
         if output in taken:
             raise UsageError(
@@ -324,7 +324,7 @@ def _checked(inputs: Sequence[Input], outputs: list[Path]) -> list[Path]:
                 where=f"{taken[output]} and {entry.path}: both {output}",
                 fix="convert them into different folders, or give the folder that holds both",
             )
-        if output.resolve() in sources:
+        if os.path.realpath(output) in sources:
             raise UsageError(
                 "an output would replace an input", where=str(output), fix="choose another folder: --out converted"
             )
@@ -337,4 +337,4 @@ def _name(output: Path, place: Place) -> str:
 
 
 def _in_shard(name: str, shard: tuple[int, int]) -> bool:
-    return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) % shard[1] == shard[0] - 1
+    return int(hashlib.sha256(os.fsencode(name)).hexdigest()[:12], 16) % shard[1] == shard[0] - 1
