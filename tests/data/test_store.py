@@ -118,6 +118,15 @@ def test_the_quick_way_reads_what_the_careful_reader_reads(tmp_path, make, packe
     assert np.allclose(quick.betas, careful.betas)
 
 
+@pytest.mark.parametrize(("key", "value"), [("trans", 1e30), ("betas", 1e30), ("mocap_framerate", 1e300)])
+def test_what_no_motion_holds_is_kept_out_as_everywhere(tmp_path, key, value):
+    members = arrays("smplh", 15, seed=3)
+    members[key] = np.full_like(members[key], value)
+    path = write(tmp_path / "clip_poses.npz", "smplh", **members)
+    with pytest.raises(BadData):
+        read_arrays(path)
+
+
 def test_an_unusual_file_goes_to_the_careful_reader(tmp_path):
     path = write(tmp_path / "clip.npz", betas=np.tile(np.arange(10.0), (20, 1)))
     assert read_arrays(path).betas == tuple(np.arange(10.0))

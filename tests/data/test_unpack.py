@@ -383,3 +383,11 @@ def test_sets_are_found_below_folders_of_other_names(tmp_path: Path):
     other = tar(tmp_path / "mine.tar.bz2", {f"a/b/{name}": data for name, data in release("lab").items()})
     (row,) = unpack([other], tmp_path / "out").rows
     assert row.folders == ("a",) and (tmp_path / "out" / "a" / "b" / "lab").is_dir()
+
+
+def test_a_pipe_is_no_archive(tmp_path: Path):
+    """Reading it would wait for ever."""
+    os.mkfifo(tmp_path / "CMU.tar.bz2")
+    with pytest.raises(BadData, match="is no file"):
+        unpack([tmp_path / "CMU.tar.bz2"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -28,6 +28,7 @@ from vitruve.formats import load_motion
 from vitruve.formats.fields import one_shape, read_gender
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
+from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST
 
 _SKELETONS = {72: ("smpl", "smpl24"), 156: ("smplh", "smplh52"), 165: ("smplx", "smplx55")}
 _RATES = ("mocap_frame_rate", "mocap_framerate")
@@ -192,7 +193,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path) -> A
     if not frames or poses.shape[1] not in _SKELETONS or trans.shape != (frames, 3) or not floats:
         return None
     found = {float(arrays[key]) for key in rates if arrays[key].size == 1}
-    if len(found) != 1 or not 0 < min(found) < np.inf:
+    if len(found) != 1 or not SLOWEST <= min(found) <= FASTEST:
         return None
     notes: list[str] = []
     # The arrays lie in memory that the next file is read into: nothing that is kept may be a view of them.
@@ -201,6 +202,8 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path) -> A
     out, valid = _fields(poses, skeleton)
     out["translation"] = _taken(trans, 0, 3, valid)
     _blank(out, valid)
+    if any(np.abs(values).max(initial=0.0) > FARTHEST for values in (out["translation"], betas.numpy())):
+        return None
     masked = frames - int(valid.sum())
     if masked:
         notes.append(f"{masked} of {frames} frames hold values that are not numbers; they are masked")

@@ -325,6 +325,8 @@ def _archives(paths: Sequence[str | Path]) -> list[Path]:
             files += inside
         elif not path.exists():
             raise MissingAsset(f"there is no archive {path.name}", where=str(path), fix="check the path")
+        elif not path.is_file():
+            raise BadData(f"{path.name} is no file", where=f"{path}: a pipe or device", fix="copy it to a file first")
         else:
             files.append(path)
     if not files:

@@ -24,7 +24,7 @@ GENDERS = ("neutral", "female", "male")
 # Frame rates of motions; beyond them it is a slip, and times or counts of frames leave what numbers hold.
 SLOWEST, FASTEST = 1e-6, 100_000
 # Metres, or standard deviations of a shape: beyond it a file is damaged, and squares of distances overflow.
-_FARTHEST = 1e9
+FARTHEST = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +240,8 @@ def _check(motion: Motion) -> None:
         )
     for key in ("translation", "offsets", "betas", "expression"):
         value = getattr(motion, key)
-        if value is not None and bool((value.abs() > _FARTHEST).any()):
-            place = (value.abs() > _FARTHEST).nonzero()[0].tolist()
+        if value is not None and bool((value.abs() > FARTHEST).any()):
+            place = (value.abs() > FARTHEST).nonzero()[0].tolist()
             raise BadData(
                 f"the motion's {key} cannot be that large",
                 where=f"{key}{place} is {float(value[tuple(place)]):g}",
