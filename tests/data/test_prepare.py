@@ -102,11 +102,11 @@ import os, signal, sys
 from vitruve.data import planning, prepare, shards
 planning._BODY_BYTES = 70_000
 read, left = shards.read_arrays, int(sys.argv[3])
-def killing(path):
+def killing(*what):
     global left
     if left == 0: os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
-    return read(path)
+    return read(*what)
 shards.read_arrays = killing
 prepare.prepare([sys.argv[1]], sys.argv[2])
 """
@@ -282,3 +282,14 @@ def test_foreign_skeletons_are_retargeted_with_one_shape_for_each_person(tmp_pat
     shutil.copy(source / "dataset-2_walk_normal_002.bvh", data)
     prepare([data], tmp_path / "store")
     assert {clip.betas for clip in open_store(tmp_path / "store").clips} == {first.betas}
+
+
+def test_a_rate_that_files_do_not_say_can_be_given(tmp_path):
+    data = tree(tmp_path / "AMASS", {"CMU": 2})
+    silent = data / "CMU" / "s0" / "clip_0_poses.npz"
+    members = {key: value for key, value in np.load(silent).items() if key != "mocap_framerate"}
+    np.savez(silent, **members)
+    outcome = prepare([data], tmp_path / "store")
+    assert outcome.clips == 1 and "--source-fps" in outcome.failed[0]["do"]
+    assert prepare([data], tmp_path / "store", source_fps=60).clips == 1
+    assert [clip.fps for clip in open_store(tmp_path / "store").clips] == [120, 60]

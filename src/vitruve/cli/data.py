@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from vitruve.cli.data_export_vposer import export_vposer
 from vitruve.cli.data_poses import poses
 from vitruve.cli.data_unpack import unpack
-from vitruve.cli.options import AsJson, Count, Out, OutIfAny
+from vitruve.cli.options import AsJson, Count, Out, OutIfAny, Rate
 from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
 
@@ -36,6 +36,7 @@ def prepare(
     out: Out,
     to: str | None = None,
     mapping: str | None = None,
+    source_fps: Rate = None,
     set_name: Annotated[str | None, Parameter(name="--set")] = None,
     licence: str | None = None,
     workers: Count = 1,
@@ -56,6 +57,7 @@ def prepare(
         out: the store.
         to: the body that BVH and ASF/AMC motions are brought to; open-smplh where left out.
         mapping: mapping file for these (docs/retarget.md); found by the joints' names where left out.
+        source_fps: frames per second, for files that do not say.
         set_name: the data set that all files are of, where the folders do not say it.
         licence: of the data set, in one line; known for AMASS, CMU (ASF/AMC) and Bandai-Namco.
         workers: processes.
@@ -67,8 +69,9 @@ def prepare(
     from vitruve.data.prepare import prepare as prepare_store
     from vitruve.runs import progress_bar
 
-    options = {"to": to, "mapping": mapping, "set_name": set_name, "licence": licence, "overwrite": overwrite}
-    options = {name: value for name, value in options.items() if value is not None}
+    given_options = {"to": to, "mapping": mapping, "source_fps": source_fps, "set_name": set_name, "licence": licence}
+    options: dict[str, Any] = {name: value for name, value in given_options.items() if value is not None}
+    options["overwrite"] = overwrite
     if dry_run:
         plan = plan_preparation(given, out, **options)
         for name in sorted({source.set for source in plan.files}):

@@ -24,7 +24,7 @@ from numba import njit
 from vitruve.data.clips import FIELDS
 from vitruve.data.zip_index import Member, npz_members
 from vitruve.errors import BadData, VitruveError
-from vitruve.formats import load_motion
+from vitruve.formats import load_motion_at
 from vitruve.formats.fields import one_shape, read_gender
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
@@ -68,8 +68,12 @@ class Arrays:
         return len(self.valid)
 
 
-def read_arrays(path: Path) -> Arrays:
+def read_arrays(path: Path, source_fps: float | None = None) -> Arrays:
     """The arrays of a motion that is on a body already.
+
+    Args:
+        path: of the file.
+        source_fps: its frames per second where it does not say.
 
     Raises:
         VitruveError: as the reader of its format has it.
@@ -78,7 +82,7 @@ def read_arrays(path: Path) -> Arrays:
         quick = _read_quickly(path)
         if quick is not None:
             return quick
-    return arrays_of_motion(load_motion(path))
+    return arrays_of_motion(load_motion_at(path, source_fps))
 
 
 def arrays_of_motion(motion: Motion) -> Arrays:

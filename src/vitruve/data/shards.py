@@ -8,7 +8,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +21,7 @@ from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line,
 from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError
-from vitruve.formats import load_motion
+from vitruve.formats import load_motion_at
 
 PARTIAL = ".partial-"
 # Clips of a person that the shape is found on; a few frames of each are looked at.
@@ -30,15 +30,17 @@ _SHAPE_CLIPS = 24
 
 @dataclass(frozen=True)
 class Target:
-    """What motions on foreign skeletons become.
+    """What files become.
 
     Attributes:
-        body: the body they are brought to.
-        mapping: a mapping's name or file; the shipped one that fits where empty.
+        body: the body that motions on foreign skeletons are brought to.
+        mapping: for these, a mapping's name or file; the shipped one that fits where empty.
+        source_fps: frames per second of files that do not say, whatever they are on.
     """
 
     body: str = "open-smplh"
     mapping: str = ""
+    source_fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def checked_target(target: Target) -> Target:
     body, _ = chosen_body(target.body, "neutral", None)
     if target.mapping:
         load_mapping(target.mapping)
-    return Target(body, target.mapping)
+    return replace(target, body=body)
 
 
 def actor_of(source: SourceFile) -> str:
@@ -95,7 +97,7 @@ def shape_of_actor(files: Sequence[SourceFile], target: Target) -> tuple[float, 
     motions = []
     for source in files[:: -(-len(files) // _SHAPE_CLIPS)]:
         try:
-            motions.append(load_motion(source.path))
+            motions.append(load_motion_at(source.path, target.source_fps))
         except VitruveError:
             continue  # the shard that holds it will report it
     if not motions:
@@ -196,7 +198,7 @@ def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | No
 def _read(source: SourceFile, job: ShardJob) -> tuple[Arrays, float | None] | dict[str, Any]:
     """The arrays of a file and, of a retargeted one, its error; the line that says why not."""
     try:
-        return _retargeted(source, job) if source.is_tree else (read_arrays(source.path), None)
+        return _retargeted(source, job) if source.is_tree else (read_arrays(source.path, job.target.source_fps), None)
     except VitruveError as error:
         return failure(source, error)
     except Exception as error:
@@ -212,9 +214,9 @@ def failure(source: SourceFile, error: VitruveError) -> dict[str, Any]:
 
 
 def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
-    motion = load_motion(source.path)
+    motion = load_motion_at(source.path, job.target.source_fps)
     if motion.body:
-        return read_arrays(source.path), 0.0
+        return read_arrays(source.path, job.target.source_fps), 0.0
     body, betas = _body(job.target.body), job.betas.get(actor_of(source))
     shape: dict[str, Any] = {} if betas is None else {"betas": body.template.new_tensor(betas), "scale": 1.0}
     conversion = retarget_motion(motion, body, mapping=job.target.mapping or None, **shape)
