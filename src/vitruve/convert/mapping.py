@@ -161,7 +161,7 @@ def mapping_from_toml(text: str, where: str) -> Mapping:
 def _shipped(name: str) -> Mapping:
     if name not in mapping_names():
         raise MissingAsset(
-            f"there is no mapping '{name}'", fix=nearest(name, mapping_names()) + " A file of your own ends in .toml."
+            f"there is no mapping '{name}'", fix=f"a file of your own ends in .toml; {nearest(name, mapping_names())}"
         )
     file = resources.files("vitruve.convert") / "mappings" / f"{name}.toml"
     return mapping_from_toml(file.read_text(encoding="utf-8"), file.name)
