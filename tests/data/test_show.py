@@ -67,7 +67,7 @@ def test_licences_are_taken_at_their_word_and_silence_is_no_permission(licence, 
     assert is_non_commercial(licence) is barred
 
 
-@pytest.mark.parametrize("fps", [1e-7, 0.5, 30.0, 1e6])
+@pytest.mark.parametrize("fps", [1e-6, 0.5, 30.0, 1e5])
 def test_clips_of_any_length_have_a_histogram(tmp_path, fps):
     write(tmp_path / "lab" / "x" / "clip.npz", frames=5, seed=1, mocap_framerate=np.array(fps))
     prepare([tmp_path / "lab"], tmp_path / "store")
