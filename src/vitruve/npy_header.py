@@ -19,7 +19,9 @@ import numpy as np
 
 # The length of the header before it: 2 bytes in version 1, 4 in version 2.
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
-_LONGEST = 10_000  # as numpy has it
+# Bytes: the longest text that numpy reads, and all that can stand before the numbers with it.
+_LONGEST = 10_000
+LONGEST_HEADER = 12 + _LONGEST
 _USUAL = re.compile(
     r"\{'descr': '([<>|=]?[A-Za-z?]\d*)', 'fortran_order': (True|False), 'shape': \((|\d+,|\d+(?:, \d+)+)\), \}\s*"
 )

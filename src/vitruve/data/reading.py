@@ -7,8 +7,8 @@ result.
 
 from __future__ import annotations
 
+import io
 import os
-import re
 import struct
 import threading
 import zipfile
@@ -29,14 +29,11 @@ from vitruve.formats.fields import one_shape, read_gender
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST
+from vitruve.npy_header import LONGEST_HEADER, read_npy_header
 
 _SKELETONS = {72: ("smpl", "smpl24"), 156: ("smplh", "smplh52"), 165: ("smplx", "smplx55")}
 _RATES = ("mocap_frame_rate", "mocap_framerate")
 _NEEDED = ("poses", "trans", "betas", "gender")
-# The header that numpy gives an array of numbers or text in C order.
-_HEADER = re.compile(
-    rb"\{'descr': '([<>|][fiuUS]\d+)', 'fortran_order': False, 'shape': \(([\d, ]*)\), \}\s*",
-)
 # What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
 _KNOWN = frozenset(
     (*_NEEDED, *_RATES, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type", "mocap_time_length",
@@ -180,14 +177,11 @@ def _member(view: memoryview, member: Member) -> np.ndarray:
 
 
 def _npy(data: memoryview | bytes) -> np.ndarray:
-    if bytes(data[:8]) != b"\x93NUMPY\x01\x00":
+    stream = io.BytesIO(data[:LONGEST_HEADER])
+    shape, fortran, dtype = read_npy_header(stream)
+    if fortran or dtype.kind not in "fiuUS":
         raise _Odd
-    begin = 10 + int.from_bytes(data[8:10], "little")
-    header = _HEADER.fullmatch(bytes(data[10:begin]))
-    if header is None:
-        raise _Odd
-    shape = [int(number) for number in header[2].split(b",") if number.strip()]
-    return np.frombuffer(data, header[1].decode(), offset=begin).reshape(shape)
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
 
 
 def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path) -> Arrays | None:

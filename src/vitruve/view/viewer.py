@@ -198,8 +198,8 @@ class Viewer:
             self.say("Heat map", "looking where the surfaces correspond ...")
             try:
                 errors = [errors_between(first.actor, nodes.actor) for nodes in others]
-            except Exception:
-                self.controls.show_heat(False, None)  # the box is cleared: there is no heat map
+            except Exception:  # whatever it was: the box is cleared, since there is no heat map, and it is raised on
+                self.controls.show_heat(False, None)
                 raise
             for nodes, found in zip(others, errors):
                 nodes.actor = replace(nodes.actor, errors=found)
@@ -223,8 +223,8 @@ class Viewer:
         if name:
             try:
                 found = load_scene([motion], [name], folder=self.folder)
-            except Exception:
-                self.controls.show_actor(index)  # the choice goes back to what is drawn
+            except Exception:  # whatever it was: the choice goes back to what is drawn, and it is raised on
+                self.controls.show_actor(index)
                 raise
             actor, notes = found.actors[0], found.notes
         actor = replace(actor, name=old.name, colour=old.colour, offset=old.offset)
