@@ -63,11 +63,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def layer(path: Path, layout: str, dtype: torch.dtype):
+def layer(path: Path, layout: str, dtype: torch.dtype, num_betas: int = 10):
     """The package's model that takes rotation matrices. The MANO layer ignores `is_rhand` for all but the pose."""
     kind = {"smpl": smplx.SMPLLayer, "smplh": smplx.SMPLHLayer, "smplx": smplx.SMPLXLayer, "mano": smplx.MANOLayer}
     more = {"is_rhand": "RIGHT" in path.name} if layout == "mano" else {"gender": path.stem.split("_")[1].lower()}
-    return kind[layout](str(path), dtype=dtype, ext=path.suffix[1:], num_betas=10, **more)
+    return kind[layout](str(path), dtype=dtype, ext=path.suffix[1:], num_betas=num_betas, **more)
 
 
 def random_pose(body: BodyModel, seed: int = 0) -> dict[str, Tensor]:
@@ -122,6 +122,20 @@ def test_random_files(random_files: dict[str, Path], layout: str, dtype: torch.d
 )
 def test_the_exported_open_body(exported: Path, name: str):
     assert_layer_equals(exported / name, name.split("/")[0], torch.float64)
+
+
+def test_more_than_ten_betas_reach_the_package(tmp_path: Path):
+    """It takes ten of a file with fewer than 300 columns: zeros fill them up, but not where ten or fewer were asked."""
+    for layout in ("smpl", "smplh", "mano"):
+        gender = "right" if layout == "mano" else "male"
+        body = load_body(f"open-{layout}-{gender}", num_betas=16)
+        path = export_body(body, tmp_path / "sixteen")[0]
+        model = layer(path, layout, torch.float32, num_betas=16)
+        assert torch.equal(model.shapedirs, body.shape_basis)
+        assert read_body(path).num_betas == 16 and read_body(path, num_betas=20).num_betas == 20
+        ten = export_body(load_body(f"open-{layout}-{gender}", num_betas=10), tmp_path / "ten")
+        assert {read_body(path).num_betas for path in ten if path.suffix != ".txt"} == {10}
+    assert read_body(tmp_path / "sixteen" / "smplh" / "male" / "model.npz").num_betas == 16
 
 
 @pytest.mark.parametrize(
@@ -204,7 +218,9 @@ def test_a_merged_file_is_a_whole_smplh_body(tmp_path: Path):
     smplh = write_npz(tmp_path / "male" / "model.npz", amass)
     merged = merge_hands(smplh, paths["left"], paths["right"], tmp_path / "smplh" / "SMPLH_MALE.pkl")
     assert_layer_equals(merged, "smplh", torch.float64)
-    model = smplx.create(str(tmp_path), "smplh", gender="male", num_pca_comps=6)
+    model = smplx.create(str(tmp_path), "smplh", gender="male", num_pca_comps=6, num_betas=16)
+    assert model.num_betas == 16
+    np.testing.assert_allclose(model.shapedirs, amass["shapedirs"], atol=1e-6)
     np.testing.assert_allclose(model.left_hand_components, hands["left"]["hands_components"][:6], atol=1e-6)
     np.testing.assert_allclose(model.right_hand_mean, hands["right"]["hands_mean"], atol=1e-6)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.export import columns_for_smplx
 from vitruve.bodies.files import LAYOUTS, NEEDED, SKELETONS, array, body_from_values, parents_of, shape_columns
 from vitruve.bodies.values import read_values, write_values
 from vitruve.errors import BadData, VitruveError
@@ -70,6 +71,8 @@ def merge_hands(
 ) -> Path:
     """Write one SMPL+H file that has the hand pose spaces of two MANO files, as the `smplx` package needs it.
 
+    More than 10 shape columns (those of AMASS have 16) are filled up with zeros to 300: it would take 10 otherwise.
+
     Args:
         smplh: a SMPL+H file, with or without hands (the npz files of AMASS have none).
         mano_left, mano_right: the two MANO files.
@@ -90,6 +93,7 @@ def merge_hands(
         for key in ("components", "coeffs", "mean"):
             if f"hands_{key}" in hand:
                 values[f"hands_{key}{side[0]}"] = hand[f"hands_{key}"]
+    values["shapedirs"] = columns_for_smplx(np.asarray(values["shapedirs"]))
     return write_values(out, values, overwrite)
 
 

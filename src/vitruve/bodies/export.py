@@ -20,6 +20,8 @@ from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.values import refuse_existing, write_values
 from vitruve.errors import UsageError
 
+# The smplx package takes at most 10 betas from a file with fewer columns than SHAPES, whatever it is asked for.
+CAPPED, SHAPES, EXPRESSIONS = 10, 300, 100
 _ROOT = 4294967295  # -1 as the official files write it
 _OPEN_NOTE = """\
 These model files were written by Vitruve from its open body, a model made from MakeHuman data (CC0-1.0).
@@ -40,6 +42,7 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
 
     Returns:
         The files written. SMPL+H is written twice: for the smplx package, and as in AMASS (without hand pose spaces).
+        More than 10 shape columns are filled up with zeros to 300, see `columns_for_smplx`; not in the file for AMASS.
     """
     paths = export_paths(body.layout, body.gender, folder)
     for path in paths:
@@ -48,6 +51,8 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
     for path in paths:
         bare = body.layout == "smplh" and path.suffix == ".npz"
         kept = {key: value for key, value in values.items() if not (bare and key.startswith("hands_"))}
+        if bare:
+            kept["shapedirs"] = _numpy(body.shape_basis)
         write_values(path, kept, overwrite, npz_objects=True)
     note = Path(folder).expanduser() / body.layout / "LICENCE.txt"
     note.write_text(_OPEN_NOTE if body.licence == open_body.LICENCE else f"{body.name}: {body.licence}\n")
@@ -74,7 +79,7 @@ def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
     values: dict[str, Any] = {
         "v_template": template,
         "f": _numpy(body.faces).astype(np.uint32),
-        "shapedirs": _split_columns(body, short) if is_x else _numpy(body.shape_basis),
+        "shapedirs": _split_columns(body, short) if is_x else columns_for_smplx(_numpy(body.shape_basis)),
         "posedirs": _posedirs(body),
         "J_regressor": regressor if is_x else scipy.sparse.csc_matrix(regressor),
         "weights": _numpy(body.skin_weights),
@@ -98,6 +103,18 @@ def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
     return values
 
 
+def columns_for_smplx(basis: np.ndarray) -> np.ndarray:
+    """A shape basis [vertices, 3, betas] of which the smplx package takes every column.
+
+    From a file with fewer than 300 columns it takes 10, so that more than 10 are filled up with zeros; 10 or fewer are
+    left as they are. SMPL-X needs nothing of it: its columns are always 300 + 100, or 10 + 10.
+    """
+    missing = SHAPES - basis.shape[-1]
+    if basis.shape[-1] <= CAPPED or missing <= 0:
+        return basis
+    return np.concatenate([basis, np.zeros((*basis.shape[:-1], missing), dtype=basis.dtype)], -1)
+
+
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
@@ -111,7 +128,7 @@ def _posedirs(body: BodyModel) -> np.ndarray:
 
 def _split_columns(body: BodyModel, short: bool) -> np.ndarray:
     """SMPL-X's one array of shape and expression columns; columns that the body does not fill are zero."""
-    shapes, expressions = (10, 10) if short else (300, 100)
+    shapes, expressions = (CAPPED, CAPPED) if short else (SHAPES, EXPRESSIONS)
     shape, expression = _numpy(body.shape_basis), _numpy(body.expression_basis)
     if not short and (shape.shape[-1] > shapes or expression.shape[-1] > expressions):
         raise UsageError(f"body '{body.name}' has more columns than the layout", fix="load it with fewer num_betas")

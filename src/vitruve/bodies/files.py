@@ -27,7 +27,8 @@ from vitruve.skeletons import Skeleton, load_skeleton
 LAYOUTS = {"smpl": 24, "smplh": 52, "smplx": 55, "mano": 16}
 SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55", "mano": "mano16"}
 NEEDED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
-
+# Shape columns that every release has.
+_USUAL = 10
 _GENDERS = {"neutral": "neutral", "female": "female", "male": "male", "f": "female", "m": "male", "n": "neutral"}
 _SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
 
@@ -52,7 +53,7 @@ def read_body(
         name: what to call the body; "smplx-female" and the like where left out.
         gender: "neutral", "female", "male" ("left", "right" for a hand), where neither file, name nor folder say it.
         layout: "smpl", "smplh", "smplx" or "mano", to insist on one.
-        num_betas: how many shape columns to keep; all of the file where left out.
+        num_betas: how many shape columns to keep; all of the file where left out, but for zeros that fill it up.
         dtype: precision of the tensors.
 
     Raises:
@@ -85,8 +86,7 @@ def body_from_values(
     faces = array(values, "f", path, (None, 3))
     _refuse_faces(faces, v, path)
     shape, expression = shape_columns(array(values, "shapedirs", path, (v, 3, None)), layout)
-    if num_betas is not None:
-        shape = _first_columns(shape, num_betas, path)
+    shape = _without_filling(shape) if num_betas is None else _first_columns(shape, num_betas, path)
     joints = array(values, "J_regressor", path, (j, v))
     gender = gender_of(values, path, layout, gender, joints @ template)
 
@@ -191,6 +191,14 @@ def shape_columns(shapedirs: np.ndarray, layout: str) -> tuple[np.ndarray, np.nd
     columns = shapedirs.shape[-1]
     split = columns if layout != "smplx" else 10 if columns == 20 else min(columns, 300)
     return shapedirs[..., :split], shapedirs[..., split:]
+
+
+def _without_filling(shape: np.ndarray) -> np.ndarray:
+    """The columns up to the last that is not zero, and no fewer than 10: files are filled up for the smplx package."""
+    used = shape.shape[-1]
+    while used > _USUAL and not shape[..., used - 1].any():
+        used -= 1
+    return shape[..., :used]
 
 
 def _first_columns(shape: np.ndarray, count: int, path: Path) -> np.ndarray:
