@@ -16,6 +16,7 @@ from cyclopts import App
 
 import vitruve
 from tests.material import shared_data
+from vitruve.bodies.export import export_body
 from vitruve.cli import _VERBS, build_app
 from vitruve.formats.mesh_sequence import write_mesh_sequence
 from vitruve.motion import bundled_clip_path
@@ -33,6 +34,7 @@ PYTHON = {
     "correspondence.md": {"smplh-female": "smplh-neutral", "smplx-male": "smplx-neutral"},
     "retarget.md": {},
     "compare.md": {},
+    "smplx.md": {},
     "demo.md": {"frames=10": "frames=2"},
     "data.md": {"workers=8": "workers=1"},
     "render.md": {'"0:100"': '"0:4"', "strip(scene, 16)": "strip(scene, 2)", "frame(scene, 30)": "frame(scene, 3)"},
@@ -164,6 +166,9 @@ def write_files_of(page: str) -> None:
         Path("AMASS/CMU/01").mkdir(parents=True)
         vitruve.load_motion(bundled_clip_path())[:120].save("AMASS/CMU/01/01_01_poses.npz")
         Path("split.json").write_text(json.dumps({"parts": {"train": ["CMU/01/01_01"], "val": []}}))
-    if page in ("compare.md", "view.md", "render.md"):
+    if page == "smplx.md":
+        pytest.importorskip("smplx", reason="the page is about the smplx package: pip install 'vitruve[dev]'")
+        export_body(vitruve.load_body("open-smplx-neutral"), "body_models")
+    if page in ("compare.md", "view.md", "render.md", "smplx.md"):
         clip.save("walk_poses.npz")
         vitruve.convert_motion(clip, "open-smplx", source="open-smplh").motion.save("walk_smplx.npz")

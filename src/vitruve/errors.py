@@ -41,6 +41,10 @@ class UsageError(VitruveError):
     exit_code = 2
 
 
+class OutOfRange(UsageError, IndexError):
+    """An index beyond the end. Python's own loops end by the IndexError that it is, too."""
+
+
 class MissingAsset(VitruveError):
     """A body, extra or file that is needed was not found."""
 

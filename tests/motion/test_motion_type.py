@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.material import small_body, small_motion
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import BadData, OutOfRange, UsageError
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import Skeleton
 
@@ -78,10 +78,25 @@ def test_other_frames_drop_the_extras_that_no_longer_fit():
     assert set(longer.source.extras) == {"note"}
 
 
-def test_slices_only_forwards_and_never_single_frames():
+def test_a_number_is_one_frame_and_a_loop_ends():
+    motion = tree_motion(4, translation=torch.arange(12.0, dtype=torch.float64).view(4, 3))
+    for number, frame in ((1, motion[1]), (3, motion[-1]), (0, motion[-4]), (2, motion[np.int64(2)])):
+        assert len(frame) == 1 and frame.fps == motion.fps
+        assert torch.equal(frame.translation[0], motion.translation[number])
+    frames = list(motion)
+    assert [float(frame.translation[0, 0]) for frame in frames] == [0, 3, 6, 9]
+    for index in (4, -5):
+        with pytest.raises(IndexError) as caught:
+            motion[index]
+        assert isinstance(caught.value, OutOfRange) and len(str(caught.value).splitlines()) == 3
+        assert f"no frame {index}" in caught.value.what and "4 frames" in caught.value.where
+    for index in (1.5, "2", None, [0, 1]):
+        with pytest.raises(UsageError, match="slice"):
+            motion[index]  # type: ignore[index]
+
+
+def test_slices_only_forwards():
     motion = tree_motion()
-    with pytest.raises(UsageError):
-        motion[2]  # type: ignore[index]
     with pytest.raises(UsageError):
         motion[::-1]
     with pytest.raises(BadData, match="no frames"):

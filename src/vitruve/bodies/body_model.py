@@ -231,6 +231,10 @@ class ShapedBody:
     expression: Tensor | None
     chosen: Skin | None = None
 
+    def __repr__(self) -> str:
+        shapes = self.rest_vertices.shape[:-2]
+        return f"ShapedBody({self.body.name}, {'one shape' if not shapes else f'shapes {list(shapes)}'})"
+
     def only(self, vertices: Int[Tensor, "chosen"], skin: Skin | None = None) -> ShapedBody:
         """The same body with only some of its vertices, in the order given, at the cost of these alone.
 

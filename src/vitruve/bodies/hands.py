@@ -24,6 +24,9 @@ class HandSpace:
     mean: Float[Tensor, "45"]
     components: Float[Tensor, "components 45"]
 
+    def __repr__(self) -> str:
+        return f"HandSpace({len(self.components)} components)"
+
     def rotations(
         self, coefficients: Float[Tensor, "*batch coefficients"], flat_mean: bool = False
     ) -> Float[Tensor, "*batch 15 3 3"]:

@@ -56,6 +56,16 @@ class Comparison:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        what = "surfaces" if self.per_vertex is not None else "joints"
+        mean, p95, largest = (
+            "unknown" if (value := self.figures[self.measure][key]) is None else f"{value:.2f} mm"
+            for key in ("mean", "p95", "max")
+        )
+        told = f"{what} {mean} apart on average, 95 % below {p95}, largest {largest}"
+        warnings = "".join(f"; warning: {text}" for text in self.warnings)
+        return f"Comparison({self.first.name} and {self.second.name}: {told}{warnings})"
+
     @property
     def measure(self) -> str:
         """What the two are judged by: "vertex_mm" where surfaces were compared, else "joint_mm"."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.convert.pair import Pair, SeenPoints, pair_of
-from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
+from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, in_words, is_trusted, measured_frames
 from vitruve.convert.shape import betas_at_rest, known_betas
 from vitruve.convert.start import Start, start
 from vitruve.convert.which_body import find_body
@@ -60,6 +60,9 @@ class Conversion:
     trusted: bool
     failed: Tensor
     seconds: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        return f"Conversion({self.motion}, {self.error}{in_words(self.trusted, self.failed, self.warnings)})"
 
 
 def convert_motion(

@@ -23,6 +23,7 @@ from vitruve.formats.replacing import replacing
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.skeletons import load_skeleton
+from vitruve.words import counted
 
 # Columns of the axis-angle values to the body they mean; 22 joints are a SMPL body whose two hands are at rest.
 BODIES = {66: "smpl", 72: "smpl", 156: "smplh", 165: "smplx"}
@@ -59,6 +60,10 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        ids = f"{self.ids[0]} to {self.ids[-1]}" if self.ids else "none"
+        return f"Poses({counted(len(self), 'pose')}, ids {ids}, {self.body}, {', '.join(sorted(set(self.genders)))})"
 
     @property
     def layout(self) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.convert.convert import Conversion, Progress, convert_motion
 from vitruve.convert.pose_files import Poses, read_poses, write_poses
-from vitruve.convert.quality import ErrorReport
+from vitruve.convert.quality import ErrorReport, in_words
 from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData
 
@@ -45,6 +45,9 @@ class PoseConversion:
     trusted: bool
     failed: Tensor
     seconds: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        return f"PoseConversion({self.poses}, {self.error}{in_words(self.trusted, self.failed, self.warnings)})"
 
     @property
     def worst(self) -> list[str]:

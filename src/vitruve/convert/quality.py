@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -39,6 +39,12 @@ class ErrorReport:
     map_residual: float
     points: int
 
+    def __repr__(self) -> str:
+        return (
+            f"ErrorReport(mean {self.mean:.2f} mm, 95 % below {self.p95:.2f} mm, largest {self.max:.2f} mm; "
+            f"jitter added {self.jitter:.2f} mm a frame squared; {self.points} points in {len(self.frames):,} frames)"
+        )
+
     @property
     def worst(self) -> list[int]:
         """The five measured frames with the largest mean error, worst first."""
@@ -64,6 +70,14 @@ class ErrorReport:
             "worst_frames": self.worst,
             "points": self.points,
         }
+
+
+def in_words(trusted: bool, failed: Bool[Tensor, "frames"], warnings: Sequence[str]) -> str:
+    """What a conversion's `print` says besides its result and error: only what is not as it should be."""
+    parts = [] if trusted else ["NOT TRUSTED"]
+    if failed.any():
+        parts.append(f"{int(failed.sum()):,} of {len(failed):,} failed")
+    return "".join(f", {part}" for part in (*parts, *(f"warning: {text}" for text in warnings)))
 
 
 @dataclass

@@ -22,6 +22,7 @@ from vitruve.formats.obj import format_faces, format_obj, parse_obj
 from vitruve.formats.plain_text import read_bytes, z_up_from
 from vitruve.formats.ply import format_ply, parse_ply
 from vitruve.formats.replacing import replacing
+from vitruve.words import counted
 
 _READERS = {".obj": parse_obj, ".ply": parse_ply}
 _FORMATS = ("obj", "ply")
@@ -45,6 +46,10 @@ class MeshSequence:
 
     def __len__(self) -> int:
         return len(self.vertices)
+
+    def __repr__(self) -> str:
+        frames, vertices, faces = counted(len(self), "frame"), self.vertices.shape[1], len(self.faces)
+        return f"MeshSequence({frames}, {vertices:,} vertices, {faces:,} faces)"
 
 
 def read_mesh_sequence(

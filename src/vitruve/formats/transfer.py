@@ -24,27 +24,13 @@ from vitruve.bodies.pickles import read_pickle
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.formats.fields import MissingFrameRate, read_gender, real_array
+from vitruve.formats.smplx_package import PARTS, part_slices
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_error
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
 
-# The parts of each body in the order of its joints, with the number of joints.
-_BODIES: dict[str, tuple[str, dict[str, int]]] = {
-    "smplx": (
-        "smplx55",
-        {
-            "global_orient": 1,
-            "body_pose": 21,
-            "jaw_pose": 1,
-            "leye_pose": 1,
-            "reye_pose": 1,
-            "left_hand_pose": 15,
-            "right_hand_pose": 15,
-        },
-    ),
-    "smplh": ("smplh52", {"global_orient": 1, "body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15}),
-    "smpl": ("smpl24", {"global_orient": 1, "body_pose": 23}),
-}
+# The joint tree of each body that these files can be of.
+_TREES = {"smplx": "smplx55", "smplh": "smplh52", "smpl": "smpl24"}
 _EYES = ("leye_pose", "reye_pose")
 # How far from a rotation a matrix of a file may be (single precision, through an optimiser) before it is called wrong.
 _NOT_A_ROTATION = 1e-2
@@ -79,7 +65,7 @@ def read_transfer(
                 where=f"{files[0]} and {file.name}",
                 fix="keep the files of each body in a folder of their own",
             )
-    skeleton_name, parts = _BODIES[body]
+    skeleton_name, parts = _TREES[body], PARTS[_TREES[body]]
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
     rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
     assert rotations is not None and betas is not None  # every file has them: see _frames_of
@@ -129,7 +115,7 @@ def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:
     if motion.mask is not None:
         rotations[~motion.mask] = math.nan
     arrays = _renamed(arrays_of_file(motion, {})) | {"full_pose": rotations.cpu().numpy()}
-    for key, joints in _slices(motion).items():
+    for key, joints in part_slices(motion.skeleton.name).items():
         of_part = rotations[:, joints]
         arrays[key] = (matrix_to_axis_angle(of_part) if key in _EYES else of_part).cpu().numpy()
     betas = motion.betas.detach().cpu().numpy()[None]
@@ -144,7 +130,7 @@ def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
     arrays = arrays_of_file(motion, {})
     vectors = arrays["poses"].reshape(len(motion), -1, 3)
     content: dict[str, Any] = _renamed(arrays)
-    for key, joints in _slices(motion).items():
+    for key, joints in part_slices(motion.skeleton.name).items():
         # The tool flattens every part but the eyes.
         content[key] = vectors[:, joints] if key in _EYES else vectors[:, joints].reshape(len(motion), -1)
     _dump(content | {"betas": motion.betas.detach().cpu().numpy(), "gender": motion.gender}, Path(path))
@@ -153,12 +139,6 @@ def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
 def _renamed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     names = {"poses": "full_pose", "trans": "transl"}
     return {names.get(key, key): value for key, value in arrays.items()}
-
-
-def _slices(motion: Motion) -> dict[str, slice]:
-    parts = next(parts for skeleton, parts in _BODIES.values() if skeleton == motion.skeleton.name)
-    stops = list(itertools.accumulate(parts.values()))
-    return {key: slice(stop - count, stop) for (key, count), stop in zip(parts.items(), stops, strict=True)}
 
 
 def _dump(content: Mapping[str, Any], path: Path) -> None:
@@ -218,7 +198,7 @@ def _content(file: Path) -> Mapping[str, Any]:
             fix="such files hold 'global_orient' and 'body_pose'; a body model is looked at by `vitruve bodies check`",
         )
     # Vertices and faces are most of a file; letting go of them keeps a long folder in memory.
-    wanted = {"transl", "betas", "expression", "gender", *itertools.chain(*(parts for _, parts in _BODIES.values()))}
+    wanted = {"transl", "betas", "expression", "gender", *itertools.chain(*(PARTS[tree] for tree in _TREES.values()))}
     return {key: value for key, value in content.items() if key in wanted and value is not None}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.kinematics import forward_kinematics
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import BadData, OutOfRange, UsageError
 from vitruve.skeletons import Skeleton
+from vitruve.words import counted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -43,6 +45,10 @@ class Source:
     format: str = ""
     extras: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # The extras can be megabytes of markers: their names tell enough.
+        return f"Source({self.file!r}, {self.format!r}, extras {list(self.extras)}, notes {list(self.notes)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +94,14 @@ class Motion:
             f"{', ' + self.body_name if self.body else ''})"
         )
 
-    def __getitem__(self, frames: slice) -> Motion:
-        """A slice of frames; extras that run over the frames are sliced too. A step divides the frame rate."""
+    def __getitem__(self, frames: slice | SupportsIndex) -> Motion:
+        """One frame, or a slice of them; extras that run over the frames are cut too. A step divides the frame rate.
+
+        Frames count from the end where negative, as in a list. A loop over a motion gives its frames one by one.
+        """
         if not isinstance(frames, slice):
-            raise UsageError("a motion is cut by slices", where=f"index {frames!r}", fix="motion[i:i + 1] is one frame")
+            frame = self._frame(frames)
+            return self[frame : frame + 1]
         step = frames.step or 1
         if step < 1:
             raise UsageError("a motion cannot be sliced backwards", where=f"step {step}", fix="use a positive step")
@@ -113,6 +123,24 @@ class Motion:
             mask=optional(self.mask),
             source=replace(self.source, extras={key: cut(value) for key, value in self.source.extras.items()}),
         )
+
+    def _frame(self, index: SupportsIndex) -> int:
+        """The number of a frame, counted from the start."""
+        try:
+            frame = operator.index(index)
+        except TypeError:
+            raise UsageError(
+                "a motion is cut by a frame's number or a slice",
+                where=f"index {index!r}"[:200],
+                fix="motion[10] is one frame, motion[10:20] are ten; times in seconds: vitruve.motion.crop",
+            ) from None
+        if not -len(self) <= frame < len(self):
+            raise OutOfRange(
+                f"the motion has no frame {frame}",
+                where=f"it has {counted(len(self), 'frame')}",
+                fix=f"give {-len(self)} to {len(self) - 1}",
+            )
+        return frame % len(self)
 
     @property
     def duration(self) -> float:
@@ -193,6 +221,33 @@ class Motion:
                 fix=f"pass the body: load_body('{self.body_name or 'open-smplx-neutral'}')",
             )
         return self.skeleton.rest.to(self.rotations)
+
+    def smplx_arguments(self, *, num_betas: int | None = None, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """What a model of the `smplx` package is called with, one row a frame: `model(**motion.smplx_arguments())`.
+
+        Args:
+            num_betas: columns of the shape, where the model was created with another number than
+                `smplx_create_arguments` says; those that the motion lacks are zero.
+            dtype: precision, which must be the model's.
+
+        Returns:
+            Axis-angle vectors `global_orient`, `body_pose` and, where the body has them, `left_hand_pose`,
+            `right_hand_pose`, `jaw_pose`, `leye_pose`, `reye_pose` (of MANO: `hand_pose`), each [frames, joints * 3];
+            `betas`, `transl`, and for SMPL-X `expression`. Hands are absolute. A masked frame is at rest.
+        """
+        from vitruve.formats.smplx_package import smplx_arguments  # formats stand above this layer
+
+        return smplx_arguments(self, num_betas=num_betas, dtype=dtype)
+
+    def smplx_create_arguments(self, *, num_betas: int | None = None) -> dict[str, Any]:
+        """The words that go with them: `smplx.create("body_models", **motion.smplx_create_arguments())`.
+
+        Args:
+            num_betas: columns of the shape; ten, or as many as the motion uses, where left out.
+        """
+        from vitruve.formats.smplx_package import smplx_create_arguments
+
+        return smplx_create_arguments(self, num_betas=num_betas)
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> Path:
         """Write the motion; the file's ending names the format, as in `vitruve.save_motion`."""
