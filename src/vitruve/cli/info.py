@@ -21,27 +21,31 @@ def info(
     source_fps: float | None = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say what a motion or body file is, and what is odd about it.
+    """Say what a motion or body file is, or what a folder of them holds, and what is odd about it.
 
-    Reads every format of `docs/formats.md`, folders of pkl files, body models and skeleton files. Of several
-    files it prints one line each. The exit status is 4 where a file is bad.
+    Reads every format of `docs/formats.md`, poses keyed by id, body models and skeleton files. Of several files
+    it prints one line each; of a folder what lies in it and below: of a whole data set, too. The exit status is 4
+    where a file is bad.
 
-    Examples: `vitruve info walk_poses.npz`, `vitruve info *.bvh`, `vitruve info frames/ --source-fps 30 --json`.
+    Examples: `vitruve info walk_poses.npz`, `vitruve info *.bvh`, `vitruve info AMASS`,
+    `vitruve info frames/ --source-fps 30 --json`.
 
     Args:
-        files: motions, body models, skeletons; files or folders.
+        files: motions, poses, body models, skeletons; files or folders.
         source_fps: frames per second, for files that do not say, or say it wrong.
         as_json: print everything as JSON.
     """
+    from vitruve.data.describe import describe
     from vitruve.errors import UsageError, VitruveError
-    from vitruve.formats.describe import describe
+    from vitruve.runs import progress_bar
 
     if not files:
         raise UsageError("no file was given", fix="vitruve info walk.npz")
     described: list[tuple[Path, Description | VitruveError]] = []
     for file in files:
         try:
-            described.append((file, describe(file, fps=source_fps)))
+            with progress_bar("looking", "files", as_json or not file.is_dir()) as progress:
+                described.append((file, describe(file, fps=source_fps, progress=progress)))
         except VitruveError as error:
             described.append((file, error))
     if as_json:
@@ -76,7 +80,7 @@ def _show_one(result: Description) -> None:
     console.print(f"[bold]{escape(str(result.path))}[/bold]  {result.kind}")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     for key, value in result.facts.items():
-        if value is not None and value != []:
+        if value is not None and value not in ([], {}):
             table.add_row(key.replace("_", " "), escape(_text(value)))
     console.print(table)
     for finding in result.findings:
@@ -127,8 +131,10 @@ def _counts(result: Description) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
+        # Shapes, or counts.
         return ", ".join(
-            f"{key} {'x'.join(map(str, of)) if isinstance(of, list) else of}".strip() for key, of in value.items()
+            f"{key} {'x'.join(map(str, of))}".strip() if isinstance(of, list) else f"{key} ({of:,})"
+            for key, of in value.items()
         )
     if isinstance(value, list):
         return ", ".join(f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in value)

@@ -104,7 +104,7 @@ def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype:
     return Motion(
         rotations=rotations,
         translation=filled(translation),
-        fps=_rate(arrays, fps, path, notes),
+        fps=frame_rate(arrays, fps, path, notes),
         skeleton=skeleton,
         body=body,
         gender=read_gender(arrays.get("gender"), path, notes),
@@ -296,7 +296,8 @@ def _expression(arrays: Mapping[str, Any], frames: int, path: Path) -> Tensor | 
     return torch.from_numpy(expression).expand(frames, -1).clone()
 
 
-def _rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: list[str]) -> float:
+def frame_rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: list[str]) -> float:
+    """Frames per second by any of the usual keys of an npz; one that was given counts, and what differs is noted."""
     found = {key: _one_number(arrays[key]) for key in _RATES if key in arrays}
     if given is not None:
         for key, value in found.items():

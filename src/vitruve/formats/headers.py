@@ -1,0 +1,156 @@
+"""What a motion file says of itself, told without reading its numbers: for looking through thousands of files.
+
+header = read_header("walk_poses.npz")
+print(header.frames, header.fps, header.body)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vitruve.bodies.pickles import read_npz
+from vitruve.errors import BadData
+from vitruve.formats import load_motion, recognise
+from vitruve.formats.amass import frame_rate
+from vitruve.formats.fields import MissingFrameRate, read_gender
+from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, rotation_values
+
+# Values per frame to the body.
+_LAYOUTS = {72: "smpl", 156: "smplh", 165: "smplx"}
+_TRANSLATIONS = frozenset(("trans", "transl", "translation", "smpl_trans"))
+# The AMC files of CMU do not say their rate; nearly all were recorded at this one.
+_AMC_RATE = 120.0
+# Bytes at the start of a BVH file that hold its joints and rate, and at the end of an AMC file that hold a frame.
+_HEAD, _TAIL = 1 << 20, 1 << 16
+_BVH_TIMES = re.compile(rb"(?im)^\s*Frames\s*:?\s*(\d+)\s+Frame\s*Time\s*:?\s*([\d.eE+-]+)")
+_AMC_FRAME = re.compile(rb"(?m)^[ \t]*(\d+)[ \t]*\r?$")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a motion file says of itself.
+
+    Attributes:
+        format: a name in the table of formats.
+        frames: how many.
+        fps: frames per second; None where the file does not say.
+        body: layout and make, such as "smplh"; empty for a joint tree of its own, and for meshes.
+        gender: "neutral", "female", "male"; empty where it is not told, and for a tree.
+        lacks: what a motion should have and the file has not: "frame rate", "gender", "translation".
+    """
+
+    format: str
+    frames: int
+    fps: float | None
+    body: str = ""
+    gender: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Look at a motion file or a folder that is one motion; what cannot be told quickly is read in full.
+
+    Raises:
+        VitruveError: as the reader of its format has it; a file that is damaged behind its header is not found out.
+    """
+    look = glimpse(path)
+    name = recognise(look)
+    return _READERS.get(name, _in_full)(look, name)
+
+
+def _of_npz(look: Glimpse, name: str) -> Header:
+    columns = rotation_values(look)
+    if columns not in _LAYOUTS and "root_orient" not in look.shapes:
+        return _in_full(look, name)  # its reader says what is wrong
+    key = next((key for key in (*ROTATION_KEYS, "root_orient") if look.shapes.get(key)), "")
+    arrays, notes = read_npz(look.path), []
+    lacks = [] if _TRANSLATIONS & look.shapes.keys() else ["translation"]
+    gender = read_gender(arrays.get("gender"), look.path, notes)
+    if notes:
+        gender = ""
+        lacks.append("gender")
+    try:
+        fps = frame_rate(arrays, None, look.path, [])
+    except MissingFrameRate:
+        fps = None
+        lacks.append("frame rate")
+    return Header(name, look.shapes[key][0], fps, _LAYOUTS.get(columns, "smplx"), gender, tuple(lacks))
+
+
+def _of_vitruve(look: Glimpse, name: str) -> Header:
+    with look.path.open("rb") as file:
+        content = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    try:
+        told = json.loads(content["__metadata__"]["vitruve_motion"])
+        fps, body = float(told["fps"]), str(told["body"])
+        return Header(name, look.shapes["rotations"][0], fps, body, str(told["gender"]) if body else "")
+    except (KeyError, TypeError, ValueError):
+        return _in_full(look, name)
+
+
+def _of_bvh(look: Glimpse, name: str) -> Header:
+    with look.path.open("rb") as file:
+        found = _BVH_TIMES.search(file.read(_HEAD).replace(b"\r", b"\n"))
+    seconds = float(found[2]) if found else 0.0
+    if found is None or not seconds > 0:
+        return _in_full(look, name)
+    fps = 1 / seconds
+    whole = round(fps)
+    # 0.0333333 seconds are 30 frames a second.
+    return Header(name, int(found[1]), float(whole) if whole and abs(fps - whole) < 1e-3 * whole else fps)
+
+
+def _of_amc(look: Glimpse, name: str) -> Header:
+    """Frames are numbered from 1: the last number is how many there are."""
+    with look.path.open("rb") as file:
+        file.seek(max(0, look.path.stat().st_size - _TAIL))
+        numbers = _AMC_FRAME.findall(file.read())
+    if not numbers:
+        return _in_full(look, name)
+    return Header(name, int(numbers[-1]), _AMC_RATE)
+
+
+def _of_frames(look: Glimpse, name: str) -> Header:
+    """A folder with a file for each frame: the first tells the body, and their number the frames."""
+    files = sorted(file for file in look.path.iterdir() if file.suffix.lower() == ".pkl" and file.stem != "merged")
+    if not files:
+        return _in_full(look, name)
+    first = load_motion(files[0], fps=1.0)
+    told = " ".join(first.source.notes)
+    missing = [what for what, words in (("gender", "no gender"), ("translation", "NO TRANSLATION")) if words in told]
+    gender = "" if "gender" in missing else first.gender
+    return Header(name, len(files), None, first.body, gender, ("frame rate", *missing))
+
+
+def _of_meshes(look: Glimpse, name: str) -> Header:
+    return Header(name, look.endings.get(".obj", 0) or look.endings.get(".ply", 0), None)
+
+
+def _in_full(look: Glimpse, name: str) -> Header:
+    told = True
+    try:
+        motion = load_motion(look.path)
+    except MissingFrameRate:
+        told = False
+        motion = load_motion(look.path, fps=1.0)
+    except (ValueError, OSError) as error:
+        raise BadData(f"{look.path.name} cannot be read", where=f"{look.path}: {error}", fix="copy it again") from None
+    gender = motion.gender if motion.body else ""
+    lacks = () if told else ("frame rate",)
+    return Header(name, len(motion), motion.fps if told else None, motion.body, gender, lacks)
+
+
+_READERS: dict[str, Callable[[Glimpse, str], Header]] = {
+    "vitruve": _of_vitruve,
+    "amass-smplx": _of_npz,
+    "amass-smplh": _of_npz,
+    "smpl-npz": _of_npz,
+    "transfer": _of_frames,
+    "bvh": _of_bvh,
+    "asf-amc": _of_amc,
+    "mesh-sequence": _of_meshes,
+}
