@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tests.bodies.official_files import VERTICES, random_values, write_npz, write_pkl, write_python2_pkl
+from tests.command import run_command
 from vitruve.bodies import BodyModel, load_body, read_body
 from vitruve.bodies.export import export_body
 from vitruve.bodies.landmarks import output_points, output_positions
@@ -206,6 +207,14 @@ def test_a_python_2_file_with_chumpy_gives_the_same_body(tmp_path: Path, random_
     old = write_python2_pkl(tmp_path / "MANO_LEFT.pkl", values, ("shapedirs", "v_template", "posedirs", "weights"))
     plain, body = read_body(random_files["mano"]), read_body(old)
     assert all(torch.equal(a, b) for a, b in zip(body.buffers(), plain.buffers(), strict=True))
+
+
+@pytest.mark.parametrize(("layout", "name"), [("smpl", "SMPL_MALE"), ("mano", "MANO_RIGHT")])
+def test_the_package_reads_clean_copies_without_chumpy(tmp_path: Path, layout: str, name: str):
+    values = random_values(layout, VERTICES[layout])
+    old = write_python2_pkl(tmp_path / "old" / f"{name}.pkl", values, ("shapedirs", "v_template", "posedirs"))
+    assert run_command("bodies", "clean", old, "--out", tmp_path / "new", "--suffix", ".pkl") == 0
+    assert_layer_equals(tmp_path / "new" / old.name, layout, torch.float64)
 
 
 def test_a_merged_file_is_a_whole_smplh_body(tmp_path: Path):

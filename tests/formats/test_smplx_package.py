@@ -56,6 +56,14 @@ def test_the_same_vertices(exported: Path, name: str, betas: int) -> None:
     assert single.dtype == torch.float32 and (single - expected).abs().max() < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_one_model_poses_motions_of_any_length(exported: Path) -> None:
+    smplx = pytest.importorskip("smplx", reason="the smplx package is what this is for: pip install 'vitruve[dev]'")
+    model = smplx.create(str(exported), **motion_on("smplx-neutral").smplx_create_arguments())
+    for frames in (1, 3, 8):
+        assert len(model(**motion_on("smplx-neutral", frames=frames).smplx_arguments()).vertices) == frames
+
+
 def test_the_arguments_of_every_layout() -> None:
     for layout, skeleton in LAYOUT_SKELETONS.items():
         motion = small_motion(layout, frames=4)
@@ -70,9 +78,9 @@ def test_the_arguments_of_every_layout() -> None:
 
 
 def test_the_words_say_which_body_and_how_the_hands_are_meant() -> None:
-    words = motion_on("smplh-female", 16, 7).smplx_create_arguments()
+    words = motion_on("smplh-female", 16).smplx_create_arguments()
     assert words == {
-        **{"model_type": "smplh", "gender": "female", "num_betas": 16, "batch_size": 7},
+        **{"model_type": "smplh", "gender": "female", "num_betas": 16},
         **{"use_pca": False, "flat_hand_mean": True},
     }
     hand = motion_on("mano-right").smplx_create_arguments()

@@ -83,16 +83,20 @@ def check(*files: Annotated[Path, Parameter(help="Model files: .pkl, .npz or .sa
     help_epilogue=_examples(
         "vitruve bodies clean models/mano/MANO_LEFT.pkl --out clean",
         "vitruve bodies clean models/smplx/*.npz --out clean --suffix .npz",
+        "vitruve bodies clean SMPL_MALE.pkl --out body_models/smpl --suffix .pkl",
     )
 )
 def clean(
     *files: Annotated[Path, Parameter(help="Model files: .pkl, .npz or .safetensors.")],
     out: Annotated[Path, Parameter(name=("--out", "-o"), help="Folder for the copies.")],
-    suffix: Annotated[Literal[".safetensors", ".npz"], Parameter(help="Form of the copies.")] = ".safetensors",
+    suffix: Annotated[
+        Literal[".safetensors", ".npz", ".pkl"],
+        Parameter(help="Form of the copies; .pkl, of plain arrays, where other software reads nothing else."),
+    ] = ".safetensors",
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
 ) -> int:
-    """Copy model files without pickles, chumpy or Python 2 in them: the same keys, the same numbers.
+    """Copy model files without chumpy or Python 2 in them: the same keys, the same numbers.
 
     A file that cannot be read is reported and skipped, the rest is done, and the exit status says so.
     """

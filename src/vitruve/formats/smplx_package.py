@@ -66,12 +66,8 @@ def smplx_arguments(
 def smplx_create_arguments(motion: Motion, *, num_betas: int | None = None) -> dict[str, Any]:
     """What the package's model is created with; see `Motion.smplx_create_arguments`."""
     layout = _LAYOUTS[_tree(motion)]
-    arguments: dict[str, Any] = {
-        "model_type": layout,
-        "num_betas": _betas_taken(motion, num_betas),
-        # SMPL-X of the package works for the batch size alone that it was created with.
-        "batch_size": len(motion),
-    }
+    # No batch size: that of the package, 1, is the only one with which SMPL-X poses any number of frames.
+    arguments: dict[str, Any] = {"model_type": layout, "num_betas": _betas_taken(motion, num_betas)}
     if layout == "mano":
         arguments["is_rhand"] = motion.body.endswith("right")
     else:

@@ -90,7 +90,7 @@ class Motion:
 
     def __repr__(self) -> str:
         return (
-            f"Motion({len(self)} frames, {self.duration:.2f} s at {self.fps:g} fps, {self.skeleton.name}"
+            f"Motion({counted(len(self), 'frame')}, {self.duration:.2f} s at {self.fps:g} fps, {self.skeleton.name}"
             f"{', ' + self.body_name if self.body else ''})"
         )
 
