@@ -138,4 +138,6 @@ def _text(value: Any) -> str:
         )
     if isinstance(value, list):
         return ", ".join(f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
