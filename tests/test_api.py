@@ -42,7 +42,7 @@ PARAMETERS = {
     ],
     "compare_motions": COMPARE,
     "load_body": ["name", "folder", "num_betas", "dtype"],
-    "load_motion": ["path", "format", "fps", "dtype", "options"],
+    "load_motion": ["path", "format", "fps", "gender", "dtype", "options"],
     "save_motion": ["motion", "path", "format", "overwrite", "options"],
     "load_skeleton": ["name"],
 }

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import tomllib
+from html import unescape
 
 import numpy as np
 import pytest
 
 import vitruve
+from tests.bodies.official_files import random_values, write_npz
 from tests.cli.convert_material import BODIES, KILLED, RECORDS, lines, results_of, run, times_of, write_clips
 from tests.material import small_motion
 
@@ -257,3 +259,28 @@ def test_a_result_not_to_be_trusted_is_said_loudly(clips, tmp_path, capsys, monk
     assert "DO NOT TRUST clip1.npz: the mean error is 99 mm" in capsys.readouterr().err
     assert (tmp_path / "o" / "clip1.npz").is_file()
     assert "not to be trusted" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_that_other_software_reads_another_shape_is_said_when_it_is_written(clips, tmp_path, capsys):
+    said = "it takes the betas of open-smplx-neutral for SMPL-X's"
+    assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "o") in (0, 5)
+    assert said in capsys.readouterr().err.replace("\n", " ")
+    (entry,) = [json.loads(line) for line in (tmp_path / "o" / "ledger.jsonl").read_text().splitlines()][1:]
+    assert any(said in warning for warning in entry["warnings"])
+    assert said in unescape((tmp_path / "o" / "report.html").read_text())
+    # What is written for Vitruve alone needs no such word.
+    assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "o.safetensors", "--dry-run") == 0
+    assert said not in capsys.readouterr().err
+
+
+def test_a_converted_file_keeps_its_body_where_a_licensed_one_lies(clips, tmp_path, capsys):
+    """The open body's betas do not go through the SMPL-X that was found meanwhile, unless that is asked for."""
+    assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "walk.npz", "--quiet") in (0, 5)
+    write_npz(tmp_path / "bodies" / "smplx" / "SMPLX_NEUTRAL.npz", random_values("smplx", 60, 10, 10))
+    back = (tmp_path / "walk.npz", "--to", "open-smplh", "--bodies", tmp_path / "bodies", "--out", tmp_path / "o.npz")
+    capsys.readouterr()
+    assert run(*back, "--points", 60) in (0, 5)
+    (entry,) = [json.loads(line) for line in (tmp_path / "o-report" / "ledger.jsonl").read_text().splitlines()][1:]
+    assert entry["source"] == "open-smplx-neutral"
+    assert run(*back, "--from", "smplx", "--dry-run") == 0
+    assert "smplx-neutral is used as asked" in capsys.readouterr().err

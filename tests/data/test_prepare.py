@@ -293,3 +293,11 @@ def test_a_rate_that_files_do_not_say_can_be_given(tmp_path):
     assert outcome.clips == 1 and "--source-fps" in outcome.failed[0]["do"]
     assert prepare([data], tmp_path / "store", source_fps=60).clips == 1
     assert [clip.fps for clip in open_store(tmp_path / "store").clips] == [120, 60]
+
+
+def test_the_body_that_a_file_names_is_kept_and_does_not_slow_its_reading(tmp_path, monkeypatch):
+    write(tmp_path / "clips" / "a_poses.npz", vitruve_body="open-smplh-male")
+    monkeypatch.setattr(reading, "load_motion_at", None)  # the careful reader is not needed
+    prepare([tmp_path / "clips"], tmp_path / "store")
+    (clip,) = open_store(tmp_path / "store").clips
+    assert (clip.body, clip.gender) == ("open-smplh", "male")

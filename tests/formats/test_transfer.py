@@ -102,6 +102,7 @@ def test_frames_are_written_as_the_tool_writes_them(tmp_path: Path) -> None:
         "expression": (1, 10),
         "full_pose": (1, 55, 3, 3),
         "gender": (),
+        "vitruve_body": (),
     }
     assert shapes == expected
 

@@ -105,6 +105,14 @@ class BodyModel(nn.Module):
         )
 
     @property
+    def make(self) -> str:
+        """What `Motion.body` calls it: the name without the gender, which a motion says by itself.
+
+        A hand ("mano-left") and a body from a user's own file ("mine#1f3a9c02") keep the whole name.
+        """
+        return self.name if self.layout == "mano" else self.name.removesuffix(f"-{self.gender}")
+
+    @property
     def num_betas(self) -> int:
         """Columns of the shape basis."""
         return self.shape_basis.shape[-1]

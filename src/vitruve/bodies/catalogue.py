@@ -3,11 +3,12 @@
 body = load_body("smplx-female")
 body = load_body("smplh-male", folder="/data/body_models")
 body = load_body("open-smplx-neutral")          # ships with the package
-body = load_body("some/where/SMPL_MALE.pkl")    # a file works too
+body = load_body("some/where/mine.pkl")         # a file works too: its body is called "mine#1f3a9c02"
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tomllib
@@ -24,6 +25,9 @@ from vitruve.bodies.files import BodyNotice, read_body
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 
 _BODY_GENDERS = ("neutral", "female", "male")
+_ENDINGS = (".npz", ".pkl", ".safetensors")
+# Shape directions that tell one shape space from another; every file has as many.
+_HASHED_BETAS = 10
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def load_body(
     Args:
         name: "smplx-neutral", "mano-left", "open-smplh-female" and so on (see `body_names`); "smplx" means neutral.
             Where no SMPL-X file is found, "smplx" alone means the open body, which is said once; so with the others.
+            "mine#1f3a9c02" is a file mine.npz (.pkl, .safetensors) in the searched folders with that shape space.
         folder: where to look, before VITRUVE_BODIES, the config file and the usual folders.
         num_betas: how many shape columns to keep; all of the file where left out.
         dtype: precision of the tensors.
@@ -121,15 +126,18 @@ def load_body(
         BadData: the file is damaged.
     """
     if is_path(name):
-        return read_body(name, num_betas=num_betas, dtype=dtype)
+        return _from_file(Path(name), folder, num_betas, dtype)
+    if is_own(str(name)):
+        return _own_body(str(name), folder, num_betas, dtype)
     layout, gender, is_open = parse_name(str(name))
     if is_open:
         return open_body.load_open_body(layout, gender, num_betas, dtype)
     path = find_file(layout, gender, folder)
     if path is not None:
-        return read_body(
-            path, name=f"{layout}-{gender}", gender=gender, layout=layout, num_betas=num_betas, dtype=dtype
-        )
+        body = read_body(path, gender=gender, layout=layout, num_betas=num_betas, dtype=dtype)
+        if not _is_exported(body):
+            body.name = f"{layout}-{gender}"
+        return body
     if str(name).lower() == layout and not any(find_file(layout, other, folder) for other in _BODY_GENDERS):
         warnings.warn(
             f"no {layout} file was found: '{name}' is taken as the open body 'open-{layout}-{gender}'",
@@ -142,7 +150,18 @@ def load_body(
 
 def is_path(name: str | Path) -> bool:
     """Whether a body is given by its file rather than by its name."""
-    return isinstance(name, Path) or os.sep in name or Path(name).suffix in (".pkl", ".npz", ".safetensors")
+    return isinstance(name, Path) or os.sep in name or Path(name).suffix in _ENDINGS
+
+
+def is_own(name: str) -> bool:
+    """Whether a body's name is that of a user's own file, such as "mine#1f3a9c02"."""
+    return "#" in name
+
+
+def shape_hash(body: BodyModel) -> str:
+    """Eight letters that tell a shape space: of the mean shape and its first ten directions, in single precision."""
+    space = torch.cat([body.template[..., None], body.shape_basis[..., :_HASHED_BETAS]], -1).detach().cpu().float()
+    return hashlib.sha256((space + 0.0).contiguous().numpy().tobytes()).hexdigest()[:8]  # no minus zero
 
 
 def parse_name(name: str) -> tuple[str, str, bool]:
@@ -237,6 +256,60 @@ def _candidates(root: Path, layout: str, gender: str) -> Iterator[Path]:
             if file.startswith("{gender}/") and not folder and not re.match(f"{layout}(?![a-z])", root.name.lower()):
                 continue
             yield root / folder / file.format(gender=gender, GENDER=gender.upper(), g=letter)
+
+
+def _is_exported(body: BodyModel) -> bool:
+    """Whether a model file in an official layout holds the open body, as `vitruve bodies export` writes it."""
+    return body.name.startswith("open-") and body.name in body_names()
+
+
+def _from_file(
+    path: Path, folder: str | Path | Sequence[str | Path] | None, num_betas: int | None, dtype: torch.dtype
+) -> BodyModel:
+    """A body by its file, called what tells it from all others."""
+    body = read_body(path, num_betas=num_betas, dtype=dtype)
+    if _is_exported(body):
+        return body
+    known = find_file(body.layout, body.gender, folder)
+    if known is not None and known.samefile(path):
+        body.name = f"{body.layout}-{body.gender}"
+    else:
+        whole = num_betas is None or num_betas >= _HASHED_BETAS
+        body.name = f"{path.stem}#{shape_hash(body if whole else read_body(path))}"
+    return body
+
+
+def _own_body(
+    name: str, folder: str | Path | Sequence[str | Path] | None, num_betas: int | None, dtype: torch.dtype
+) -> BodyModel:
+    """The body of a user's own file, by the name that motions on it keep."""
+    stem, _, wanted = name.rpartition("#")
+    others: list[str] = []
+    for path in _files_named(stem, folder):
+        whole = read_body(path)
+        if shape_hash(whole) == wanted:
+            again = num_betas is not None or dtype != whole.dtype
+            body = read_body(path, num_betas=num_betas, dtype=dtype) if again else whole
+            body.name = name
+            return body
+        others.append(str(path))
+    looked = ", ".join(str(path) for path in search_folders(folder))
+    raise MissingAsset(
+        f"the body '{name}' was not found; it is that of a file called {stem}",
+        where=f"{', '.join(others)}: another shape space" if others else f"looked for {stem}.npz (.pkl) in {looked}",
+        fix="give the folder that it lies in: --bodies FOLDER, or the file: --from FILE or --body FILE",
+    )
+
+
+def _files_named(stem: str, folder: str | Path | Sequence[str | Path] | None) -> Iterator[Path]:
+    below = {below for licensed in LICENSED.values() for below in licensed.folders}
+    places = [place for inside in sorted(below) for place in (inside, *(f"{inside}/{g}" for g in _BODY_GENDERS))]
+    for root in search_folders(folder):
+        for place in places:
+            for ending in _ENDINGS:
+                path = root / place.lstrip("/") / f"{stem}{ending}"
+                if path.is_file():
+                    yield path
 
 
 def _missing(layout: str, gender: str, folder: str | Path | Sequence[str | Path] | None) -> MissingAsset:

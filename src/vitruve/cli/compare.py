@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import AsJson, BodiesFolder, OutIfAny, Rate
+from vitruve.cli.options import AsJson, BodiesFolder, Gender, OutIfAny, Rate
 
 if TYPE_CHECKING:
     from vitruve.compare import Comparison
@@ -33,6 +33,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     shift: str = "0",
     mapping: str | None = None,
     source_fps: Rate = None,
+    gender: Gender = None,
     up: Literal["z", "y"] = "z",
     floor: float = 0.0,
     fail_above: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
@@ -61,6 +62,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
         shift: how many frames the second runs later (negative: earlier), or auto.
         mapping: which joint is which, for a skeleton with foreign names (docs/retarget.md).
         source_fps: frames per second, for meshes and files that do not say.
+        gender: neutral, female or male, for files that do not say.
         up: the axis that points upwards in folders of meshes.
         floor: height of the floor in metres.
         fail_above: millimetres of mean distance from which the exit status is 5.
@@ -82,15 +84,15 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     from vitruve.runs import progress_bar
 
     offset = parse_shift(shift)
-    given = (read(first, source_fps, up), read(second, source_fps, up))
+    given = (read(first, source_fps, up, gender), read(second, source_fps, up, gender))
     if dry_run:
         print("\n".join(f"would compare  {path}: {described(what)}" for path, what in zip((first, second), given)))
         names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
         print(f"would write    {names}")
         return 0
     options = {"first": first, "second": second, "body_a": body_a, "body_b": body_b, "align": align, "shift": shift,
-               "mapping": mapping, "source_fps": source_fps, "up": up, "floor": floor, "fail_above": fail_above,
-               "bodies": bodies}  # fmt: skip
+               "mapping": mapping, "source_fps": source_fps, "gender": gender, "up": up, "floor": floor,
+               "fail_above": fail_above, "bodies": bodies}  # fmt: skip
     with _run(place, options, overwrite) as run, progress_bar("comparing", "frames", quiet) as progress:
         comparison = compare_motions(
             *given, body_a, body_b, align=align, shift=offset, mapping=mapping, fps=source_fps, floor=floor,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import BodiesFolder, Count, Out, Rate
+from vitruve.cli.options import BodiesFolder, Count, Gender, Out, Rate
 from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
 
@@ -35,6 +35,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     format: str | None = None,
     bodies: BodiesFolder = None,
     source_fps: Rate = None,
+    gender: Gender = None,
     mapping: str | None = None,
     up: Literal["z", "y"] = "z",
     points: Annotated[int | None, Parameter(validator=Number(gte=50))] = None,
@@ -64,6 +65,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         format: a name of docs/formats.md; that of the target body where left out.
         bodies: folder of licensed bodies, looked into before the usual places.
         source_fps: frames per second, for files that do not say, or say it wrong.
+        gender: neutral, female or male, for files that do not say.
         mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC).
         up: the axis that points upwards in folders of meshes.
         points: about how many surface points the fit looks at; what the fit has proved good with where left out.
@@ -90,6 +92,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         fps=source_fps,
         mapping=mapping or "",
         up=up,
+        gender=gender or "",
     )
     part = parse_shard(shard) if shard else (1, 1)
     with progress_bar("looking at files", "files", quiet or len(inputs) == 1) as progress:

@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from vitruve.cli.data_export_vposer import export_vposer
 from vitruve.cli.data_poses import poses
 from vitruve.cli.data_unpack import unpack
-from vitruve.cli.options import AsJson, Count, Out, OutIfAny, Rate
+from vitruve.cli.options import AsJson, Count, Gender, Out, OutIfAny, Rate
 from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
 
@@ -37,6 +37,7 @@ def prepare(
     to: str | None = None,
     mapping: str | None = None,
     source_fps: Rate = None,
+    gender: Gender = None,
     set_name: Annotated[str | None, Parameter(name="--set")] = None,
     licence: str | None = None,
     workers: Count = 1,
@@ -58,6 +59,7 @@ def prepare(
         to: the body that BVH and ASF/AMC motions are brought to; open-smplh where left out.
         mapping: mapping file for these (docs/retarget.md); found by the joints' names where left out.
         source_fps: frames per second, for files that do not say.
+        gender: neutral, female or male, for files that do not say.
         set_name: the data set that all files are of, where the folders do not say it.
         licence: of the data set, in one line; known for AMASS, CMU (ASF/AMC) and Bandai-Namco.
         workers: processes.
@@ -69,7 +71,8 @@ def prepare(
     from vitruve.data.prepare import prepare as prepare_store
     from vitruve.runs import progress_bar
 
-    given_options = {"to": to, "mapping": mapping, "source_fps": source_fps, "set_name": set_name, "licence": licence}
+    given_options = {"to": to, "mapping": mapping, "source_fps": source_fps, "gender": gender, "set_name": set_name}
+    given_options["licence"] = licence
     options: dict[str, Any] = {name: value for name, value in given_options.items() if value is not None}
     options["overwrite"] = overwrite
     if dry_run:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vitruve.cli.options import AsJson, BodiesFolder, Out, Rate
+from vitruve.cli.options import AsJson, BodiesFolder, Gender, Out, Rate
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
     frames: str | None = None,
     fps: Rate = None,
     source_fps: Rate = None,
+    gender: Gender = None,
     gaps: Literal["hold", "drop"] | None = None,
     up: str | None = None,
     unit: str | None = None,
@@ -53,6 +54,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
         frames: a part of the clip: first frame, end, and step, such as 0:300, 100: or ::2; or one frame.
         fps: resample to this frame rate.
         source_fps: frame rate of a file that does not say it, or says it wrong.
+        gender: neutral, female or male, of a file that does not say it.
         gaps: frames without valid data repeat the last valid one, or are left out.
         up: the axis that points upwards in the file, y or z; what is usual for the format where left out.
         unit: of lengths in the file: m, cm, mm or inch; what is usual for the format where left out.
@@ -65,14 +67,16 @@ def export(  # noqa: PLR0913 (one parameter per option)
     """
     from vitruve import load_motion
     from vitruve.formats.exports import export_motion
+    from vitruve.formats.fields import kept_gender
     from vitruve.motion.frame_range import frame_range
     from vitruve.runs import progress_bar
 
-    clip = load_motion(motion, fps=source_fps)
+    clip = load_motion(motion, fps=source_fps, gender=gender)
     chosen = slice(None) if frames is None else frame_range(frames, len(clip))
     eye = _camera(camera, clip, chosen) if camera else None
     clip = clip[chosen]
     model, notes = _body(clip, body, bodies, out, format)
+    notes = [*kept_gender(clip.gender, gender), *notes]
     given = {"format": format, "gaps": gaps, "up": up, "unit": unit, "morphs": morphs}
     with progress_bar("writing", "frames", quiet or as_json) as progress:
         done = export_motion(
@@ -99,14 +103,14 @@ def _body(
     clip: Motion, named: str | None, folder: Path | None, out: Path, format: str | None
 ) -> tuple[BodyModel | None, list[str]]:
     """The body to show the clip on, None where none is needed, and what to say about the choice."""
-    from vitruve.convert.which_body import find_body
+    from vitruve.convert.which_body import body_of
     from vitruve.formats.export_checks import format_of
 
     if format_of(out, format or "").body == "not used":
         return None, []
     if named is None and not clip.body:
         return None, []
-    return find_body(named or clip.body, clip.gender, folder)
+    return body_of(clip, named, folder)
 
 
 def _camera(path: Path, clip: Motion, chosen: slice) -> GltfCamera:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitruve.cli.options import AsJson
+from vitruve.cli.options import AsJson, Gender
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def info(
     *files: Path,
     source_fps: float | None = None,
+    gender: Gender = None,
     as_json: AsJson = False,
 ) -> int:
     """Say what a motion or body file is, or what a folder of them holds, and what is odd about it.
@@ -33,6 +34,7 @@ def info(
     Args:
         files: motions, poses, body models, skeletons; files or folders.
         source_fps: frames per second, for files that do not say, or say it wrong.
+        gender: neutral, female or male, for files that do not say.
         as_json: print everything as JSON.
     """
     from vitruve.data.describe import describe
@@ -45,7 +47,7 @@ def info(
     for file in files:
         try:
             with progress_bar("looking", "files", as_json or not file.is_dir()) as progress:
-                described.append((file, describe(file, fps=source_fps, progress=progress)))
+                described.append((file, describe(file, fps=source_fps, gender=gender, progress=progress)))
         except VitruveError as error:
             described.append((file, error))
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import BodiesFolder, Out, Rate
+from vitruve.cli.options import BodiesFolder, Gender, Out, Rate
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     strip: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     fps: Annotated[float | None, Parameter(validator=Number(gt=0, lte=1000))] = None,
     source_fps: Rate = None,
+    gender: Gender = None,
     size: str | None = None,
     over: Path | None = None,
     opacity: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0,
@@ -75,6 +76,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
         strip: how many frames a .png shows, 16 where left out.
         fps: frames per second of the film.
         source_fps: frames per second of motions whose files do not say.
+        gender: neutral, female or male, of motions whose files do not say.
         size: width and height in pixels, 1280x720 where left out; of each picture in a strip.
         over: a video to draw over.
         opacity: of the bodies, from 0 to 1.
@@ -102,7 +104,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
         )
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
-    scene = load_scene(motions, body, folder=bodies, source_fps=source_fps, joints=joints, heat=heat)
+    scene = load_scene(motions, body, folder=bodies, source_fps=source_fps, gender=gender, joints=joints, heat=heat)
     for note in scene.notes:
         print(f"vitruve: note: {note}", file=sys.stderr)
     if over:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import BodiesFolder, Rate
+from vitruve.cli.options import BodiesFolder, Gender, Rate
 from vitruve.errors import UsageError
 from vitruve.words import counted
 
@@ -23,6 +23,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
     body: list[str] | None = None,
     bodies: BodiesFolder = None,
     source_fps: Rate = None,
+    gender: Gender = None,
     side: bool = False,
     joints: bool = False,
     heat: bool = False,
@@ -50,6 +51,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
         body: the body to draw on: one for all, or one for each motion.
         bodies: folder of licensed bodies, looked into before the usual places.
         source_fps: frames per second, for files that do not say.
+        gender: neutral, female or male, for files that do not say.
         side: side by side, not in their true places.
         joints: begin with joints and bones.
         heat: begin with the error of every further motion against the first as a heat map.
@@ -66,7 +68,8 @@ def view(  # noqa: PLR0913 (one parameter per option)
         quiet: print nothing but errors.
     """
     _look_at(motions)
-    options = {"folder": bodies, "source_fps": source_fps, "layout": "side" if side else "overlay", "joints": joints}
+    options = {"folder": bodies, "source_fps": source_fps, "gender": gender, "joints": joints}
+    options["layout"] = "side" if side else "overlay"
     if save is not None:
         if exact and not quiet:
             print("note: a recording holds no exact vertices: the browser skins it", file=sys.stderr)

@@ -16,7 +16,7 @@ from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.convert import of_frames
 from vitruve.convert.parts import joint_names
 from vitruve.convert.topology import recognise
-from vitruve.convert.which_body import find_body
+from vitruve.convert.which_body import body_of, find_body
 from vitruve.errors import UsageError, VitruveError
 from vitruve.formats import FORMATS, load_motion_at
 from vitruve.formats import recognise as recognise_format
@@ -152,18 +152,19 @@ class Side:
         return replace(self, motion=resample(self.motion, fps), fps=fps)
 
 
-def read(path: str | Path, source_fps: float | None = None, up: str = "z") -> Input:
+def read(path: str | Path, source_fps: float | None = None, up: str = "z", gender: str | None = None) -> Input:
     """A motion file, or a folder of meshes.
 
     Args:
         path: the file or folder.
         source_fps: frames per second, for files that do not say.
         up: the axis that points upwards in meshes.
+        gender: of motions whose files do not say it.
     """
     look = glimpse(path)
     if FORMATS[recognise_format(look)].holds == "meshes":
         return read_mesh_sequence(look.path, up=up)
-    return load_motion_at(path, source_fps)
+    return load_motion_at(path, source_fps, gender)
 
 
 def described(given: Input) -> str:
@@ -204,17 +205,18 @@ def make_sides(
 
 def _of_motion(motion: Motion, which: str | BodyModel | None, folder: str | Path | None, word: str) -> Side:
     name = Path(motion.source.file).name or word
+    # What the reader says about units, axes and the gender explains many a difference.
+    read_notes = tuple(f"{name}: {note}" for note in motion.source.notes)
     if not (which or motion.body):
-        # What the reader of a BVH or ASF/AMC file says about units and axes explains many a difference.
-        return Side(name, motion.fps, motion, notes=tuple(f"{name}: {note}" for note in motion.source.notes))
-    body, notes = find_body(which or motion.body, motion.gender, folder)
+        return Side(name, motion.fps, motion, notes=read_notes)
+    body, notes = body_of(motion, which, folder)
     if body.skeleton.names != motion.skeleton.names:
         raise UsageError(
             f"{name} is not made on {body.name}",
             where=f"{len(motion.skeleton)} joints of {motion.skeleton.name}, the body has {body.num_joints}",
             fix="name the body it was made on, or leave it out",
         )
-    return Side(name, motion.fps, motion, body, warnings=tuple(f"{name}: {note}" for note in notes))
+    return Side(name, motion.fps, motion, body, notes=read_notes, warnings=tuple(f"{name}: {note}" for note in notes))
 
 
 def _of_meshes(

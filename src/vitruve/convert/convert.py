@@ -20,7 +20,7 @@ from vitruve.convert.pair import Pair, SeenPoints, pair_of
 from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, in_words, is_trusted, measured_frames
 from vitruve.convert.shape import betas_at_rest, known_betas
 from vitruve.convert.start import Start, start
-from vitruve.convert.which_body import find_body
+from vitruve.convert.which_body import body_of, find_body
 from vitruve.errors import BadData
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.motion import Motion
@@ -98,7 +98,7 @@ def convert_motion(
     """
     check_some_data(motion)
     clock = _Clock()
-    source_body, source_notes = find_body(source or motion.body, motion.gender, folder)
+    source_body, source_notes = body_of(motion, source, folder)
     target_body, target_notes = find_body(to, motion.gender, folder)
     warnings = source_notes + target_notes
     shaped = source_body.shaped(motion.betas, motion.expression if source_body.num_expressions else None)
@@ -241,7 +241,7 @@ def _as_motion(
         translation=translation,
         fps=motion.fps,
         skeleton=target.skeleton,
-        body=target.name.removesuffix(f"-{target.gender}"),
+        body=target.make,
         gender=target.gender if target.gender in ("neutral", "female", "male") else motion.gender,
         betas=betas,
         expression=_kept_expression(motion, target),

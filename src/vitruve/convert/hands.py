@@ -23,7 +23,7 @@ from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.convert import Conversion, Progress, of_frames
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.surface import Places, Surface, fit_surface
-from vitruve.convert.which_body import find_body
+from vitruve.convert.which_body import body_of, find_body
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import Effort
 from vitruve.motion import Motion
@@ -67,7 +67,7 @@ def convert_hands(
     side = hand.gender
     if hand.layout != "mano" or side not in SIDES:
         raise UsageError(f"'{hand.name}' is not a hand", fix="name one: 'mano-left', 'open-mano-right'")
-    body, warnings = find_body(source or motion.body, motion.gender, folder)
+    body, warnings = body_of(motion, source, folder)
     fingers = _fingers(motion, hand, side)
     loaded = time.perf_counter()
     surface = _without_forearm(correspondence(body, hand), body, side)

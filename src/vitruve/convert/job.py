@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.retarget import retarget_motion
-from vitruve.convert.which_body import find_body
+from vitruve.convert.which_body import find_body, other_than_named
 from vitruve.errors import BadData, VitruveError
 from vitruve.fit import prepare
 from vitruve.formats import FORMATS, load_motion, recognise, save_motion
@@ -49,6 +49,7 @@ class Options:
         format: a name in the table of formats; empty for that of the target's layout, or of the output's ending.
         points: about how many surface points the fit looks at; None as the conversion has it.
         fps: frames per second, for files that do not say.
+        gender: "neutral", "female" or "male", likewise; empty where it is not known.
         mapping: for motions on a foreign skeleton, the mapping file; found by itself where left out.
         up: the axis that points upwards in mesh files, "z" or "y".
     """
@@ -62,6 +63,7 @@ class Options:
     fps: float | None = None
     mapping: str = ""
     up: str = "z"
+    gender: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Facts:
         frames, fps: of the motion; poses have no fps: 0.
         body, gender, skeleton: as the file says; the body is empty for a foreign tree and for meshes. Poses can be of
             several genders, joined by commas.
+        asked: the rate and gender that the input was read with, where it does not say them.
     """
 
     kind: str
@@ -81,6 +84,7 @@ class Facts:
     body: str = ""
     gender: str = "neutral"
     skeleton: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,40 +120,56 @@ class Job:
     overwrite: bool = False
 
 
+def asked_of_readers(options: Options) -> str:
+    """What of the options a reader takes: what it finds holds for these only."""
+    return " ".join(str(given) for given in (options.fps, options.gender) if given)
+
+
 def look(path: Path, options: Options) -> Facts:
     """Read an input and say what it is; raises what its reader raises."""
+    return replace(_look(path, options), asked=asked_of_readers(options))
+
+
+def _look(path: Path, options: Options) -> Facts:
     seen = glimpse(path)
     if path.suffix.lower() == ".json" or "ids" in seen.shapes:
-        return _look_at_poses(path)
+        return _look_at_poses(path, options)
     row = FORMATS[recognise(seen)]
     if row.holds == "meshes":
         frames = sum(file.suffix.lower() in row.files for file in path.iterdir())
-        return Facts("meshes", frames, options.fps or MESH_FPS)
+        return Facts("meshes", frames, options.fps or MESH_FPS, gender=options.gender or "neutral")
     try:
-        motion = load_motion(path, fps=options.fps)
+        motion = load_motion(path, fps=options.fps, gender=options.gender or None)
     except BadData:
         if seen.kind != "pickle":
             raise
         with suppress(VitruveError):
-            return _look_at_poses(path)
+            return _look_at_poses(path, options)
         raise
     check_some_data(motion)
     told = "motion" if motion.body or options.source else "skeleton"
     return Facts(told, len(motion), motion.fps, motion.body, motion.gender, motion.skeleton.name)
 
 
-def _look_at_poses(path: Path) -> Facts:
-    poses = read_poses(path)
+def _look_at_poses(path: Path, options: Options) -> Facts:
+    poses = read_poses(path, gender=options.gender or None)
     return Facts("poses", len(poses), 0.0, poses.body, ",".join(sorted(set(poses.genders))), SKELETONS[poses.layout])
 
 
 @functools.lru_cache(maxsize=64)
-def chosen_body(which: str, gender: str, folder: str | None) -> tuple[str, tuple[str, ...]]:
-    """The name or file of the body that is meant for a gender, and what a user must know of the choice."""
+def chosen_body(which: str, gender: str, folder: str | None, named: str = "") -> tuple[str, tuple[str, ...]]:
+    """The name or file of the body that is meant, and what a user must know of the choice.
+
+    Args:
+        which: a name or a file.
+        gender: what is meant by a name without one.
+        folder: where licensed bodies lie, before the usual places.
+        named: the body that the motion itself names.
+    """
     if is_path(which):
-        return which, ()
+        return which, tuple(other_than_named(named, body(which, folder).name))
     found, notes = find_body(which, gender, folder)
-    return found.name, tuple(notes)
+    return found.name, (*notes, *other_than_named(named, found.name))
 
 
 @functools.lru_cache(maxsize=8)
@@ -233,7 +253,7 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "curve": conversion.error.curve(),
         "failed_frames": int(conversion.failed.sum()),
         "masked_frames": 0 if result.mask is None else int((~result.mask & ~conversion.failed).sum()),
-        "warnings": list(dict.fromkeys((*job.notes, *conversion.warnings))),
+        "warnings": list(dict.fromkeys((*conversion.warnings, *job.notes))),
         "trusted": conversion.trusted,
     }
 
@@ -276,7 +296,7 @@ def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseC
         hands = options.hands
         settings["hands"] = hands if isinstance(hands, str) else torch.tensor(hands).view(2, 45)
     if kind == "poses":
-        poses = read_poses(job.input)
+        poses = read_poses(job.input, gender=options.gender or None)
         read = time.perf_counter() - clock
         settings |= {"source": options.source or None, "folder": job.folder}
         converted = convert_poses(poses, options.to, **settings)
@@ -287,7 +307,7 @@ def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseC
         read = time.perf_counter() - clock
         conversion = convert_meshes(sequence, target, topology=source, fps=options.fps, **settings)
         return conversion, conversion.motion, read
-    motion = load_motion(job.input, fps=options.fps)
+    motion = load_motion(job.input, fps=options.fps, gender=options.gender or None)
     read = time.perf_counter() - clock
     if source is None:
         conversion = retarget_motion(motion, target, mapping=options.mapping or None, **settings)

@@ -75,7 +75,7 @@ def convert_meshes(
     hand, same = target.layout == "mano", surface.method == IDENTITY
     fields = {
         "fps": fps,
-        "body": target.name if hand else target.name.removesuffix(f"-{target.gender}"),
+        "body": target.make,
         "gender": "neutral" if hand else target.gender,
         "source": Source(
             file=str(sequence.files[0].parent) if sequence.files else "",

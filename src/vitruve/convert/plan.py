@@ -17,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import vitruve
+from vitruve.bodies.catalogue import is_own
 from vitruve.convert.inputs import Input
-from vitruve.convert.job import Facts, Job, Options, body, body_hash, chosen_body, failure, look
+from vitruve.convert.job import Facts, Job, Options, asked_of_readers, body, body_hash, chosen_body, failure, look
 from vitruve.convert.ledger import Entry, Ledger
 from vitruve.convert.pose_files import ENDINGS
 from vitruve.errors import UsageError, VitruveError, nearest
 from vitruve.formats import FORMATS
 from vitruve.formats.export_table import EXPORTS
+from vitruve.formats.fields import kept_gender, read_elsewhere
 from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import file_hash
 
 _BY_LAYOUT = {"smplx": "amass-smplx", "smplh": "amass-smplh", "smpl": "smpl-npz", "mano": "vitruve"}
+# Formats that others read no betas from: a BVH holds none, and Vitruve's own file is read by Vitruve.
+_NO_BETAS_ELSEWHERE = (".safetensors", ".bvh")
 _WRITTEN_ENDINGS = {*ENDINGS, *(end for row in FORMATS.values() if row.write for end in row.endings if end != "/")}
 
 
@@ -226,8 +230,8 @@ def _look_at(path: Path, options: Options, ledger: Ledger) -> tuple[str, Facts] 
     try:
         content = content_hash(path)
         known = ledger.facts.get(content)
-        # What a file says does not change with the options, but for a rate it does not say and a body it does not name.
-        if known is None or options.fps is not None or not known.get("body"):
+        # What was found before holds for the rate and gender that were given then, and for a body that the file names.
+        if known is None or known.get("asked", "") != asked_of_readers(options) or not known.get("body"):
             return content, look(path, options)
         return content, Facts(**known)
     except VitruveError as error:
@@ -241,8 +245,11 @@ def _job(
     genders = facts.gender.split(",")
     targets = [chosen_body(options.to, gender, folder) for gender in genders]
     asked = options.source or facts.body
-    sources = [chosen_body(asked, gender, folder) for gender in genders] if asked else []
-    notes = tuple(dict.fromkeys(note for _, said in (*sources, *targets) for note in said))
+    sources = [chosen_body(asked, gender, folder, _named(facts.body, gender)) for gender in genders] if asked else []
+    said = [note for _, notes in (*sources, *targets) for note in notes]
+    said += kept_gender(facts.gender.replace(",", " and "), options.gender)
+    notes = tuple(dict.fromkeys([*said, *(_read_elsewhere(target, output, folder) for target, _ in targets)]))
+    notes = tuple(note for note in notes if note)
     draft.notes |= dict.fromkeys(notes)
     for source, _ in sources:
         _check_source(path, facts, source, folder)
@@ -269,6 +276,17 @@ def _job(
         notes=notes,
         folder=folder,
     )
+
+
+def _named(made_on: str, gender: str) -> str:
+    """The body that an input names, as `Motion.body_name`."""
+    return made_on if not made_on or is_own(made_on) else f"{made_on}-{gender}"
+
+
+def _read_elsewhere(target: str, output: Path, folder: str | None) -> str:
+    """What there is to say of a result whose betas other software takes for those of another body."""
+    on = body(target, folder)
+    return "" if output.suffix.lower() in _NO_BETAS_ELSEWHERE else read_elsewhere(on.name, on.layout)
 
 
 def _check_source(path: Path, facts: Facts, source: str, folder: str | None) -> None:

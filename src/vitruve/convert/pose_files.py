@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.pickles import existing_file, read_npz, read_pickle
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.axis_angle import rotations_of_file
@@ -28,6 +29,7 @@ from vitruve.words import counted
 # Columns of the axis-angle values to the body they mean; 22 joints are a SMPL body whose two hands are at rest.
 BODIES = {66: "smpl", 72: "smpl", 156: "smplh", 165: "smplx"}
 SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55"}
+_LAYOUT_OF = {24: "smpl", 52: "smplh", 55: "smplx"}
 ENDINGS = (".npz", ".json", ".pkl")
 FIELDS = ("poses", "trans", "betas", "gender", "expression", "body")
 
@@ -42,7 +44,7 @@ class Poses:
         translation: [poses, 3] metres; zero where the file has none.
         betas: [poses, betas] each pose's shape; no columns where the file has none.
         genders: "neutral", "female" or "male" of each pose.
-        body: layout and make, such as "smplh" or "open-smplx".
+        body: as `Motion.body`: "smplh", "open-smplx", or "mine#1f3a9c02" from a user's own file.
         expression: [poses, expressions] or None.
         mask: [poses] False where a pose has values that are not numbers, or could not be converted.
         notes: what the reader had to decide.
@@ -68,7 +70,7 @@ class Poses:
     @property
     def layout(self) -> str:
         """ "smpl", "smplh" or "smplx"."""
-        return self.body.rpartition("-")[2]
+        return _LAYOUT_OF[self.rotations.shape[1]]
 
     def as_motion(self, rows: Tensor) -> Motion:
         """Some poses as a motion, one to a frame; they must be of one shape. The frame rate means nothing."""
@@ -85,8 +87,13 @@ class Poses:
         )
 
 
-def read_poses(path: str | Path) -> Poses:
-    """Read poses keyed by id from an npz, json or pkl file; see docs/convert-inputs.md for what may stand in it."""
+def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
+    """Read poses keyed by id from an npz, json or pkl file; see docs/convert-inputs.md for what may stand in it.
+
+    Args:
+        path: the file.
+        gender: "neutral", "female" or "male", of poses that do not say it; neutral where left out.
+    """
     path = existing_file(path)
     ids, columns = _columns(_content(path), path)
     values = real_array(columns["poses"], "poses", path)
@@ -115,7 +122,7 @@ def read_poses(path: str | Path) -> Poses:
         rotations=rotations,
         translation=read["trans"],
         betas=read["betas"],
-        genders=_genders(columns.get("gender", "neutral"), len(ids), path, notes),
+        genders=_genders(columns.get("gender", gender or "neutral"), len(ids), path, notes, gender),
         body=_body(columns.get("body"), layout, path),
         expression=read["expression"] if "expression" in columns else None,
         mask=good,
@@ -267,16 +274,17 @@ def _rows(value: Any, key: str, count: int, path: Path) -> tuple[Tensor, Tensor]
     return rows.masked_fill(~finite[:, None], 0.0), finite
 
 
-def _genders(value: Any, count: int, path: Path, notes: list[str]) -> tuple[str, ...]:
+def _genders(value: Any, count: int, path: Path, notes: list[str], given: str | None) -> tuple[str, ...]:
     found = np.asarray(value, dtype=object).reshape(-1).tolist()
     if len(found) not in (1, count):
         raise BadData(f"{len(found)} genders for {count} poses", where=str(path), fix="give one, or one for each id")
-    return tuple(read_gender(gender, path, notes) for gender in found) * (count // len(found))
+    return tuple(read_gender(gender, path, notes, given) for gender in found) * (count // len(found))
 
 
 def _body(value: Any, layout: str, path: Path) -> str:
     names = [layout] if value is None else sorted({_name(name) for name in np.asarray(value).reshape(-1).tolist()})
-    if len(names) != 1 or names[0].rpartition("-")[2] != layout:
+    fits = names[0].rpartition("-")[2] == layout or is_own(names[0])
+    if len(names) != 1 or not fits:
         raise BadData(
             "the body named in the file does not fit its poses",
             where=f"{path}: body is {', '.join(names)}, the number of values is that of {layout}",

@@ -20,7 +20,7 @@ from vitruve.bodies import BodyModel
 from vitruve.convert.convert import Conversion, Progress, convert_motion
 from vitruve.convert.pose_files import Poses, read_poses, write_poses
 from vitruve.convert.quality import ErrorReport, in_words
-from vitruve.convert.which_body import find_body
+from vitruve.convert.which_body import body_of, find_body
 from vitruve.errors import BadData
 
 __all__ = ["PoseConversion", "Poses", "convert_poses", "read_poses", "write_poses"]
@@ -90,7 +90,7 @@ def convert_poses(
     for rows in groups:
         gender = poses.genders[int(rows[0])]
         if gender not in bodies:
-            here, there = find_body(source or poses.body, gender, folder), find_body(to, gender, folder)
+            here, there = body_of(poses.as_motion(rows), source, folder), find_body(to, gender, folder)
             bodies[gender], warnings = (here[0], there[0]), [*warnings, *here[1], *there[1]]
         report = None if progress is None else _after(progress, done, len(poses))
         parts.append(

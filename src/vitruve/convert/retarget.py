@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitruve.bodies import BodyModel, ShapedBody, load_body
+from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.convert.alignment import Aligned, align, local_rotations
 from vitruve.convert.convert import Conversion
 from vitruve.convert.mapping import Mapping, find_mapping, load_mapping
@@ -35,6 +35,7 @@ from vitruve.convert.retarget_quality import (
 )
 from vitruve.convert.shape import fixed_betas
 from vitruve.convert.start import FACE, FINGERS, Start, start
+from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
 from vitruve.motion import Motion
@@ -62,7 +63,7 @@ def retarget_motion(
 
     Args:
         motion: on a tree with rest positions or changing bones, as BVH and ASF/AMC files give it.
-        to: the body to go to.
+        to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, see `find_body`.
         mapping: a mapping file's name or path; where not given, the shipped one that fits the joint names.
         betas: "fit" one shape for the clip, at the source's own size; "zero" for the mean shape; or the betas, for
             example of the actor (`actor_betas`). A tree has no shape to keep, so "keep-if-same" fits too.
@@ -77,7 +78,7 @@ def retarget_motion(
         joints whose position the mapping asks for; those of weight 0 stand in `error.groups` only.
     """
     since = time.perf_counter()
-    body = to if isinstance(to, BodyModel) else load_body(to, folder=folder)
+    body, notes = find_body(to, motion.gender, folder)
     if scale is not None and not 0 < scale < float("inf"):
         raise UsageError(f"a scale of {scale} cannot be", fix="give a positive number, or none")
     chosen = _mapping(mapping, motion)
@@ -100,7 +101,7 @@ def retarget_motion(
     failed = fitted.failed.to(aligned.valid.device) | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
     error = measure_joints(aligned, result, body)
-    warnings = what_to_know(motion, chosen, begin, error, failed & aligned.valid, scale)
+    warnings = notes + what_to_know(motion, chosen, begin, error, failed & aligned.valid, scale)
     sliding = added_sliding(motion, result, aligned, body)
     if sliding > SLIDING:
         warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
@@ -131,7 +132,7 @@ def actor_betas(
     """
     if not motions:
         raise UsageError("an actor without clips has no shape", fix="give at least one motion")
-    body = to if isinstance(to, BodyModel) else load_body(to, folder=folder)
+    body, _ = find_body(to, motions[0].gender, folder)
     rest, each = body.shaped().rest_joints, -(-_SHAPE_FRAMES // len(motions))
     parts = [align(motion, _mapping(mapping, motion), body, rest).some(each) for motion in motions]
     if len({part.entries for part in parts}) > 1:
@@ -271,7 +272,7 @@ def _as_motion(
         translation=fitted.translation.to(failed.device),
         fps=motion.fps,
         skeleton=body.skeleton,
-        body=body.name.removesuffix(f"-{body.gender}"),
+        body=body.make,
         gender=body.gender if body.gender in ("neutral", "female", "male") else motion.gender,
         betas=fitted.betas.to(failed.device),
         mask=~failed if bool(failed.any()) else None,

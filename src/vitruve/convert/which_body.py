@@ -1,4 +1,4 @@
-"""Which body a name without a gender means, for a person of some gender."""
+"""Which body is meant: by a name without a gender, and by a motion. Every command finds its bodies here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,39 @@ import warnings
 from pathlib import Path
 
 from vitruve.bodies import BodyModel, load_body
-from vitruve.bodies.catalogue import is_path, parse_name
+from vitruve.bodies.catalogue import is_own, is_path, parse_name
 from vitruve.bodies.files import BodyNotice
 from vitruve.errors import MissingAsset, UsageError
+from vitruve.motion import Motion
 
 _SAID = ("neutral", "female", "male", "left", "right")
+
+
+def body_of(
+    motion: Motion, asked: str | BodyModel | None = None, folder: str | Path | None = None
+) -> tuple[BodyModel, list[str]]:
+    """The body that a motion is on: the one it names, or another that was asked for.
+
+    Args:
+        motion: on a body.
+        asked: a name, a file or a body to take instead.
+        folder: where licensed bodies lie, before the usual places.
+
+    Returns:
+        (the body, what a user must know about the choice)
+    """
+    body, notes = find_body(asked or motion.body, motion.gender, folder)
+    return body, [*notes, *other_than_named(motion.body_name, body.name)]
+
+
+def other_than_named(named: str, used: str) -> list[str]:
+    """What there is to say where a motion names its body exactly, and another is used since that was asked for.
+
+    A name such as "smplh-male" is no exact one: files without a name of ours mean it, whatever they were made on.
+    """
+    if used == named or not (named.startswith("open-") or is_own(named)):
+        return []
+    return [f"the motion is on {named}; {used} is used as asked, on which its betas mean another shape"]
 
 
 def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = None) -> tuple[BodyModel, list[str]]:
@@ -34,16 +62,27 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
             "the body is not known: the motion is on a plain skeleton",
             fix="name the body (--from smplh, or source='smplh-male'), or retarget the skeleton with a mapping file",
         )
-    if is_path(which) or which.rpartition("-")[2] in _SAID:
+    if is_path(which) or is_own(which):
         return load_body(which, folder=folder), []
+    if which.rpartition("-")[2] in _SAID:
+        body = load_body(which, folder=folder)
+        return body, _found_open(which, body)
     parse_name(which)  # an unknown name is an error in the user's own word
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BodyNotice)  # said in our own words below
         try:
-            return load_body(f"{which}-{gender}", folder=folder), []
+            body = load_body(f"{which}-{gender}", folder=folder)
+            return body, _found_open(which, body)
         except MissingAsset:
             body = load_body(which, folder=folder)
     if body.name.startswith("open-"):
         body = load_body(f"open-{which}-{gender}", folder=folder)
         return body, [f"no {which} file was found, so '{which}' is taken as {body.name}, whose betas mean other shapes"]
     return body, [f"there is no {which}-{gender}, so {body.name} is used"]
+
+
+def _found_open(which: str, body: BodyModel) -> list[str]:
+    """The open body can lie where a licensed one is looked for: `vitruve bodies export` writes it in their layouts."""
+    if not body.name.startswith("open-") or which.lower().startswith("open"):
+        return []
+    return [f"the file that was found for '{which}' holds {body.name}, whose betas mean other shapes"]

@@ -24,13 +24,18 @@ Progress = Callable[[int, int], None]
 
 
 def describe(
-    path: str | os.PathLike[str], *, fps: float | None = None, progress: Progress | None = None
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    gender: str | None = None,
+    progress: Progress | None = None,
 ) -> Description:
     """Say what a path is: its kind from its content, its facts, and what is odd about it.
 
     Args:
         path: a motion, a body model, a skeleton, poses keyed by an id; a folder that is one motion, or any other.
         fps: frames per second, for files that do not say.
+        gender: "neutral", "female" or "male", likewise.
         progress: called with files looked at and files in all, where there are many.
     """
     path = Path(path).expanduser()
@@ -41,11 +46,11 @@ def describe(
         from vitruve.data.describe_folder import describe_folder, is_one_motion  # with all that unpacks archives
 
         if not is_one_motion(look):
-            return describe_folder(path, fps, progress)
+            return describe_folder(path, fps, gender, progress)
     if path.suffix.lower() == ".json" or {"ids", "poses"} <= look.shapes.keys():
         return _poses(look, read_poses(path))
     try:
-        return describe_one(path, fps=fps)
+        return describe_one(path, fps=fps, gender=gender)
     except BadData:
         if look.kind == "pickle":
             with suppress(VitruveError):

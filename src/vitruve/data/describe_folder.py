@@ -59,7 +59,9 @@ class _Found:
     archives: list[Path] = field(default_factory=list)
 
 
-def describe_folder(path: Path, fps: float | None = None, progress: Progress | None = None) -> Description:
+def describe_folder(
+    path: Path, fps: float | None = None, gender: str | None = None, progress: Progress | None = None
+) -> Description:
     """Say what lies in a folder and below it; arguments as of `describe`."""
     found, entries = _Found(), list(_entries(path))
     # The last ones are those that are read in full.
@@ -73,7 +75,7 @@ def describe_folder(path: Path, fps: float | None = None, progress: Progress | N
         _look_at(entry, found)
         tell(number)
     chosen = _evenly(list(found.motions))
-    oddities = _oddities(chosen, fps, lambda done: tell(len(entries) + done))
+    oddities = _oddities(chosen, fps, gender, lambda done: tell(len(entries) + done))
     tell(total)
     headers = found.motions.values()
     rates = [fps or header.fps for header in headers]
@@ -85,14 +87,16 @@ def describe_folder(path: Path, fps: float | None = None, progress: Progress | N
         "hours": round(seconds / 3600, 3),
         "sets": _counts(name for entry in found.motions if (name := _set_of(entry, path))),
         "formats": _counts(header.format for header in headers),
-        "bodies": _counts(_body_of(header) for header in headers),
+        "bodies": _counts(_body_of(header, gender) for header in headers),
         "rates": _counts("not told" if rate is None else f"{rate:.6g} fps" for rate in rates),
         "licences": _counts(_licence(entry, path) for entry in found.motions),
         "others": _counts(found.others.elements()),
         "unreadable": len(found.bad),
         "read_in_full": len(chosen),
     }
-    findings = sorted([*_findings(found, fps), *oddities], key=lambda finding: SEVERITIES.index(finding.severity))
+    findings = sorted(
+        [*_findings(found, fps, gender), *oddities], key=lambda finding: SEVERITIES.index(finding.severity)
+    )
     return Description(path, "folder", facts, findings)
 
 
@@ -170,10 +174,11 @@ def _is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVES)
 
 
-def _body_of(header: Header) -> str:
+def _body_of(header: Header, given: str | None) -> str:
     if not header.body:
         return "meshes" if FORMATS[header.format].holds == "meshes" else "a skeleton of its own"
-    return f"{header.body}-{header.gender}" if header.gender else header.body
+    gender = header.gender or given
+    return f"{header.body}-{gender}" if gender else header.body
 
 
 def _set_of(entry: Path, root: Path) -> str:
@@ -188,7 +193,7 @@ def _licence(entry: Path, root: Path) -> str:
     return licence_by_name(entry.name) or set_licence(_set_of(entry, root)) or "not stated"
 
 
-def _findings(found: _Found, fps: float | None) -> Iterator[Finding]:
+def _findings(found: _Found, fps: float | None, gender: str | None) -> Iterator[Finding]:
     """What the headers show."""
     reasons: dict[str, list[Path]] = defaultdict(list)
     for path, error in found.bad.items():
@@ -198,7 +203,7 @@ def _findings(found: _Found, fps: float | None) -> Iterator[Finding]:
         yield Finding("error", told, _some(paths), found.bad[paths[0]].fix)
     for lacking, hint in _HINTS.items():
         paths = [path for path, header in found.motions.items() if lacking in header.lacks]
-        if paths and not (lacking == "frame rate" and fps):
+        if paths and not (lacking == "frame rate" and fps) and not (lacking == "gender" and gender):
             severity = "warning" if lacking == "frame rate" else "note"
             told = f"{counted(len(paths), 'file')} {'does' if len(paths) == 1 else 'do'} not say the {lacking}"
             yield Finding(severity, told, _some(paths), hint)
@@ -213,13 +218,15 @@ def _findings(found: _Found, fps: float | None) -> Iterator[Finding]:
         )
 
 
-def _oddities(paths: Sequence[Path], fps: float | None, tell: Callable[[int], None]) -> list[Finding]:
+def _oddities(
+    paths: Sequence[Path], fps: float | None, gender: str | None, tell: Callable[[int], None]
+) -> list[Finding]:
     """What is odd in some files that are read in full, each thing told once for all that have it."""
     files: dict[tuple[str, str], list[Path]] = defaultdict(list)
     firsts: dict[tuple[str, str], Finding] = {}
     for number, path in enumerate(paths, start=1):
         try:
-            findings = describe_one(path, fps=fps).findings
+            findings = describe_one(path, fps=fps, gender=gender).findings
         except VitruveError as error:
             findings = [Finding("error", error.what, error.where, error.fix)]
         for finding in findings:

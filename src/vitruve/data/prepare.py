@@ -74,6 +74,7 @@ def prepare(
     to: str = Target.body,
     mapping: str = "",
     source_fps: float | None = None,
+    gender: str | None = None,
     set_name: str = "",
     licence: str = "",
     workers: int = 1,
@@ -88,6 +89,7 @@ def prepare(
         to: the body that motions on foreign skeletons are brought to, one shape for each person.
         mapping: for these, a mapping's name or file; the shipped one that fits where empty.
         source_fps: frames per second, for files that do not say.
+        gender: likewise.
         set_name: the data set that all files are of, where their folders do not say it.
         licence: of these sets, in one line; known for AMASS, and for others by the names of their files.
         workers: processes.
@@ -99,7 +101,7 @@ def prepare(
         BadData: the disk is full, or a process died. The same call goes on from there.
     """
     store = Path(os.path.abspath(Path(out).expanduser()))
-    plan_now = _planner(given, store, checked_target(Target(to, mapping, source_fps)), set_name, licence)
+    plan_now = _planner(given, store, checked_target(Target(to, mapping, source_fps, gender)), set_name, licence)
     # Where there is nothing to prepare, this raises before anything is made.
     early = None if store.exists() else plan_now(overwrite)
     _make_store(store)
@@ -111,8 +113,8 @@ def prepare(
         for left in store.glob(f"*/{PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)
         options = {"given": [str(entry) for entry in given], "out": str(store), "to": to, "mapping": mapping,
-                   "source_fps": source_fps, "set_name": set_name, "licence": licence, "workers": workers,
-                   "overwrite": overwrite}  # fmt: skip
+                   "source_fps": source_fps, "gender": gender, "set_name": set_name,
+                   "licence": licence, "workers": workers, "overwrite": overwrite}  # fmt: skip
         try:
             outcome = _carry_out(plan, store, workers, progress)
             # A damaged file must not stand in the way of a whole copy of it.
@@ -132,6 +134,7 @@ def plan_preparation(
     to: str = Target.body,
     mapping: str = "",
     source_fps: float | None = None,
+    gender: str | None = None,
     set_name: str = "",
     licence: str = "",
     overwrite: bool = False,
@@ -139,7 +142,7 @@ def plan_preparation(
     """What `prepare` would do; nothing is written."""
     store = Path(os.path.abspath(Path(out).expanduser()))
     _refuse_foreign(store)
-    return _planner(given, store, checked_target(Target(to, mapping, source_fps)), set_name, licence)(overwrite)
+    return _planner(given, store, checked_target(Target(to, mapping, source_fps, gender)), set_name, licence)(overwrite)
 
 
 def _planner(

@@ -25,7 +25,7 @@ from vitruve.data.clips import FIELDS
 from vitruve.data.zip_index import Member, npz_members
 from vitruve.errors import BadData, VitruveError
 from vitruve.formats import load_motion_at
-from vitruve.formats.fields import one_shape, read_gender
+from vitruve.formats.fields import BODY_KEY, one_shape, read_body_and_gender
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST
@@ -36,9 +36,10 @@ _RATES = ("mocap_frame_rate", "mocap_framerate")
 _NEEDED = ("poses", "trans", "betas", "gender")
 # What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
 _KNOWN = frozenset(
-    (*_NEEDED, *_RATES, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type", "mocap_time_length",
-     "markers_latent", "latent_labels", "markers_latent_vids", "num_betas", "root_orient", "pose_body", "pose_hand",
-     "pose_jaw", "pose_eye", "markers", "markers_obs", "labels_obs", "markers_sim", "marker_meta", "num_markers")
+    (*_NEEDED, *_RATES, BODY_KEY, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type",
+     "mocap_time_length", "markers_latent", "latent_labels", "markers_latent_vids", "num_betas", "root_orient",
+     "pose_body", "pose_hand", "pose_jaw", "pose_eye", "markers", "markers_obs", "labels_obs", "markers_sim",
+     "marker_meta", "num_markers")
 )  # fmt: skip
 
 
@@ -65,21 +66,22 @@ class Arrays:
         return len(self.valid)
 
 
-def read_arrays(path: Path, source_fps: float | None = None) -> Arrays:
+def read_arrays(path: Path, source_fps: float | None = None, gender: str | None = None) -> Arrays:
     """The arrays of a motion that is on a body already.
 
     Args:
         path: of the file.
         source_fps: its frames per second where it does not say.
+        gender: likewise.
 
     Raises:
         VitruveError: as the reader of its format has it.
     """
     if path.suffix.lower() == ".npz":
-        quick = _read_quickly(path)
+        quick = _read_quickly(path, gender)
         if quick is not None:
             return quick
-    return arrays_of_motion(load_motion_at(path, source_fps))
+    return arrays_of_motion(load_motion_at(path, source_fps, gender))
 
 
 def arrays_of_motion(motion: Motion) -> Arrays:
@@ -115,7 +117,7 @@ def arrays_of_motion(motion: Motion) -> Arrays:
     )
 
 
-def _read_quickly(path: Path) -> Arrays | None:
+def _read_quickly(path: Path, gender: str | None) -> Arrays | None:
     """None where the file is not just like those of AMASS, or anything is odd: the careful reader says what."""
     try:
         with path.open("rb") as file:
@@ -124,11 +126,12 @@ def _read_quickly(path: Path) -> Arrays | None:
                 return None
             view = _ROOM.of(file)
         rates = [key for key in _RATES if key in members]
-        arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates)}
+        more = [BODY_KEY] if BODY_KEY in members else []
+        arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates, *more)}
     except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
         return None
     try:
-        return _arrays(arrays, rates, path)
+        return _arrays(arrays, rates, path, gender)
     except VitruveError:
         return None
 
@@ -184,7 +187,7 @@ def _npy(data: memoryview | bytes) -> np.ndarray:
     return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
 
 
-def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path) -> Arrays | None:
+def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, given: str | None) -> Arrays | None:
     poses, trans = arrays["poses"], arrays["trans"]
     frames = len(poses) if poses.ndim == 2 else 0
     floats = poses.dtype in (np.float32, np.float64) and trans.dtype in (np.float32, np.float64)
@@ -195,8 +198,9 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path) -> A
         return None
     notes: list[str] = []
     # The arrays lie in memory that the next file is read into: nothing that is kept may be a view of them.
-    betas, gender = one_shape(arrays["betas"].copy(), frames, path, notes), read_gender(arrays["gender"], path, notes)
-    body, skeleton = _SKELETONS[poses.shape[1]]
+    betas = one_shape(arrays["betas"].copy(), frames, path, notes)
+    layout, skeleton = _SKELETONS[poses.shape[1]]
+    body, gender = read_body_and_gender(arrays, layout, path, notes, given)
     out, valid = _fields(poses, skeleton)
     out["translation"] = _taken(trans, 0, 3, valid)
     _blank(out, valid)

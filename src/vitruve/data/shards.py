@@ -36,11 +36,13 @@ class Target:
         body: the body that motions on foreign skeletons are brought to.
         mapping: for these, a mapping's name or file; the shipped one that fits where empty.
         source_fps: frames per second of files that do not say, whatever they are on.
+        gender: likewise; that of the people on foreign skeletons, too, where `body` names none.
     """
 
     body: str = "open-smplh"
     mapping: str = ""
     source_fps: float | None = None
+    gender: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Written:
 
 def checked_target(target: Target) -> Target:
     """The same with the body's full name, if there is such a body and such a mapping."""
-    body, _ = chosen_body(target.body, "neutral", None)
+    body, _ = chosen_body(target.body, target.gender or "neutral", None)
     if target.mapping:
         load_mapping(target.mapping)
     return replace(target, body=body)
@@ -97,7 +99,7 @@ def shape_of_actor(files: Sequence[SourceFile], target: Target) -> tuple[float, 
     motions = []
     for source in files[:: -(-len(files) // _SHAPE_CLIPS)]:
         try:
-            motions.append(load_motion_at(source.path, target.source_fps))
+            motions.append(load_motion_at(source.path, target.source_fps, target.gender))
         except VitruveError:
             continue  # the shard that holds it will report it
     if not motions:
@@ -198,7 +200,7 @@ def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | No
 def _read(source: SourceFile, job: ShardJob) -> tuple[Arrays, float | None] | dict[str, Any]:
     """The arrays of a file and, of a retargeted one, its error; the line that says why not."""
     try:
-        return _retargeted(source, job) if source.is_tree else (read_arrays(source.path, job.target.source_fps), None)
+        return _retargeted(source, job) if source.is_tree else (_on_body(source, job.target), None)
     except VitruveError as error:
         return failure(source, error)
     except Exception as error:
@@ -208,15 +210,19 @@ def _read(source: SourceFile, job: ShardJob) -> tuple[Arrays, float | None] | di
         return failure(source, VitruveError(what, where, "this is a fault of Vitruve: please report it"))
 
 
+def _on_body(source: SourceFile, target: Target) -> Arrays:
+    return read_arrays(source.path, target.source_fps, target.gender)
+
+
 def failure(source: SourceFile, error: VitruveError) -> dict[str, Any]:
     """The line that tells of a file that cannot be prepared."""
     return {"file": str(source.path), "what": error.what, "where": error.where, "do": error.fix}
 
 
 def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
-    motion = load_motion_at(source.path, job.target.source_fps)
+    motion = load_motion_at(source.path, job.target.source_fps, job.target.gender)
     if motion.body:
-        return read_arrays(source.path, job.target.source_fps), 0.0
+        return _on_body(source, job.target), 0.0
     body, betas = _body(job.target.body), job.betas.get(actor_of(source))
     shape: dict[str, Any] = {} if betas is None else {"betas": body.template.new_tensor(betas), "scale": 1.0}
     conversion = retarget_motion(motion, body, mapping=job.target.mapping or None, **shape)

@@ -134,6 +134,7 @@ def load_motion(
     *,
     format: str | None = None,
     fps: float | None = None,
+    gender: str | None = None,
     dtype: torch.dtype | None = None,
     **options: Any,
 ) -> Motion:
@@ -143,6 +144,8 @@ def load_motion(
         path: the file or folder.
         format: a name in FORMATS, to read it as that format whatever it looks like.
         fps: frames per second, for files that do not say. Where the file says, this is used instead, and noted.
+        gender: "neutral", "female" or "male", for files that do not say. Where the file says, that counts: it is a part
+            of the body that the betas belong to. For a plain tree it is the gender of the person.
         dtype: precision of the motion; that of the file where None.
         options: further options of that format's reader.
 
@@ -159,26 +162,28 @@ def load_motion(
             f"in Python {row.read.replace(':', '.')} reads them",
         )
     read = _function(row.read)
-    takes_rate = "fps" in _options_of(read, options, path)
-    if takes_rate and fps is not None:
-        options["fps"] = fps
+    taken = _options_of(read, options, path)
+    options |= {key: value for key, value in (("fps", fps), ("gender", gender)) if key in taken and value is not None}
     motion: Motion = read(look.path, dtype=dtype, **options)
-    if not takes_rate and fps is not None and fps != motion.fps:
+    if "fps" not in taken and fps is not None and fps != motion.fps:
         motion = _with_rate(motion, fps)
+    if "gender" not in taken and gender is not None and gender != motion.gender:
+        motion = _with_gender(motion, gender)
     return motion
 
 
-def load_motion_at(path: str | os.PathLike[str], source_fps: float | None) -> Motion:
+def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gender: str | None = None) -> Motion:
     """Read a motion of which only the rate may be unknown: among several files, each that says its rate keeps it.
 
     Args:
         path: the file or folder.
         source_fps: frames per second, for files that do not say; None where none was given.
+        gender: for files that do not say it.
     """
     from vitruve.formats.fields import MissingFrameRate
 
     try:
-        motion = load_motion(path)
+        motion = load_motion(path, gender=gender)
     except MissingFrameRate:
         if source_fps is None:
             raise
@@ -186,7 +191,7 @@ def load_motion_at(path: str | os.PathLike[str], source_fps: float | None) -> Mo
         # An ASF/AMC file never says its rate: that of CMU was taken.
         if source_fps is None or motion.source.format != "asf-amc":
             return motion
-    return load_motion(path, fps=source_fps)
+    return load_motion(path, fps=source_fps, gender=gender)
 
 
 def save_motion(
@@ -305,3 +310,14 @@ def _with_rate(motion: Motion, fps: float) -> Motion:
 
     note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as asked"
     return motion.replace(fps=float(fps), source=replace(motion.source, notes=(*motion.source.notes, note)))
+
+
+def _with_gender(motion: Motion, gender: str) -> Motion:
+    from dataclasses import replace
+
+    from vitruve.formats.fields import kept_gender
+
+    if not motion.body:  # a plain tree says nothing of the person
+        return motion.replace(gender=gender)
+    notes = (*motion.source.notes, *kept_gender(motion.gender, gender))
+    return motion.replace(source=replace(motion.source, notes=notes))

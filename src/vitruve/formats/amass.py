@@ -5,6 +5,8 @@
 - the npz that the SMPL-X Blender add-on reads: `poses` [frames, 165] or [frames, 55, 3];
 - SMPL in the same keys: `poses` [frames, 72].
 
+Beside the known keys, `vitruve_body` names the body exactly: the others tell its layout only.
+
 Fields that are not interpreted (soft tissue, markers ...) lie in `motion.source.extras` and are written back. What the
 file had in another form than the motion is kept there too, as `file_axis_angle` and so on: see _ORIGINALS.
 """
@@ -25,7 +27,7 @@ from torch import Tensor
 from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
 from vitruve.formats.axis_angle import arrays_of_file, rotations_of_file, turn_notes
-from vitruve.formats.fields import MissingFrameRate, one_shape, read_gender, real_array
+from vitruve.formats.fields import BODY_KEY, MissingFrameRate, one_shape, read_body_and_gender, real_array
 from vitruve.formats.glimpse import ROTATION_KEYS
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
@@ -62,15 +64,22 @@ _ORIGINALS = {
     "expression": "file_expression",
     "betas": "file_betas",
 }
-_HELD = {*ROTATION_KEYS, *_TRANS, "betas", "gender"}
+_HELD = {*ROTATION_KEYS, *_TRANS, "betas", "gender", BODY_KEY}
 
 
-def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype: torch.dtype | None = None) -> Motion:
-    """Read an npz of the AMASS family; which body it is for is told from the number of values per frame.
+def read_amass(
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    gender: str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Motion:
+    """Read an npz of the AMASS family; its body is the one it names, or that of the number of values per frame.
 
     Args:
         path: the file.
         fps: frames per second, if the file does not say; where it says, this counts and the difference is noted.
+        gender: "neutral", "female" or "male", if the file does not say; where it says, that counts.
         dtype: precision; that of the file where None.
     """
     path = Path(path)
@@ -78,11 +87,11 @@ def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype:
     arrays = _members(path, notes)
     vectors = _vectors(arrays, path, notes)
     columns = vectors.shape[1] * 3
-    name, body, skeleton_name = _LAYOUTS[columns]
+    name, layout, skeleton_name = _LAYOUTS[columns]
     skeleton = load_skeleton(skeleton_name)
     frames = len(vectors)
     translation = _translation(arrays, frames, path, notes)
-    expression = _expression(arrays, frames, path) if body == "smplx" else None
+    expression = _expression(arrays, frames, path) if layout == "smplx" else None
     betas = one_shape(arrays.get("betas"), frames, path, notes)
     per_frame = {"trans": translation} | ({} if expression is None else {"expression": expression})
     precision = dtype or _precision(vectors, betas, *per_frame.values())
@@ -101,13 +110,15 @@ def read_amass(path: str | os.PathLike[str], *, fps: float | None = None, dtype:
     def filled(value: Tensor) -> Tensor:
         return torch.nan_to_num(value.to(precision), 0.0, 0.0, 0.0)
 
+    rate = frame_rate(arrays, fps, path, notes)
+    body, gender = read_body_and_gender(arrays, layout, path, notes, gender)
     return Motion(
         rotations=rotations,
         translation=filled(translation),
-        fps=frame_rate(arrays, fps, path, notes),
+        fps=rate,
         skeleton=skeleton,
         body=body,
-        gender=read_gender(arrays.get("gender"), path, notes),
+        gender=gender,
         betas=betas.to(precision),
         expression=None if expression is None else filled(expression),
         mask=None if valid.all() else valid,
@@ -192,7 +203,10 @@ def _arrays(motion: Motion) -> dict[str, Any]:
     if isinstance(rows, np.ndarray) and rows.shape in ((1, len(betas)), (len(motion), len(betas))):
         betas = rows if np.allclose(rows, betas, rtol=0, atol=1e-6) else betas
     # The gender is unicode always: the add-on calls str() on it, which turns bytes into "b'male'".
-    return {**arrays_of_file(motion, read), "betas": betas, "gender": np.array(motion.gender)}
+    words = {"gender": np.array(motion.gender)}
+    if motion.body:
+        words[BODY_KEY] = np.array(motion.body_name)
+    return {**arrays_of_file(motion, read), "betas": betas, **words}
 
 
 def _members(path: Path, notes: list[str]) -> dict[str, Any]:

@@ -44,12 +44,13 @@ class Description:
         return {"path": str(self.path), "kind": self.kind, **self.facts, "findings": findings}
 
 
-def describe(path: str | os.PathLike[str], *, fps: float | None = None) -> Description:
+def describe(path: str | os.PathLike[str], *, fps: float | None = None, gender: str | None = None) -> Description:
     """Say what a file or folder is: its kind from its content, its facts, and what is odd about it.
 
     Args:
         path: a motion, a body model, a skeleton, or a folder of motion or mesh files.
         fps: frames per second, for files that do not say.
+        gender: likewise.
     """
     look = glimpse(path)
     # The transfer tool writes a mesh beside each pkl: the motion counts.
@@ -59,17 +60,17 @@ def describe(path: str | os.PathLike[str], *, fps: float | None = None) -> Descr
         return _skeleton(look)
     if is_body(look) or (look.kind == "pickle" and _is_body_pickle(look.path)):
         return _body(look)
-    return _motion(look, fps)
+    return _motion(look, fps, gender)
 
 
-def _motion(look: Glimpse, fps: float | None) -> Description:
+def _motion(look: Glimpse, fps: float | None, gender: str | None) -> Description:
     findings = []
     told = True
     try:
-        motion = load_motion(look.path, fps=fps)
+        motion = load_motion(look.path, fps=fps, gender=gender)
     except MissingFrameRate:
         told = False
-        motion = load_motion(look.path, fps=_ASSUMED_RATE)
+        motion = load_motion(look.path, fps=_ASSUMED_RATE, gender=gender)
         findings.append(
             Finding("warning", "the file does not say its frame rate", "", "give it: --source-fps 30, or fps=30")
         )

@@ -147,7 +147,7 @@ def _facts(job: Job) -> dict[str, Any]:
         "seconds": motion.duration,
         "unit": job.unit,
         "up_axis": job.up,
-        "body": body.name if body is not None else "",
+        "body": body.name if body is not None else motion.body_name,
         "gender": motion.gender,
         "betas": np.round(motion.betas.detach().double().cpu().numpy(), 6).tolist(),
         "licence": body.licence if body is not None else "",

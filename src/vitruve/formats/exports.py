@@ -22,6 +22,7 @@ from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.export_checks import check_body, check_camera, choice, ending_of, morph_counts
 from vitruve.formats.export_table import EXPORTS, Export, Job
+from vitruve.formats.fields import read_elsewhere
 from vitruve.formats.gltf_camera import GltfCamera
 from vitruve.formats.gltf_difference import Difference
 from vitruve.formats.replacing import check_place, replacing
@@ -209,8 +210,8 @@ def _warnings(job: Job, row: Export) -> list[str]:
     motion, body, notes = job.motion, job.body, []
     if job.ending == ".npz" and (motion.fps < _ADD_ON_FPS or abs(motion.fps - round(motion.fps)) > 1e-3):
         notes.append(f"the add-on cuts {motion.fps:g} fps to a whole number, and refuses less than 30 by default")
-    if job.ending == ".npz" and motion.body.startswith("open-"):
-        notes.append("the betas are those of the open body; the add-on takes them for SMPL-X's and shows another shape")
+    if job.ending == ".npz" and (said := read_elsewhere(motion.body_name, "smplx")):
+        notes.append(said)
     if row.morphs and not job.expressions and motion.expression is not None and motion.expression.any():
         notes.append("the expression is left out; --morphs expression puts it in")
     if job.shapes:

@@ -1,7 +1,8 @@
-"""Fields that several formats share: gender, shape, numbers of unknown make, and a frame rate that is not there."""
+"""Fields that several formats share: body, gender, shape, numbers of unknown make, and a frame rate that is missing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitruve.bodies.catalogue import is_own
 from vitruve.errors import BadData
 from vitruve.motion.motion import GENDERS
 
 _SHORT = {"m": "male", "f": "female", "n": "neutral"}
 _CONSTANT = 1e-6
+# The field of ours that names the body exactly, with its gender: the others tell no more than a layout.
+BODY_KEY = "vitruve_body"
+_MEANT = {"smpl": "SMPL", "smplh": "SMPL+H", "smplx": "SMPL-X"}
 
 
 class MissingFrameRate(BadData):
@@ -44,20 +49,77 @@ def real_array(value: Any, key: str, path: Path) -> np.ndarray:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
-def read_gender(value: Any, path: Path, notes: list[str]) -> str:
-    """The gender a file names: text or bytes, bare or in an array. What is missing or unknown is noted, and neutral."""
+def read_body_and_gender(
+    content: Mapping[str, Any], layout: str, path: Path, notes: list[str], given: str | None = None
+) -> tuple[str, str]:
+    """The body of a motion without its gender, as `Motion.body` has it, and the gender.
+
+    Args:
+        content: the fields of the file. Where our own names the body, that counts; else it is that of the layout.
+        layout: the layout that the number of rotations tells.
+        path: the file.
+        notes: get what was decided.
+        given: the gender where the file does not say it.
+    """
+    named = word(content.get(BODY_KEY, "")).strip()
+    if not named or is_own(named):
+        return named or layout, read_gender(content.get("gender"), path, notes, given)
+    body, _, gender = named.rpartition("-")
+    if body.removeprefix("open-") != layout or gender not in GENDERS:
+        raise BadData(
+            "the body named in the file does not fit its rotations",
+            where=f"{path}: {BODY_KEY} is '{named[:40]}', the rotations are those of {layout}",
+            fix=f"write the body it was made on, such as 'open-{layout}-{GENDERS[0]}', or remove the key",
+        )
+    return body, read_gender(gender, path, notes, given)
+
+
+def read_gender(value: Any, path: Path, notes: list[str], given: str | None = None) -> str:
+    """The gender a file names: text or bytes, bare or in an array.
+
+    What is missing or unknown is noted, and is what was given, or neutral. What the file says counts more than that.
+    """
     if value is None:
-        notes.append("the file names no gender; taken as neutral")
-        return "neutral"
-    while isinstance(value, np.ndarray | list | tuple) and np.size(value) == 1:
-        value = np.asarray(value, dtype=object).reshape(-1)[0]
-    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+        if given is None:
+            notes.append("the file names no gender; taken as neutral")
+        return given or "neutral"
+    text = word(value)
     gender = text.strip().strip("\0").lower()
     gender = _SHORT.get(gender, gender)
     if gender not in GENDERS:
-        notes.append(f"the gender in the file, {text[:40]!r}, is not known; taken as neutral")
-        return "neutral"
+        notes.append(f"the gender in the file, {text[:40]!r}, is not known; taken as {given or 'neutral'}")
+        return given or "neutral"
+    notes += kept_gender(gender, given)
     return gender
+
+
+def kept_gender(said: str, given: str | None) -> list[str]:
+    """What there is to say where a file says its gender, and another was given: the file's is kept."""
+    if not given or given == said:
+        return []
+    return [f"the file says that its gender is {said}, which is kept; '{given}' is for files that do not say it"]
+
+
+def read_elsewhere(body: str, layout: str) -> str:
+    """What other software makes of betas in a file of the SMPL family; empty where it takes them rightly.
+
+    Args:
+        body: the name of the body they belong to.
+        layout: "smpl", "smplh" or "smplx".
+    """
+    if not (body.startswith("open-") or is_own(body)):
+        return ""
+    return (
+        f"other software (the Blender add-on, smplx) will show another shape: it takes the betas of {body} for "
+        f"{_MEANT.get(layout, layout)}'s"
+    )
+
+
+def word(value: Any) -> str:
+    """Text of a file, bare or bytes, by itself or in an array of one."""
+    while isinstance(value, np.ndarray | list | tuple) and np.size(value) == 1:
+        value = np.asarray(value, dtype=object).reshape(-1)[0]
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def one_shape(value: Any, frames: int, path: Path, notes: list[str]) -> Tensor:

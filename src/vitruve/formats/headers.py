@@ -16,7 +16,7 @@ from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
 from vitruve.formats import load_motion, recognise
 from vitruve.formats.amass import frame_rate
-from vitruve.formats.fields import MissingFrameRate, read_gender
+from vitruve.formats.fields import MissingFrameRate, read_body_and_gender
 from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, rotation_values
 
 # Values per frame to the body.
@@ -69,7 +69,7 @@ def _of_npz(look: Glimpse, name: str) -> Header:
     key = next((key for key in (*ROTATION_KEYS, "root_orient") if look.shapes.get(key)), "")
     arrays, notes = read_npz(look.path), []
     lacks = [] if _TRANSLATIONS & look.shapes.keys() else ["translation"]
-    gender = read_gender(arrays.get("gender"), look.path, notes)
+    body, gender = read_body_and_gender(arrays, _LAYOUTS.get(columns, "smplx"), look.path, notes)
     if notes:
         gender = ""
         lacks.append("gender")
@@ -78,7 +78,7 @@ def _of_npz(look: Glimpse, name: str) -> Header:
     except MissingFrameRate:
         fps = None
         lacks.append("frame rate")
-    return Header(name, look.shapes[key][0], fps, _LAYOUTS.get(columns, "smplx"), gender, tuple(lacks))
+    return Header(name, look.shapes[key][0], fps, body, gender, tuple(lacks))
 
 
 def _of_vitruve(look: Glimpse, name: str) -> Header:

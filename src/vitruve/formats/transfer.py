@@ -2,7 +2,7 @@
 
 A frame's file holds tensors for a batch of one: rotation matrices for every part but the eyes, which are axis-angle
 (in files of some versions matrices too), `transl` that may be None, and betas of its own. merged.pkl holds axis-angle
-vectors over all frames. Neither says a frame rate.
+vectors over all frames. Neither says a frame rate. In files of ours `vitruve_body` names the body exactly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from vitruve.bodies.pickles import read_pickle
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.axis_angle import arrays_of_file
-from vitruve.formats.fields import MissingFrameRate, read_gender, real_array
+from vitruve.formats.fields import BODY_KEY, MissingFrameRate, read_body_and_gender, real_array, word
 from vitruve.formats.smplx_package import PARTS, part_slices
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_error
 from vitruve.motion import Motion, Source
@@ -40,6 +40,7 @@ def read_transfer(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     fps: float | None = None,
+    gender: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Motion:
     """Read a folder of pkl files, a list of them, one of them, or merged.pkl.
@@ -50,22 +51,23 @@ def read_transfer(
     Args:
         path: folder, file, or list of files in order.
         fps: frames per second: the files never say.
+        gender: "neutral", "female" or "male", if the files do not say; where they say, that counts.
         dtype: precision; that of the files where None.
     """
     notes: list[str] = []
     files, shown = _files(path, notes)
-    body = _body(_content(files[0]))
+    layout = _layout(_content(files[0]))
     if fps is None:
         raise MissingFrameRate(shown, "files of the transfer tool hold no frame rate")
     frames = [_content(file) for file in files]
     for content, file in zip(frames, files, strict=True):
-        if _body(content) != body:
+        if _body(content) != _body(frames[0]):
             raise BadData(
-                f"the files are of two bodies: {body} and {_body(content)}",
+                f"the files are of two bodies: {_body(frames[0])} and {_body(content)}",
                 where=f"{files[0]} and {file.name}",
                 fix="keep the files of each body in a folder of their own",
             )
-    skeleton_name, parts = _TREES[body], PARTS[_TREES[body]]
+    skeleton_name, parts = _TREES[layout], PARTS[_TREES[layout]]
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
     rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
     assert rotations is not None and betas is not None  # every file has them: see _frames_of
@@ -80,13 +82,14 @@ def read_transfer(
         for value in given[1:]:
             value[~valid] = 0.0
     precision = dtype or rotations.dtype
+    body, gender = read_body_and_gender(frames[0], layout, shown, notes, gender)
     return Motion(
         rotations=rotations.to(precision),
         translation=translation.to(precision),
         fps=float(fps),
         skeleton=load_skeleton(skeleton_name),
         body=body,
-        gender=read_gender(frames[0].get("gender"), shown, notes),
+        gender=gender,
         betas=_mean_shape(betas, notes).to(precision),
         expression=None if expression is None else expression.to(precision),
         mask=None if valid.all() else valid,
@@ -122,7 +125,7 @@ def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:
     width = max(6, len(str(len(motion))))
     for frame in range(len(motion)):
         content = {key: value[frame : frame + 1] for key, value in arrays.items()}
-        _dump(content | {"betas": betas, "gender": motion.gender}, Path(path) / f"{frame:0{width}d}.pkl")
+        _dump(content | {"betas": betas, **_words(motion)}, Path(path) / f"{frame:0{width}d}.pkl")
 
 
 def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
@@ -133,7 +136,11 @@ def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
     for key, joints in part_slices(motion.skeleton.name).items():
         # The tool flattens every part but the eyes.
         content[key] = vectors[:, joints] if key in _EYES else vectors[:, joints].reshape(len(motion), -1)
-    _dump(content | {"betas": motion.betas.detach().cpu().numpy(), "gender": motion.gender}, Path(path))
+    _dump(content | {"betas": motion.betas.detach().cpu().numpy(), **_words(motion)}, Path(path))
+
+
+def _words(motion: Motion) -> dict[str, str]:
+    return {"gender": motion.gender} | ({BODY_KEY: motion.body_name} if motion.body else {})
 
 
 def _renamed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -198,11 +205,17 @@ def _content(file: Path) -> Mapping[str, Any]:
             fix="such files hold 'global_orient' and 'body_pose'; a body model is looked at by `vitruve bodies check`",
         )
     # Vertices and faces are most of a file; letting go of them keeps a long folder in memory.
-    wanted = {"transl", "betas", "expression", "gender", *itertools.chain(*(PARTS[tree] for tree in _TREES.values()))}
+    parts = itertools.chain(*(PARTS[tree] for tree in _TREES.values()))
+    wanted = {"transl", "betas", "expression", "gender", BODY_KEY, *parts}
     return {key: value for key, value in content.items() if key in wanted and value is not None}
 
 
 def _body(content: Mapping[str, Any]) -> str:
+    """The body that a file names, or its layout."""
+    return word(content.get(BODY_KEY, "")) or _layout(content)
+
+
+def _layout(content: Mapping[str, Any]) -> str:
     if {"jaw_pose", "leye_pose", "reye_pose", "expression"} & content.keys():
         return "smplx"
     return "smplh" if {"left_hand_pose", "right_hand_pose"} & content.keys() else "smpl"

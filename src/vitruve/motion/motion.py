@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.errors import BadData, OutOfRange, UsageError
 from vitruve.skeletons import Skeleton
@@ -61,7 +62,8 @@ class Motion:
             shaped body, so turning the world needs the body (see `rotate_world`).
         fps: frames per second.
         skeleton: the joint tree; its `rest` positions count where `body` is empty.
-        body: layout and make of the body it was made on, such as "smplh" or "open-smplx"; empty for a plain tree.
+        body: the body it was made on without its gender, such as "smplh" or "open-smplx"; the whole name of a hand
+            ("mano-left") and of a user's own file ("mine#1f3a9c02"); empty for a plain tree.
         gender: "neutral", "female" or "male".
         betas: [shapes], one shape for the clip; may have no entries.
         expression: [frames, expressions] or None.
@@ -149,11 +151,11 @@ class Motion:
 
     @property
     def body_name(self) -> str:
-        """The body with its gender as the catalogue names it, for example "smplh-male"; empty for a plain tree.
+        """The body by the name that `load_body` takes, for example "smplh-male"; empty for a plain tree.
 
-        A hand's `body` names its side already ("mano-left"), and a hand has no gender.
+        The `body` of a hand ("mano-left") and of a user's own file ("mine#1f3a9c02") is the whole name already.
         """
-        if not self.body or self.body.endswith(("-left", "-right")):
+        if not self.body or self.body.endswith(("-left", "-right")) or is_own(self.body):
             return self.body
         return f"{self.body}-{self.gender}"
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.pickles import read_npz
+from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import Poses, read_poses, write_poses
 from vitruve.errors import UsageError
 from vitruve.formats import load_motion, save_motion
@@ -24,14 +25,13 @@ def poses_of(rotations: Float[Tensor, "poses 21 3 3"], ids: Sequence[str], body:
     full = body.rest_rotations(len(rotations))
     full[:, 1 : JOINTS + 1] = rotations.to(full)
     full[:, 0] = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-    make = "open-" if body.name.startswith("open-") else ""
     return Poses(
         ids=tuple(ids),
         rotations=full,
         translation=full.new_zeros(len(full), 3),
         betas=full.new_zeros(len(full), 0),
         genders=(body.gender,) * len(full),
-        body=f"{make}{body.layout}",
+        body=body.make,
         expression=None,
         mask=torch.ones(len(full), dtype=torch.bool),
     )
@@ -43,7 +43,7 @@ def read_any(path: str | Path) -> Poses | Motion:
     if path.suffix == ".json" or (path.suffix == ".npz" and path.is_file() and "ids" in read_npz(path)):
         return read_poses(path)
     motion = load_motion(path)
-    if motion.body.rpartition("-")[2] not in ("smpl", "smplh", "smplx"):
+    if not motion.body or motion.skeleton.name not in SKELETONS.values():
         raise UsageError(
             "a pose prior takes motions on SMPL, SMPL+H or SMPL-X",
             where=f"{path}: skeleton '{motion.skeleton.name}'",

@@ -21,9 +21,11 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import ShapedBody
-from vitruve.convert.which_body import find_body
+from vitruve.bodies.catalogue import LICENSED
+from vitruve.convert.which_body import body_of
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.formats import load_motion_at
+from vitruve.formats.fields import kept_gender
 from vitruve.motion import Motion
 
 Colour = tuple[float, float, float]
@@ -163,6 +165,7 @@ def load_scene(
     *,
     folder: str | Path | None = None,
     source_fps: float | None = None,
+    gender: str | None = None,
     layout: Layout = "overlay",
     joints: bool = False,
     heat: bool = False,
@@ -177,6 +180,7 @@ def load_scene(
         bodies: what they are drawn on: one for all, or one each; names or model files, "" for what a motion says.
         folder: where licensed bodies lie, before the usual places.
         source_fps: frames per second, for files that do not say.
+        gender: likewise.
         layout: all in their true places, or side by side.
         joints: draw joints and bones over the surfaces.
         heat: show on every further body how far it is from the first.
@@ -188,12 +192,13 @@ def load_scene(
             fix="give one body for all motions, or one for each",
         )
     wanted = list(bodies) * len(motions) if len(bodies) == 1 else list(bodies) or [""] * len(motions)
-    loaded = [given if isinstance(given, Motion) else load_motion_at(given, source_fps) for given in motions]
+    loaded = [given if isinstance(given, Motion) else load_motion_at(given, source_fps, gender) for given in motions]
     actors, notes = [], []
     for i, (motion, which, name) in enumerate(zip(loaded, wanted, _names(motions, loaded))):
         motion, said = _without_nan(motion)
         body, motion, more = _body_for(motion, which, folder)
         actors.append(Actor(name, motion, body, COLOURS[i % len(COLOURS)], joints=joints))
+        said += kept_gender(motion.gender, gender)
         notes += [f"{name}: {note}" for note in (*said, *more)]
     if heat:
         actors[1:] = [replace(actor, errors=errors_between(actors[0], actor)) for actor in _comparable(actors)]
@@ -303,9 +308,10 @@ def _body_for(
         return None, motion, []
     where = f"{motion.source.file or 'the motion'}: {motion.body_name or motion.skeleton.name}"
     try:
-        body, notes = find_body(which or motion.body, motion.gender, folder)
+        body, notes = body_of(motion, which or None, folder)
     except MissingAsset as error:
-        fix = error.fix if which or not motion.body else f"{error.fix}: --body open-{motion.body}"
+        stands_in = not which and motion.body in LICENSED
+        fix = f"{error.fix}: --body open-{motion.body}" if stands_in else error.fix
         raise MissingAsset(error.what, f"{where}; {error.where}", fix) from None
     except UsageError as error:
         raise UsageError(error.what, where, f"name the body it is to be drawn on: --body BODY; {error.fix}") from None
