@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +11,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.mapping import JointMap, Mapping
+from vitruve.convert.rolled import unrolled
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import (
     axis_angle_to_matrix,
@@ -21,8 +22,9 @@ from vitruve.geometry.rotations import (
 from vitruve.motion import Motion
 from vitruve.skeletons import Skeleton
 
-# Radians between two rotations from which their mean may jump to the other side.
-_NEAR_HALF_TURN = 2.6
+# Radians between two rotations from which their mean may jump to the other side, and those from which it has gone on
+# to the wrong side: a forearm does not turn by three quarters of a turn.
+_NEAR_HALF_TURN, _TOO_FAR = 2.6, 1.5 * torch.pi
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,7 @@ class Aligned:
         rotations: [frames, entries, 3, 3] in the world, as the body's joints should have them.
         turned: [entries] False where an entry has no rotation; the identity stands there.
         valid: [frames] False where the source has no data; such frames hold the rotations of the nearest one that has.
+        rolled: frames in which a foot or a hand of the source was rolled over and is turned back, by the body's joint.
     """
 
     entries: tuple[JointMap, ...]
@@ -44,6 +47,7 @@ class Aligned:
     rotations: Float[Tensor, "frames entries 3 3"]
     turned: list[bool]
     valid: Bool[Tensor, "frames"]
+    rolled: dict[str, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> Float[Tensor, "entries"]:
@@ -89,6 +93,9 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
             for name in entry.rotation
         ]
         turns.append(_mean(own, rotations[:, 0]))
+    named = {entry.joint: turn for entry, turn in zip(entries, turns) if entry.rotation}
+    back = unrolled(named, at, valid, body, rest)
+    turns = [back.get(entry.joint, turn) for entry, turn in zip(entries, turns)]
     return Aligned(
         entries=entries,
         joints=[body.skeleton.index(entry.joint) for entry in entries],
@@ -98,6 +105,7 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
         rotations=torch.stack(turns, 1),
         turned=[bool(entry.rotation) for entry in entries],
         valid=valid,
+        rolled={joint: int((turn != named[joint]).flatten(1).any(1)[valid].sum()) for joint, turn in back.items()},
     )
 
 
@@ -195,5 +203,14 @@ def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
     first = rotations[0]
     away = torch.stack([matrix_to_axis_angle(first.mT @ other) for other in rotations], 1)
     if float(away.norm(dim=-1).max()) > _NEAR_HALF_TURN:
-        away = continuous_axis_angle(away)
+        away = torch.stack([_run_on(one) for one in away.unbind(1)], 1)
     return first @ axis_angle_to_matrix(away.mean(1))
+
+
+def _run_on(vectors: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames 3"]:
+    """Axis-angle vectors that run on beyond half a turn, and start anew where they have run too far."""
+    out, begin = continuous_axis_angle(vectors), 0
+    while bool((beyond := out[begin:].norm(dim=-1) > _TOO_FAR).any()):
+        begin += int(beyond.nonzero()[0, 0])
+        out[begin:] = continuous_axis_angle(vectors[begin:])
+    return out

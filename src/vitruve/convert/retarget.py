@@ -31,6 +31,7 @@ from vitruve.convert.retarget_quality import (
     USUAL,
     added_sliding,
     measure_joints,
+    turned_too_far,
     what_to_know,
 )
 from vitruve.convert.shape import fixed_betas
@@ -100,7 +101,8 @@ def retarget_motion(
     failed = fitted.failed.to(aligned.valid.device) | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
     error = measure_joints(aligned, result, body)
-    warnings = what_to_know(motion, chosen, begin, error, failed & aligned.valid, scale)
+    warnings = what_to_know(motion, chosen, aligned, begin, error, failed & aligned.valid, scale)
+    warnings += (odd := turned_too_far(result))
     sliding = added_sliding(motion, result, aligned, body)
     if sliding > SLIDING:
         warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
@@ -108,7 +110,10 @@ def retarget_motion(
         motion=result,
         error=error,
         warnings=tuple(warnings),
-        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
+        trusted=error.mean <= TRUSTED_MEAN
+        and float(error.per_frame.max()) <= TRUSTED_FRAME
+        and not bool(failed.any())
+        and not odd,
         failed=failed,
         seconds={"shape": shape_seconds, "fit": fit_seconds, "measure": time.perf_counter() - since},
     )
