@@ -77,7 +77,7 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
     """
     check_names(mapping, motion.skeleton, body.skeleton)
     entries = tuple(entry for entry in mapping.joints if entry.joint in body.skeleton.names)
-    positions, rotations, valid = _posed(motion)
+    positions, rotations, valid = posed(motion)
     names = motion.skeleton.names
     nowhere = torch.full_like(positions[:, 0], torch.nan)
     at = {
@@ -85,13 +85,16 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
         for entry in entries
         if entry.position
     }
-    turns = []
+    turns: list[Tensor] = []
+    rows = {entry.joint: entry for entry in entries}
     for entry in entries:
-        own = [
-            rotations[:, names.index(name)]
-            @ _between_frames(entry, mapping.frames[name], rotations[valid, names.index(name)], valid, at, body, rest)
-            for name in entry.rotation
-        ]
+        own = []
+        for name in entry.rotation:
+            lead = rows.get(entry.like, entry)
+            first = name if lead is entry else (*lead.rotation, name)[0]
+            frame, turned = mapping.frames[first], rotations[valid, names.index(first)]
+            correction = _along_the_bone(lead, frame, turned, valid, at, body, rest)
+            own.append(rotations[:, names.index(name)] @ (mapping.frames[name].T.to(turned) @ correction))
         turns.append(_mean(own, rotations[:, 0]))
     named = {entry.joint: turn for entry, turn in zip(entries, turns) if entry.rotation}
     back = unrolled(named, at, valid, body, rest)
@@ -141,6 +144,12 @@ def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
                     where=f"mapping '{mapping.name}', joints.{entry.joint}; skeleton '{source.name}'",
                     fix=nearest(name, source.names),
                 )
+        if entry.like and not any(other.joint == entry.like and other.bone for other in mapping.joints):
+            raise BadData(
+                f"'{entry.joint}' goes on like '{entry.like}', which has no bone",
+                where=f"mapping '{mapping.name}', joints.{entry.joint}",
+                fix="name a row with a bone",
+            )
         partner = next((other for other in mapping.joints if other.joint == entry.bone), None)
         if entry.bone and (partner is None or not partner.position or not entry.position):
             raise BadData(
@@ -156,8 +165,12 @@ def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
         )
 
 
-def _posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions and world rotations, frames without data filled from the nearest that have some; and which have."""
+def posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions and world rotations, frames without data filled from the nearest that have some; and which have.
+
+    Returns:
+        [frames, joints, 3] metres, [frames, joints, 3, 3], and [frames] True where the motion has data.
+    """
     positions = motion.joints().double()
     rotations, _ = forward_kinematics(motion.rotations.double(), motion.rest_joints().double(), motion.skeleton.parents)
     valid = torch.isfinite(positions).all(-1).all(-1) & torch.isfinite(rotations).flatten(1).all(-1)
@@ -177,7 +190,7 @@ def _posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
     return positions, rotations, valid
 
 
-def _between_frames(
+def _along_the_bone(
     entry: JointMap,
     frame: Tensor,
     turned: Float[Tensor, "valid 3 3"],
@@ -186,14 +199,13 @@ def _between_frames(
     body: BodyModel,
     rest: Tensor,
 ) -> Float[Tensor, "3 3"]:
-    """From the body's axes at rest to those of a joint of the source; constant over the clip."""
-    back = frame.T.to(turned)
+    """What the body's axes have to turn by, so that its bone lies along the source's; constant over the clip."""
     if not entry.bone or entry.bone not in at or entry.bone not in body.skeleton.names:
-        return back
+        return torch.eye(3).to(turned)
     theirs = (turned.mT @ (at[entry.bone] - at[entry.joint])[valid][..., None])[..., 0].median(0).values
     ours = (rest[body.skeleton.index(entry.bone)] - rest[body.skeleton.index(entry.joint)]).to(theirs)
-    # The smallest turn that lays the body's bone along the source's: about the bone itself the frames decide.
-    return back @ rotation_between(ours, frame.to(theirs) @ theirs)
+    # The smallest turn: about the bone itself the frames decide.
+    return rotation_between(ours, frame.to(theirs) @ theirs)
 
 
 def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ TRUSTED_MEAN, TRUSTED_FRAME = 30.0, 60.0
 USUAL = (0.65, 1.5)
 # A foot that stands may slide this much faster than the source's, m/s, before it is said.
 SLIDING = 0.02
+# Names in one sentence.
+_SHOWN = 6
 _FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
 # No joint but the root and those of the long bones turns this far from its rest, radians.
 _TOO_FAR = 2 / 3 * torch.pi
@@ -71,7 +73,8 @@ def what_to_know(
         if turning[joint] and not used & {skeleton.names[other] for other in skeleton.below(joint)}
     ]
     if spare:
-        out.append(f"the mapping leaves out {', '.join(spare)} of the source: their turns are lost")
+        more = f" and {len(spare) - _SHOWN} more" if len(spare) > _SHOWN else ""
+        out.append(f"the mapping leaves out {', '.join(spare[:_SHOWN])}{more} of the source: their turns are lost")
     if begin.invented:
         shown = ", ".join(begin.invented[:4]) + (f" and {len(begin.invented) - 4} more" if begin.invented[4:] else "")
         out.append(f"not in the source, made up as asked: {shown}")

@@ -31,8 +31,8 @@ UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45
 _GUESSED = ("m", "cm", "mm", "cmu")
 # Along the bones from the root to the furthest tip of an adult, metres.
 _REACH = 1.2
-# A first frame at rest: how far its joints turn at the most, from which step on it jumps to the motion, radians, and how
-# much larger than the other steps that is. Fewer frames tell nothing.
+# A first frame at rest: how far its joints turn at the most, from which step on it jumps to the motion, radians, and
+# how much larger than the other steps that is. Fewer frames tell nothing.
 _AT_REST, _JUMP, _OUTLIER, _LEAST_FRAMES = 0.5, 0.5, 5.0, 5
 # A bone further than this from its place at rest is written with position channels, metres.
 _STILL = 1e-6
