@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vitruve import load_body, load_motion
 from vitruve.convert.alignment import align
-from vitruve.convert.mapping import find_mapping
+from vitruve.convert.mapping_choice import find_mapping
 from vitruve.convert.retarget import actor_betas, retarget_motion
 from vitruve.convert.retarget_quality import added_sliding
 from vitruve.geometry.rotations import geodesic_distance
@@ -34,7 +34,7 @@ def main() -> None:
         files = files[:: -(-len(files) // args.clips)]
         motions = [load_motion(file) for file in files]
         betas = actor_betas(motions, body)
-        rest, rows, since, frames = body.shaped(betas).rest_joints, [], time.perf_counter(), 0
+        rest, rows, since, frames = body.shaped(betas).rest_joints, [], time.process_time(), 0
         for file, motion in zip(files, motions):
             conversion = retarget_motion(motion, body, betas=betas, scale=1.0)
             frames += len(motion)
@@ -50,11 +50,12 @@ def main() -> None:
                 )
             )
             print(f"{file.name:45s} {rows[-1][0]:5.1f} mm, p95 {rows[-1][1]:5.1f}, sliding {rows[-1][2]:+.2f} cm/s")
-        rate = frames / (time.perf_counter() - since)
+        rate = frames / (time.process_time() - since)
         mean, p95, sliding, jump, failed = zip(*rows)
         print(
-            f"actor {actor}: {len(rows)} clips, {frames} frames, {rate:.0f} frames/s; mean {min(mean):.1f} to "
-            f"{max(mean):.1f} mm, p95 up to {max(p95):.1f}; sliding added up to {max(sliding):.2f} cm/s; turns beyond "
+            f"actor {actor}: {len(rows)} clips, {frames} frames, {rate:.0f} a second of processor time; "
+            f"mean {min(mean):.1f} to {max(mean):.1f} mm, "
+            f"p95 up to {max(p95):.1f}; sliding added up to {max(sliding):.2f} cm/s; turns beyond "
             f"1.3 times the source's {max(0.0, max(jump)):.1f} degrees; {sum(failed)} frames failed; "
             f"largest beta {float(betas.abs().max()):.1f}\n"
         )

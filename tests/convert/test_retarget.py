@@ -14,7 +14,8 @@ from tests.material import shared_data
 from vitruve import load_motion
 from vitruve.bodies import BodyModel, load_body
 from vitruve.convert.alignment import align
-from vitruve.convert.mapping import JointMap, Mapping, find_mapping
+from vitruve.convert.mapping import JointMap, Mapping
+from vitruve.convert.mapping_choice import find_mapping
 from vitruve.convert.retarget import actor_betas, retarget_motion
 from vitruve.convert.retarget_quality import added_sliding
 from vitruve.errors import UsageError, VitruveError

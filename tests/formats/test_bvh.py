@@ -320,6 +320,34 @@ def test_the_unit_is_guessed_from_the_size_and_said(tmp_path: Path, unit: str):
     assert any(f"guessed to be {unit} " in note for note in other.source.notes)
 
 
+def test_inches_are_seen_where_no_other_unit_makes_an_adult(tmp_path: Path):
+    text = (
+        SMALL.replace("0.0 50.0 0.0", "0.0 25.0 0.0").replace("0.0 25.0 1.0", "0.0 20.0 1.0").replace("-45.0", "-22.0")
+    )
+    motion = read_bvh(write(tmp_path, text))
+    assert any("guessed to be inch " in note for note in motion.source.notes)
+    assert motion.skeleton.rest is not None
+    assert abs(float(motion.skeleton.rest[1, 1] - motion.skeleton.rest[0, 1]) - 25 * 0.0254) < 1e-9
+
+
+def at_rest_first(jump: float) -> str:
+    """SMALL with a first frame at rest, and a motion that goes on slowly from a pose `jump` degrees away."""
+    rows = ["0 90 0 0 0 0 0 0 0 0"] + [f"{i} 90 0 0 0 0 {jump + i} 0 0 {jump}" for i in range(9)]
+    head = SMALL.partition("Frames:")[0]
+    return head + f"Frames: {len(rows)}\nFrame Time: 0.0333333\n" + "\n".join(rows) + "\n"
+
+
+def test_a_first_frame_at_rest_is_left_out_and_said(tmp_path: Path):
+    path = write(tmp_path, at_rest_first(60))
+    motion, whole = read_bvh(path), read_bvh(path, rest_frame="keep")
+    assert len(whole) == 10 and len(motion) == 9
+    assert torch.equal(motion.joints(), whole[1:].joints())
+    assert any("left out" in note for note in motion.source.notes)
+    assert not any("left out" in note for note in whole.source.notes)
+    # A motion that only begins near its rest keeps all its frames.
+    assert len(read_bvh(write(tmp_path, at_rest_first(1), "slow.bvh"))) == 10
+
+
 def test_the_unit_is_guessed_even_where_every_bone_trembles(tmp_path: Path):
     still = read_bvh(write(tmp_path, SMALL))
     assert still.skeleton.rest is not None

@@ -66,7 +66,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         bodies: folder of licensed bodies, looked into before the usual places.
         source_fps: frames per second, for files that do not say, or say it wrong.
         gender: neutral, female or male, for files that do not say.
-        mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC).
+        mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC), or "guess" (docs/retarget.md).
         up: the axis that points upwards in folders of meshes.
         points: about how many surface points the fit looks at; what the fit has proved good with where left out.
         workers: processes on this machine.

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.compare.sides import Side
-from vitruve.convert.mapping import Mapping, find_mapping, load_mapping
+from vitruve.convert.mapping import Mapping, load_mapping
+from vitruve.convert.mapping_choice import find_mapping
 from vitruve.convert.sampling import GROUPS
 from vitruve.errors import BadData, UsageError, VitruveError
 from vitruve.motion.features import FOOT_JOINTS
@@ -134,22 +135,22 @@ def _own(side: Side) -> Named:
 
 
 def _fits(side: Side, mapping: Mapping) -> bool:
-    return side.body is None and set(mapping.sources) <= set(side.joint_names)
+    return side.body is None and mapping.on(side.joint_names) is not None
 
 
 def _mapped(side: Side, chosen: Mapping | None) -> Named:
     """A plain tree under the names of the body."""
     if side.body is not None or side.skeleton is None:
         return _own(side)
-    mapping = chosen if chosen is not None and _fits(side, chosen) else None
+    mapping = chosen.on(side.joint_names) if chosen is not None else None
     if mapping is None:
         try:
             mapping = find_mapping(side.skeleton)
-        except VitruveError as error:
+        except VitruveError:
             raise UsageError(
                 f"the joints of {side.name} have names that the other motion does not have",
                 where=f"{', '.join(side.joint_names[:8])}, ...",
-                fix=f"say which is which with a mapping file: --mapping FILE ({error.fix})",
+                fix="say which is which with a mapping file: --mapping FILE (docs/retarget.md)",
             ) from None
     # A joint of weight zero stands elsewhere in the two skeletons, such as a head at the neck.
     entries = [entry for entry in mapping.joints if entry.position and entry.weight > 0]

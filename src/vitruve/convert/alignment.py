@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +11,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.mapping import JointMap, Mapping
+from vitruve.convert.rolled import unrolled
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import (
     axis_angle_to_matrix,
@@ -21,8 +22,9 @@ from vitruve.geometry.rotations import (
 from vitruve.motion import Motion
 from vitruve.skeletons import Skeleton
 
-# Radians between two rotations from which their mean may jump to the other side.
-_NEAR_HALF_TURN = 2.6
+# Radians between two rotations from which their mean may jump to the other side, and those from which it has gone on
+# to the wrong side: a forearm does not turn by three quarters of a turn.
+_NEAR_HALF_TURN, _TOO_FAR = 2.6, 1.5 * torch.pi
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,7 @@ class Aligned:
         rotations: [frames, entries, 3, 3] in the world, as the body's joints should have them.
         turned: [entries] False where an entry has no rotation; the identity stands there.
         valid: [frames] False where the source has no data; such frames hold the rotations of the nearest one that has.
+        rolled: frames in which a foot or a hand of the source was rolled over and is turned back, by the body's joint.
     """
 
     entries: tuple[JointMap, ...]
@@ -44,6 +47,7 @@ class Aligned:
     rotations: Float[Tensor, "frames entries 3 3"]
     turned: list[bool]
     valid: Bool[Tensor, "frames"]
+    rolled: dict[str, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> Float[Tensor, "entries"]:
@@ -73,7 +77,7 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
     """
     check_names(mapping, motion.skeleton, body.skeleton)
     entries = tuple(entry for entry in mapping.joints if entry.joint in body.skeleton.names)
-    positions, rotations, valid = _posed(motion)
+    positions, rotations, valid = posed(motion)
     names = motion.skeleton.names
     nowhere = torch.full_like(positions[:, 0], torch.nan)
     at = {
@@ -81,14 +85,20 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
         for entry in entries
         if entry.position
     }
-    turns = []
+    turns: list[Tensor] = []
+    rows = {entry.joint: entry for entry in entries}
     for entry in entries:
-        own = [
-            rotations[:, names.index(name)]
-            @ _between_frames(entry, mapping.frames[name], rotations[valid, names.index(name)], valid, at, body, rest)
-            for name in entry.rotation
-        ]
+        own = []
+        for name in entry.rotation:
+            lead = rows.get(entry.like, entry)
+            first = name if lead is entry else (*lead.rotation, name)[0]
+            frame, turned = mapping.frames[first], rotations[valid, names.index(first)]
+            correction = _along_the_bone(lead, frame, turned, valid, at, body, rest)
+            own.append(rotations[:, names.index(name)] @ (mapping.frames[name].T.to(turned) @ correction))
         turns.append(_mean(own, rotations[:, 0]))
+    named = {entry.joint: turn for entry, turn in zip(entries, turns) if entry.rotation}
+    back = unrolled(named, at, valid, body, rest)
+    turns = [back.get(entry.joint, turn) for entry, turn in zip(entries, turns)]
     return Aligned(
         entries=entries,
         joints=[body.skeleton.index(entry.joint) for entry in entries],
@@ -98,6 +108,7 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
         rotations=torch.stack(turns, 1),
         turned=[bool(entry.rotation) for entry in entries],
         valid=valid,
+        rolled={joint: int((turn != named[joint]).flatten(1).any(1)[valid].sum()) for joint, turn in back.items()},
     )
 
 
@@ -133,6 +144,12 @@ def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
                     where=f"mapping '{mapping.name}', joints.{entry.joint}; skeleton '{source.name}'",
                     fix=nearest(name, source.names),
                 )
+        if entry.like and not any(other.joint == entry.like and other.bone for other in mapping.joints):
+            raise BadData(
+                f"'{entry.joint}' goes on like '{entry.like}', which has no bone",
+                where=f"mapping '{mapping.name}', joints.{entry.joint}",
+                fix="name a row with a bone",
+            )
         partner = next((other for other in mapping.joints if other.joint == entry.bone), None)
         if entry.bone and (partner is None or not partner.position or not entry.position):
             raise BadData(
@@ -148,8 +165,12 @@ def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
         )
 
 
-def _posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions and world rotations, frames without data filled from the nearest that have some; and which have."""
+def posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions and world rotations, frames without data filled from the nearest that have some; and which have.
+
+    Returns:
+        [frames, joints, 3] metres, [frames, joints, 3, 3], and [frames] True where the motion has data.
+    """
     positions = motion.joints().double()
     rotations, _ = forward_kinematics(motion.rotations.double(), motion.rest_joints().double(), motion.skeleton.parents)
     valid = torch.isfinite(positions).all(-1).all(-1) & torch.isfinite(rotations).flatten(1).all(-1)
@@ -169,7 +190,7 @@ def _posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
     return positions, rotations, valid
 
 
-def _between_frames(
+def _along_the_bone(
     entry: JointMap,
     frame: Tensor,
     turned: Float[Tensor, "valid 3 3"],
@@ -178,14 +199,13 @@ def _between_frames(
     body: BodyModel,
     rest: Tensor,
 ) -> Float[Tensor, "3 3"]:
-    """From the body's axes at rest to those of a joint of the source; constant over the clip."""
-    back = frame.T.to(turned)
+    """What the body's axes have to turn by, so that its bone lies along the source's; constant over the clip."""
     if not entry.bone or entry.bone not in at or entry.bone not in body.skeleton.names:
-        return back
+        return torch.eye(3).to(turned)
     theirs = (turned.mT @ (at[entry.bone] - at[entry.joint])[valid][..., None])[..., 0].median(0).values
     ours = (rest[body.skeleton.index(entry.bone)] - rest[body.skeleton.index(entry.joint)]).to(theirs)
-    # The smallest turn that lays the body's bone along the source's: about the bone itself the frames decide.
-    return back @ rotation_between(ours, frame.to(theirs) @ theirs)
+    # The smallest turn: about the bone itself the frames decide.
+    return rotation_between(ours, frame.to(theirs) @ theirs)
 
 
 def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
@@ -195,5 +215,14 @@ def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
     first = rotations[0]
     away = torch.stack([matrix_to_axis_angle(first.mT @ other) for other in rotations], 1)
     if float(away.norm(dim=-1).max()) > _NEAR_HALF_TURN:
-        away = continuous_axis_angle(away)
+        away = torch.stack([_run_on(one) for one in away.unbind(1)], 1)
     return first @ axis_angle_to_matrix(away.mean(1))
+
+
+def _run_on(vectors: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames 3"]:
+    """Axis-angle vectors that run on beyond half a turn, and start anew where they have run too far."""
+    out, begin = continuous_axis_angle(vectors), 0
+    while bool((beyond := out[begin:].norm(dim=-1) > _TOO_FAR).any()):
+        begin += int(beyond.nonzero()[0, 0])
+        out[begin:] = continuous_axis_angle(vectors[begin:])
+    return out

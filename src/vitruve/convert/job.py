@@ -18,6 +18,9 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.catalogue import is_path
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
+from vitruve.convert.mapping import Mapping, mapping_to_toml
+from vitruve.convert.mapping_choice import GUESS
+from vitruve.convert.mapping_guess import guess_mapping
 from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
@@ -50,7 +53,7 @@ class Options:
         points: about how many surface points the fit looks at; None as the conversion has it.
         fps: frames per second, for files that do not say.
         gender: "neutral", "female" or "male", likewise; empty where it is not known.
-        mapping: for motions on a foreign skeleton, the mapping file; found by itself where left out.
+        mapping: for motions on a foreign skeleton, the mapping file, or "guess"; found by itself where left out.
         up: the axis that points upwards in mesh files, "z" or "y".
     """
 
@@ -310,7 +313,11 @@ def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseC
     motion = load_motion(job.input, fps=options.fps, gender=options.gender or None)
     read = time.perf_counter() - clock
     if source is None:
-        conversion = retarget_motion(motion, target, mapping=options.mapping or None, **settings)
+        mapping = guess_mapping(motion) if options.mapping == GUESS else options.mapping or None
+        conversion = retarget_motion(motion, target, mapping=mapping, **settings)
+        if isinstance(mapping, Mapping):
+            # For the user to look at, to correct, and to give for other files.
+            Path(job.output).with_suffix(".mapping.toml").write_text(mapping_to_toml(mapping), encoding="utf-8")
     else:
         conversion = convert_motion(motion, target, source=source, **settings)
     return conversion, conversion.motion, read

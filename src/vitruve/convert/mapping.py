@@ -18,10 +18,15 @@ A mapping file is TOML; docs/retarget.md explains every key:
 from __future__ import annotations
 
 import functools
+import itertools
+import json
 import math
+import os
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,15 +34,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitruve.convert.pose_files import SKELETONS
-from vitruve.errors import BadData, MissingAsset, UsageError, nearest
-from vitruve.geometry.rotations import rotation_about
-from vitruve.skeletons import Skeleton
+from vitruve.errors import BadData, MissingAsset, nearest
+from vitruve.geometry.rotations import matrix_to_euler, rotation_about
 
 SCALES = ("legs", "whole", "none")
 _KEYS = ("name", "scale", "frames", "source_frames", "joints", "source", "note")
-_JOINT_KEYS = ("source", "position", "rotation", "bone", "weight", "hold")
+_JOINT_KEYS = ("source", "position", "rotation", "bone", "like", "weight", "hold", "optional")
 _FRAME_KEYS = ("axes", "turn")
+_UNITS = {f"{sign}{axis}": torch.eye(3, dtype=torch.float64)[i] * (-1 if sign else 1)
+          for i, axis in enumerate("xyz") for sign in ("", "-")}  # fmt: skip
+# The 24 ways in which axes point along axes, by how a mapping file names them.
+_AXES = {
+    " ".join(names): matrix
+    for names in itertools.permutations(_UNITS, 3)
+    if float(torch.linalg.det(matrix := torch.stack([_UNITS[name] for name in names], -1))) > 0.5
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,11 @@ class JointMap:
         rotation: joints of the source whose mean rotation it has; empty for none.
         bone: joint of the body at the other end of the bone that both skeletons share; the frames are brought into
             agreement along it. Empty where the frames alone say how they relate.
+        like: joint of the body whose correction along its bone counts for this one too, as a hand goes on along the
+            forearm; empty for none.
         weight: of the position among the others; 0 where the position is only measured.
         hold: how much a turn away from the source's rotation counts, metres a radian.
+        optional: whether a source without these joints fits all the same, and goes without the row.
     """
 
     joint: str
@@ -60,6 +74,8 @@ class JointMap:
     bone: str = ""
     weight: float = 1.0
     hold: float = 0.01
+    like: str = ""
+    optional: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -90,6 +106,19 @@ class Mapping:
         """All joints of the source that are named."""
         return tuple(dict.fromkeys(name for entry in self.joints for name in entry.sources))
 
+    def on(self, names: Sequence[str]) -> Mapping | None:
+        """The mapping for a source with these joints: optional rows that it lacks left out, and its prefix put on.
+
+        Returns:
+            None where a row that is not optional has a joint that is not there.
+        """
+        needed = {name for entry in self.joints if not entry.optional for name in entry.sources}
+        for prefix in ("", *prefixes(names)):
+            real = {name.removeprefix(prefix): name for name in reversed(names)}
+            if needed <= real.keys():
+                return _renamed(self, real)
+        return None
+
 
 def mapping_names() -> tuple[str, ...]:
     """The names of the mappings that ship with the package."""
@@ -97,33 +126,22 @@ def mapping_names() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".toml") for file in files.iterdir() if file.name.endswith(".toml")))
 
 
+def prefixes(names: Sequence[str]) -> tuple[str, ...]:
+    """What may stand before the joints' own names: up to a colon, or what all of them, or all but the root, share."""
+    with_colon = Counter(name[: name.rindex(":") + 1] for name in names if ":" in name)
+    # Of names, not of paths.
+    shared = [os.path.commonprefix(list(some)) for some in (names, names[1:]) if len(some) > 1]  # noqa: RUF071
+    return tuple(dict.fromkeys([prefix for prefix, _ in with_colon.most_common(1)] + [text for text in shared if text]))
+
+
 def load_mapping(name: str | Path) -> Mapping:
     """A shipped mapping by name, or a user's own by the path of its TOML file."""
     if not str(name).endswith(".toml"):
-        return _shipped(str(name))
+        return shipped_mapping(str(name))
     path = Path(name)
     if not path.is_file():
         raise MissingAsset(f"mapping file {path} does not exist", fix=nearest(path.stem, mapping_names()))
     return mapping_from_toml(path.read_text(encoding="utf-8", errors="replace"), str(path))
-
-
-def find_mapping(skeleton: Skeleton) -> Mapping:
-    """The shipped mapping whose joints the skeleton all has; of several the one that uses most."""
-    fitting = [m for m in map(_shipped, mapping_names()) if set(m.sources) <= set(skeleton.names)]
-    layout = next((layout for layout, tree in SKELETONS.items() if tree == skeleton.name), "")
-    if not fitting and layout:
-        raise UsageError(
-            f"the motion is on the joints of {layout} and does not say on whose body",
-            where=f"skeleton '{skeleton.name}'",
-            fix=f'say it: vitruve convert --from {layout}, or --from open-{layout}; in Python source="{layout}"',
-        )
-    if not fitting:
-        raise UsageError(
-            f"no shipped mapping fits the skeleton '{skeleton.name}'",
-            where=f"its joints are {', '.join(skeleton.names[:8])}{', ...' if len(skeleton) > 8 else ''}",
-            fix=f"write a mapping file (docs/retarget.md); there are: {', '.join(mapping_names())}",
-        )
-    return max(fitting, key=lambda mapping: len(mapping.sources))
 
 
 def mapping_from_toml(text: str, where: str) -> Mapping:
@@ -158,13 +176,32 @@ def mapping_from_toml(text: str, where: str) -> Mapping:
 
 
 @functools.cache
-def _shipped(name: str) -> Mapping:
+def shipped_mapping(name: str) -> Mapping:
+    """A mapping of the package by its name."""
     if name not in mapping_names():
         raise MissingAsset(
             f"there is no mapping '{name}'", fix=f"a file of your own ends in .toml; {nearest(name, mapping_names())}"
         )
     file = resources.files("vitruve.convert") / "mappings" / f"{name}.toml"
     return mapping_from_toml(file.read_text(encoding="utf-8"), file.name)
+
+
+def _renamed(mapping: Mapping, real: dict[str, str]) -> Mapping:
+    """The rows whose joints are there, under their real names; what referred to a row that is not there goes too."""
+    rows = [entry for entry in mapping.joints if set(entry.sources) <= real.keys()]
+    kept = {entry.joint for entry in rows}
+    joints = tuple(
+        replace(
+            entry,
+            position=tuple(real[name] for name in entry.position),
+            rotation=tuple(real[name] for name in entry.rotation),
+            bone=entry.bone if entry.bone in kept else "",
+            like=entry.like if entry.like in kept else "",
+        )
+        for entry in rows
+    )
+    frames = {real[name]: frame for name, frame in mapping.frames.items() if name in real}
+    return replace(mapping, joints=joints, frames=frames)
 
 
 def _check_keys(table: dict[str, Any], keys: Sequence[str], where: str) -> None:
@@ -190,6 +227,8 @@ def _joint_map(joint: str, entry: Any, where: str) -> JointMap:
         position=_names(entry.get("position", source), where),
         rotation=_names(entry.get("rotation", source), where),
         bone=str(entry.get("bone", "")),
+        like=str(entry.get("like", "")),
+        optional=bool(entry.get("optional", False)),
         **{key: float(value) for key, value in numbers.items()},
     )
     if not made.sources:
@@ -204,6 +243,46 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     raise BadData(f"{value!r} is neither a name nor a list of names", where=where, fix="name joints of the source")
 
 
+def nearest_axes(frame: Tensor) -> Tensor:
+    """[3, 3] the nearest rotation that takes axes to axes."""
+    return max(_AXES.values(), key=lambda axes: float((axes * frame).sum()))
+
+
+def mapping_to_toml(mapping: Mapping) -> str:
+    """The text of a mapping file that says the same, turns to a tenth of a degree; `mapping_from_toml` reads it."""
+    lines = [
+        f"{key} = {json.dumps(getattr(mapping, key))}" for key in ("name", "scale", "note") if getattr(mapping, key)
+    ]
+    lines += ["", "[source_frames]"]
+    lines += [f"{_key(name)} = {_frame_text(frame)}" for name, frame in mapping.frames.items()]
+    lines += ["", "[joints]"]
+    for row in mapping.joints:
+        # Only what differs from what is meant where it is left out.
+        parts = {"source": list(row.position)} if row.position == row.rotation else {
+            key: list(names) for key, names in (("position", row.position), ("rotation", row.rotation)) if names
+        }  # fmt: skip
+        parts |= {key: value for key in ("bone", "like") if (value := getattr(row, key))}
+        parts |= {
+            field.name: getattr(row, field.name)
+            for field in fields(row)
+            if field.name in ("weight", "hold", "optional") and getattr(row, field.name) != field.default
+        }
+        lines.append(f"{row.joint} = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in parts.items())} }}")
+    return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+
+
+def _frame_text(frame: Tensor) -> str:
+    axes = nearest_axes(frame)
+    turned = matrix_to_euler(frame.double() @ axes.T, "ZYX").rad2deg().tolist()[::-1]
+    turns = ", ".join(f"{axis} = {degrees:.1f}" for axis, degrees in zip("xyz", turned) if abs(degrees) >= 0.05)
+    name = next(name for name, known in _AXES.items() if known is axes)
+    return f'{{ axes = "{name}", turn = {{ {turns} }} }}' if turns else f'"{name}"'
+
+
 def _frame(value: Any, where: str) -> Tensor:
     """[3, 3]: the matrix that takes a joint's own axes to those of the body at rest, from "y -x z" or a table."""
     table: Any = {"axes": value} if isinstance(value, str) else value
@@ -211,10 +290,8 @@ def _frame(value: Any, where: str) -> Tensor:
         raise BadData(f"{value!r} says nothing about axes", where=where, fix='write "y -x z"')
     _check_keys(table, _FRAME_KEYS, where)
     axes = str(table.get("axes", "x y z")).split()
-    units = {f"{sign}{axis}": torch.eye(3, dtype=torch.float64)[i] * (-1 if sign else 1)
-             for i, axis in enumerate("xyz") for sign in ("", "-")}  # fmt: skip
-    matrix = torch.stack([units[axis] for axis in axes], -1) if set(axes) <= set(units) and len(axes) == 3 else None
-    if matrix is None or abs(float(torch.linalg.det(matrix)) - 1) > 1e-9:
+    matrix = _AXES.get(" ".join(axes))
+    if matrix is None:
         raise BadData(
             f"'{' '.join(axes)}' is no right-handed frame",
             where=where,

@@ -23,7 +23,9 @@ from torch import Tensor
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.convert.alignment import Aligned, align, local_rotations
 from vitruve.convert.convert import Conversion
-from vitruve.convert.mapping import Mapping, find_mapping, load_mapping
+from vitruve.convert.mapping import Mapping
+from vitruve.convert.mapping_choice import GUESS, chosen_mapping, find_mapping
+from vitruve.convert.mapping_guess import guess_mapping, said
 from vitruve.convert.retarget_quality import (
     SLIDING,
     TRUSTED_FRAME,
@@ -31,6 +33,7 @@ from vitruve.convert.retarget_quality import (
     USUAL,
     added_sliding,
     measure_joints,
+    turned_too_far,
     what_to_know,
 )
 from vitruve.convert.shape import fixed_betas
@@ -64,7 +67,7 @@ def retarget_motion(
     Args:
         motion: on a tree with rest positions or changing bones, as BVH and ASF/AMC files give it.
         to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, see `find_body`.
-        mapping: a mapping file's name or path; where not given, the shipped one that fits the joint names.
+        mapping: a mapping file's name or path, or "guess"; where not given, the shipped one that fits the joint names.
         betas: "fit" one shape for the clip, at the source's own size; "zero" for the mean shape; or the betas, for
             example of the actor (`actor_betas`). A tree has no shape to keep, so "keep-if-same" fits too.
         scale: the source is made this much larger before the fit. Where not given: 1 for a fitted shape, since the body
@@ -101,7 +104,10 @@ def retarget_motion(
     failed = fitted.failed.to(aligned.valid.device) | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
     error = measure_joints(aligned, result, body)
-    warnings = notes + what_to_know(motion, chosen, begin, error, failed & aligned.valid, scale)
+    warnings = notes + what_to_know(motion, chosen, aligned, begin, error, failed & aligned.valid, scale)
+    if chosen.name == GUESS:
+        warnings.insert(0, f"the mapping was {chosen.note}: {said(chosen.joints)}: look at the result")
+    warnings += (odd := turned_too_far(result))
     sliding = added_sliding(motion, result, aligned, body)
     if sliding > SLIDING:
         warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
@@ -109,7 +115,10 @@ def retarget_motion(
         motion=result,
         error=error,
         warnings=tuple(warnings),
-        trusted=error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any()),
+        trusted=error.mean <= TRUSTED_MEAN
+        and float(error.per_frame.max()) <= TRUSTED_FRAME
+        and not bool(failed.any())
+        and not odd,
         failed=failed,
         seconds={"shape": shape_seconds, "fit": fit_seconds, "measure": time.perf_counter() - since},
     )
@@ -158,8 +167,8 @@ def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
             fix="convert it: convert_motion(motion, to=...)",
         )
     if mapping is None:
-        return find_mapping(motion.skeleton)
-    return mapping if isinstance(mapping, Mapping) else load_mapping(mapping)
+        return find_mapping(motion.skeleton, motion.source.file or "FILE")
+    return guess_mapping(motion) if mapping == GUESS else chosen_mapping(mapping, motion.skeleton)
 
 
 def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:

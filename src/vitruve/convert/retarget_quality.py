@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -12,6 +13,7 @@ from vitruve.convert.alignment import Aligned
 from vitruve.convert.mapping import Mapping
 from vitruve.convert.quality import ErrorMeter, ErrorReport
 from vitruve.convert.start import Start
+from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion, derivative, foot_contacts
 
 # Above these, millimetres, a result is not to be trusted. A body of known shape has other proportions than the source,
@@ -21,7 +23,12 @@ TRUSTED_MEAN, TRUSTED_FRAME = 30.0, 60.0
 USUAL = (0.65, 1.5)
 # A foot that stands may slide this much faster than the source's, m/s, before it is said.
 SLIDING = 0.02
+# Names in one sentence.
+_SHOWN = 6
 _FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
+# No joint but the root and those of the long bones turns this far from its rest, radians.
+_TOO_FAR = 2 / 3 * torch.pi
+_FAR_TURNING = ("pelvis", "hip", "knee", "shoulder", "elbow")
 
 
 def measure_joints(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorReport:
@@ -44,10 +51,19 @@ def measure_joints(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorRe
 
 
 def what_to_know(
-    motion: Motion, mapping: Mapping, begin: Start, error: ErrorReport, failed: Tensor, scale: float
+    motion: Motion,
+    mapping: Mapping,
+    aligned: Aligned,
+    begin: Start,
+    error: ErrorReport,
+    failed: Tensor,
+    scale: float,
 ) -> list[str]:
     """What a user must know, in words."""
     out = []
+    if aligned.rolled:
+        shown = ", ".join(f"{joint} in {frames} frames" for joint, frames in aligned.rolled.items())
+        out.append(f"rolled over by half a turn in the source, and turned back: {shown}")
     turning = (motion.rotations - torch.eye(3).to(motion.rotations)).nan_to_num(0.0).abs().amax((0, 2, 3)) > 1e-4
     skeleton, used = motion.skeleton, {name for row in mapping.joints for name in row.rotation}
     # A joint that is left out still turns what hangs on it.
@@ -57,7 +73,8 @@ def what_to_know(
         if turning[joint] and not used & {skeleton.names[other] for other in skeleton.below(joint)}
     ]
     if spare:
-        out.append(f"the mapping leaves out {', '.join(spare)} of the source: their turns are lost")
+        more = f" and {len(spare) - _SHOWN} more" if len(spare) > _SHOWN else ""
+        out.append(f"the mapping leaves out {', '.join(spare[:_SHOWN])}{more} of the source: their turns are lost")
     if begin.invented:
         shown = ", ".join(begin.invented[:4]) + (f" and {len(begin.invented) - 4} more" if begin.invented[4:] else "")
         out.append(f"not in the source, made up as asked: {shown}")
@@ -95,3 +112,15 @@ def added_sliding(motion: Motion, result: Motion, aligned: Aligned, body: BodyMo
     if not bool(contacts.any()):
         return 0.0
     return float((ours - theirs)[contacts].nanmean())
+
+
+def turned_too_far(result: Motion) -> list[str]:
+    """Joints that are turned as no person's are in the middle of the clip: what the source has wrong."""
+    known = result.rotations if result.mask is None else result.rotations[result.mask]
+    turn = matrix_to_axis_angle(known).norm(dim=-1).median(0).values.tolist() if len(known) else []
+    far = [
+        f"{joint} by {math.degrees(angle):.0f} degrees"
+        for joint, angle in zip(result.skeleton.names, turn)
+        if angle > _TOO_FAR and joint.rpartition("_")[2] not in _FAR_TURNING
+    ]
+    return [f"turned as no person's, as in the source: {', '.join(far)}: look at it"] if far else []

@@ -23,7 +23,7 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.bvh_text import Hierarchy, format_bvh, parse_bvh
 from vitruve.formats.euler_curves import matrices_to_curves
 from vitruve.formats.plain_text import EndSites, read_bytes, recognised, tree_skeleton, z_up_from
-from vitruve.geometry.rotations import rotation_about
+from vitruve.geometry.rotations import geodesic_distance, rotation_about
 from vitruve.motion import Motion, Source
 
 # Metres per unit. CMU's captures, and BVH files made from them, count in inches over 0.45.
@@ -31,6 +31,9 @@ UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45
 _GUESSED = ("m", "cm", "mm", "cmu")
 # Along the bones from the root to the furthest tip of an adult, metres.
 _REACH = 1.2
+# A first frame at rest: how far its joints turn at the most, from which step on it jumps to the motion, radians, and
+# how much larger than the other steps that is. Fewer frames tell nothing.
+_AT_REST, _JUMP, _OUTLIER, _LEAST_FRAMES = 0.5, 0.5, 5.0, 5
 # A bone further than this from its place at rest is written with position channels, metres.
 _STILL = 1e-6
 
@@ -38,16 +41,21 @@ Array = NDArray[np.float64]
 
 
 def read_bvh(
-    path: str | PathLike[str], *, unit: str | float = "auto", up: str = "auto", dtype: torch.dtype | None = None
+    path: str | PathLike[str],
+    *,
+    unit: str | float = "auto",
+    up: str = "auto",
+    rest_frame: str = "auto",
+    dtype: torch.dtype | None = None,
 ) -> Motion:
     """Read a BVH file.
 
     Args:
         path: the file.
-        unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number; "auto" guesses from the skeleton's size
-            between m, cm, mm and cmu.
+        unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number; "auto" guesses from the skeleton's size.
         up: the axis of the file that points upwards, "y" or "z"; "auto" takes y unless the skeleton both rests and
             moves along z.
+        rest_frame: "keep" keeps a first frame that only shows the skeleton at rest; "auto" leaves such a frame out.
         dtype: precision; float64 where None.
 
     Returns:
@@ -58,6 +66,10 @@ def read_bvh(
     path = Path(path)
     tree, table, fps, notes = parse_bvh(read_bytes(path), str(path))
     angles, positions = _split(tree, table)
+    rotations = _rotations(tree, torch.from_numpy(angles))
+    if _begins_at_rest(rest_frame, rotations):
+        rotations, positions = rotations[1:], positions[1:]
+        notes = (*notes, "the first frame shows the skeleton at rest, a jump before the motion: it was left out")
     changing = _changing(positions)
     rigid = _rigid(positions, changing)
     scale, unit_note = _metres_per_unit(unit, tree, rigid)
@@ -68,7 +80,7 @@ def read_bvh(
     root = bones[:, 0].copy()
     bones[:, 0] = rest[0]
     motion = Motion(
-        rotations=_rotations(tree, torch.from_numpy(angles)),
+        rotations=rotations,
         translation=torch.from_numpy(root - rest[0]),
         fps=fps,
         skeleton=tree_skeleton(path.stem, tree.names, tree.parents, torch.from_numpy(rest)),
@@ -169,6 +181,17 @@ def _rotations(tree: Hierarchy, angles: Tensor) -> Tensor:
     return matrices
 
 
+def _begins_at_rest(rest_frame: str, rotations: Tensor) -> bool:
+    """Whether the first frame is the pose at rest, which several exporters put before a motion."""
+    if rest_frame not in ("auto", "keep"):
+        raise UsageError(f"'{rest_frame}' is no choice for the first frame", fix="use 'auto' or 'keep'")
+    if rest_frame == "keep" or len(rotations) < _LEAST_FRAMES:
+        return False
+    turn = geodesic_distance(rotations[:1], torch.eye(3, dtype=rotations.dtype).expand_as(rotations[:1])).max()
+    steps = geodesic_distance(rotations[1:], rotations[:-1]).amax(1)
+    return bool(turn < _AT_REST and steps[0] > _JUMP and steps[0] > _OUTLIER * steps[1:].quantile(0.95))
+
+
 def _cumulated(bones: Array, parents: list[int]) -> Array:
     """Joint positions of bones that all rest unturned."""
     rest = bones.copy()
@@ -229,11 +252,17 @@ def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[
     if longest == 0:
         return UNITS["cm"], ("the skeleton has no size; its unit was taken to be cm",)
     name = min(_GUESSED, key=lambda unit: abs(np.log(longest * UNITS[unit] / _REACH)))
+    # Inches are rare, and lie between two of the others: only where those make no adult.
+    name = "inch" if not _is_adult(longest * UNITS[name]) and _is_adult(longest * UNITS["inch"]) else name
     size = longest * UNITS[name]
     note = f"the unit was guessed to be {name} ({UNITS[name]:.5g} m): the longest chain of bones is then {size:.2f} m"
-    if not _REACH / 2 < size < _REACH * 2:
+    if not _is_adult(size):
         note += ", which is odd for an adult; give the unit if that is wrong"
     return UNITS[name], (note,)
+
+
+def _is_adult(reach: float) -> bool:
+    return _REACH / 2 < reach < _REACH * 2
 
 
 def _up_axis(up: str, motion: Motion, rigid: Tensor) -> tuple[str, tuple[str, ...]]:

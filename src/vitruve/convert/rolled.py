@@ -1,0 +1,81 @@
+"""Feet and hands that a source shows rolled over about their own length, turned back.
+
+Marker software often solves an ankle or a wrist with two axes. Two pairs of angles then give the bone the same
+direction, and one of them has the sole, or the palm, on the other side. Positions cannot tell, so whole stretches of a
+recording lie on the wrong side while its stick figure looks right. No ankle and no wrist rolls that far against the
+limb above it: where one does, half a turn about the bone brings it back and leaves the bone where it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel
+from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, swing_twist
+
+# A roll beyond this is on the wrong side, radians. Real ones are within 1.6, those on the wrong side within 0.8 of pi.
+_ROLLED = 2 / 3 * math.pi
+# The joints that can be rolled over, each with the joint above it, and the body's joint at the far end of its bone.
+_ABOVE = {
+    f"{side}_{joint}": (f"{side}_{above}", f"{side}_{end}" if end else "")
+    for side in ("left", "right")
+    for joint, above, end in (("ankle", "knee", "foot"), ("foot", "ankle", ""), ("wrist", "elbow", ""))
+}
+
+
+def unrolled(
+    rotations: Mapping[str, Float[Tensor, "frames 3 3"]],
+    positions: Mapping[str, Float[Tensor, "frames 3"]],
+    valid: Bool[Tensor, "frames"],
+    body: BodyModel,
+    rest: Float[Tensor, "joints 3"],
+) -> dict[str, Tensor]:
+    """World rotations without feet and hands that are rolled over.
+
+    Args:
+        rotations: [frames, 3, 3] in the body's axes, by the joints of the body that have some.
+        positions: [frames, 3] likewise.
+        valid: frames with data.
+        body: the body whose axes they are.
+        rest: its joints at rest, metres.
+
+    Returns:
+        [frames, 3, 3] by joint, of those alone that were turned back in some frame.
+    """
+    out: dict[str, Tensor] = {}
+    for joint, (above, end) in _ABOVE.items():
+        if joint not in rotations or above not in rotations:
+            continue
+        own = rotations[joint]
+        bone = _bone(joint, above, own, positions.get(joint), positions.get(end), valid, body, rest)
+        _, roll = swing_twist(out.get(above, rotations[above]).mT @ own, bone)
+        rolled = matrix_to_axis_angle(roll).norm(dim=-1) > _ROLLED
+        if bool(rolled.any()):
+            half = axis_angle_to_matrix(math.pi * bone)
+            out[joint] = torch.where(rolled[:, None, None], own @ half, own)
+    return out
+
+
+def _bone(
+    joint: str,
+    above: str,
+    own: Tensor,
+    here: Tensor | None,
+    end: Tensor | None,
+    valid: Tensor,
+    body: BodyModel,
+    rest: Tensor,
+) -> Float[Tensor, "3"]:
+    """[3] unit vector along a joint's bone, in the body's axes at rest: the source's own, so that it stays in place."""
+    if here is not None and end is not None:
+        along = (own.mT @ (end - here)[..., None])[valid, :, 0].median(0).values
+    elif joint.endswith("_foot"):
+        along = own.new_tensor([0.0, 0.0, 1.0])
+    else:
+        along = (rest[body.skeleton.index(joint)] - rest[body.skeleton.index(above)]).to(own)
+    return torch.nn.functional.normalize(along, dim=0)
