@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from vitruve.convert.poses import Poses, read_poses, write_poses
 from vitruve.errors import UsageError
 from vitruve.formats import load_motion, save_motion
 from vitruve.motion import Motion
+from vitruve.priors.denoising import denoise, denoise_motion, estimate_noise
+from vitruve.priors.prior import Prior
 from vitruve.priors.vposer import JOINTS
 
 
@@ -50,6 +53,29 @@ def read_any(path: str | Path) -> Poses | Motion:
             fix="bring it to a body first: vitruve convert FILE --to open-smplh",
         )
     return motion
+
+
+def noise_of(source: Poses | Motion, path: Path, degrees: float | None) -> Float[Tensor, "21"]:
+    """The noise of each joint (radians, standard deviation about each axis): as given, or as found in a motion."""
+    if degrees is not None:
+        return torch.full((JOINTS,), math.radians(degrees))
+    if isinstance(source, Poses):
+        raise UsageError(
+            "single poses do not show how noisy they are",
+            where=str(path),
+            fix="say how far off joints are: --noise-deg 5",
+        )
+    return estimate_noise(source.rotations[:, 1 : JOINTS + 1], source.mask)
+
+
+def denoised(prior: Prior, source: Poses | Motion, noise: Float[Tensor, "21"]) -> Float[Tensor, "poses 21 3 3"]:
+    """The rotations of the body joints with less noise; what is masked stays as it is."""
+    rotations = source.rotations[:, 1 : JOINTS + 1]
+    if isinstance(source, Motion):
+        return denoise_motion(prior, rotations, noise, source.mask)
+    out = rotations.clone()
+    out[source.mask] = denoise(prior, rotations[source.mask], noise)
+    return out
 
 
 def out_names(source: Poses | Motion, out: Path, count: int, overwrite: bool) -> list[Path]:
