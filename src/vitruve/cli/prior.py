@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     Args:
         store: the clip store, from `vitruve data prepare`.
         out: the folder of the run.
-        recipe: vitruve, vposer-v02_05, or a TOML file.
+        recipe: vitruve, vposer-v02_05, a TOML file, or the YAML file of VPoser's published training.
         split: a file of `vitruve data split`; a twentieth of the clips is held out where left out.
         minutes: time to train, validations included, over all resumes; 10 where neither this nor an end is given.
         steps: steps to train.
