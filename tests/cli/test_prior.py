@@ -74,11 +74,14 @@ def test_the_folder_of_a_run(place: Path):
     }
     results = json.loads((place / "run" / "results.json").read_text())
     assert results["steps"] == 30 and results["train_poses"] == 60 and results["valid_poses"] == 30
+    assert results["published_names"]["mesh_sampled_m"] == ["val_loss"]
+    assert results["published_names"].keys() <= results["best"].keys()
     assert results["commercial_use"] == "no" and 0 <= results["waiting_for_data"] < 1
     record = tomllib.loads((place / "run" / "run.toml").read_text())
     assert record["notes"]["state"] == "30 steps are done" and record["options"]["steps"] == 30
     assert [int(row["step"]) for row in csv.DictReader((place / "run" / "curves.csv").open())] == [0, 20, 30]
     page = (place / "run" / "report.html").read_text()
+    assert "mesh_sampled_l1_m (v2v, loss_mesh_rec)" in page
     assert "not be used commercially" in page and page.count("<svg") >= 4
     assert (place / "run" / "curves.svg").read_text().startswith("<svg")
 

@@ -8,7 +8,7 @@ import torch
 from tests.priors import prior_material as material
 from vitruve.errors import UsageError
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
-from vitruve.priors.completion import NAMES, PARTS, complete, denoise, joint_mask
+from vitruve.priors.completion import NAMES, PARTS, complete, joint_mask
 from vitruve.priors.energy import energy_gradient
 from vitruve.priors.prior import Prior
 
@@ -109,17 +109,6 @@ def test_what_stands_at_missing_joints_does_not_matter(prior: Prior, held_out: t
     other = held_out.clone()
     other[:, ~known] = axis_angle_to_matrix(torch.full((3,), 0.9))
     assert torch.equal(complete(prior, held_out, known), complete(prior, other, known))
-
-
-def test_denoising_lowers_the_error(prior: Prior, held_out: torch.Tensor):
-    noise = axis_angle_to_matrix(0.25 * torch.randn(40, 21, 3, generator=torch.Generator().manual_seed(0)))
-    noisy = held_out @ noise
-    before = geodesic_distance(noisy, held_out).mean()
-    after = geodesic_distance(denoise(prior, noisy, 0.4), held_out).mean()
-    assert after < 0.6 * before
-    assert geodesic_distance(denoise(prior, noisy, 0.0), noisy).max() < 1e-3
-    with pytest.raises(UsageError, match="negative"):
-        denoise(prior, noisy, -1.0)
 
 
 def test_draws_depend_on_the_seed_alone(prior: Prior):

@@ -116,6 +116,32 @@ def test_every_wrong_key_is_listed(tmp_path: Path):
         assert said in error.value.where
 
 
+@pytest.mark.parametrize("kind", [VPoser, VPoserV1])
+def test_whichever_weight_is_missing_is_named(tmp_path: Path, kind: type):
+    weights = random_network(kind).state_dict()
+    for key in weights:
+        torch.save({name: value for name, value in weights.items() if name != key}, tmp_path / "a.pt")
+        with pytest.raises(BadData, match="1 of") as error:
+            load_prior(tmp_path / "a.pt")
+        assert f"missing {key} {tuple(weights[key].shape)}" in error.value.where
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.yaml", "model_params:\n  num_neurons 24\n"), ("a.ini", "num_neurons = 24\n")]
+)
+def test_broken_settings_are_not_passed_over(tmp_path: Path, name: str, text: str):
+    path = write_v2(tmp_path / "snapshots" / "a.ckpt", random_network().state_dict())
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadData, match="settings") as error:
+        load_prior(path)
+    assert str(tmp_path / name) in error.value.where and error.value.fix
+
+
+def test_a_prior_says_what_it_is():
+    assert repr(load_prior("open")).startswith("Prior('open': vposer-v2, 32 latent dimensions, recipe vitruve, 57,")
+    assert repr(load_prior("open")).endswith("commercial use: yes)")
+
+
 def test_numbers_that_are_none(tmp_path: Path):
     weights = random_network().state_dict()
     weights["decoder_net.3.bias"] = torch.full((24,), torch.nan)

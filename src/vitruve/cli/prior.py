@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 
 from vitruve.cli.options import Out
 from vitruve.cli.prior_evaluate import evaluate
-from vitruve.cli.prior_use import complete, denoise, sample
+from vitruve.cli.prior_use import complete, decode, denoise, encode, sample
 from vitruve.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ app = App(
     help="Train pose priors, load those of others, and use them.\n\n"
     "Examples: `vitruve prior sample open --out poses`, `vitruve prior train motions --out run --minutes 10`.",
 )
-for _command in (evaluate, sample, complete, denoise):
+for _command in (evaluate, sample, complete, denoise, encode, decode):
     app.command(_command)
 _INTERRUPTED = 130
 Positive = Parameter(validator=Number(gt=0))
@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     Args:
         store: the clip store, from `vitruve data prepare`.
         out: the folder of the run.
-        recipe: vitruve, vposer-v02_05, or a TOML file.
+        recipe: vitruve, vposer-v02_05, a TOML file, or the YAML file of VPoser's published training.
         split: a file of `vitruve data split`; a twentieth of the clips is held out where left out.
         minutes: time to train, validations included, over all resumes; 10 where neither this nor an end is given.
         steps: steps to train.
@@ -191,7 +191,7 @@ def _say(results: dict[str, Any], out: Path, quiet: bool) -> None:
     from vitruve.view.prior_page import component_rows, run_rows
 
     for name, value in [*run_rows(results), *component_rows(results)]:
-        print(f"  {name:<28}{value}")
+        print(f"  {name:<48}{value}")
     if results["commercial_use"] != "yes":
         print(f"Commercial use: {results['commercial_use']} ({'; '.join(results['licences']) or 'licence not known'})")
     print(f"Written to {out}; open {out / 'report.html'} in a browser.")

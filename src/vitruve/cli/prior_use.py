@@ -131,20 +131,25 @@ def denoise(
     prior: Path,
     file: Path,
     *,
-    noise_deg: Annotated[float, Parameter(validator=Number(gt=0))],
+    noise_deg: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     out: Out,
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Take noise out of poses or of a motion, frame by frame: each goes towards what the prior knows.
+    """Take noise out of poses or of a motion: what was observed is weighed against what the prior expects.
 
-    Examples: `vitruve prior denoise run noisy.npz --noise-deg 10 --out clean.npz`.
+    In a motion the frames around each say what to expect, too, and how noisy it is. How far off the expectation is, is
+    measured on the file itself, so the result is no worse than the file where the noise is as it was given or found.
+
+    Examples: `vitruve prior denoise open noisy.npz --out clean.npz`, `vitruve prior denoise run poses.npz --noise-deg 5
+    --out clean.npz`.
 
     Args:
         prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
-        noise_deg: how far off a joint's rotation typically is; more takes away more.
+        noise_deg: how far off joints are, in degrees, as the standard deviation about each axis; found in a motion
+            where left out, needed for poses.
         out: the file to write; its ending says the format.
         dry_run: say what would be written, and stop.
         overwrite: replace a file that is there.
@@ -153,20 +158,106 @@ def denoise(
     import math
 
     from vitruve.geometry.rotations import geodesic_distance
-    from vitruve.priors import denoise as clean
     from vitruve.priors import files
 
     loaded, source = _both(prior, file)
     names = files.out_names(source, out, 1, overwrite)
+    noise = files.noise_of(source, file, noise_deg)
     if dry_run:
         print(f"would change {len(source):,} poses into {names[0]}")
         return
     rotations = source.rotations[:, 1:22]
-    result = clean(loaded, rotations, math.radians(noise_deg))
+    result = files.denoised(loaded, source, noise)
     files.write_variants(source, result[:, None], names, overwrite)
     if not quiet:
         turned = math.degrees(float(geodesic_distance(rotations, result).mean()))
-        print(f"{len(source):,} poses changed by {turned:.1f} degrees a joint in the mean: {names[0]}")
+        found = "" if noise_deg else f"Noise found: {math.degrees(float(noise.median())):.1f} degrees about each axis. "
+        print(f"{found}{len(source):,} poses changed by {turned:.1f} degrees a joint in the mean: {names[0]}")
+
+
+def encode(
+    prior: Path,
+    file: Path,
+    *,
+    out: Out,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Write the latent codes of poses or of a motion's frames: .npz with `mean` and `std`, or .npy of the mean alone.
+
+    Examples: `vitruve prior encode open pose_body.npy --out codes.npz`, `vitruve prior encode V02_05 test/pose_body.pt
+    --out codes.npz`.
+
+    Args:
+        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
+        file: a motion, poses keyed by id, or axis-angle [poses, 63] or [poses, 21, 3] as .npy, .pt, or `pose_body`
+            of an npz.
+        out: the file to write, .npz or .npy.
+        dry_run: say what would be written, and stop.
+        overwrite: replace a file that is there.
+        quiet: say nothing.
+    """
+    from vitruve.priors import files
+
+    _check_ending(out, (".npz", ".npy"))
+    loaded, source = _both(prior, file)
+    files.out_names(source, out, 1, overwrite)
+    if dry_run:
+        print(f"would encode {len(source):,} poses into {out}")
+        return
+    count = files.write_codes(loaded, source, out, overwrite)
+    if not quiet:
+        print(f"{count:,} poses encoded in {loaded.latent} dimensions: {out}")
+
+
+def decode(
+    prior: Path,
+    file: Path,
+    *,
+    out: Out,
+    body: str = "open-smplx-neutral",
+    dry_run: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Write the poses of latent codes: poses keyed by id (.npz, .json, .pkl), or axis-angle [poses, 63] as .npy.
+
+    Examples: `vitruve prior decode open codes.npz --out poses.npz`, `vitruve prior decode V02_05 z.npy --out
+    pose_body.npy`.
+
+    Args:
+        prior: the one that the codes are of.
+        file: of `vitruve prior encode`, or a .npy of [poses, latent].
+        out: the file to write; its ending says what.
+        body: the body that poses keyed by id name.
+        dry_run: say what would be written, and stop.
+        overwrite: replace a file that is there.
+        quiet: say nothing.
+    """
+    from vitruve.bodies import load_body
+    from vitruve.convert.pose_files import ENDINGS
+    from vitruve.errors import UsageError
+    from vitruve.priors import files, load_prior
+
+    _check_ending(out, (*ENDINGS, ".npy"))
+    if out.exists() and not overwrite:
+        raise UsageError("the output exists already", where=str(out), fix="choose another, or give --overwrite")
+    loaded = load_prior(prior)
+    codes, ids = files.read_codes(file, loaded.latent)
+    if dry_run:
+        print(f"would decode {len(codes):,} codes into {out}")
+        return
+    files.write_decoded(loaded, codes, ids, out, load_body(body), overwrite)
+    if not quiet:
+        print(f"{len(codes):,} poses decoded: {out}")
+
+
+def _check_ending(out: Path, endings: tuple[str, ...]) -> None:
+    from vitruve.errors import UsageError
+
+    if out.suffix not in endings:
+        raise UsageError(f"this is not written as '{out.suffix}'", where=str(out), fix=f"use {', '.join(endings)}")
 
 
 def _both(prior: Path, file: Path) -> tuple[Prior, Poses | Motion]:

@@ -6,7 +6,8 @@ prior = load_prior("run")
 prior.energy(motion.rotations[:, 1:22])
 """
 
-from vitruve.priors.completion import complete, denoise
+from vitruve.priors.completion import complete
+from vitruve.priors.denoising import denoise, denoise_motion, estimate_noise
 from vitruve.priors.prior import Prior
 from vitruve.priors.recipe import Recipe, load_recipe, recipe_names
 from vitruve.priors.released import load_prior
@@ -18,6 +19,8 @@ __all__ = [
     "Recipe",
     "complete",
     "denoise",
+    "denoise_motion",
+    "estimate_noise",
     "load_prior",
     "load_recipe",
     "recipe_names",

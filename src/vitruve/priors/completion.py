@@ -1,7 +1,6 @@
-"""Poses with joints missing or wrong: what the prior thinks was there.
+"""Poses with joints missing: what the prior thinks was there.
 
 poses = complete(prior, rotations, known, hypotheses=5, generator=torch.Generator().manual_seed(0))
-better = denoise(prior, rotations, noise=0.2)
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.errors import UsageError, nearest
-from vitruve.geometry.rotations import slerp
 from vitruve.priors.prior import Prior
 from vitruve.priors.vposer import JOINTS
 from vitruve.skeletons import load_skeleton
@@ -95,7 +93,7 @@ def _most_likely(prior: Prior, poses: Tensor, known: Tensor, hypotheses: int, ge
     codes = torch.randn(_CANDIDATES, prior.latent, generator=torch.Generator().manual_seed(0)).to(poses)
     start = codes[_nearest(prior.decode(codes), poses, weight, hypotheses)]
     target = poses[:, None].expand(-1, hypotheses, -1, -1, -1)
-    latent = _search(prior, target, weight, start, _DOUBT)
+    latent = likely_codes(prior, target, weight, start, _DOUBT)
     filled = _filled(prior.decode(latent), target, known)
     for _ in range(_ROUNDS if hypotheses > 1 else 0):
         drawn = prior.encode(filled[:, 1:]).sample(generator)
@@ -103,37 +101,22 @@ def _most_likely(prior: Prior, poses: Tensor, known: Tensor, hypotheses: int, ge
     return filled
 
 
-def denoise(
-    prior: Prior, rotations: Float[Tensor, "poses 21 3 3"], noise: float | Float[Tensor, "*#poses 21"]
-) -> Float[Tensor, "poses 21 3 3"]:
-    """What poses were before noise was added, as far as the prior can tell.
-
-    The most likely code is looked for; each joint then ends between what the code decodes to and what was observed,
-    the nearer to the observation the less noise there is compared with the network's usual error.
+def likely_codes(
+    prior: Prior,
+    target: Float[Tensor, "*batch 21 3 3"],
+    weight: Float[Tensor, "*#batch 21"],
+    start: Float[Tensor, "*batch latent"],
+    doubt: float = math.inf,
+) -> Float[Tensor, "*batch latent"]:
+    """Codes that decode to the target where it has weight, and are themselves likely.
 
     Args:
         prior: a trained prior.
-        rotations: observed.
-        noise: radians, typical size of the error of a joint; of each joint where a tensor is given.
+        target: poses.
+        weight: of the squared angle of each joint, one over radians squared.
+        start: codes to begin with.
+        doubt: beyond about so much the cost of a joint grows as a logarithm.
     """
-    error = prior.joint_error
-    level = torch.as_tensor(noise).to(error).expand(torch.broadcast_shapes(torch.as_tensor(noise).shape, (JOINTS,)))
-    if bool((level < 0).any()):
-        raise UsageError("noise cannot be negative", where=f"noise = {noise}", fix="give radians, 0.1 or so")
-    out = []
-    for start in range(0, len(rotations), _CHUNK):
-        part = rotations[start : start + _CHUNK].to(error)
-        here = level if level.dim() == 1 else level.expand(len(rotations), -1)[start : start + _CHUNK]
-        weight = 1 / (error.square() + here.square())
-        with torch.no_grad():
-            code = prior.encode(part).mean
-        likely = prior.decode(_search(prior, part, weight, code))
-        out.append(slerp(likely, part, error.square() * weight))
-    return torch.cat(out).to(rotations)
-
-
-def _search(prior: Prior, target: Tensor, weight: Tensor, start: Tensor, doubt: float = math.inf) -> Tensor:
-    """Codes that decode to the target where it has weight, and are themselves likely."""
     latent = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([latent], _RATE)
     with torch.enable_grad():

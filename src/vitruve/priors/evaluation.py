@@ -21,6 +21,7 @@ from vitruve.errors import BadData
 from vitruve.priors.baselines import Candidate, candidate_of, mixture_candidate, pca_candidate, random_candidate
 from vitruve.priors.joint_limits import MARGIN, SHARE, limits_of
 from vitruve.priors.judged_poses import JudgedPoses, poses_of_store
+from vitruve.priors.losses import PUBLISHED_NAMES
 from vitruve.priors.prior import Prior
 from vitruve.priors.reconstruction_scores import (
     ReconstructionMeter,
@@ -105,6 +106,7 @@ def evaluate_prior(
         "kl_nats_by_dimension": meters["prior"].kl_by_dimension(),
         "mpve_mm_quantiles": {name: meter.quantiles() for name, meter in meters.items()},
         "shown_rows": shown_rows(meters["prior"], poses),
+        "published_names": {name: list(names) for name, names in PUBLISHED_NAMES.items()},
         "definitions": definitions(samples, count, min(FEW, samples), len(learned)),
     }
 

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.pickles import read_npz
+from vitruve.bodies.pickles import existing_file, read_npz
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import Poses, read_poses, write_poses
-from vitruve.errors import UsageError
+from vitruve.errors import BadData, UsageError
 from vitruve.formats import load_motion, save_motion
+from vitruve.formats.axis_angle import rotations_of_file
+from vitruve.formats.fields import real_array
+from vitruve.formats.replacing import replacing
+from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
+from vitruve.priors.denoising import denoise, denoise_motion, estimate_noise
+from vitruve.priors.prior import Prior
+from vitruve.priors.torch_file import read_torch_file, tensors_of
 from vitruve.priors.vposer import JOINTS
+from vitruve.skeletons import load_skeleton
+
+# What an npz has that holds more than bare poses.
+_OF_MOTIONS = ("poses", "ids", "mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
+# Poses worked on at a time.
+_BLOCK = 10_000
 
 
 def poses_of(rotations: Float[Tensor, "poses 21 3 3"], ids: Sequence[str], body: BodyModel) -> Poses:
@@ -38,8 +54,11 @@ def poses_of(rotations: Float[Tensor, "poses 21 3 3"], ids: Sequence[str], body:
 
 
 def read_any(path: str | Path) -> Poses | Motion:
-    """Poses keyed by id, or a motion, on a body that has the 21 joints."""
+    """Poses keyed by id, or a motion, on a body that has the 21 joints; or bare arrays, as `bare_poses` reads them."""
     path = Path(path)
+    bare = bare_poses(path)
+    if bare is not None:
+        return bare
     if path.suffix == ".json" or (path.suffix == ".npz" and path.is_file() and "ids" in read_npz(path)):
         return read_poses(path)
     motion = load_motion(path)
@@ -50,6 +69,153 @@ def read_any(path: str | Path) -> Poses | Motion:
             fix="bring it to a body first: vitruve convert FILE --to open-smplh",
         )
     return motion
+
+
+def bare_poses(path: Path) -> Poses | None:
+    """Poses of an array alone, with numbers for ids; None where the file is of another kind.
+
+    It holds axis-angle [poses, 63] or [poses, 21, 3], as a .npy, a .pt of `torch.save`, or `pose_body` in an npz that
+    is no motion (without a frame rate, `poses` and ids). What else is there is not looked at.
+    """
+    if path.suffix == ".npy":
+        values: Any = _npy(path)
+    elif path.suffix == ".pt":
+        content = read_torch_file(path)
+        content = content.get("pose_body", content) if isinstance(content, dict) else content
+        values = tensors_of({"pose_body": content}, str(path))["pose_body"]
+    elif path.suffix == ".npz" and path.is_file():
+        arrays = read_npz(path)
+        if "pose_body" not in arrays or any(key in arrays for key in _OF_MOTIONS):
+            return None
+        values = arrays["pose_body"]
+    else:
+        return None
+    array = real_array(values, "pose_body", path)
+    if array.shape[1:] not in ((3 * JOINTS,), (JOINTS, 3)):
+        raise BadData(
+            "these are no poses of the 21 joints of the body",
+            where=f"{path}: shape {array.shape}, expected [poses, {3 * JOINTS}] or [poses, {JOINTS}, 3]",
+            fix="give the axis-angle of joints 1 to 21, without root and hands: poses[:, 3:66] of AMASS",
+        )
+    vectors = torch.from_numpy(array.reshape(len(array), JOINTS, 3))
+    rotations, good = rotations_of_file(vectors.float())
+    full = torch.eye(3).repeat(len(array), len(load_skeleton("smpl24")), 1, 1)
+    full[:, 1 : JOINTS + 1] = rotations
+    return Poses(
+        ids=tuple(str(i) for i in range(len(array))),
+        rotations=full,
+        translation=full.new_zeros(len(full), 3),
+        betas=full.new_zeros(len(full), 0),
+        genders=("neutral",) * len(full),
+        body="smpl",
+        expression=None,
+        mask=good,
+    )
+
+
+def _npy(path: Path) -> np.ndarray:
+    path = existing_file(path)
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        said = f"{path}: {error}"
+        raise BadData("this is no array of numpy", where=said, fix="save it with numpy.save, as floats") from None
+
+
+_CODES = ("mean", "std")
+
+
+def write_codes(prior: Prior, source: Poses | Motion, path: Path, overwrite: bool = False) -> int:
+    """The latent codes of poses: .npz with `mean` and `std` [poses, latent], `mask`, ids; or .npy of the mean alone.
+
+    Poses that hold no numbers have NaN. The number of poses is returned.
+    """
+    rotations = source.rotations[:, 1 : JOINTS + 1]
+    with torch.no_grad():
+        parts = [prior.encode(part) for part in rotations.split(_BLOCK)]
+    codes = {name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in _CODES}
+    if source.mask is not None:
+        codes = {name: value.masked_fill(~source.mask[:, None], torch.nan) for name, value in codes.items()}
+    arrays = {name: value.numpy() for name, value in codes.items()}
+    with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
+        if path.suffix == ".npy":
+            np.save(file, arrays["mean"], allow_pickle=False)
+        else:
+            ids = {} if isinstance(source, Motion) else {"ids": np.asarray(source.ids)}
+            words = {"prior": np.asarray(prior.name), **ids}
+            np.savez_compressed(file, allow_pickle=False, **arrays, **words)
+    return len(rotations)
+
+
+def read_codes(path: Path, latent: int) -> tuple[Float[Tensor, "poses latent"], tuple[str, ...]]:
+    """Codes and ids of a file of `write_codes`, or of any .npy of [poses, latent]; without ids, numbers."""
+    ids = None
+    if path.suffix == ".npz":
+        arrays = read_npz(path)
+        if "mean" not in arrays:
+            said = f"{path}: keys are {', '.join(list(arrays)[:8]) or 'none'}"
+            raise BadData("there are no codes in this file", where=said, fix="give `mean` [poses, latent]")
+        values, ids = arrays["mean"], arrays["ids"].tolist() if "ids" in arrays else None
+    else:
+        values = _npy(path)
+    array = real_array(values, "mean", path)
+    if array.ndim != 2 or array.shape[1] != latent:
+        where = f"{path}: shape {array.shape}, expected [poses, {latent}]"
+        raise BadData("these are no codes of this prior", where=where, fix="give the prior they were encoded with")
+    names = tuple(map(str, ids)) if ids is not None else tuple(str(i) for i in range(len(array)))
+    if len(names) != len(array):
+        where = f"{path}: {len(names)} ids, {len(array)} codes"
+        raise BadData("ids and codes do not fit", where=where, fix="give one id for each code")
+    return torch.from_numpy(array).float(), names
+
+
+def write_decoded(
+    prior: Prior,
+    codes: Float[Tensor, "poses latent"],
+    ids: Sequence[str],
+    path: Path,
+    body: BodyModel,
+    overwrite: bool = False,
+) -> None:
+    """Poses of codes: axis-angle [poses, 63] as .npy; keyed by id for every other ending."""
+    good = codes.isfinite().all(1)
+    with torch.no_grad():
+        parts = [prior.decode(part) for part in codes.nan_to_num(0.0, 0.0, 0.0).split(_BLOCK)]
+    rotations = torch.cat(parts).cpu() if parts else torch.zeros(0, JOINTS, 3, 3)
+    _write(replace(poses_of(rotations, ids, body), mask=good), path, overwrite)
+
+
+def _write(poses: Poses, path: Path, overwrite: bool) -> None:
+    if path.suffix != ".npy":
+        write_poses(poses, path, overwrite=overwrite)
+        return
+    vectors = matrix_to_axis_angle(poses.rotations[:, 1 : JOINTS + 1]).flatten(1)
+    vectors = vectors.masked_fill(~poses.mask[:, None], torch.nan)
+    with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
+        np.save(file, vectors.cpu().numpy(), allow_pickle=False)
+
+
+def noise_of(source: Poses | Motion, path: Path, degrees: float | None) -> Float[Tensor, "21"]:
+    """The noise of each joint (radians, standard deviation about each axis): as given, or as found in a motion."""
+    if degrees is not None:
+        return torch.full((JOINTS,), math.radians(degrees))
+    if isinstance(source, Poses):
+        raise UsageError(
+            "single poses do not show how noisy they are",
+            where=str(path),
+            fix="say how far off joints are: --noise-deg 5",
+        )
+    return estimate_noise(source.rotations[:, 1 : JOINTS + 1], source.mask)
+
+
+def denoised(prior: Prior, source: Poses | Motion, noise: Float[Tensor, "21"]) -> Float[Tensor, "poses 21 3 3"]:
+    """The rotations of the body joints with less noise; what is masked stays as it is."""
+    rotations = source.rotations[:, 1 : JOINTS + 1]
+    if isinstance(source, Motion):
+        return denoise_motion(prior, rotations, noise, source.mask)
+    out = rotations.clone()
+    out[source.mask] = denoise(prior, rotations[source.mask], noise)
+    return out
 
 
 def out_names(source: Poses | Motion, out: Path, count: int, overwrite: bool) -> list[Path]:
@@ -94,4 +260,4 @@ def write_variants(
         expression=None if source.expression is None else source.expression[rows],
         mask=source.mask[rows],
     )
-    write_poses(poses, names[0], overwrite=overwrite)
+    _write(poses, names[0], overwrite)

@@ -22,6 +22,20 @@ from vitruve.geometry.rotations import geodesic_distance
 from vitruve.priors.surface import Surface
 from vitruve.priors.vposer import Gaussian
 
+PUBLISHED_NAMES = {
+    "mesh_sampled_m": ("val_loss",),
+    "mesh_sampled_l1_m": ("v2v", "loss_mesh_rec"),
+    "kl_nats": ("kl", "loss_kl"),
+    "geodesic_sampled_rad": ("geodesic_matrot", "matrot"),
+    "joints_sampled_l1_m": ("jtr",),
+}
+"""What VPoser's published training, and those who used it, call these numbers; ours are without its weights."""
+
+
+def with_published(name: str) -> str:
+    """A name for a table, with the published ones behind it."""
+    return f"{name} ({', '.join(PUBLISHED_NAMES[name])})" if name in PUBLISHED_NAMES else name
+
 
 @dataclass(frozen=True)
 class Weights:

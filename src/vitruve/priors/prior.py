@@ -49,6 +49,15 @@ class Prior:
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
 
+    def __repr__(self) -> str:
+        """One line: what it is called, the network, what it learned from and whether it may be used commercially."""
+        data, recipe = self.words.get("data", {}), self.words.get("recipe", {})
+        said = [f"{self.kind}, {self.latent} latent dimensions"]
+        said += [f"recipe {recipe['name']}"] if recipe.get("name") else []
+        said += [f"{data['train_poses']:,} poses"] if data.get("train_poses") else []
+        said.append(f"commercial use: {data.get('commercial_use', 'unknown')}")
+        return f"Prior('{self.name}': {', '.join(said)})"
+
     @property
     def latent(self) -> int:
         """Dimensions of the latent space."""
@@ -132,17 +141,16 @@ def load_own(path: str | Path) -> Prior:
 
 def network_of(tensors: Mapping[str, Tensor], where: str) -> VPoser | VPoserV1:
     """The network that weights belong to; every missing, unexpected or misshapen one is named in the error."""
-    if "encoder_net.2.weight" in tensors:
-        heads, kind = tensors.get("encoder_net.8.mu.weight"), VPoser
-        width = tensors["encoder_net.2.weight"]
-    elif "bodyprior_enc_fc1.weight" in tensors:
-        heads, kind = tensors.get("bodyprior_enc_mu.weight"), VPoserV1
-        width = tensors["bodyprior_enc_fc1.weight"]
+    if any(key.startswith(("encoder_net.", "decoder_net.")) for key in tensors):
+        kind, sizes = VPoser, _SIZES
+    elif any(key.startswith("bodyprior_") for key in tensors):
+        kind, sizes = VPoserV1, _SIZES_V1
     else:
         shown = ", ".join(list(tensors)[:6]) or "none"
         raise BadData("these are no weights of VPoser", where=f"{where}: keys are {shown}", fix="give another file")
+    hidden, latent = (_size(tensors, places, usual) for places, usual in zip(sizes, (512, 32)))
     with torch.random.fork_rng([]):
-        network = kind(len(width), len(heads) if heads is not None else 32)
+        network = kind(hidden, latent)
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     wrong = [f"missing {key} {expected[key]}" for key in expected if key not in found]
@@ -163,6 +171,29 @@ def network_of(tensors: Mapping[str, Tensor], where: str) -> VPoser | VPoserV1:
         raise BadData("weights that are no numbers", where=f"{where}: {', '.join(bad)}", fix="take another checkpoint")
     network.load_state_dict(dict(tensors))
     return network
+
+
+# Where width and latent dimensions can be read off: weights, the next where one is missing, and the axis.
+_SIZES = (
+    (
+        ("encoder_net.2.weight", 0),
+        ("encoder_net.6.weight", 0),
+        ("decoder_net.0.weight", 0),
+        ("decoder_net.5.weight", 1),
+    ),
+    (("encoder_net.8.mu.weight", 0), ("encoder_net.8.mu.bias", 0), ("decoder_net.0.weight", 1)),
+)
+_SIZES_V1 = (
+    (("bodyprior_enc_fc1.weight", 0), ("bodyprior_enc_fc2.weight", 0), ("bodyprior_dec_fc1.weight", 0)),
+    (("bodyprior_enc_mu.weight", 0), ("bodyprior_enc_mu.bias", 0), ("bodyprior_dec_fc1.weight", 1)),
+)
+
+
+def _size(tensors: Mapping[str, Tensor], places: tuple[tuple[str, int], ...], usual: int) -> int:
+    for key, axis in places:
+        if key in tensors and tensors[key].dim() > axis:
+            return max(1, tensors[key].shape[axis])
+    return usual
 
 
 def _checked(rotations: Tensor) -> Tensor:

@@ -91,8 +91,12 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """A recipe by its name, or by the path of a TOML file."""
+    """A recipe by its name, or by the path of a TOML file or of the YAML file of VPoser's published training."""
     path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        from vitruve.priors.published_recipe import read_published
+
+        return recipe_of({"name": path.stem, **read_published(path)}, str(path))
     if path.suffix == ".toml":
         if not path.is_file():
             raise MissingAsset("the recipe does not exist", where=str(path), fix="check the path")

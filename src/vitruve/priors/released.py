@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vitruve.errors import BadData, MissingAsset
+from vitruve.priors.plain_yaml import flat, read_yaml
 from vitruve.priors.prior import Prior, load_own, network_of
 from vitruve.priors.torch_file import read_torch_file, tensors_of
 from vitruve.priors.vposer import VPoser
@@ -29,6 +30,7 @@ _BODY, _PREFIX = "bm_train.", "vp_model."
 SHIPPED = "open"
 """The name of the prior that ships."""
 
+_MEND = "mend the file, put the one that came with the weights in its place, or remove it"
 _LICENCE = "VPoser's own licence (non-commercial; see the file's source)"
 # Old and new spellings of settings in the files beside a release -> what they say.
 _WIDTH = ("num_neurons", "num_neurons_enc")
@@ -153,25 +155,29 @@ def _settings(path: Path) -> tuple[dict[str, str], Path | None]:
     )
     if not found:
         return {}, None
-    text = found[0].read_text(encoding="utf-8", errors="replace")
-    values: dict[str, str] = {}
-    if found[0].suffix == ".ini":
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read_string(text)
-        except configparser.Error:
-            return {}, None
-        for section in [parser.defaults(), *(parser[name] for name in parser.sections())]:
-            values |= dict(section)
-    else:
-        # Only plain `key: value` lines matter here, whatever they are nested in.
-        values = {key: value.strip("'\" ") for key, value in re.findall(r"(?m)^\s*(\w+):[ \t]*([^#\n]+)", text)}
+    try:
+        text = found[0].read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadData("the settings are no text", where=f"{found[0]}: {error}", fix=_MEND) from None
+    values = _ini(text, found[0]) if found[0].suffix == ".ini" else flat(read_yaml(text, str(found[0])))
     out = {}
     for name, spellings in (("hidden", _WIDTH), ("latent", _LATENT), ("body_model", _BODY_FILE)):
         value = next((values[key] for key in (*spellings, *map(str.lower, spellings)) if key in values), None)
         if value is not None:
+            value = str(value)
             out[name] = Path(value).name if name == "body_model" else value.strip()
     return out, found[0]
+
+
+def _ini(text: str, file: Path) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        said = str(error).splitlines()[0]
+        raise BadData("the settings are no ini file", where=f"{file}: {said}", fix=_MEND) from None
+    sections = [parser.defaults(), *(parser[name] for name in parser.sections())]
+    return {key: value for section in sections for key, value in section.items()}
 
 
 def _compare(settings: Mapping[str, str], network: VPoser | VPoserV1, file: Path | None) -> None:

@@ -25,7 +25,7 @@ from vitruve.learn.plan import Moment, Progress
 from vitruve.learn.team import find_team
 from vitruve.priors.augmentation import show
 from vitruve.priors.licences import may_be_used_commercially
-from vitruve.priors.losses import active_units, components, distance, total
+from vitruve.priors.losses import PUBLISHED_NAMES, active_units, components, distance, total
 from vitruve.priors.prior import FORMAT
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.surface import Surface, body_surface
@@ -291,6 +291,7 @@ def _results(outcome: Outcome, data: PoseData, recipe: Recipe, body: BodyModel, 
         "waiting_for_data": outcome.waiting,
         "best_step": outcome.best_step,
         "best": {key.removeprefix("valid_"): value for key, value in best.items() if key.startswith("valid_")},
+        "published_names": {name: list(names) for name, names in PUBLISHED_NAMES.items()},
         "warnings": warnings_of(best),
         "licences": list(data.licences),
         "commercial_use": may_be_used_commercially(data.licences),

@@ -14,6 +14,7 @@ from vitruve.bodies import BodyModel
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.priors import Prior
 from vitruve.priors.evaluation import JudgedPoses
+from vitruve.priors.losses import with_published
 from vitruve.view.credits import credits
 from vitruve.view.page import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.view.plots import bars, line_plot
@@ -41,7 +42,7 @@ def score_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     """Header and rows of text: every score by name, a column for each candidate; a dash where there is none."""
     scores = results["scores"]
     rows = [
-        [name, *(_text(scores[candidate].get(name)) for candidate in scores)]
+        [with_published(name), *(_text(scores[candidate].get(name)) for candidate in scores)]
         for name in results["definitions"]
         if any(name in values for values in scores.values())
     ]

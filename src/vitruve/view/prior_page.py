@@ -18,6 +18,7 @@ from vitruve.geometry.rotations import rotation_about
 from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.curves import Curves
 from vitruve.priors import load_prior
+from vitruve.priors.losses import with_published
 from vitruve.view.page import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.view.pictures import picture, row, save_picture, stack
 from vitruve.view.plots import line_plot
@@ -141,7 +142,8 @@ def sample_page(name: str, sheet: Image.Image, facts: Sequence[tuple[str, object
 def component_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The components of a validation for a table: name with unit, value."""
     return [
-        (name, f"{value:,.0f}" if name == "active_units" else f"{value:.5f}") for name, value in results["best"].items()
+        (with_published(name), f"{value:,.0f}" if name == "active_units" else f"{value:.5f}")
+        for name, value in results["best"].items()
     ]
 
 
