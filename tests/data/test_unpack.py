@@ -22,7 +22,7 @@ import pytest
 from vitruve.cli.data_unpack import unpack as command
 from vitruve.data import archives
 from vitruve.data.unpack import unpack
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError
 
 Contents = dict[str, bytes]
 
@@ -313,7 +313,8 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: py
     archive = tar(tmp_path / "CMU.tar.bz2", release("CMU"))
     monkeypatch.setattr(archives.shutil, "copyfileobj", full)
     row = unpack([archive], tmp_path / "out").rows[0]
-    assert "No space left" in str(row.error) and leftovers(tmp_path / "out") == []
+    assert isinstance(row.error, NotWritten) and str(tmp_path / "out") in row.error.where
+    assert "no space left" in row.error.what and "run it again" in row.error.fix and leftovers(tmp_path / "out") == []
 
 
 def test_two_runs_do_not_work_in_one_folder(tmp_path: Path):

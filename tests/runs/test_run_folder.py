@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vitruve
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError
 from vitruve.runs import run_folder
 from vitruve.runs.run_folder import RunFolder, check_out, file_hash
 from vitruve.runs.toml import to_toml
@@ -224,6 +224,6 @@ def test_a_report_is_whole_or_not_there(tmp_path, monkeypatch):
         raise OSError
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError):
+    with pytest.raises(NotWritten):
         run.report("two")
     assert os.listdir(tmp_path) == ["report.html"] and (tmp_path / "report.html").read_text() == "one"

@@ -18,7 +18,7 @@ import torch
 from vitruve.bodies import open_body
 from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.values import refuse_existing, write_values
-from vitruve.errors import UsageError
+from vitruve.errors import UsageError, writing
 
 _ROOT = 4294967295  # -1 as the official files write it
 _OPEN_NOTE = """\
@@ -50,7 +50,8 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
         kept = {key: value for key, value in values.items() if not (bare and key.startswith("hands_"))}
         write_values(path, kept, overwrite, npz_objects=True)
     note = Path(folder).expanduser() / body.layout / "LICENCE.txt"
-    note.write_text(_OPEN_NOTE if body.licence == open_body.LICENCE else f"{body.name}: {body.licence}\n")
+    with writing(note):
+        note.write_text(_OPEN_NOTE if body.licence == open_body.LICENCE else f"{body.name}: {body.licence}\n")
     return [*paths, note]
 
 

@@ -18,6 +18,7 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.catalogue import is_path
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
+from vitruve.convert.fingerprint import fingerprint
 from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
@@ -213,11 +214,13 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         # BVH needs bones, which only the body has.
         more = {"body": body(job.target, job.folder)} if job.output.lower().endswith(".bvh") else {}
         save_motion(result, job.output, format=job.options.format or None, overwrite=job.overwrite, **more)
+    stamp = fingerprint(Path(job.output))
     written = time.perf_counter()
     stages = {"read": read_seconds, **conversion.seconds, "write": written - converted}
     frames = len(result)
     return {
         "content": job.content,
+        "result": stamp,
         "facts": asdict(job.facts),
         "source": job.source,
         "target": job.target,
@@ -233,7 +236,7 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "curve": conversion.error.curve(),
         "failed_frames": int(conversion.failed.sum()),
         "masked_frames": 0 if result.mask is None else int((~result.mask & ~conversion.failed).sum()),
-        "warnings": list(dict.fromkeys((*job.notes, *conversion.warnings))),
+        "warnings": list(dict.fromkeys((*conversion.warnings, *job.notes))),
         "trusted": conversion.trusted,
     }
 

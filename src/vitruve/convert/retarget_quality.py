@@ -46,8 +46,17 @@ def measure_joints(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorRe
 def what_to_know(
     motion: Motion, mapping: Mapping, begin: Start, error: ErrorReport, failed: Tensor, scale: float
 ) -> list[str]:
-    """What a user must know, in words."""
+    """What a user must know, in words; why it is not to be trusted comes first."""
     out = []
+    if failed.any():
+        first = failed.nonzero()[:5, 0].tolist()
+        out.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
+    if error.mean > TRUSTED_MEAN:
+        out.append(f"the mean joint error is {error.mean:.0f} mm: check the mapping, the units, and the body's shape")
+    elif float(error.per_frame.max()) > TRUSTED_FRAME:
+        out.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    if not USUAL[0] < scale < USUAL[1]:
+        out.append(f"the source was scaled by {scale:.3g} to the size of the body: check its units")
     turning = (motion.rotations - torch.eye(3).to(motion.rotations)).nan_to_num(0.0).abs().amax((0, 2, 3)) > 1e-4
     skeleton, used = motion.skeleton, {name for row in mapping.joints for name in row.rotation}
     # A joint that is left out still turns what hangs on it.
@@ -61,15 +70,6 @@ def what_to_know(
     if begin.invented:
         shown = ", ".join(begin.invented[:4]) + (f" and {len(begin.invented) - 4} more" if begin.invented[4:] else "")
         out.append(f"not in the source, made up as asked: {shown}")
-    if failed.any():
-        first = failed.nonzero()[:5, 0].tolist()
-        out.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
-    if error.mean > TRUSTED_MEAN:
-        out.append(f"the mean joint error is {error.mean:.0f} mm: check the mapping, the units, and the body's shape")
-    elif float(error.per_frame.max()) > TRUSTED_FRAME:
-        out.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
-    if not USUAL[0] < scale < USUAL[1]:
-        out.append(f"the source was scaled by {scale:.3g} to the size of the body: check its units")
     return out
 
 

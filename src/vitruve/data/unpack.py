@@ -33,7 +33,7 @@ from vitruve.data.amass_sets import (
 )
 from vitruve.data.archives import Member, extract
 from vitruve.data.stamps import OURS, Stamp, count_files, read_stamps, same_archive, write_stamp
-from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
+from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, not_written, writing
 from vitruve.runs import Progress
 from vitruve.runs.lock import alone
 
@@ -133,11 +133,8 @@ def unpack(
         stamps = read_stamps(out)
         rows = tuple(_planned(file, out, stamps) for file in files)
         return UnpackReport(rows, find_sets(out) if out.is_dir() else None)
-    try:
+    with writing(out):
         (out / OURS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        where = f"{out}: {error.strerror}"
-        raise UsageError("the folder cannot be written", where=where, fix="choose another: --out FOLDER") from None
     # It removes what others have left, so it must be the only one.
     with alone(out / OURS, "another run is unpacking into this folder"):
         stamps = _tidied(out)
@@ -175,14 +172,14 @@ def _unpack_one(file: Path, work: _Work) -> Stamp:
     except BaseException as error:
         shutil.rmtree(room, ignore_errors=True)
         if isinstance(error, OSError):
-            raise _unwritable(file, work.out, error) from None
+            raise _stopped_by(error, file, work.out) from None
         raise
     # From here on a crash leaves a room that the next run finds by its stamp, and moves on.
     try:
         with work.lock:
             return _move(work.out, stamp, work.overwrite)
     except OSError as error:
-        raise _unwritable(file, work.out, error) from None
+        raise _stopped_by(error, file, work.out) from None
 
 
 def _written(file: Path, room: Path, work: _Work) -> Stamp:
@@ -212,9 +209,10 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
     )
 
 
-def _unwritable(file: Path, out: Path, error: OSError) -> BadData:
-    fix = "check the space and permissions, and run it again"
-    return BadData(f"{file.name} cannot be unpacked", where=f"{error.filename or out}: {error.strerror}", fix=fix)
+def _stopped_by(error: OSError, file: Path, out: Path) -> VitruveError:
+    if error.filename == str(file):
+        return BadData(f"{file.name} cannot be read", where=f"{file}: {error.strerror}", fix="check its permissions")
+    return not_written(error, out, f"run it again: {file.name} is unpacked then")
 
 
 def _check_top(member: Member, work: _Work) -> None:
