@@ -32,7 +32,7 @@ from vitruve.data.amass_sets import (
     probable_set,
 )
 from vitruve.data.archives import Member, extract
-from vitruve.data.stamps import OURS, Stamp, count_files, read_stamps, same_archive, write_stamp
+from vitruve.data.stamps import OURS, Stamp, damaged_file, file_sizes, read_stamps, same_archive, write_stamp
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, not_written, writing
 from vitruve.runs import Progress
 from vitruve.runs.lock import alone
@@ -200,7 +200,7 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
         sha256=sha256,
         set=name,
         moves=moves,
-        files={target: count_files(room / source) for source, target in moves.items()},
+        files={target: file_sizes(room / source) for source, target in moves.items()},
         clips=count.files,
         frames=count.frames,
         bad=len(count.bad),
@@ -227,11 +227,12 @@ def _refuse_present(targets: Any, work: _Work) -> None:
     for target in targets:
         place = work.out / target
         if place.exists() and not work.overwrite:
-            owner = next((stamp.archive for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
+            owner = next((stamp for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
+            wrong = None if owner is None else damaged_file(work.out, owner)
             what = f"the folder {target} is there already"
             raise UsageError(
-                f"{what}, from {owner}" if owner else f"{what}, and no run of this command has made it",
-                where=str(place),
+                f"{what}, from {owner.archive}" if owner else f"{what}, and no run of this command has made it",
+                where=str(place) if wrong is None else f"{wrong}: not as it was unpacked",
                 fix="choose another --out (SMPL+H and SMPL-X need one each), or give --overwrite to replace it",
             )
 

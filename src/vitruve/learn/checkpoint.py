@@ -70,5 +70,6 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             words = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise BadData("the checkpoint is damaged", where=f"{path}: {error}", fix="take an earlier one") from None
+        fix = "take another; where it is the state of a training, begin that anew with --overwrite"
+        raise BadData("the checkpoint is damaged", where=f"{path}: {error}", fix=fix) from None
     return tensors, words
