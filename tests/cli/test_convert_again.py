@@ -9,6 +9,7 @@ import pytest
 
 import vitruve
 from tests.cli.convert_material import BODIES, RECORDS, lines, results_of, run, times_of, write_clips
+from tests.command import run_command
 from tests.material import small_motion
 
 
@@ -107,6 +108,14 @@ def test_results_among_the_inputs_are_not_converted_again(done, tmp_path, capsys
     vitruve.save_motion(small_motion("smplx", 5), data / "smplx" / "clip1.npz", overwrite=True)
     assert run(data, "--to", "open-smplx", "--dry-run", "--out", tmp_path / "third") == 0
     assert "4 to do" in capsys.readouterr().out
+
+
+def test_a_store_does_not_take_results_beside_their_sources(done, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(done[0], data)
+    assert run(data, *BODIES, "--out", data / "smplx", "--quiet") == 0
+    assert run_command("data", "prepare", data, "--out", tmp_path / "store") == 0
+    assert "3 clips with 24 frames were added" in (said := capsys.readouterr().out) and "3 passed over" in said
 
 
 def test_the_same_folder_as_inputs_and_output_twice(done, tmp_path, capsys):

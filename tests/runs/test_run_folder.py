@@ -227,3 +227,12 @@ def test_a_report_is_whole_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(NotWritten):
         run.report("two")
     assert os.listdir(tmp_path) == ["report.html"] and (tmp_path / "report.html").read_text() == "one"
+
+
+@pytest.mark.parametrize("name", ["results.json", "poses.NPZ", "report.html"])
+def test_the_name_of_a_file_makes_no_folder(tmp_path, name):
+    with pytest.raises(UsageError, match="name of a file") as caught, run_folder(tmp_path / name, "demo", {}):
+        pass
+    assert name in caught.value.where and caught.value.fix.endswith(name.split(".")[0]) and not list(tmp_path.iterdir())
+    with run_folder(tmp_path / "v1.5", "demo", {}):
+        pass

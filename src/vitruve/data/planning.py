@@ -39,7 +39,7 @@ class Plan:
         shards: to write, in order.
         done: how many of the files are in the store already.
         skipped: copies.
-        passed: files that hold no motion.
+        passed: files that hold no motion, or a result of a conversion of another of the files.
         failed: files that cannot be read.
         actors: persons without a shape yet, and their files.
         betas: shapes that are known: of persons in the store, or of the plan that was interrupted.
