@@ -53,7 +53,7 @@ def test_a_damaged_result_is_made_again(again, damage, capsys):
     assert run(clips, *BODIES, "--out", out) == 0
     said = capsys.readouterr()
     assert results_of(out) == before and lines(out, "done")[3:] == ["walk/clip0.npz"]
-    assert "1 of them now" in said.out and f"damaged and made again: {broken}" in said.err
+    assert "1 of them now" in said.out and f"made again, since the earlier result is damaged: {broken}" in said.err
     assert run(clips, *BODIES, "--out", out) == 0 and "0 of them now" in capsys.readouterr().out
 
 

@@ -27,7 +27,6 @@ from vitruve.formats import FORMATS
 from vitruve.formats.export_table import EXPORTS
 from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import file_hash
-from vitruve.words import counted
 
 # What somebody writes who means a file; folders are called v1.5 or 2024.03 too.
 _AN_ENDING = r"\.[A-Za-z][A-Za-z0-9]{1,11}"
@@ -202,8 +201,9 @@ def make_plan(
     if not draft.jobs and not draft.done and len(reasons) == 1:
         raise draft.errors[0]
     if draft.damaged:
-        count, first = len(draft.damaged), draft.damaged[0]
-        draft.notes[f"{counted(count, 'result')} of an earlier run is damaged and made again: {first}"] = None
+        first, *others = draft.damaged
+        more = f", and {len(others)} more" if others else ""
+        draft.notes[f"made again, since the earlier result is damaged: {first}{more}"] = None
     return Plan(tuple(draft.jobs), tuple(draft.done), tuple(draft.failed), tuple(draft.notes))
 
 
