@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
 
 
 class VitruveError(Exception):
@@ -55,6 +59,56 @@ class BadData(VitruveError):
     """A file or array has content that cannot be right."""
 
     exit_code = 4
+
+
+class NotWritten(VitruveError):
+    """The machine did not take what was to be written; the same call works once that is mended."""
+
+    exit_code = 6
+
+
+# A limit on the size of files (EFBIG) is mended as a full disk is. Windows knows no quota.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+# There can be no such file, a file below a file say.
+_IMPOSSIBLE = {errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+
+
+def not_written(error: OSError, place: str | PathLike[str], then: str = "run it again") -> VitruveError:
+    """The error to show where a file or folder could not be written: one rule for all that writes.
+
+    Args:
+        error: what the system says.
+        place: the file or folder, by the name that it was to have in the end.
+        then: what to do when the reason is mended.
+
+    Returns:
+        NotWritten where the machine is to blame; UsageError where there can be no such place, such as below a file.
+    """
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    what = f"{Path(place).name or place} cannot be written: {reason}"
+    if error.errno in _FULL:
+        return NotWritten(what, where=str(place), fix=f"make room on the disk, and {then}")
+    if error.errno in _FORBIDDEN:
+        fix = f"see who may write there and {then}, or choose another place"
+        return NotWritten(what, where=str(place), fix=fix)
+    if error.errno in _IMPOSSIBLE:
+        return UsageError(what, where=str(place), fix="choose another place: --out")
+    return NotWritten(what, where=str(place), fix=f"check the disk, and {then}")
+
+
+def is_unwritable(error: OSError) -> bool:
+    """Whether an error can only come from writing, whatever was at work."""
+    return error.errno in _FULL or error.errno == errno.EROFS
+
+
+@contextmanager
+def writing(place: str | PathLike[str], then: str = "run it again") -> Iterator[None]:
+    """Tell of the system's errors within as `not_written` does; for blocks that do nothing but write."""
+    try:
+        yield
+    except OSError as error:
+        raise not_written(error, place, then) from None
 
 
 def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:

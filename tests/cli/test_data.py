@@ -47,8 +47,8 @@ def test_errors_of_splits(tmp_path, capsys):
     said = capsys.readouterr()
     assert "lacks" in said.out and "HumanEva" in said.err
     assert 'note: inferred: "BML" there is taken as BMLrub' in said.out
-    # With val empty it would be refused also when sets may be missing, so that is not offered.
-    assert "--allow-missing" not in said.err
+    # With val empty it would be refused also when sets may be missing.
+    assert "--allow-missing" in said.err and "would leave val empty" in said.err
     assert run_command("data", "split", store, "--by", "subjects", "--out", tmp_path / "v.json") == 2
     assert run_command("data", "split", store, "--by", "hash", "--set", "KIT", "--out", tmp_path / "v.json") == 2
     assert "no set 'KIT'" in capsys.readouterr().err

@@ -87,6 +87,7 @@ def test_dry_run_names_the_files_and_writes_none(folder, tmp_path, capsys):
 
 
 def test_summary_says_where_and_what_next(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vitruve.runs.progress._SOON", 0.0)
     monkeypatch.chdir(tmp_path)
     assert run_command("demo", "--frames", "1") == 0
     out, err = capsys.readouterr()

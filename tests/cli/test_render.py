@@ -25,7 +25,8 @@ def clip(tmp_path_factory):
 run = functools.partial(run_command, "render")
 
 
-def test_a_film(clip, tmp_path, capsys):
+def test_a_film(clip, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vitruve.runs.progress._SOON", 0.0)
     out = tmp_path / "new folder" / "a.mp4"
     assert run(clip, "-o", out, *SMALL, "--numbers", "--frames", "0:6") == 0
     video = VideoSource(out)
@@ -107,7 +108,7 @@ def test_gaps_are_said(clip, tmp_path, capsys):
         (["CLIP", "-o", "a.mp4", "--body", "smplx-male"], 3, "smplx-male"),
         (["CLIP", "-o", "a.mp4", "--over", "none.mp4"], 2, "camera"),
         (["CLIP", "-o", "a.mp4", "--over", "none.mp4", "--camera", "none.toml"], 3, "none.toml"),
-        (["CLIP", "-o", "CLIP/a.png"], 4, "cannot be written"),
+        (["CLIP", "-o", "CLIP/a.png"], 2, "cannot be written"),
     ],
 )
 def test_mistakes_are_said_and_leave_nothing(clip, tmp_path, monkeypatch, capsys, arguments, code, said):

@@ -14,7 +14,7 @@ import pytest
 import vitruve
 from tests.command import run_command
 from vitruve.cli import _VERBS, main
-from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, nearest
+from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError, VitruveError, nearest
 from vitruve.motion.clips import bundled_clip_path
 
 
@@ -103,9 +103,9 @@ def test_closed_streams_are_no_error(tmp_path):
 @pytest.mark.parametrize("code", ["print(1)", "print(1, flush=True)"])
 def test_a_full_disk_is_said_in_three_lines(code):
     done = ended(code, "> /dev/full")
-    assert done.returncode == 1
+    assert done.returncode == NotWritten.exit_code
     assert done.stderr.startswith("vitruve: no space left on device\n  where: ") and len(done.stderr.splitlines()) == 3
-    assert ended(code, "> /dev/full 2>&1").returncode == 1
+    assert ended(code, "> /dev/full 2>&1").returncode == NotWritten.exit_code
 
 
 def test_an_error_without_a_place_is_in_the_call(capsys, monkeypatch):

@@ -16,7 +16,7 @@ from tests.data.amass import arrays, content, tree, write
 from tests.material import shared_data
 from vitruve.data import open_store, planning, reading, shards
 from vitruve.data.prepare import plan_preparation, prepare
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import MissingAsset, NotWritten, UsageError
 
 SETS = {"ACCAD": 3, "CMU": 4, "KIT": 2}
 
@@ -175,7 +175,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small_shards, monkeypatch):
 
     with monkeypatch.context() as broken:
         broken.setattr(shards._Writer, "add", full)
-        with pytest.raises(BadData, match="the disk is full") as caught:
+        with pytest.raises(NotWritten, match="cannot be written: no space left") as caught:
             prepare([data], tmp_path / "store")
     assert "run the same again" in caught.value.fix
     assert not list((tmp_path / "store").glob("*/.partial*"))
@@ -236,7 +236,7 @@ def test_what_cannot_be_prepared_is_said_before_anything_is_made(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError):
         prepare([data], tmp_path / "file")
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be written"):
         prepare([data], tmp_path / "file" / "below")
     with pytest.raises((UsageError, MissingAsset), match="open-smplq"):
         prepare([data], tmp_path / "new", to="open-smplq")

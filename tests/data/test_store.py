@@ -1,5 +1,6 @@
 """What is read from a store is what the files hold, whatever order and number it is asked for in."""
 
+import shutil
 import zipfile
 
 import numpy as np
@@ -164,9 +165,17 @@ def test_a_damaged_shard_is_named(tmp_path):
     prepare([tmp_path / "CMU"], tmp_path / "store")
     file = next((tmp_path / "store").rglob("body.f32"))
     file.write_bytes(file.read_bytes()[:-4])
-    with pytest.raises(BadData, match="damaged") as caught:
-        open_store(tmp_path / "store").body([0])
-    assert "body.f32" in caught.value.where and "0001" in caught.value.fix
+    # Also where more is prepared: its clips do not count as done.
+    store = tmp_path / "store"
+    for work in (lambda: open_store(store).body([0]), lambda: prepare([tmp_path / "CMU"], store)):
+        with pytest.raises(BadData, match="damaged") as caught:
+            work()
+        assert "body.f32" in caught.value.where and "0001" in caught.value.fix
+    shutil.rmtree(file.parents[1])
+    assert prepare([tmp_path / "CMU"], store).clips == 1
+    file.unlink()
+    with pytest.raises(BadData, match="damaged"):
+        prepare([tmp_path / "CMU"], store)
 
 
 @pytest.mark.parametrize("packed", [False, True])

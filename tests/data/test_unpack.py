@@ -22,7 +22,7 @@ import pytest
 from vitruve.cli.data_unpack import unpack as command
 from vitruve.data import archives
 from vitruve.data.unpack import unpack
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError
 
 Contents = dict[str, bytes]
 
@@ -108,12 +108,14 @@ def test_a_copy_of_an_archive_is_known_by_its_content(tmp_path: Path):
     assert unpack([copy], tmp_path / "out").rows[0].state == "done before"
 
 
-def test_what_was_deleted_is_unpacked_again_when_asked(tmp_path: Path):
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"")])
+def test_what_was_deleted_or_cut_is_unpacked_again_when_asked(tmp_path: Path, damage: Callable[[Path], object]):
     archive = tar(tmp_path / "CMU.tar.bz2", contents := release("CMU"))
     unpack([archive], tmp_path / "out")
-    next((tmp_path / "out").rglob("*_poses.npz")).unlink()
+    damage(file := next((tmp_path / "out").rglob("*_poses.npz")))
+    assert unpack([archive], tmp_path / "out", dry_run=True).rows[0].state == "to do"
     row = unpack([archive], tmp_path / "out").rows[0]
-    assert isinstance(row.error, UsageError) and "--overwrite" in row.error.fix
+    assert isinstance(row.error, UsageError) and "--overwrite" in row.error.fix and str(file) in row.error.where
     assert unpack([archive], tmp_path / "out", overwrite=True).rows[0].state == "unpacked"
     assert files(tmp_path / "out") == contents and leftovers(tmp_path / "out") == []
 
@@ -313,7 +315,8 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: py
     archive = tar(tmp_path / "CMU.tar.bz2", release("CMU"))
     monkeypatch.setattr(archives.shutil, "copyfileobj", full)
     row = unpack([archive], tmp_path / "out").rows[0]
-    assert "No space left" in str(row.error) and leftovers(tmp_path / "out") == []
+    assert isinstance(row.error, NotWritten) and str(tmp_path / "out") in row.error.where
+    assert "no space left" in row.error.what and "run it again" in row.error.fix and leftovers(tmp_path / "out") == []
 
 
 def test_two_runs_do_not_work_in_one_folder(tmp_path: Path):

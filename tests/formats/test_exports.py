@@ -256,7 +256,7 @@ def test_the_wrong_body_and_none(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadData, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         export_motion(small_motion("smplx"), tmp_path / "file" / "a.glb", body=small_body())
 
 

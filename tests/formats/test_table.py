@@ -15,7 +15,7 @@ import torch
 
 from tests.formats.files import amass_smplh, amass_smplx, assert_tells, transfer_frame, turning, write_npz, write_pickle
 from tests.material import LAYOUT_SKELETONS, small_motion
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import NotWritten, UsageError
 from vitruve.formats import FORMATS, load_motion, save_motion
 from vitruve.formats.glimpse import glimpse
 from vitruve.geometry.rotations import geodesic_distance
@@ -145,15 +145,15 @@ def test_a_failed_write_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np.lib.format, "write_array", full)
-    with pytest.raises(BadData) as error:
+    with pytest.raises(NotWritten) as error:
         save_motion(small_motion(), path, overwrite=True)
-    assert_tells(error, "cannot be written", "No space left")
+    assert_tells(error, "cannot be written", "no space left")
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.npz"]
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadData) as error:
+    with pytest.raises(UsageError) as error:
         save_motion(small_motion(), tmp_path / "file" / "a.npz")
     assert_tells(error, "cannot be written")
     with pytest.raises(UsageError) as error:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vitruve
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError
 from vitruve.runs import run_folder
 from vitruve.runs.run_folder import RunFolder, check_out, file_hash
 from vitruve.runs.toml import to_toml
@@ -224,6 +224,15 @@ def test_a_report_is_whole_or_not_there(tmp_path, monkeypatch):
         raise OSError
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError):
+    with pytest.raises(NotWritten):
         run.report("two")
     assert os.listdir(tmp_path) == ["report.html"] and (tmp_path / "report.html").read_text() == "one"
+
+
+@pytest.mark.parametrize("name", ["results.json", "poses.NPZ", "report.html"])
+def test_the_name_of_a_file_makes_no_folder(tmp_path, name):
+    with pytest.raises(UsageError, match="name of a file") as caught, run_folder(tmp_path / name, "demo", {}):
+        pass
+    assert name in caught.value.where and caught.value.fix.endswith(name.split(".")[0]) and not list(tmp_path.iterdir())
+    with run_folder(tmp_path / "v1.5", "demo", {}):
+        pass

@@ -18,7 +18,7 @@ import torch
 from vitruve.bodies import open_body
 from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.values import refuse_existing, write_values
-from vitruve.errors import UsageError
+from vitruve.errors import UsageError, writing
 
 # The smplx package takes at most 10 betas from a file with fewer columns than SHAPES, whatever it is asked for.
 CAPPED, SHAPES, EXPRESSIONS = 10, 300, 100
@@ -55,7 +55,8 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
             kept["shapedirs"] = _numpy(body.shape_basis)
         write_values(path, kept, overwrite, npz_objects=True)
     note = Path(folder).expanduser() / body.layout / "LICENCE.txt"
-    note.write_text(_OPEN_NOTE if body.licence == open_body.LICENCE else f"{body.name}: {body.licence}\n")
+    with writing(note):
+        note.write_text(_OPEN_NOTE if body.licence == open_body.LICENCE else f"{body.name}: {body.licence}\n")
     return [*paths, note]
 
 

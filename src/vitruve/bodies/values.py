@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from vitruve.bodies.pickles import existing_file, read_npz, read_pickle
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import BadData, UsageError, not_written
 
 SUFFIXES = (".pkl", ".npz", ".safetensors")
 
@@ -115,8 +115,8 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
             yield stream
         os.replace(temporary, path)
     except OSError as error:
-        where = f"{path}: {error.strerror or error}"
-        raise UsageError(f"cannot write {path.name}", where=where, fix="choose another folder") from None
+        then = "run it again, with --overwrite for files that were written before it"
+        raise not_written(error, path, then) from None
     finally:
         with contextlib.suppress(OSError):  # the error above is the one to tell
             temporary.unlink()

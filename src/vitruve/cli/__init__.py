@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 import vitruve
-from vitruve.errors import UsageError, VitruveError
+from vitruve.errors import NotWritten, UsageError, VitruveError, is_unwritable, not_written
 
 # verb -> where its function or app lives, and its line in the root help: that must not import torch, so it stands here.
 _VERBS = {
@@ -40,6 +40,13 @@ _VERBS = {
 
 # Letters of a call that an error shows.
 _CALL = 160
+# What goes on where it was stopped, and how. All others leave nothing half done.
+_GOES_ON = {
+    "convert": "run the same again: what is done is kept",
+    "data unpack": "run the same again: archives that are done are kept",
+    "data prepare": "run the same again: what is done is kept",
+    "prior train": "run the same again with --resume",
+}
 _UNKNOWN = (UnknownCommandError, UnknownOptionError)
 
 
@@ -68,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _open_streams()
-    warnings.showwarning = _say
+    warnings.showwarning = _pass_over if "--quiet" in arguments else _say
     try:
         with _unwinding():
             _stand_somewhere()
@@ -76,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
             result = build_app(arguments[0] if arguments else "")(arguments)
             sys.stdout.flush()
     except KeyboardInterrupt:
-        _leave(130, "vitruve: interrupted")
+        _leave(130, f"vitruve: interrupted\n  do:    {_to_go_on(arguments)}")
+    except _Ended as asked:
+        _leave(int(asked.code or 0), f"vitruve: asked to end\n  do:    {_to_go_on(arguments)}")
     except BrokenPipeError:
         _leave(141)  # whoever read the output, `head` say, has seen enough
     except (VitruveError, CycloptsError, OSError, MemoryError) as error:
@@ -85,6 +94,16 @@ def main(arguments: list[str] | None = None) -> None:
         told = _told(error, arguments)
         _leave(told.exit_code, f"vitruve: {told}")
     sys.exit(result if isinstance(result, int) else 0)
+
+
+class _Ended(SystemExit):
+    """A request to end that has come from outside."""
+
+
+def _to_go_on(arguments: list[str]) -> str:
+    """What someone can do who has stopped a command."""
+    ways = (_GOES_ON.get(" ".join(arguments[:count])) for count in (1, 2))
+    return next(filter(None, ways), "run it again: nothing half done is left")
 
 
 def _open_streams() -> None:
@@ -116,7 +135,7 @@ def _unwinding() -> Iterator[None]:
 
     def unwind(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)  # who asks twice does not wait
-        sys.exit(128 + number)
+        raise _Ended(128 + number)
 
     before = signal.signal(signal.SIGTERM, unwind)
     try:
@@ -147,9 +166,12 @@ def _told(error: Exception, arguments: list[str]) -> VitruveError:
     if isinstance(error, CycloptsError):
         return _misread(error, arguments, called)
     if isinstance(error, OSError):
+        if is_unwritable(error) and error.filename:
+            return not_written(error, error.filename)
+        kind = NotWritten if is_unwritable(error) else VitruveError
         where = str(error.filename or f"what it reads or writes: {called}")
-        fix = "check the path, its permissions, and the space that is left"
-        return VitruveError((error.strerror or str(error)).lower(), where=where, fix=fix)
+        fix = "check the path, its permissions, and the space that is left; then run it again"
+        return kind((error.strerror or str(error)).lower(), where=where, fix=fix)
     return VitruveError(
         "memory has run out", where=f"{called}: {error}", fix="give it less at a time, or fewer --workers"
     )
@@ -191,3 +213,7 @@ def _small(sentence: str) -> str:
 def _say(message: Warning | str, *_: object, **__: object) -> None:
     """A warning as one line for the user, without the code it came from."""
     print(f"vitruve: note: {message}", file=sys.stderr)
+
+
+def _pass_over(*_: object, **__: object) -> None:
+    """A warning where `--quiet` asks for none."""

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from vitruve.cli.plain_table import print_whole
 from vitruve.errors import UsageError, VitruveError
 
 app = App(
@@ -43,11 +45,11 @@ def list_bodies(*, folder: Annotated[tuple[Path, ...], Parameter(help="Look here
             table.add_row(name, "[dim]ships with Vitruve (CC0)[/]")
     for name, path in found.items():
         table.add_row(name, str(path))
-    console.print(table)
+    print_whole(console, table)
     folders = Table("looked in", "because of", "", title="Folders", title_justify="left")
     for path, reason in search_folders(folder).items():
         folders.add_row(str(path), reason, "" if path.is_dir() else "[dim]does not exist[/]")
-    console.print(folders)
+    print_whole(console, folders)
     missing = [layout for layout in LICENSED if not any(name.startswith(f"{layout}-") for name in found)]
     for layout in missing:
         print(f"No {layout} file was found. It is licensed: register at {LICENSED[layout].site}.")
@@ -70,7 +72,8 @@ def check(*files: Annotated[Path, Parameter(help="Model files: .pkl, .npz or .sa
         worst = "error" if any(f.severity == "error" for f in findings) else "warning"
         worst = worst if any(f.severity == worst for f in findings) else "ok"
         bad += worst == "error"
-        table = Table("", "key", "found", title=f"{path}: {worst}", title_justify="left", title_style=_COLOURS[worst])
+        console.print(f"[{_COLOURS[worst]}]{escape(str(path))}: {worst}[/]", soft_wrap=True, highlight=False)
+        table = Table("", "key", "found")
         for finding in findings:
             table.add_row(f"[{_COLOURS[finding.severity]}]{finding.severity}[/]", finding.key, finding.text)
         console.print(table)

@@ -74,7 +74,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         cluster: address of a Dask scheduler that does the work instead.
         dry_run: say what would be done, and write nothing.
         overwrite: replace files that no earlier run has made.
-        quiet: show no progress and no summary.
+        quiet: show no progress, notes and summary.
     """
     from vitruve.convert.batch import carry_out, prepare
     from vitruve.convert.given import given_betas, given_hands
@@ -97,7 +97,8 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     part = parse_shard(shard) if shard else (1, 1)
     with progress_bar("looking at files", "files", quiet or len(inputs) == 1) as progress:
         batch = prepare(inputs, options, out, folder=bodies, shard=part, overwrite=overwrite, progress=progress)
-    _say_notes(batch)
+    if not quiet:
+        _say_notes(batch)
     if dry_run:
         _show_plan(batch, workers)
         return 0
@@ -119,11 +120,10 @@ def _status(outcome: Outcome) -> int:
 def _say_notes(batch: Batch) -> None:
     for note in batch.plan.notes:
         print(f"vitruve: note: {note}", file=sys.stderr)
-    if batch.passed:
-        count, first = len(batch.passed), batch.passed[0]
-        words = f"{count} files hold no motion and are passed over, the first is {first}"
-        words = words if count > 1 else f"{first} holds no motion and is passed over"
-        print(f"vitruve: note: {words}", file=sys.stderr)
+    for why in dict.fromkeys(batch.passed.values()):
+        first, *others = (path for path, reason in batch.passed.items() if reason == why)
+        more = f", and {len(others)} more like it" if others else ""
+        print(f"vitruve: note: passed over: {first} {why}{more}", file=sys.stderr)
 
 
 def _say_problems(outcome: Outcome) -> None:
@@ -175,6 +175,9 @@ def _length(frames: int, fps: float) -> tuple[str, str, str]:
 def _show_outcome(batch: Batch, outcome: Outcome) -> None:
     from vitruve.view.conversion_page import figures
 
+    if not (outcome.entries or outcome.failed):
+        print(f"None of the files is in part {'/'.join(map(str, batch.shard))} of the work: nothing was to be done.")
+        return
     print(f"{counted(len(outcome.entries), 'file')} converted, {outcome.now} of them now; {len(outcome.failed)} failed")
     if not outcome.entries:
         print(f"No motion was written; what went wrong stands above and in {batch.record('failures.csv')}.")

@@ -80,7 +80,7 @@ def prepare(
         for name in sorted({source.set for source in plan.files}):
             files = [source for source in plan.files if source.set == name]
             print(f"{name}: {len(files):,} files, {sum(source.size for source in files) / 1e6:,.0f} MB to read")
-        print(f"{plan.done:,} files are in the store; {len(plan.skipped):,} copies; {len(plan.passed):,} no motion")
+        print(f"{plan.done:,} files are in the store; {len(plan.skipped):,} copies; {len(plan.passed):,} passed over")
         print(f"nothing was written; the store would be {out}")
         return 0
     with progress_bar("preparing", "files", quiet) as progress:
@@ -227,7 +227,7 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
         print(f"not taken: and {len(plan.skipped) - _SHOWN:,} more")
     counts = f"{plan.done:,} were there; {len(plan.skipped):,} not taken; {len(outcome.failed):,} failed"
     print(
-        f"{outcome.clips:,} clips with {outcome.frames:,} frames were added; {counts}; {len(plan.passed):,} no motion"
+        f"{outcome.clips:,} clips with {outcome.frames:,} frames were added; {counts}; {len(plan.passed):,} passed over"
     )
     print(f"The store is {out}; look at it: vitruve data show {out}")
 

@@ -70,7 +70,7 @@ def poses(
             progress=progress,
             **given,
         )
-    for note in found.notes:
+    for note in found.notes if not quiet else ():
         print(f"vitruve: note: {note}", file=sys.stderr)
     for each in found.failed[:_SHOWN]:
         print(f"vitruve: pose {each.id} skipped: {each.error}", file=sys.stderr)

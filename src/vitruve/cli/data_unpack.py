@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vitruve.cli.options import Count, Out
 from vitruve.cli.plain_table import print_table
+from vitruve.errors import NotWritten
 
 if TYPE_CHECKING:
     from vitruve.data.unpack import UnpackReport
@@ -46,6 +47,8 @@ def unpack(
     if not quiet or dry_run:
         _show(report)
         print("nothing was written" if dry_run else f"The sets are in {out}.")
+    if any(isinstance(row.error, NotWritten) for row in report.failed):
+        return NotWritten.exit_code
     return 4 if report.failed or any(row.bad for row in report.rows) else 0
 
 

@@ -90,7 +90,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
             progress=progress,
             **{key: value for key, value in given.items() if value is not None},
         )
-    for note in (*notes, *done.notes) if not as_json else ():
+    for note in (*notes, *done.notes) if not (as_json or quiet) else ():
         print(f"vitruve: note: {note}", file=sys.stderr)
     if as_json:
         values = done.as_json()

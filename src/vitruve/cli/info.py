@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitruve.cli.options import AsJson, Gender
+from vitruve.cli.plain_table import print_whole
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _show_one(result: Description) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.print(f"[bold]{escape(str(result.path))}[/bold]  {result.kind}")
+    console.print(f"[bold]{escape(str(result.path))}[/bold]  {result.kind}", soft_wrap=True)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     for key, value in result.facts.items():
         if value is not None and value not in ([], {}):
@@ -101,7 +102,7 @@ def _show_many(described: list[tuple[Path, Description | VitruveError]]) -> None
 
     console = Console(highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("file", overflow="fold")
+    table.add_column("file", no_wrap=True)
     for column in ("format", "body", "frames", "fps", "seconds", "odd"):
         table.add_column(column, justify="right" if column in ("frames", "fps", "seconds") else "left", no_wrap=True)
     lines = []
@@ -117,9 +118,9 @@ def _show_many(described: list[tuple[Path, Description | VitruveError]]) -> None
         serious = [finding.what for finding in result.findings if finding.severity != "note"]
         if serious:
             lines.append(f"[yellow]{escape(str(file))}[/yellow]: {escape('; '.join(serious))}")
-    console.print(table)
+    print_whole(console, table)
     for line in lines:
-        console.print(line)
+        console.print(line, soft_wrap=True)
     bad = sum(_is_bad(result) for _, result in described)
     console.print(f"{len(described) - bad} of {len(described)} files can be used")
 

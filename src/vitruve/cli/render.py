@@ -105,7 +105,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
     scene = load_scene(motions, body, folder=bodies, source_fps=source_fps, gender=gender, joints=joints, heat=heat)
-    for note in scene.notes:
+    for note in scene.notes if not quiet else ():
         print(f"vitruve: note: {note}", file=sys.stderr)
     if over:
         words, write = _over(scene, out, over, camera, frames if frame is None else str(frame), look)
@@ -190,7 +190,7 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
     lens, video = read_camera(camera), VideoSource(over)
     there = len(video.times())
     if there < video.announced:
-        print(f"vitruve: note: {over} breaks off: {there} of its {video.announced} frames are there", file=sys.stderr)
+        print(f"vitruve: {over} breaks off: {there} of its {video.announced} frames are there", file=sys.stderr)
     shots = shots_over(scene, video, lens, chosen)
     if out.suffix.lower() != ".png":
         check_film(out, shots.size, len(shots.video))

@@ -9,9 +9,10 @@ print(outcome.results["error_mm"]["mean"], outcome.failed)
 from __future__ import annotations
 
 import glob
+import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +22,9 @@ from vitruve.convert.execute import run_jobs
 from vitruve.convert.inputs import find_inputs
 from vitruve.convert.job import Job, Options, Progress, find_map
 from vitruve.convert.ledger import Entry, LedgerWriter, read_ledgers
-from vitruve.convert.plan import Place, Plan, make_plan, place_of
+from vitruve.convert.plan import Place, Plan, make_plan, place_of, refuse_misspelt
 from vitruve.convert.summary import summarise, write_failures
-from vitruve.errors import UsageError, VitruveError
+from vitruve.errors import NotWritten, UsageError, VitruveError
 from vitruve.runs.run_folder import RunFolder
 
 RECORDS = ("run.toml", "results.json", "report.html", "failures.csv")
@@ -37,14 +38,14 @@ class Batch:
         plan: what is to do, and what is done.
         place: where it goes.
         options: as asked for.
-        passed: files of folders that hold no motion.
+        passed: files that are passed over, and why.
         shard: (i, n), the part of the work.
     """
 
     plan: Plan
     place: Place
     options: Options
-    passed: tuple[Path, ...]
+    passed: Mapping[Path, str]
     shard: tuple[int, int]
 
     def record(self, name: str) -> Path:
@@ -94,6 +95,8 @@ def prepare(
     asked = place_of(out, 1)
     found, passed = find_inputs(inputs, skip=None if asked.file else asked.folder)
     place = place_of(out, len(found))
+    if len(found) == 1 and str(found[0].path) == os.path.abspath(Path(inputs[0]).expanduser()):
+        refuse_misspelt(place, out)
     bodies = None if folder is None else str(Path(folder).expanduser().absolute())
     _refuse_foreign(place.folder, overwrite)
     plan = make_plan(
@@ -106,7 +109,7 @@ def prepare(
         overwrite=overwrite,
         progress=progress,
     )
-    return Batch(plan, place, options, tuple(passed), shard)
+    return Batch(plan, place, options, passed, shard)
 
 
 def carry_out(
@@ -145,6 +148,9 @@ def carry_out(
             if entry["event"] == "done":
                 ledger.append(entry)
                 entries.append(entry)
+            elif entry["exit_code"] == NotWritten.exit_code:
+                # The next one would not be written either.
+                raise NotWritten(entry["what"], where=entry["where"], fix=f"{entry['do']}; what is done is kept")
             else:
                 failed.append(entry)
             done += job.facts.frames

@@ -116,11 +116,11 @@ def convert_motion(
     result = _as_motion(motion, target_body, fitted.rotations, fitted.translation, shape, failed)
     error = measure(motion, shaped, result, target_body, pair)
     clock.lap("measure")
-    warnings += _judge(error, failed, begin, shape_given=not isinstance(betas, str) or betas == "zero")
+    judged = _judge(error, failed, begin, shape_given=not isinstance(betas, str) or betas == "zero")
     return Conversion(
         motion=result,
         error=error,
-        warnings=tuple(warnings),
+        warnings=(*judged, *warnings),  # why it is not to be trusted comes first
         trusted=is_trusted(error, failed),
         failed=failed,
         seconds=clock.laps,

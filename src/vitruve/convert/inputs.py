@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitruve.convert.earlier import earlier_results
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
 from vitruve.formats import FORMATS, recognise
 from vitruve.formats.glimpse import Glimpse, glimpse, is_mesh_folder, is_transfer_folder
 
+# Why a file is passed over.
+NO_MOTION, RESULT = "holds no motion", "is the result of an earlier conversion of another of these files"
 _LIST_ENDINGS = (".txt", ".lst")
 _ENDINGS = frozenset(ending for row in FORMATS.values() for ending in row.endings if ending != "/")
 
@@ -29,7 +32,7 @@ class Input:
     relative: Path
 
 
-def find_inputs(given: Sequence[str | Path], skip: Path | None = None) -> tuple[list[Input], list[Path]]:
+def find_inputs(given: Sequence[str | Path], skip: Path | None = None) -> tuple[list[Input], dict[Path, str]]:
     """The motions that are meant.
 
     Args:
@@ -38,8 +41,9 @@ def find_inputs(given: Sequence[str | Path], skip: Path | None = None) -> tuple[
         skip: a folder that is not searched: the output.
 
     Returns:
-        (the motions, the files of folders that hold no motion though their ending is that of one). A file that cannot
-        be read counts as a motion: it will fail and be reported.
+        (the motions, the files that are passed over and why: those of folders that hold no motion though their ending
+        is that of one, and results of an earlier conversion beside their sources). A file that cannot be read counts as
+        a motion: it will fail and be reported.
 
     Raises:
         MissingAsset: something that was named is not there.
@@ -51,14 +55,16 @@ def find_inputs(given: Sequence[str | Path], skip: Path | None = None) -> tuple[
     passed: list[Path] = []
     for name in given:
         found += _expand(str(name), skip, passed)
-    unique = list({entry.path: entry for entry in found}.values())
+    unique = {entry.path: entry for entry in found}
+    results = earlier_results(list(unique)) - {_absolute(Path(name).expanduser()) for name in given}
+    unique = [entry for entry in unique.values() if entry.path not in results]
     if not unique:
         raise UsageError(
             "no motion was found",
             where=", ".join(str(name) for name in given) + (f"; {len(passed)} files there hold none" if passed else ""),
             fix="look at a file: vitruve info FILE",
         )
-    return unique, passed
+    return unique, dict.fromkeys(passed, NO_MOTION) | dict.fromkeys(sorted(results), RESULT)
 
 
 def _expand(name: str, skip: Path | None, passed: list[Path]) -> list[Input]:

@@ -18,6 +18,7 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.catalogue import is_path
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
+from vitruve.convert.fingerprint import fingerprint
 from vitruve.convert.mapping import Mapping, mapping_to_toml
 from vitruve.convert.mapping_choice import GUESS
 from vitruve.convert.mapping_guess import guess_mapping
@@ -236,11 +237,13 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         # BVH needs bones, which only the body has.
         more = {"body": body(job.target, job.folder)} if job.output.lower().endswith(".bvh") else {}
         save_motion(result, job.output, format=job.options.format or None, overwrite=job.overwrite, **more)
+    stamp = fingerprint(Path(job.output))
     written = time.perf_counter()
     stages = {"read": read_seconds, **conversion.seconds, "write": written - converted}
     frames = len(result)
     return {
         "content": job.content,
+        "result": stamp,
         "facts": asdict(job.facts),
         "source": job.source,
         "target": job.target,

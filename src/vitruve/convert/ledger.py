@@ -16,12 +16,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import not_written, writing
 from vitruve.runs.lock import lock
 
 Entry = Mapping[str, Any]
+KEPT = "run the same again: what is done is kept"
 _TAKEN = "another conversion into this folder is at work; several share it as --shard 1/2 and 2/2"
 
 
@@ -59,26 +60,18 @@ class LedgerWriter:
     """Appends to one ledger, which no other run may write meanwhile; every line is handed to the system at once."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        self._path = path
+        with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = path.open("a+", encoding="utf-8", errors="surrogateescape")
-        except OSError as error:
-            raise UsageError(
-                "the output folder cannot be written",
-                where=f"{path.parent}: {error.strerror}",
-                fix="choose another: --out FOLDER",
-            ) from None
+            # Without a buffer: what a full disk has refused must not be tried again when the file is closed.
+            self._file = path.open("a+b", buffering=0)
         lock(self._file, path.parent, _TAKEN)
         self._mend()
 
     def append(self, entry: Entry) -> None:
         """Add a line; its time is added to it."""
-        try:
-            self._file.write(json.dumps({**entry, "time": time.time()}, ensure_ascii=False) + "\n")
-            self._file.flush()
-        except OSError as error:
-            where = f"{self._file.name}: {error.strerror}"
-            raise BadData("the ledger cannot be written", where=where, fix="make room, and run it again") from None
+        line = json.dumps({**entry, "time": time.time()}, ensure_ascii=False) + "\n"
+        self._write(line.encode("utf-8", errors="surrogateescape"))
 
     def close(self) -> None:
         """Close the file."""
@@ -86,12 +79,17 @@ class LedgerWriter:
 
     def _mend(self) -> None:
         """A line that a crash has cut short ends here, so that it does not spoil the next one."""
-        end = self._file.seek(0, os.SEEK_END)
-        if end:
-            with open(self._file.name, "rb") as content:
-                content.seek(end - 1)
-                if content.read(1) != b"\n":
-                    self._file.write("\n")
+        if self._file.seek(0, os.SEEK_END):
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._write(b"\n")
+
+    def _write(self, data: bytes) -> None:
+        try:
+            while data:  # a disk that is nearly full takes a part
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            raise not_written(error, self._path, KEPT) from None
 
 
 def _entries(path: Path) -> list[Entry]:

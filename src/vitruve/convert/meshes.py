@@ -101,7 +101,7 @@ def convert_meshes(
         progress=progress,
     )
     seconds = {"bodies": loaded - begin, "surface map": mapped - loaded, **conversion.seconds}
-    return replace(conversion, warnings=(*warnings, *conversion.warnings), seconds=seconds)
+    return replace(conversion, warnings=(*conversion.warnings, *warnings), seconds=seconds)
 
 
 def _topology(sequence: MeshSequence, topology: str | BodyModel | None, folder: str | Path | None) -> BodyModel:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import vitruve
 from vitruve.bodies.catalogue import is_own
+from vitruve.convert.fingerprint import content_hash, is_unchanged
 from vitruve.convert.inputs import Input
 from vitruve.convert.job import Facts, Job, Options, asked_of_readers, body, body_hash, chosen_body, failure, look
 from vitruve.convert.ledger import Entry, Ledger
@@ -29,6 +30,9 @@ from vitruve.formats.fields import kept_gender, read_elsewhere
 from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import file_hash
 
+# What somebody writes who means a file; folders are called v1.5 or 2024.03 too.
+_AN_ENDING = r"\.[A-Za-z][A-Za-z0-9]{1,11}"
+_Found = TypeVar("_Found")
 _BY_LAYOUT = {"smplx": "amass-smplx", "smplh": "amass-smplh", "smpl": "smpl-npz", "mano": "vitruve"}
 # Formats that others read no betas from: a BVH holds none, and Vitruve's own file is read by Vitruve.
 _NO_BETAS_ELSEWHERE = (".safetensors", ".bvh")
@@ -77,6 +81,7 @@ class _Draft:
     failed: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)  # in order, each once
     errors: list[VitruveError] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)
 
 
 def place_of(out: str | Path, inputs: int) -> Place:
@@ -101,6 +106,17 @@ def place_of(out: str | Path, inputs: int) -> Place:
             f"{inputs} motions cannot go into one file", where=f"--out {out}", fix="give a folder: --out converted"
         )
     return Place(path.with_name(f"{path.stem}-report"), path)
+
+
+def refuse_misspelt(place: Place, out: str | Path) -> None:
+    """Raise UsageError where one motion would get a folder that is called as a file is, `walk.xyz` say."""
+    suffix = place.folder.suffix
+    if place.file is None and not place.folder.exists() and re.fullmatch(_AN_ENDING, suffix):
+        raise UsageError(
+            f"'{suffix}' is not the ending of a motion file",
+            where=f"--out {out}",
+            fix=f"{nearest(suffix.lower(), sorted(_WRITTEN_ENDINGS))} A folder of that name is to be made first: mkdir",
+        )
 
 
 def outputs_of(inputs: Sequence[Input], place: Place, options: Options) -> list[Path]:
@@ -170,15 +186,16 @@ def make_plan(
     pairs = [(entry, output) for entry, output in pairs if _in_shard(_name(output, place), shard)]
     draft = _Draft()
     seen = _look_at_all([entry.path for entry, _ in pairs], options, ledger, progress)
-    for (entry, output), found in zip(pairs, seen, strict=True):
+    intact = _in_threads(partial(_is_intact, place=place, ledger=ledger), [output for _, output in pairs])
+    for (entry, output), found, whole in zip(pairs, seen, intact, strict=True):
         name = _name(output, place)
         try:
             if isinstance(found, VitruveError):
                 raise found
             job = _job(entry.path, output, name, found, options, folder, draft)
-            done = ledger.done(name, job.key) if output.exists() else None
+            done = ledger.done(name, job.key) if whole else None
             if done is None:
-                draft.jobs.append(_allowed(job, output, ledger, overwrite))
+                draft.jobs.append(_allowed(job, output, ledger, overwrite, whole, draft))
             else:
                 draft.done.append(done)
         except VitruveError as error:
@@ -187,21 +204,11 @@ def make_plan(
     reasons = {(type(error), error.what) for error in draft.errors}
     if not draft.jobs and not draft.done and len(reasons) == 1:
         raise draft.errors[0]
+    if draft.damaged:
+        first, *others = draft.damaged
+        more = f", and {len(others)} more" if others else ""
+        draft.notes[f"made again, since the earlier result is damaged: {first}{more}"] = None
     return Plan(tuple(draft.jobs), tuple(draft.done), tuple(draft.failed), tuple(draft.notes))
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of an input: of a file; of all files of a folder; of a motion and the skeletons beside it."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file())
-    elif path.suffix.lower() == ".amc":
-        files = [path, *sorted(path.parent.glob("*.[aA][sS][fF]"))]
-    else:
-        return file_hash(path)
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {file_hash(file)}\n".encode())
-    return digest.hexdigest()
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -217,13 +224,23 @@ def _look_at_all(
     paths: Sequence[Path], options: Options, ledger: Ledger, progress: Progress | None
 ) -> list[tuple[str, Facts] | VitruveError]:
     found = []
-    # Reading and hashing wait for the disk and leave Python free, so threads help.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for result in pool.map(partial(_look_at, options=options, ledger=ledger), paths):
-            found.append(result)
-            if progress:
-                progress(len(found), len(paths))
+    for result in _in_threads(partial(_look_at, options=options, ledger=ledger), paths):
+        found.append(result)
+        if progress:
+            progress(len(found), len(paths))
     return found
+
+
+def _in_threads(look_at: Callable[[Path], _Found], paths: Sequence[Path]) -> Iterator[_Found]:
+    """Reading and hashing wait for the disk and leave Python free, so threads help."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(look_at, paths)
+
+
+def _is_intact(output: Path, place: Place, ledger: Ledger) -> bool:
+    """Whether a result stands there as a run has written it; a ledger that does not tell is of an earlier version."""
+    last = ledger.last.get(_name(output, place))
+    return last is not None and last.get("event") == "done" and is_unchanged(output, last.get("result") or {})
 
 
 def _look_at(path: Path, options: Options, ledger: Ledger) -> tuple[str, Facts] | VitruveError:
@@ -321,8 +338,14 @@ def _check_format(output: Path, facts: Facts, target: str, options: Options, fol
         )
 
 
-def _allowed(job: Job, output: Path, ledger: Ledger, overwrite: bool) -> Job:
-    ours = job.name in ledger.last
+def _allowed(job: Job, output: Path, ledger: Ledger, overwrite: bool, intact: bool, draft: _Draft) -> Job:
+    last = ledger.last.get(job.name)
+    ours = last is not None
+    if last is not None and last.get("result") and output.exists() and not intact:
+        if _holds_a_motion(output, job.options):
+            ours = _refuse_changed(output, overwrite)
+        else:
+            draft.damaged.append(output)
     if output.exists() and not ours and not overwrite:
         raise UsageError(
             "the output exists already, and no conversion into this folder has made it",
@@ -330,6 +353,24 @@ def _allowed(job: Job, output: Path, ledger: Ledger, overwrite: bool) -> Job:
             fix="choose another --out, or give --overwrite",
         )
     return Job(**{**job.__dict__, "overwrite": ours or overwrite})
+
+
+def _holds_a_motion(output: Path, options: Options) -> bool:
+    """Whether what stands there was changed by someone, rather than cut short by a crash or a full disk."""
+    try:
+        return look(output, options).frames > 0
+    except VitruveError:
+        return False
+
+
+def _refuse_changed(output: Path, overwrite: bool) -> bool:
+    if not overwrite:
+        raise UsageError(
+            "the result of an earlier run was changed since",
+            where=str(output),
+            fix="move it elsewhere, and it is made again; or give --overwrite",
+        )
+    return True
 
 
 def _checked(inputs: Sequence[Input], outputs: list[Path]) -> list[Path]:

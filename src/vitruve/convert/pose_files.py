@@ -233,7 +233,7 @@ def _row(name: str, value: Any, path: Path) -> dict[str, Any]:
         raise BadData(
             f"{path.name} says where poses are to be found, but does not hold them",
             where=f"{path}: pose {name} is frame {value[2]} of {value[1]}",
-            fix="collect the frames from the data set into an npz of ids and poses first",
+            fix=f"take them from the data set first: vitruve data poses {path} --amass FOLDER --out poses.npz",
         )
     elif np.ndim(value) > 0:
         return {"poses": _numbers(value).reshape(-1)}

@@ -129,7 +129,7 @@ def _joined(
     poses: Poses, groups: Sequence[Tensor], parts: Sequence[Conversion], warnings: Sequence[str]
 ) -> PoseConversion:
     """The poses of all groups in their places."""
-    said = [*warnings, *(warning for part in parts for warning in part.warnings)]
+    said = [*(warning for part in parts for warning in part.warnings), *warnings]
     first, rows = parts[0].motion, torch.cat(list(groups))
     place = rows.argsort()
     motions = [part.motion for part in parts]

@@ -59,8 +59,17 @@ def what_to_know(
     failed: Tensor,
     scale: float,
 ) -> list[str]:
-    """What a user must know, in words."""
+    """What a user must know, in words; why it is not to be trusted comes first."""
     out = []
+    if failed.any():
+        first = failed.nonzero()[:5, 0].tolist()
+        out.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
+    if error.mean > TRUSTED_MEAN:
+        out.append(f"the mean joint error is {error.mean:.0f} mm: check the mapping, the units, and the body's shape")
+    elif float(error.per_frame.max()) > TRUSTED_FRAME:
+        out.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    if not USUAL[0] < scale < USUAL[1]:
+        out.append(f"the source was scaled by {scale:.3g} to the size of the body: check its units")
     if aligned.rolled:
         shown = ", ".join(f"{joint} in {frames} frames" for joint, frames in aligned.rolled.items())
         out.append(f"rolled over by half a turn in the source, and turned back: {shown}")
@@ -78,15 +87,6 @@ def what_to_know(
     if begin.invented:
         shown = ", ".join(begin.invented[:4]) + (f" and {len(begin.invented) - 4} more" if begin.invented[4:] else "")
         out.append(f"not in the source, made up as asked: {shown}")
-    if failed.any():
-        first = failed.nonzero()[:5, 0].tolist()
-        out.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
-    if error.mean > TRUSTED_MEAN:
-        out.append(f"the mean joint error is {error.mean:.0f} mm: check the mapping, the units, and the body's shape")
-    elif float(error.per_frame.max()) > TRUSTED_FRAME:
-        out.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
-    if not USUAL[0] < scale < USUAL[1]:
-        out.append(f"the source was scaled by {scale:.3g} to the size of the body: check its units")
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.convert.ledger import Entry
+from vitruve.runs.run_folder import write_text
 
 _COLUMNS = ("input", "output", "what", "where", "do")
 
@@ -69,12 +71,11 @@ def write_failures(path: Path, failed: Sequence[Entry]) -> None:
     if not failed:
         path.unlink(missing_ok=True)
         return
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows([entry[column] for column in _COLUMNS] for entry in failed)
-    partial.replace(path)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([entry[column] for column in _COLUMNS] for entry in failed)
+    write_text(path, table.getvalue())
 
 
 def _names(mappings: Iterable[Any]) -> list[str]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from vitruve.errors import BadData, VitruveError
+from vitruve.errors import BadData, VitruveError, is_unwritable
 
 # Clips compress to about half; what grows a hundredfold and beyond this size is no archive of clips.
 _LEAST_LIMIT, _MOST_GROWTH = 1 << 30, 100
@@ -64,7 +64,8 @@ def extract(
         The SHA-256 of the archive.
 
     Raises:
-        BadData: the archive is damaged, cut short, refused, or the disk is full.
+        BadData: the archive is damaged, cut short, or refused.
+        OSError: the disk is full.
     """
     at = _Place(archive)
     source = _Source(archive, progress or (lambda count: None))
@@ -93,14 +94,16 @@ class _Place:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn every way in which an archive can be damaged, and a full disk, into an error for the user."""
+        """Turn every way in which an archive can be damaged into an error for the user; a full disk is not one."""
         try:
             yield
         except VitruveError:
             raise
         except OSError as error:
+            if is_unwritable(error):
+                raise
             if error.errno is not None:
-                fix = "check the space and permissions, and run it again"
+                fix = "check the archive's permissions and its disk, and run it again"
                 raise BadData(
                     f"{self.archive.name} cannot be unpacked", where=f"{self}: {error.strerror}", fix=fix
                 ) from None

@@ -129,6 +129,31 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def check_shard(folder: Path, lines: list[dict[str, Any]]) -> None:
+    """Raise BadData where a file of a shard is not as long as its clips, `lines`, say. Nothing is read."""
+    frames: dict[tuple[str, int], int] = {}
+    for line in lines:
+        block = line["skeleton"], line["expressions"]
+        frames[block] = frames.get(block, 0) + line["frames"]
+    for block, count in frames.items():
+        place = folder / block_name(*block)
+        check_size(place / MASK_FILE, count)
+        for field, width in widths(*block).items():
+            check_size(place / field_file(field), 4 * width * count)
+
+
+def check_size(path: Path, expected: int) -> None:
+    """Raise BadData where a file of a shard has not so many bytes."""
+    found = path.stat().st_size if path.is_file() else -1
+    if found != expected:
+        shard = path.parent.parent
+        raise BadData(
+            "a shard of the store is damaged",
+            where=f"{path}: {'missing' if found < 0 else f'{found} bytes'}, expected {expected} bytes",
+            fix=f"remove the folder {shard} and prepare again: only its clips are read anew",
+        )
+
+
 def _is_clip(line: Any) -> bool:
     """Whether a line has what the places of all other clips depend on. Its values are those that we have written."""
     return (

@@ -183,13 +183,16 @@ def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False)
     if any(missing.values()) and not allow_missing:
         odd = {probable_set(name): name for name in sorted(present) if not canonical_set(name)}
         lines = [f"{part} lacks {', '.join(lacking)}" for part, lacking in missing.items() if lacking]
-        anyway = "; or split what there is: --allow-missing" if all(parts.values()) else ""
+        empty = [part for part, taken in parts.items() if not taken]
+        anyway = "; or split what there is: --allow-missing"
+        if empty:
+            anyway = f"; --allow-missing, which splits what there is, would leave {' and '.join(empty)} empty"
         near = [f"'{odd[lost]}' is probably {lost}" for names in missing.values() for lost in names if lost in odd]
+        prepare = "prepare them into the store: vitruve data prepare FOLDERS --out STORE"
         raise MissingAsset(
             f"the store lacks sets of the split '{split.name}'",
             where="; ".join(lines),
-            fix="; ".join(near) + (": rename the folder and prepare it again" if near else "")
-            or f"prepare them into the store: vitruve data prepare FOLDERS --out STORE{anyway}",
+            fix=(f"{'; '.join(near)}: rename the folder and prepare it again" if near else prepare) + anyway,
         )
     return parts
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.data.amass_sets import set_licence
-from vitruve.data.clips import CLIPS_FILE, read_lines, shard_folders
+from vitruve.data.clips import CLIPS_FILE, check_shard, read_lines, shard_folders
 from vitruve.data.file_names import licence_by_name
 from vitruve.data.shards import ShardJob, Target, actor_of
 from vitruve.data.sources import SourceFile, find_sources
@@ -39,7 +39,7 @@ class Plan:
         shards: to write, in order.
         done: how many of the files are in the store already.
         skipped: copies.
-        passed: files that hold no motion.
+        passed: files that hold no motion, or a result of a conversion of another of the files.
         failed: files that cannot be read.
         actors: persons without a shape yet, and their files.
         betas: shapes that are known: of persons in the store, or of the plan that was interrupted.
@@ -142,7 +142,9 @@ def _look(store: Path, leave_out: set[str]) -> _Store:
         if folder.parent.name in leave_out:
             continue
         known.last[folder.parent.name] = max(known.last[folder.parent.name], int(folder.name))
-        for line in read_lines(folder / CLIPS_FILE):
+        lines = read_lines(folder / CLIPS_FILE)
+        check_shard(folder, lines)  # its clips would count as done, and each run that reads them would fail
+        for line in lines:
             known.by_key[line["key"]] = (line["content"], line["source"])
             known.by_content.setdefault(line["content"], line["key"])
             if line.get("actor"):

@@ -29,20 +29,20 @@ from vitruve.data.clips import STORE_FILE, VERSION, check_store, shard_folders
 from vitruve.data.planning import PLAN_FILE, Plan, make_plan
 from vitruve.data.reading import prepare_kernels
 from vitruve.data.shards import (
+    KEPT,
     PARTIAL,
     ShardJob,
     Target,
     Written,
     actor_of,
     checked_target,
-    not_written,
     shape_of_actor,
     write_shard,
 )
 from vitruve.data.sources import SourceFile
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import BadData, UsageError, not_written, writing
 from vitruve.runs.lock import alone
-from vitruve.runs.run_folder import RUN_FILE, write_json
+from vitruve.runs.run_folder import RUN_FILE, write_json, write_text
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
 from vitruve.threads import one_torch_thread
@@ -98,7 +98,7 @@ def prepare(
 
     Raises:
         UsageError: nothing to prepare; another run is at work; the folder is something else; clips would be lost.
-        BadData: the disk is full, or a process died. The same call goes on from there.
+        NotWritten: the disk is full, say. BadData: a process died. The same call goes on from there.
     """
     store = Path(os.path.abspath(Path(out).expanduser()))
     plan_now = _planner(given, store, checked_target(Target(to, mapping, source_fps, gender)), set_name, licence)
@@ -123,7 +123,7 @@ def prepare(
                 outcome = _together(outcome, again)
             _write_records(store, options, outcome)
         except OSError as error:
-            raise not_written(error, store) from None
+            raise not_written(error, store, KEPT) from None
     return outcome
 
 
@@ -181,15 +181,11 @@ def _refuse_foreign(store: Path) -> None:
 
 
 def _make_store(store: Path) -> None:
-    try:
+    with writing(store):
         _refuse_foreign(store)
         store.mkdir(parents=True, exist_ok=True)
         if not (store / STORE_FILE).is_file():
             write_json(store / STORE_FILE, {"format": "vitruve clip store", "version": VERSION})
-    except OSError as error:
-        raise UsageError(
-            f"the store cannot be made: {error.strerror}", where=str(store), fix="choose another folder: --out STORE"
-        ) from None
 
 
 def _carry_out(plan: Plan, store: Path, workers: int, progress: Progress | None) -> Outcome:
@@ -298,7 +294,5 @@ def _write_records(store: Path, options: dict[str, Any], outcome: Outcome) -> No
             writer = csv.DictWriter(file, ["file", "what", "where", "do"])
             writer.writeheader()
             writer.writerows(outcome.failed)
-    partial = store / f"{RUN_FILE}.partial"
     record = {"command": "vitruve data prepare", "options": options, "versions": versions()}
-    partial.write_text(to_toml(record), encoding="utf-8")
-    partial.replace(store / RUN_FILE)
+    write_text(store / RUN_FILE, to_toml(record))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import shutil
 import traceback
@@ -20,10 +19,11 @@ from vitruve.convert.retarget_quality import TRUSTED_MEAN
 from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line, widths
 from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays
 from vitruve.data.sources import SourceFile
-from vitruve.errors import BadData, VitruveError
+from vitruve.errors import BadData, VitruveError, not_written
 from vitruve.formats import load_motion_at
 
 PARTIAL = ".partial-"
+KEPT = "run the same again: what is done is kept"
 # Clips of a person that the shape is found on; a few frames of each are looked at.
 _SHAPE_CLIPS = 24
 
@@ -118,7 +118,7 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
         each: called after each file.
 
     Raises:
-        BadData: the shard cannot be written. Nothing of it stays.
+        NotWritten: the disk is full, say. Nothing of the shard stays.
     """
     partial = job.folder.with_name(f"{PARTIAL}{job.folder.name}")
     clips: list[Clip] = []
@@ -140,7 +140,7 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
         if clips:
             partial.rename(job.folder)
     except OSError as error:
-        raise not_written(error, job.folder) from None
+        raise not_written(error, job.folder, KEPT) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Written(len(clips), sum(clip.frames for clip in clips), tuple(failed))
@@ -238,12 +238,3 @@ def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
 @functools.lru_cache(maxsize=2)
 def _body(name: str) -> BodyModel:
     return load_body(name)
-
-
-def not_written(error: OSError, folder: Path) -> BadData:
-    """The error to show for one of the system's."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        what, fix = "the disk is full", "make room and run the same again: what is done is kept"
-    else:
-        what, fix = f"the store cannot be written: {error.strerror}", "check the rights, and run the same again"
-    return BadData(what, where=str(folder), fix=fix)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vitruve.convert.earlier import earlier_results
 from vitruve.data.amass_sets import canonical_set
 from vitruve.data.zip_index import npz_members
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
@@ -65,7 +66,8 @@ def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[
         set_name: the data set that all of them are of, where the folders do not say it.
 
     Returns:
-        (the files, those passed over since they hold no motion, such as shapes.)
+        (the files; those passed over: what holds no motion, such as shapes, and results of `vitruve convert` beside
+        their sources.)
     """
     if not given:
         raise UsageError("no data was given", fix="vitruve data prepare FOLDER --out STORE")
@@ -79,10 +81,12 @@ def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[
         for path, real in _files(root):
             if real not in found:
                 found[real] = _placed(path, root, set_name)
-    looked = [_with_content(source) for source in found.values()]
+    named = {Path(os.path.abspath(Path(name).expanduser())) for name in given}
+    results = earlier_results([source.path for source in found.values()]) - named
+    looked = [_with_content(source) for source in found.values() if source.path not in results]
     # Stable: of two makes of a clip the one that was named first comes first.
     sources = sorted((entry for entry in looked if entry.content != _NO_MOTION), key=lambda source: source.key)
-    passed = sorted(entry.path for entry in looked if entry.content == _NO_MOTION)
+    passed = sorted(results.union(entry.path for entry in looked if entry.content == _NO_MOTION))
     if not sources:
         raise UsageError(
             "no motion was found",

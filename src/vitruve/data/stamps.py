@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vitruve.runs.run_folder import file_hash
@@ -23,7 +23,7 @@ class Stamp:
         size, mtime_ns, sha256: of the archive; by them it is known again.
         set: the set it holds, or empty.
         moves: path in the room to path in the folder.
-        files: path in the folder to how many files lie there.
+        files: path in the folder to the files there: each by its path below it, "" for a file itself, with its bytes.
         clips, frames, bad: counts of the motions, and of those that cannot be read.
         notes: what was to be told.
         room: the folder it was written into before.
@@ -36,7 +36,7 @@ class Stamp:
     sha256: str
     set: str
     moves: Mapping[str, str]
-    files: Mapping[str, int]
+    files: Mapping[str, Mapping[str, int]]
     clips: int
     frames: int
     bad: int
@@ -55,7 +55,8 @@ def read_stamps(out: Path) -> list[Stamp]:
     stamps = []
     for path in sorted((out / OURS).glob("*.json")):
         try:
-            stamps.append(Stamp(**json.loads(path.read_text(encoding="utf-8"))))
+            stamp = Stamp(**json.loads(path.read_text(encoding="utf-8")))
+            stamps.append(replace(stamp, files={target: dict(sizes) for target, sizes in stamp.files.items()}))
         except (ValueError, TypeError):
             continue  # not ours, or of another version: the archive counts as not unpacked
     return stamps
@@ -70,18 +71,29 @@ def write_stamp(out: Path, stamp: Stamp) -> None:
 
 
 def same_archive(file: Path, out: Path, stamps: Sequence[Stamp]) -> Stamp | None:
-    """The stamp of the same archive, if all that it became is still there."""
+    """The stamp of the same archive, if all that it became is still there, each file as long as it was."""
     look = file.stat()
     alike = [stamp for stamp in stamps if stamp.done and stamp.size == look.st_size]
     known = [stamp for stamp in alike if (stamp.archive, stamp.mtime_ns) == (file.name, look.st_mtime_ns)]
     if alike and not known:
         content = file_hash(file)
         known = [stamp for stamp in alike if stamp.sha256 == content]
-    return next(
-        (stamp for stamp in known if all(count_files(out / each) >= n for each, n in stamp.files.items())), None
-    )
+    return next((stamp for stamp in known if damaged_file(out, stamp) is None), None)
 
 
-def count_files(path: Path) -> int:
-    """How many files lie below a folder; 1 for a file, 0 for nothing."""
-    return sum(len(files) for _, _, files in os.walk(path)) if path.is_dir() else int(path.exists())
+def damaged_file(out: Path, stamp: Stamp) -> Path | None:
+    """The first file of an archive that is gone or has another length than when it was unpacked; None where all are."""
+    for target, sizes in stamp.files.items():
+        now = file_sizes(out / target)
+        wrong = next((name for name, size in sizes.items() if now.get(name) != size), None)
+        if wrong is not None:
+            return out / target / wrong
+    return None
+
+
+def file_sizes(path: Path) -> dict[str, int]:
+    """The bytes of all files below a folder by their paths; of a file under the name ""."""
+    if not path.is_dir():
+        return {"": path.stat().st_size} if path.exists() else {}
+    found = [Path(place, name) for place, _, names in os.walk(path) for name in names]
+    return {file.relative_to(path).as_posix(): file.stat().st_size for file in sorted(found)}

@@ -26,6 +26,7 @@ from vitruve.data.clips import (
     CLIPS_FILE,
     MASK_FILE,
     Clip,
+    check_size,
     check_store,
     clip_of,
     field_file,
@@ -33,7 +34,7 @@ from vitruve.data.clips import (
     shard_folders,
     widths,
 )
-from vitruve.errors import BadData, UsageError, nearest
+from vitruve.errors import UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
@@ -90,14 +91,8 @@ class _Block:
         return self._mapped[name]
 
     def _map(self, file: str, dtype: type, width: int) -> np.ndarray:
-        path, expected = self.folder / file, self.frames * width * np.dtype(dtype).itemsize
-        found = path.stat().st_size if path.is_file() else -1
-        if found != expected:
-            raise BadData(
-                "a shard of the store is damaged",
-                where=f"{path}: {'missing' if found < 0 else f'{found} bytes'}, expected {expected} bytes",
-                fix=f"remove the folder {self.folder.parent} and prepare again: only its clips are read anew",
-            )
+        path = self.folder / file
+        check_size(path, self.frames * width * np.dtype(dtype).itemsize)
         return np.asarray(np.memmap(path, dtype, mode="r", shape=(self.frames, width)))
 
 

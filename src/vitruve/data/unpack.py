@@ -32,8 +32,8 @@ from vitruve.data.amass_sets import (
     probable_set,
 )
 from vitruve.data.archives import Member, extract
-from vitruve.data.stamps import OURS, Stamp, count_files, read_stamps, same_archive, write_stamp
-from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
+from vitruve.data.stamps import OURS, Stamp, damaged_file, file_sizes, read_stamps, same_archive, write_stamp
+from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, not_written, writing
 from vitruve.runs import Progress
 from vitruve.runs.lock import alone
 
@@ -133,11 +133,8 @@ def unpack(
         stamps = read_stamps(out)
         rows = tuple(_planned(file, out, stamps) for file in files)
         return UnpackReport(rows, find_sets(out) if out.is_dir() else None)
-    try:
+    with writing(out):
         (out / OURS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        where = f"{out}: {error.strerror}"
-        raise UsageError("the folder cannot be written", where=where, fix="choose another: --out FOLDER") from None
     # It removes what others have left, so it must be the only one.
     with alone(out / OURS, "another run is unpacking into this folder"):
         stamps = _tidied(out)
@@ -175,14 +172,14 @@ def _unpack_one(file: Path, work: _Work) -> Stamp:
     except BaseException as error:
         shutil.rmtree(room, ignore_errors=True)
         if isinstance(error, OSError):
-            raise _unwritable(file, work.out, error) from None
+            raise _stopped_by(error, file, work.out) from None
         raise
     # From here on a crash leaves a room that the next run finds by its stamp, and moves on.
     try:
         with work.lock:
             return _move(work.out, stamp, work.overwrite)
     except OSError as error:
-        raise _unwritable(file, work.out, error) from None
+        raise _stopped_by(error, file, work.out) from None
 
 
 def _written(file: Path, room: Path, work: _Work) -> Stamp:
@@ -203,7 +200,7 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
         sha256=sha256,
         set=name,
         moves=moves,
-        files={target: count_files(room / source) for source, target in moves.items()},
+        files={target: file_sizes(room / source) for source, target in moves.items()},
         clips=count.files,
         frames=count.frames,
         bad=len(count.bad),
@@ -212,9 +209,10 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
     )
 
 
-def _unwritable(file: Path, out: Path, error: OSError) -> BadData:
-    fix = "check the space and permissions, and run it again"
-    return BadData(f"{file.name} cannot be unpacked", where=f"{error.filename or out}: {error.strerror}", fix=fix)
+def _stopped_by(error: OSError, file: Path, out: Path) -> VitruveError:
+    if error.filename == str(file):
+        return BadData(f"{file.name} cannot be read", where=f"{file}: {error.strerror}", fix="check its permissions")
+    return not_written(error, out, f"run it again: {file.name} is unpacked then")
 
 
 def _check_top(member: Member, work: _Work) -> None:
@@ -229,11 +227,12 @@ def _refuse_present(targets: Any, work: _Work) -> None:
     for target in targets:
         place = work.out / target
         if place.exists() and not work.overwrite:
-            owner = next((stamp.archive for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
+            owner = next((stamp for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
+            wrong = None if owner is None else damaged_file(work.out, owner)
             what = f"the folder {target} is there already"
             raise UsageError(
-                f"{what}, from {owner}" if owner else f"{what}, and no run of this command has made it",
-                where=str(place),
+                f"{what}, from {owner.archive}" if owner else f"{what}, and no run of this command has made it",
+                where=str(place) if wrong is None else f"{wrong}: not as it was unpacked",
                 fix="choose another --out (SMPL+H and SMPL-X need one each), or give --overwrite to replace it",
             )
 

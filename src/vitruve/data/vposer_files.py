@@ -76,12 +76,20 @@ def export_vposer(
     return counts
 
 
+def _reserve(file: str, size: int) -> None:
+    """Take the space on the disk: memory that lies in a file ends the process where the disk is full."""
+    with open(file, "wb") as stream:
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+
+
 @contextmanager
 def _files(folder: Path, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Two tensors on disk to be filled, saved as .pt files at the end: memory stays small whatever the size."""
     tensors = {}
     for name, width in (("pose_body", 63), ("root_orient", 3)):
         file = str(folder / f"{name}.partial")
+        _reserve(file, 4 * count * width)
         tensors[name] = torch.from_file(file, shared=True, size=count * width, dtype=torch.float32).view(count, width)
     yield tensors["pose_body"], tensors["root_orient"]
     for name, values in tensors.items():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitruve.errors import BadData, UsageError
+from vitruve.errors import UsageError, not_written, writing
 
 
 @contextmanager
@@ -22,15 +22,9 @@ def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...]
         folder_of: the endings of the files a folder will hold. A folder is replaced only if it holds nothing else.
     """
     check_place(path, overwrite, folder_of)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise BadData(
-            f"{path.name} cannot be written",
-            where=f"{path.parent}: {error.strerror}",
-            fix="choose a folder you may write to",
-        ) from None
     # A room of its own keeps the name and its ending, which some writers look at, and lets several files be written.
     temporary = room / path.name
     try:
@@ -42,9 +36,7 @@ def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...]
             os.replace(path, room / "old")
         os.replace(temporary, path)
     except OSError as error:
-        raise BadData(
-            f"{path.name} cannot be written", where=f"{path}: {error.strerror}", fix="check the space and permissions"
-        ) from None
+        raise not_written(error, path) from None
     finally:
         shutil.rmtree(room, ignore_errors=True)
 

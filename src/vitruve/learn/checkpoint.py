@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from vitruve.errors import BadData, MissingAsset, VitruveError
+from vitruve.errors import BadData, MissingAsset, not_written
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, Any]) -> None:
@@ -56,12 +55,7 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise VitruveError(
-            f"a file cannot be written: {error.strerror}",
-            where=f"{path}, {len(data):,} bytes; what stood there before is untouched",
-            fix=f"{'make room on the disk' if full else 'see who may write there'}, then go on with --resume",
-        ) from None
+        raise not_written(error, path, "go on with --resume; what stood there before is untouched") from None
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -76,5 +70,6 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             words = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise BadData("the checkpoint is damaged", where=f"{path}: {error}", fix="take an earlier one") from None
+        fix = "take another; where it is the state of a training, begin that anew with --overwrite"
+        raise BadData("the checkpoint is damaged", where=f"{path}: {error}", fix=fix) from None
     return tensors, words

@@ -11,7 +11,7 @@ from typing import Any
 
 from vitruve.data import Store
 from vitruve.data.partition import read_split
-from vitruve.errors import UsageError
+from vitruve.errors import UsageError, writing
 from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.loop import STATE
 from vitruve.priors.recipe import Recipe
@@ -65,10 +65,8 @@ def only_training(folder: Path, resume: bool) -> Iterator[None]:
     if resume and not folder.is_dir():
         yield  # it will be missed
         return
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
     with alone(folder, "another training in this folder is at work"):
         yield
 
@@ -76,17 +74,10 @@ def only_training(folder: Path, resume: bool) -> Iterator[None]:
 def begin_run(folder: Path, options: Mapping[str, Any], overwrite: bool) -> None:
     """Say in the run.toml of a folder how its run began; the run fills it in place, so it can go on."""
     check_run(folder, overwrite)
-    try:
+    with writing(folder):
         for name in (*RUN_FILES, *(f".{name}.partial" for name in RUN_FILES)):
             (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
     record(folder, options, {"state": "running"})
-
-
-def _unwritable(folder: Path, error: OSError) -> UsageError:
-    what = f"the folder of the run cannot be written: {error.strerror}"
-    return UsageError(what, where=str(folder), fix="choose another: --out FOLDER")
 
 
 RUN_FILES = (

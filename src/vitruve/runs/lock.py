@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from vitruve.errors import UsageError
+from vitruve.errors import UsageError, writing
 
 LOCK_FILE = ".lock"
 
@@ -29,12 +29,8 @@ def alone(folder: Path, taken: str, name: str = LOCK_FILE) -> Iterator[None]:
         taken: what to say where another does.
         name: of the file that is locked.
     """
-    try:
+    with writing(folder):
         file = (folder / name).open("a")
-    except OSError as error:
-        raise UsageError(
-            f"the folder cannot be written: {error.strerror}", where=str(folder), fix="choose another: --out FOLDER"
-        ) from None
     with file:
         lock(file, folder, taken)
         yield

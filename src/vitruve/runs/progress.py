@@ -1,4 +1,4 @@
-"""One progress bar: rate and time left on a terminal, a plain line per tenth of the work elsewhere."""
+"""One progress bar: rate and time left on a terminal; elsewhere a plain line per tenth of work that takes a while."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+# Work that is done sooner needs no lines in a log.
+_SOON = 5.0
+
+
 def _plain_lines(title: str, unit: str, stream: TextIO) -> Progress:
     start, last_tenth = time.monotonic(), 0
 
@@ -50,8 +54,10 @@ def _plain_lines(title: str, unit: str, stream: TextIO) -> Progress:
         tenth = 10 * done // max(total, 1)
         if tenth <= last_tenth:
             return
-        last_tenth = tenth
         seconds = max(time.monotonic() - start, 1e-9)
+        if seconds < _SOON:
+            return
+        last_tenth = tenth
         left = "" if done >= total else f", {(total - done) * seconds / done:.0f} s left"
         print(f"{title}: {done}/{total}{' ' + unit if unit else ''}, {_rate(done / seconds, unit)}{left}", file=stream)
 

@@ -20,18 +20,20 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError, is_unwritable, not_written, writing
 from vitruve.runs.lock import LOCK_FILE
 from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
 
 RUN_FILE = "run.toml"
+# What the name of a folder that is to be made does not end in, unless a file was meant.
+_FILE_ENDINGS = (".npz", ".npy", ".pkl", ".json", ".csv", ".html", ".png", ".jpg", ".mp4", ".bvh", ".glb", ".txt")
 
 
 @dataclass
@@ -117,6 +119,13 @@ def run_folder(
         yield run
         run.record(hashes)
         _move(partial, place, overwrite)
+    except NotWritten as error:
+        error.where = error.where.replace(str(partial), str(place))  # the name that it was to have
+        raise
+    except OSError as error:
+        if is_unwritable(error):
+            raise not_written(error, place, "run it again; nothing of it was kept") from None
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -126,6 +135,12 @@ def check_out(place: str | Path, overwrite: bool = False) -> None:
     place = Path(place)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise UsageError("the output is not a folder", where=str(place), fix="choose another: --out FOLDER")
+    if not place.exists() and place.suffix.lower() in _FILE_ENDINGS:
+        raise UsageError(
+            f"a folder is written, and {place.name} is the name of a file",
+            where=f"--out {place}",
+            fix=f"leave out the ending: --out {place.stem}",
+        )
     if not place.exists() or all(file.name == LOCK_FILE for file in place.iterdir()):
         return
     if not (place / RUN_FILE).is_file():
@@ -161,10 +176,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file under a temporary name and rename it."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text, encoding="utf-8", errors="replace")  # names of files need not be text
-        partial.replace(path)
+        with writing(path):
+            partial.write_text(text, encoding="utf-8", errors="replace")  # names of files need not be text
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # an error above is the one to tell
+            partial.unlink(missing_ok=True)
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -181,13 +198,9 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _make_partial(place: Path) -> Path:
-    try:
+    with writing(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.partial-", dir=place.parent))
-    except OSError as error:
-        raise UsageError(
-            f"the output folder cannot be made: {error.strerror}", where=str(place), fix="choose another: --out FOLDER"
-        ) from None
     umask = os.umask(0)
     os.umask(umask)
     partial.chmod(0o777 & ~umask)  # mkdtemp makes it private; a result is as readable as any other file

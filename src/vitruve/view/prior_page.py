@@ -14,6 +14,7 @@ from torch import Tensor
 
 import vitruve
 from vitruve.bodies import BodyModel, load_body
+from vitruve.errors import writing
 from vitruve.geometry.rotations import rotation_about
 from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.curves import Curves
@@ -188,5 +189,6 @@ def write_training_page(folder: Path, results: Mapping[str, Any]) -> None:
     curves.read()
     prior = load_prior(folder)
     sheet = pose_sheet(prior.sample(18, torch.Generator().manual_seed(0)), load_body("open-smplx-neutral"))
-    save_picture(sheet, folder / "samples.png")
+    with writing(folder / "samples.png"):
+        save_picture(sheet, folder / "samples.png")
     write_whole(folder / "report.html", training_page(results, curves.rows, sheet, prior.words).encode())

@@ -1,0 +1,39 @@
+"""Results of earlier conversions among the inputs: taken beside their own sources, they would be converted twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitruve.convert.fingerprint import is_unchanged
+from vitruve.convert.ledger import read_ledgers
+
+
+def earlier_results(paths: Sequence[Path]) -> set[Path]:
+    """Which of some motions a conversion has made from another of them, by the ledgers that lie beside them.
+
+    A result that was changed since is a motion of its own. So is one whose source is not among the paths: whoever names
+    the folder of results alone means them.
+    """
+    by_place = {os.path.realpath(path): path for path in paths}
+    found = set()
+    for folder in _ledger_folders(paths):
+        for name, entry in read_ledgers(folder).last.items():
+            path = by_place.get(os.path.realpath(folder / name))
+            if path is None or os.path.realpath(str(entry.get("input", ""))) not in by_place:
+                continue
+            if entry.get("event") != "done" or is_unchanged(path, entry.get("result") or {}):
+                found.add(path)
+    return found
+
+
+def _ledger_folders(paths: Sequence[Path]) -> list[Path]:
+    """Folders with ledgers: of those that hold the paths, up to the one that holds all, and of reports in them."""
+    if not paths:
+        return []
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(top)}
+    ledgers = [ledger for folder in folders for ledger in folder.glob("ledger*.jsonl")]
+    ledgers += [ledger for folder in folders for ledger in folder.glob("*-report/ledger*.jsonl")]
+    return sorted({ledger.parent for ledger in ledgers})

@@ -1,0 +1,57 @@
+"""By what a file or folder is known again: inputs by their content, results by size, date and content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vitruve.errors import VitruveError
+from vitruve.runs.run_folder import file_hash
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of an input: of a file; of all files of a folder; of a motion and the skeletons beside it."""
+    if path.is_dir():
+        files = _files(path)
+    elif path.suffix.lower() == ".amc":
+        files = [path, *sorted(path.parent.glob("*.[aA][sS][fF]"))]
+    else:
+        return file_hash(path)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {file_hash(file)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """What the ledger keeps of a result that was just written: `bytes`, `mtime_ns` and `sha256`.
+
+    Of a folder the bytes are the sum over its files, and the date is that of the newest.
+    """
+    return {**_look(path), "sha256": content_hash(path)}
+
+
+def is_unchanged(path: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a result is what it was when its fingerprint was taken.
+
+    Size and date are enough where they agree, so that no result is read when nothing has happened to it. Where the size
+    agrees and the date does not, as after copying a folder, the content decides.
+    """
+    try:
+        now = _look(path)
+        if now["bytes"] != known.get("bytes"):
+            return False
+        return now["mtime_ns"] == known.get("mtime_ns") or content_hash(path) == known.get("sha256")
+    except (OSError, VitruveError):
+        return False
+
+
+def _look(path: Path) -> dict[str, int]:
+    stats = [file.stat() for file in (_files(path) if path.is_dir() else [path])]
+    return {"bytes": sum(s.st_size for s in stats), "mtime_ns": max((s.st_mtime_ns for s in stats), default=0)}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file())
