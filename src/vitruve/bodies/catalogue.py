@@ -8,6 +8,7 @@ body = load_body("some/where/SMPL_MALE.pkl")    # a file works too
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import tomllib
@@ -120,24 +121,59 @@ def load_body(
         MissingAsset: the file was not found; the error lists where it was looked for and where to get it.
         BadData: the file is damaged.
     """
+    return _load(*_place(name, folder), num_betas, dtype)
+
+
+def shared_body(name: str | Path, folder: str | Path | Sequence[str | Path] | None = None) -> BodyModel:
+    """`load_body` for those who only read: one body for the whole process, as long as its file stays the same.
+
+    It must be neither moved nor written to. What is worked out from it once, its split skin and its pairs with other
+    bodies, is kept with it. The few that were used last are held.
+    """
+    path, layout, gender = _place(name, folder)
+    state = path.stat() if path is not None and path.is_file() else None
+    return _shared(path, layout, gender, state and (state.st_mtime_ns, state.st_size))
+
+
+def missing_body(name: str, folder: str | Path | Sequence[str | Path] | None = None) -> MissingAsset | None:
+    """The error of a name in the catalogue that has no file, or None where `load_body` would find one."""
+    layout, gender, is_open = parse_name(name)
+    return None if is_open or find_file(layout, gender, folder) else _missing(layout, gender, folder)
+
+
+def _place(name: str | Path, folder: str | Path | Sequence[str | Path] | None) -> tuple[Path | None, str, str]:
+    """(file, layout, gender) of a body; no file for the open body, no layout and gender where a path was given."""
     if is_path(name):
-        return read_body(name, num_betas=num_betas, dtype=dtype)
+        return Path(name), "", ""
     layout, gender, is_open = parse_name(str(name))
     if is_open:
-        return open_body.load_open_body(layout, gender, num_betas, dtype)
+        return None, layout, gender
     path = find_file(layout, gender, folder)
     if path is not None:
-        return read_body(
-            path, name=f"{layout}-{gender}", gender=gender, layout=layout, num_betas=num_betas, dtype=dtype
-        )
+        return path, layout, gender
     if str(name).lower() == layout and not any(find_file(layout, other, folder) for other in _BODY_GENDERS):
         warnings.warn(
             f"no {layout} file was found: '{name}' is taken as the open body 'open-{layout}-{gender}'",
             BodyNotice,
-            stacklevel=2,
+            stacklevel=3,
         )
-        return open_body.load_open_body(layout, gender, num_betas, dtype)
+        return None, layout, gender
     raise _missing(layout, gender, folder)
+
+
+def _load(path: Path | None, layout: str, gender: str, num_betas: int | None, dtype: torch.dtype) -> BodyModel:
+    if path is None:
+        return open_body.load_open_body(layout, gender, num_betas, dtype)
+    if not layout:
+        return read_body(path, num_betas=num_betas, dtype=dtype)
+    return read_body(path, name=f"{layout}-{gender}", gender=gender, layout=layout, num_betas=num_betas, dtype=dtype)
+
+
+# A body of 10,000 vertices takes 100 MB, its split skin as much again; a data set needs two of each gender.
+@functools.lru_cache(maxsize=6)
+def _shared(path: Path | None, layout: str, gender: str, state: tuple[int, int] | None) -> BodyModel:
+    """`state` only tells one content of a file from the next."""
+    return _load(path, layout, gender, None, torch.float32)
 
 
 def is_path(name: str | Path) -> bool:

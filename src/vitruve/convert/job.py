@@ -12,17 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from vitruve.bodies import BodyModel, load_body
-from vitruve.bodies.catalogue import is_path
+from vitruve.bodies import BodyModel
+from vitruve.bodies.catalogue import is_path, shared_body
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
 from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.retarget import retarget_motion
-from vitruve.convert.which_body import find_body
+from vitruve.convert.which_body import find_body_name
 from vitruve.errors import BadData, VitruveError
 from vitruve.fit import prepare
 from vitruve.formats import FORMATS, load_motion, recognise, save_motion
@@ -148,14 +149,13 @@ def chosen_body(which: str, gender: str, folder: str | None) -> tuple[str, tuple
     """The name or file of the body that is meant for a gender, and what a user must know of the choice."""
     if is_path(which):
         return which, ()
-    found, notes = find_body(which, gender, folder)
-    return found.name, tuple(notes)
+    name, notes = find_body_name(which, gender, folder)
+    return name, tuple(notes)
 
 
-@functools.lru_cache(maxsize=8)
 def body(name: str, folder: str | None) -> BodyModel:
     """A body, loaded once per process."""
-    return load_body(name, folder=folder)
+    return shared_body(name, folder)
 
 
 @functools.lru_cache(maxsize=64)
@@ -165,7 +165,7 @@ def body_hash(name: str, folder: str | None) -> str:
     digest.update("\n".join((loaded.layout, loaded.gender, *loaded.skeleton.names)).encode())
     for key, value in sorted(loaded.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 
