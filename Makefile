@@ -27,6 +27,7 @@ types: .venv/installed-dev
 bench: .venv/installed-dev
 	.venv/bin/python bench/bodies.py
 	.venv/bin/python bench/convert.py
+	.venv/bin/python bench/start.py
 	.venv/bin/python bench/render.py
 	.venv/bin/python bench/view.py
 	.venv/bin/python bench/export.py

@@ -91,7 +91,17 @@ def test_a_folder_that_cannot_be_written_is_no_error(bodies, counted, tmp_path):
     (tmp_path / "file").write_text("in the way")
     for _ in range(2):
         cached_maps(*bodies, tmp_path / "file" / "below")
-    assert len(counted) == 2
+    assert len(counted) == 1  # a process keeps it
+
+
+def test_what_cannot_be_written_is_kept_for_few_pairs(counted, tmp_path, monkeypatch):
+    monkeypatch.setattr(map_cache, "_unwritten", {})
+    monkeypatch.setattr(map_cache, "_MOST_UNWRITTEN", 2)
+    (tmp_path / "file").write_text("in the way")
+    target = small_body("smplx", 300)
+    for size in (200, 210, 220, 200):
+        cached_maps(small_body("smplh", size), target, tmp_path / "file" / "below")
+    assert len(counted) == 4 and len(map_cache._unwritten) == 2
 
 
 def test_no_cache_writes_nothing(bodies, counted, tmp_path, monkeypatch):

@@ -175,7 +175,9 @@ class BodyModel(nn.Module):
     def skin(self, vertices: Int[Tensor, "chosen"] | None = None) -> Skin:
         """The skin in parts, of all vertices (kept for the next call) or of some."""
         if vertices is not None:
-            basis = None if self.pose_basis is None else self.pose_basis.unflatten(1, (-1, 3))[:, vertices].flatten(1)
+            basis = None
+            if self.pose_basis is not None:
+                basis = self.pose_basis.unflatten(1, (-1, 3)).index_select(1, vertices).flatten(1)
             return split_skin(
                 self.skin_weights[vertices], basis, self.expression_basis[vertices], self.skeleton.parents
             )

@@ -8,6 +8,7 @@ body = load_body("some/where/mine.pkl")         # a file works too: its body is 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -146,6 +147,29 @@ def load_body(
         )
         return open_body.load_open_body(layout, gender, num_betas, dtype)
     raise _missing(layout, gender, folder)
+
+
+def shared_body(name: str | Path, folder: str | Path | None = None) -> BodyModel:
+    """`load_body` for those who only read: one body for the whole process, as long as its file stays the same.
+
+    It must be neither moved nor written to. What is worked out from it once, its split skin and its pairs with other
+    bodies, is kept with it. The few that were used last are held.
+    """
+    path: Path | None = None
+    if is_path(name):
+        path = Path(name)
+    elif not is_own(str(name)):
+        layout, gender, is_open = parse_name(str(name))
+        path = None if is_open else find_file(layout, gender, folder)
+    state = path.stat() if path is not None and path.is_file() else None
+    return _shared(name, folder, path, state and (state.st_mtime_ns, state.st_size))
+
+
+# A body of 10,000 vertices takes 100 MB, its split skin as much again; a data set needs two of each gender.
+@functools.lru_cache(maxsize=6)
+def _shared(name: str | Path, folder: str | Path | None, path: Path | None, state: tuple[int, int] | None) -> BodyModel:
+    """`path` and `state` only tell one content of a file from the next."""
+    return load_body(name, folder=folder)
 
 
 def is_path(name: str | Path) -> bool:

@@ -75,9 +75,10 @@ def split_skin(
         if pose_basis is None:
             features, basis = vertices[:0], weights.new_zeros(0, 3 * len(vertices))
         else:
-            basis = pose_basis.unflatten(1, (-1, 3))[:, vertices].transpose(1, 2).flatten(1)
-            features = basis.ne(0).any(1).nonzero()[:, 0]
-            basis = basis[features]
+            basis = pose_basis.unflatten(1, (-1, 3)).index_select(1, vertices)
+            features = basis.flatten(1).any(1).nonzero()[:, 0]
+            # Few features are left of all: only these are turned round, which costs more than to pick them.
+            basis = basis[features].transpose(1, 2).flatten(1)
         expression = expression_basis[vertices].permute(2, 1, 0).flatten(1)
         if not expression.any():
             expression = expression[:0]

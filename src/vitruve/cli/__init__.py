@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 import vitruve
+from vitruve.cli import process
 from vitruve.errors import NotWritten, UsageError, VitruveError, is_unwritable, not_written
 
 # verb -> where its function or app lives, and its line in the root help: that must not import torch, so it stands here.
@@ -71,6 +72,8 @@ def build_app(called: str = "") -> App:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors the user can mend are printed without a traceback and set the exit status."""
+    alone = arguments is None
+    process.begin(alone)
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -93,7 +96,10 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         told = _told(error, arguments)
         _leave(told.exit_code, f"vitruve: {told}")
-    sys.exit(result if isinstance(result, int) else 0)
+    status = result if isinstance(result, int) else 0
+    if alone:
+        process.end(status)
+    sys.exit(status)
 
 
 class _Ended(SystemExit):

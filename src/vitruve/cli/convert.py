@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from vitruve.cli import process
 from vitruve.cli.options import BodiesFolder, Count, Gender, Out, Rate
 from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
@@ -42,6 +43,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     workers: Count = 1,
     shard: str | None = None,
     cluster: str | None = None,
+    report: Annotated[bool, Parameter(negative="--no-report")] = True,
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -72,16 +74,23 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         workers: processes on this machine.
         shard: do only this part of the work, such as 2/8.
         cluster: address of a Dask scheduler that does the work instead.
+        report: write report.html; --no-report leaves the page and its pictures out, and one of an earlier run goes.
         dry_run: say what would be done, and write nothing.
         overwrite: replace files that no earlier run has made.
         quiet: show no progress, notes and summary.
     """
-    from vitruve.convert.batch import carry_out, prepare
-    from vitruve.convert.given import given_betas, given_hands
-    from vitruve.convert.job import Options
-    from vitruve.convert.plan import parse_shard
-    from vitruve.runs import progress_bar
+    with process.quick_imports():
+        from vitruve.convert.batch import carry_out, prepare
+        from vitruve.convert.given import given_betas, given_hands
+        from vitruve.convert.job import Options
+        from vitruve.convert.plan import parse_shard
+        from vitruve.runs import progress_bar
+        from vitruve.threads import one_thread_but_for_blocks
 
+        if not dry_run:
+            import numba.core.dispatcher  # noqa: F401 (of the solver and the pictures)
+        if report and not dry_run:
+            import vitruve.view.conversion_pictures  # noqa: F401 (used at the end)
     options = Options(
         to=to,
         source=source or "",
@@ -95,19 +104,24 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         gender=gender or "",
     )
     part = parse_shard(shard) if shard else (1, 1)
-    with progress_bar("looking at files", "files", quiet or len(inputs) == 1) as progress:
+    few = quiet or len(inputs) == 1
+    with one_thread_but_for_blocks(), progress_bar("looking at files", "files", few) as progress:
         batch = prepare(inputs, options, out, folder=bodies, shard=part, overwrite=overwrite, progress=progress)
     if not quiet:
         _say_notes(batch)
     if dry_run:
         _show_plan(batch, workers)
         return 0
-    with progress_bar("converting", "frames", quiet) as progress:
+    with one_thread_but_for_blocks(), progress_bar("converting", "frames", quiet) as progress:
         outcome = carry_out(batch, workers=workers, cluster=cluster or "", progress=progress)
-    _write_page(batch, outcome)
+    if report:
+        with one_thread_but_for_blocks():
+            _write_page(batch, outcome)
+    else:
+        batch.record("report.html").unlink(missing_ok=True)  # it would tell of another run
     _say_problems(outcome)
     if not quiet:
-        _show_outcome(batch, outcome)
+        _show_outcome(batch, outcome, report)
     return _status(outcome)
 
 
@@ -172,7 +186,7 @@ def _length(frames: int, fps: float) -> tuple[str, str, str]:
     return (str(frames), f"{fps:g}", f"{frames / fps:.1f}") if fps else (str(frames), "-", "-")
 
 
-def _show_outcome(batch: Batch, outcome: Outcome) -> None:
+def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
     from vitruve.view.conversion_page import figures
 
     if not (outcome.entries or outcome.failed):
@@ -184,10 +198,13 @@ def _show_outcome(batch: Batch, outcome: Outcome) -> None:
         return
     for what, value in figures(outcome.results):
         print(f"  {what:<24}{value}")
+    print(f"  {'whole command':<24}{process.seconds():.1f} s, with Python's start{' and the report' if report else ''}")
     for entry in outcome.entries if len(outcome.entries) == 1 else ():
         for warning in entry["warnings"]:
             print(f"  note: {warning}")
-    print(f"Written to {batch.place.file or batch.place.folder}; open {batch.record('report.html')} in a browser.")
+    look = "open {} in a browser" if report else "the figures stand in {}"
+    look = look.format(batch.record("report.html" if report else "results.json"))
+    print(f"Written to {batch.place.file or batch.place.folder}; {look}.")
 
 
 def _write_page(batch: Batch, outcome: Outcome) -> None:

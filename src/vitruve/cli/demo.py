@@ -76,7 +76,7 @@ def demo(
     from vitruve.fit import prepare
     from vitruve.runs import progress_bar, run_folder
     from vitruve.view import Figure, save_picture, strip
-    from vitruve.view.conversion_pictures import Shown, overlay, picture_blocks
+    from vitruve.view.conversion_pictures import Shown, picture_blocks
 
     options = {"out": out, "overwrite": overwrite, "frames": frames, "quiet": quiet}
     with run_folder(out, "demo", options, inputs=[clip], overwrite=overwrite) as run:
@@ -97,10 +97,12 @@ def demo(
         vitruve.save_motion(motion, run.path / "source.npz")
         vitruve.save_motion(conversion.motion, run.path / "converted.npz")
         save_picture(image, run.path / "strip.png")
-        save_picture(overlay(shown).image, run.path / "overlay.png")
+        pictures = picture_blocks(shown)
+        together = next(block for block in pictures if isinstance(block, Figure))
+        save_picture(together.image, run.path / "overlay.png")
         results = _results(motion, conversion, seconds, made_ready)
         whole = Figure(image, "The result at equal time intervals, each body with its true pose and heading.")
-        run.report(_report(results, [whole, *picture_blocks(shown)], conversion))
+        run.report(_report(results, [whole, *pictures], conversion))
         run.results(results)
         run.note(source=bodies[0].name, target=bodies[1].name)
     if not quiet:

@@ -1,4 +1,7 @@
-"""Closest points on a triangle surface that also agree in their normal and in a part label. Plain numpy and scipy."""
+"""Closest points on a triangle surface that also agree in their normal and in a part label. Plain numpy and scipy.
+
+scipy is imported where it is used: a map that is kept already needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.spatial import KDTree
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -55,6 +56,8 @@ class Surface:
     """
 
     def __init__(self, vertices: Floats, faces: Ints, parts: Ints) -> None:
+        from scipy.spatial import KDTree
+
         self.vertices, self.faces, self.parts = vertices, faces, parts
         self.normals = vertex_normals(vertices, faces)
         self.corners = vertices[faces]
@@ -175,6 +178,8 @@ def boundary_vertices(faces: Ints, count: int) -> Bools:
 
 def components(faces: Ints, count: int) -> Ints:
     """Number of the connected piece that each vertex belongs to: [V], 0 for the largest piece."""
+    from scipy import sparse
+
     edges = edges_of(faces)
     graph = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     _, piece = sparse.csgraph.connected_components(graph, directed=False)
@@ -198,6 +203,8 @@ def _face_cross(corners: Floats) -> Floats:
 
 
 def _sum_at_corners(values: Floats, faces: Ints, count: int) -> Floats:
+    from scipy import sparse
+
     rows, columns = faces.ravel(), np.repeat(np.arange(len(faces)), 3)
     return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(count, len(faces))) @ values
 

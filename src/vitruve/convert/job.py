@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from vitruve.bodies import BodyModel, load_body
-from vitruve.bodies.catalogue import is_path
+from vitruve.bodies import BodyModel
+from vitruve.bodies.catalogue import is_path, shared_body
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
 from vitruve.convert.correspondence import correspondence
 from vitruve.convert.fingerprint import fingerprint
@@ -176,10 +177,9 @@ def chosen_body(which: str, gender: str, folder: str | None, named: str = "") ->
     return found.name, (*notes, *other_than_named(named, found.name))
 
 
-@functools.lru_cache(maxsize=8)
 def body(name: str, folder: str | None) -> BodyModel:
     """A body, loaded once per process."""
-    return load_body(name, folder=folder)
+    return shared_body(name, folder)
 
 
 @functools.lru_cache(maxsize=64)
@@ -189,7 +189,7 @@ def body_hash(name: str, folder: str | None) -> str:
     digest.update("\n".join((loaded.layout, loaded.gender, *loaded.skeleton.names)).encode())
     for key, value in sorted(loaded.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 

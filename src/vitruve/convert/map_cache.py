@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +15,11 @@ from vitruve.bodies.values import whole_file
 from vitruve.convert.computed_map import METHOD_VERSION, VertexMap, compute_maps
 from vitruve.convert.registration import MOST_BETAS
 from vitruve.errors import VitruveError
+
+# Where nothing can be written, maps are kept as long as the process lives: one run asks for them several times, and to
+# work them out anew takes most of a minute. A pair takes a megabyte.
+_unwritten: dict[Path, tuple[VertexMap, VertexMap]] = {}
+_MOST_UNWRITTEN = 16
 
 
 def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tuple[VertexMap, VertexMap]:
@@ -34,12 +38,15 @@ def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tup
         back, there = cached_maps(target, source, folder)
         return there, back
     file = folder / f"{contents[0]}-{contents[1]}-{METHOD_VERSION}.safetensors"
-    maps = _read(file, source, target)
+    maps = _read(file, source, target) or _unwritten.get(file)
     if maps is None:
         both = " and ".join(sorted((source.name, target.name)))
         warnings.warn(f"{both} are mapped onto each other, once, which takes some seconds", BodyNotice, stacklevel=2)
         maps = compute_maps(source, target)
-        _write(file, maps)
+        if not _write(file, maps):
+            while len(_unwritten) >= _MOST_UNWRITTEN:
+                del _unwritten[next(iter(_unwritten))]
+            _unwritten[file] = maps
     return maps
 
 
@@ -61,7 +68,8 @@ def _content(body: BodyModel) -> str:
     return digest.hexdigest()[:20]
 
 
-def _write(file: Path, maps: tuple[VertexMap, VertexMap]) -> None:
+def _write(file: Path, maps: tuple[VertexMap, VertexMap]) -> bool:
+    """Whether it could be written."""
     from safetensors.numpy import save
 
     arrays = {}
@@ -70,9 +78,12 @@ def _write(file: Path, maps: tuple[VertexMap, VertexMap]) -> None:
         arrays[f"{way}_weights"] = found.weights
         arrays |= {f"{way}_region_{name}": mask for name, mask in found.regions.items()}
     content = save(arrays, metadata={"sha256": _checksum(arrays)})
-    # A folder that cannot be written costs time at the next run, and nothing else.
-    with contextlib.suppress(VitruveError, OSError), whole_file(file, overwrite=True) as stream:
-        stream.write(content)
+    try:
+        with whole_file(file, overwrite=True) as stream:
+            stream.write(content)
+    except (VitruveError, OSError):  # costs time at the next run, and nothing else
+        return False
+    return True
 
 
 def _read(file: Path, source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap] | None:

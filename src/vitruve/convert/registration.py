@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.kinematics import forward_kinematics
@@ -266,6 +264,9 @@ def _meet(
 
 def _displace(vertices: Floats, faces: Ints, surface: Surface, parts: SharedParts) -> Floats:
     """Moves vertices onto the surface by a smooth displacement that is allowed to bend more from round to round."""
+    from scipy import sparse
+    from scipy.sparse.linalg import splu
+
     count, edges = len(vertices), edges_of(faces)
     incidence = sparse.csr_array(
         (np.tile([1.0, -1.0], len(edges)), (np.repeat(np.arange(len(edges)), 2), edges.ravel())), (len(edges), count)

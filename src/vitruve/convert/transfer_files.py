@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import search_folders
@@ -68,6 +67,8 @@ def is_official(body: BodyModel) -> bool:
 
 def padded_rows(matrix: Any) -> tuple[Ints, Floats]:
     """A sparse matrix as vertices and weights [rows, largest number of entries in a row], filled up with zeros."""
+    from scipy import sparse
+
     rows = sparse.csr_array(matrix)
     rows.data[np.abs(rows.data) < _TINY] = 0
     rows.eliminate_zeros()
@@ -81,6 +82,8 @@ def padded_rows(matrix: Any) -> tuple[Ints, Floats]:
 
 
 def _matrix(path: Path, targets: int, sources: int) -> Any:
+    from scipy import sparse
+
     content = read_pickle(path)
     key = next((key for key in ("mtx", "matrix") if isinstance(content, dict) and key in content), None)
     if key is None:

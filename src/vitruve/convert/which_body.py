@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from vitruve.bodies import BodyModel, load_body
-from vitruve.bodies.catalogue import is_own, is_path, parse_name
+from vitruve.bodies import BodyModel
+from vitruve.bodies.catalogue import is_own, is_path, parse_name, shared_body
 from vitruve.bodies.files import BodyNotice
 from vitruve.errors import MissingAsset, UsageError
 from vitruve.motion import Motion
@@ -63,20 +63,20 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
             fix="name the body (--from smplh, or source='smplh-male'), or retarget the skeleton with a mapping file",
         )
     if is_path(which) or is_own(which):
-        return load_body(which, folder=folder), []
+        return shared_body(which, folder), []
     if which.rpartition("-")[2] in _SAID:
-        body = load_body(which, folder=folder)
+        body = shared_body(which, folder)
         return body, _found_open(which, body)
     parse_name(which)  # an unknown name is an error in the user's own word
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BodyNotice)  # said in our own words below
         try:
-            body = load_body(f"{which}-{gender}", folder=folder)
+            body = shared_body(f"{which}-{gender}", folder)
             return body, _found_open(which, body)
         except MissingAsset:
-            body = load_body(which, folder=folder)
+            body = shared_body(which, folder)
     if body.name.startswith("open-"):
-        body = load_body(f"open-{which}-{gender}", folder=folder)
+        body = shared_body(f"open-{which}-{gender}", folder)
         return body, [f"no {which} file was found, so '{which}' is taken as {body.name}, whose betas mean other shapes"]
     return body, [f"there is no {which}-{gender}, so {body.name} is used"]
 

@@ -5,7 +5,8 @@ between branches (a left and a right thigh share skin) are left out of the matri
 factorisation costs next to nothing; the trial step is checked outside against the true error.
 
 Compiled once per machine, at the first fit; numba keeps the result beside this file or in its own cache folder. The
-code is plain loops in few functions, because every array expression or parallel loop costs seconds of compilation.
+code is plain loops in few functions, because every array expression or parallel loop costs seconds of compilation. Only
+`gauss_newton_step` names its types: it is compiled on import, and holds the others, so one file is loaded, not six.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _1, _2, _3, _4 = float64[::1], float64[:, ::1], float64[:, :, ::1], float64[:, :
 _I1, _I2, _B1 = int64[::1], int64[:, ::1], boolean[::1]
 
 
-@njit(void(_3, _2, _3, _I2, _I1, _I1, _I1, _4), **_OPTIONS)
+@njit(**_OPTIONS)
 def _subtree_products(  # noqa: C901 (loops over small matrices, written out)
     world: np.ndarray,
     scratch: np.ndarray,
@@ -72,7 +73,7 @@ def _subtree_products(  # noqa: C901 (loops over small matrices, written out)
                     q[k, d, a, b] += q[k, d + 1, a, b]
 
 
-@njit(void(_3, _3, _3, _3, _I1, _2, _2), **_OPTIONS)
+@njit(**_OPTIONS)
 def descent(
     world: np.ndarray,
     local: np.ndarray,
@@ -113,7 +114,7 @@ def descent(
         x[0, a] = wrench[0, a]
 
 
-@njit(void(_3, _4, _3, _I1, _I1, float64, float64, _B1, _4), **_OPTIONS)
+@njit(**_OPTIONS)
 def _normal_matrix(  # noqa: C901
     world: np.ndarray,
     q: np.ndarray,
@@ -167,7 +168,7 @@ def _normal_matrix(  # noqa: C901
             h[k + 1, :own] = 0.0
 
 
-@njit(void(_4, _2, _I2, _I1, _B1, _3), **_OPTIONS)
+@njit(**_OPTIONS)
 def _solve_tree(  # noqa: C901
     h: np.ndarray, x: np.ndarray, above: np.ndarray, depth: np.ndarray, free: np.ndarray, inverse: np.ndarray
 ) -> None:
@@ -221,7 +222,7 @@ def _solve_tree(  # noqa: C901
             x[k, a] = total
 
 
-@njit(void(_3, _2, _3, _I1, _B1, _3, _2), **_OPTIONS)
+@njit(**_OPTIONS)
 def _turn(
     world: np.ndarray,
     x: np.ndarray,

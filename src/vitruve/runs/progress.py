@@ -8,11 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as _RichProgress
-from rich.text import Text
-
 Progress = Callable[[int, int], None]
 """What library functions take as `progress`: called with how many are done and how many there are in all."""
 
@@ -36,10 +31,10 @@ def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO
     elif not out.isatty():
         yield _plain_lines(title, unit, out)
     else:
-        counts = (BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
-        with _RichProgress(TextColumn("{task.description}"), *counts, console=Console(file=out)) as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        from vitruve.runs.bar import bar  # only a terminal needs it
+
+        with bar(title, out, lambda speed: _rate(speed, unit)) as show:
+            yield show
 
 
 # Work that is done sooner needs no lines in a log.
@@ -66,14 +61,3 @@ def _plain_lines(title: str, unit: str, stream: TextIO) -> Progress:
 
 def _rate(per_second: float, unit: str) -> str:
     return f"{per_second:,.0f} {unit}/s".replace(" /s", "/s") if per_second >= 10 else f"{per_second:.2g} {unit}/s"
-
-
-class _Rate(ProgressColumn):
-    """How many units are done in a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
-    def render(self, task: Task) -> Text:
-        return Text(_rate(task.speed, self.unit) if task.speed else "")

@@ -136,7 +136,7 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if results["map_residual_mm"]:
         rows.insert(2, ("of it the surface map", _mm(results["map_residual_mm"])))
     if this_run.get("frames_per_second"):
-        rate = f"{this_run['frames_per_second']:,.0f} {unit}s/s, {this_run['seconds']:.1f} s from start to end"
+        rate = f"{this_run['frames_per_second']:,.0f} {unit}s/s, {this_run['seconds']:.1f} s of converting"
         rows.append(("this run", rate))
     if results["failed_frames"]:
         rows.append((f"{unit}s not fitted", f"{results['failed_frames']:,}, masked"))

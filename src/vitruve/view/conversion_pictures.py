@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -17,12 +17,14 @@ from PIL import Image
 
 import vitruve
 from vitruve.bodies import BodyModel
+from vitruve.bodies.catalogue import shared_body
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.topology import recognise
 from vitruve.errors import VitruveError
 from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion
+from vitruve.threads import over_threads
 from vitruve.view.heat import nice_top
 from vitruve.view.heat_views import heat_views
 from vitruve.view.page import Block, Figure, Heading, Note, Table
@@ -39,7 +41,7 @@ BOTH_SAID = "the source (blue), the result (orange), and both in one place, wher
 
 _CELL, _BODY_CELL = (300, 420), (400, 480)
 # Frames that the mean error of a vertex is taken over, and how many betas a page shows.
-_HEAT_FRAMES, _MOST_BETAS = 60, 10
+_HEAT_FRAMES, _MOST_BETAS = 24, 10
 # Arms lowered, so that a body at rest is narrow and its armpits are seen: degrees about z.
 _ARMS = {"left_shoulder": -60.0, "right_shoulder": 60.0}
 
@@ -96,8 +98,8 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
             source = vitruve.load_motion(entry["input"], fps=fps)
         rate = source.fps if isinstance(source, Motion) else entry["fps"]
         result = vitruve.load_motion(folder / entry["output"], fps=rate)
-        target = vitruve.load_body(entry["target"], folder=entry["folder"])
-        body = vitruve.load_body(entry["source"], folder=entry["folder"]) if kind == "motion" else None
+        target = shared_body(entry["target"], entry["folder"])
+        body = shared_body(entry["source"], entry["folder"]) if kind == "motion" else None
     except (VitruveError, OSError):
         return None
     drawable = result.skeleton.names == target.skeleton.names and len(result) == len(source)
@@ -129,11 +131,11 @@ def how_to_look(entry: Entry, folder: Path) -> list[Block]:
 
 def picture_blocks(shown: Shown) -> list[Block]:
     """The overlay, the heat map and the shape, as far as they can be drawn."""
-    blocks: list[Block] = [Heading("Source and result"), overlay(shown)]
-    heat = heat_map(shown)
+    first, heat, last = over_threads(lambda draw: draw(shown), _DRAWN)
     if heat:
-        blocks += [Heading("Where on the body the error is"), heat]
-    return [*blocks, Heading("Shape before and after" if shown.body else "Shape of the result"), *shapes(shown)]
+        heat = [Heading("Where on the body the error is"), *heat]
+    shape = Heading("Shape before and after" if shown.body else "Shape of the result")
+    return [Heading("Source and result"), *first, *heat, shape, *last]
 
 
 def overlay(shown: Shown) -> Figure:
@@ -225,6 +227,14 @@ def shapes(shown: Shown) -> list[Block]:
     return blocks
 
 
+# What a page shows, in this order; drawn at the same time.
+_DRAWN: tuple[Callable[[Shown], list[Block]], ...] = (
+    lambda shown: [overlay(shown)],
+    lambda shown: [figure] if (figure := heat_map(shown)) else [],
+    shapes,
+)
+
+
 def height(body: BodyModel, motion: Motion) -> float:
     """From the sole to the top of the head at rest, metres."""
     rest = body.shaped(motion.betas).rest_vertices
@@ -264,7 +274,7 @@ def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
 def _topology(meshes: MeshSequence, entry: Entry) -> BodyModel | None:
     """The body that meshes are of: the one that was named, or the one that their faces tell."""
     if entry["source"]:
-        return vitruve.load_body(entry["source"], folder=entry["folder"])
+        return shared_body(entry["source"], entry["folder"])
     try:
         return recognise(meshes.vertices, meshes.faces, folder=entry["folder"])
     except VitruveError:

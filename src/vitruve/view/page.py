@@ -196,7 +196,8 @@ def _cell(value: object) -> str:
 
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    # The hardest compression takes four times as long, for 2 % of the size.
+    image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 

@@ -11,6 +11,7 @@ import torch
 
 import vitruve
 from vitruve.bodies import BodyModel
+from vitruve.bodies.catalogue import shared_body
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.pose_files import Poses, read_poses
 from vitruve.errors import VitruveError
@@ -27,7 +28,7 @@ from vitruve.view.page import Block, Figure, Heading
 from vitruve.view.pictures import spread, stack
 
 # Poses that the mean error of a vertex is taken over.
-_HEAT_POSES = 60
+_HEAT_POSES = 24
 
 
 def pose_blocks(entry: Mapping[str, Any], folder: Path) -> list[Block]:
@@ -91,7 +92,7 @@ class _Pairs:
     def _load(self, side: str, gender: str) -> BodyModel:
         """The ledger names the bodies of all genders, with a plus between."""
         folder, names = self._entry["folder"], self._entry[side].split("+")
-        bodies = [vitruve.load_body(name, folder=folder) for name in names]
+        bodies = [shared_body(name, folder) for name in names]
         return next((body for body in bodies if body.gender == gender), bodies[0])
 
 
