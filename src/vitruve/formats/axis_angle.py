@@ -17,6 +17,10 @@ from vitruve.geometry.rotations import (
     matrix_to_axis_angle,
 )
 from vitruve.motion import Motion
+from vitruve.motion.motion import DOUBTFUL
+
+# Radians that no vector of a sound file reaches: of a joint, and of the root, which may turn round and round.
+LONGEST_TURN, LONGEST_ROOT_TURN = 4 * math.pi, 1000.0
 
 
 def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,6 +98,13 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
         notes.append(
             f"axis-angle vectors are longer than pi in {long} of {lengths.numel()} places ({_some(where)}); "
             "they are the same rotations"
+        )
+    longest = lengths.masked_fill(~lengths.isfinite(), 0.0).amax(0).tolist()
+    nonsense = [i for i, length in enumerate(longest) if length > (LONGEST_TURN if i else LONGEST_ROOT_TURN)]
+    if nonsense:
+        notes.append(
+            f"{DOUBTFUL}axis-angle vectors are as long as {max(longest):.3g} rad "
+            f"({_some([names[i] for i in nonsense])}): the file is damaged, or its rotations are in degrees"
         )
     frames, joints = ((vectors[1:] - vectors[:-1]).norm(dim=-1) > math.pi).nonzero(as_tuple=True)
     turns = geodesic_distance(

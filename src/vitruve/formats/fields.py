@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from vitruve.errors import BadData
-from vitruve.motion.motion import GENDERS
+from vitruve.motion.motion import DOUBTFUL, GENDERS
 
 _SHORT = {"m": "male", "f": "female", "n": "neutral"}
+# What files write where they do not know.
+_UNTOLD = ("", "none", "nan", "null", "unknown", "unspecified", "other", "n/a")
 _CONSTANT = 1e-6
 
 
@@ -55,7 +57,10 @@ def read_gender(value: Any, path: Path, notes: list[str]) -> str:
     gender = text.strip().strip("\0").lower()
     gender = _SHORT.get(gender, gender)
     if gender not in GENDERS:
-        notes.append(f"the gender in the file, {text[:40]!r}, is not known; taken as neutral")
+        if gender in _UNTOLD:
+            notes.append(f"the file names no gender ({text[:40]!r}); taken as neutral")
+        else:
+            notes.append(f"{DOUBTFUL}the gender in the file, {text[:40]!r}, is none that is known; taken as neutral")
         return "neutral"
     return gender
 

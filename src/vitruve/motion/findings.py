@@ -17,12 +17,17 @@ from torch import Tensor
 
 from vitruve.geometry.rotations import geodesic_distance, matrix_to_axis_angle, mirrored, rotation_error
 from vitruve.motion.motion import Motion
+from vitruve.motion.pace import seen_pace
 
 # Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
 _USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
 # Degrees: far beyond what any joint of a person reaches, short of half a turn where axis-angle changes its sign.
 _RIGHT_ROUND = 150
+# Standard deviations from which a shape is a monster's, whatever body it belongs to.
+_NO_SHAPE = 20
+# Metres that the longest chain of bones measures in people, for checks that need their size.
+_PERSON = (0.6, 2.0)
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -35,12 +40,14 @@ class Finding:
         what: one sentence.
         where: frames (counted from 0), joints, values.
         hint: what to do about it, or what it usually means; may be empty.
+        trusted: False where what is made of the motion should not be used without a look.
     """
 
     severity: str
     what: str
     where: str = ""
     hint: str = ""
+    trusted: bool = True
 
 
 def inspect_motion(motion: Motion) -> list[Finding]:
@@ -56,7 +63,8 @@ def _values(motion: Motion) -> Iterator[Finding]:
         if value is not None and not value.isfinite().all():
             bad = (~value.isfinite()).reshape(len(value), -1).any(1)
             where = f"{'numbers' if name == 'betas' else 'frames'} {_runs(bad)}"
-            yield Finding("error", f"the {name} hold values that are not numbers", where, "write the motion again")
+            what = f"the {name} hold values that are not numbers"
+            yield Finding("error", what, where, "write the motion again", trusted=False)
     error = rotation_error(torch.nan_to_num(motion.rotations))
     if float(error.max()) > 1e-3:
         bad = (error > 1e-3).any(1)
@@ -65,6 +73,7 @@ def _values(motion: Motion) -> Iterator[Finding]:
             "some matrices are not rotations",
             f"frames {_runs(bad)}: R R^T differs from the identity by up to {float(error.max()):.2g}",
             "take the nearest rotation, or write the motion again from its source",
+            trusted=False,
         )
     if motion.mask is not None and not motion.mask.all():
         missing = ~motion.mask
@@ -147,6 +156,7 @@ def _wrong_turns(motion: Motion) -> Iterator[Finding]:
             f"joints are turned by more than {_RIGHT_ROUND}° most of the time",
             f"in the median: {', '.join(turned)}",
             "no joint of a person turns so far: the source is wrong there, or how it was brought to this body",
+            trusted=False,
         )
 
 
@@ -231,6 +241,7 @@ def _shape(motion: Motion) -> Iterator[Finding]:
             "the shape is far from that of a person",
             f"betas[{worst}] = {float(motion.betas[worst]):.2f}; most people lie between -3 and 3",
             "check how the shape was fitted, and that the betas belong to this body",
+            trusted=float(motion.betas.abs().max()) < _NO_SHAPE,
         )
 
 
@@ -259,6 +270,7 @@ def _units(motion: Motion) -> Iterator[Finding]:
             f"the translation looks like {what}, not metres",
             f"median height {height:.1f}, median speed {speed:.1f} per second",
             f"divide the translation by {1000 if what == 'millimetres' else 100} if so",
+            trusted=False,
         )
 
 
@@ -266,6 +278,23 @@ def _rate(motion: Motion) -> Iterator[Finding]:
     """A frame rate that no usual source has."""
     if not any(abs(motion.fps - rate) < 1.1e-3 * rate for rate in _USUAL_RATES):
         yield Finding("note", f"{motion.fps:g} fps is an unusual frame rate", "fps", "check it against the source")
+
+
+def _pace(motion: Motion) -> Iterator[Finding]:
+    """A frame rate at which people fall or walk as nobody does."""
+    up = _body_up(motion)
+    upright = up is not None and float(up[_valid(motion)].mean(0)[2]) > 0.5
+    a_person = bool(motion.body) or _PERSON[0] < _longest_chain(motion) < _PERSON[1]
+    if not upright or not a_person or next(_units(motion), None):
+        return
+    seen = seen_pace(motion)
+    if seen:
+        yield Finding(
+            "warning",
+            f"the frame rate is probably {seen.fps:g}, not {motion.fps:g}: {seen.why}",
+            seen.where,
+            f"give the right one if so: --source-fps {seen.fps:g}, or fps={seen.fps:g}",
+        )
 
 
 CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
@@ -276,6 +305,7 @@ CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
     _repeats,
     _units,
     _rate,
+    _pace,
     _hands,
     _feet,
     _shape,
