@@ -15,7 +15,8 @@ import numpy as np
 
 from vitruve.data.clips import Clip
 from vitruve.data.store import Store
-from vitruve.motion.findings import Finding, inspect_motion
+from vitruve.motion.finding import Finding
+from vitruve.motion.findings import inspect_motion
 from vitruve.motion.found import gathered
 from vitruve.skeletons import load_skeleton
 

@@ -16,8 +16,9 @@ from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
-from vitruve.motion.findings import Finding
+from vitruve.motion.finding import Finding
 from vitruve.motion.found import by_severity, look_through
+from vitruve.motion.sizes import mesh_findings
 
 # The rate that speeds are judged with where a file does not say its own.
 _ASSUMED_RATE = 30.0
@@ -161,7 +162,6 @@ def _meshes(look: Glimpse) -> Description:
 
     meshes = read_mesh_sequence(look.path)
     points = meshes.vertices.flatten(0, 1)
-    size = float((points.amax(0) - points.amin(0)).max())
     facts = {
         "format": "mesh-sequence",
         "frames": len(meshes.vertices),
@@ -172,12 +172,7 @@ def _meshes(look: Glimpse) -> Description:
         "first_file": meshes.files[0].name,
         "last_file": meshes.files[-1].name,
     }
-    findings = []
-    if not points.isfinite().all():
-        findings.append(Finding("error", "some vertices are not numbers"))
-    elif size > 20:
-        findings.append(Finding("warning", f"the meshes span {size:.3g} m", "", "the unit is probably not metres"))
-    return Description(look.path, "meshes", facts, findings)
+    return Description(look.path, "meshes", facts, by_severity(mesh_findings(meshes.vertices)))
 
 
 def _rounded(values: Tensor) -> list[float]:

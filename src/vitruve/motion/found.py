@@ -7,11 +7,12 @@ for finding in look_through(load_motion("walk.npz")):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from vitruve.motion.findings import SEVERITIES, Finding, inspect_motion
+from vitruve.motion.finding import SEVERITIES, Finding
+from vitruve.motion.findings import inspect_motion
 from vitruve.motion.motion import DOUBTFUL, Motion
 
 
@@ -53,3 +54,9 @@ def gathered(found: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
         firsts.setdefault((finding.severity, what), finding)
     rows = [{**asdict(firsts[kind]), "clips": len(has), "first": has[0]} for kind, has in names.items()]
     return sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["clips"]))
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """A finding, as the mapping that `dataclasses.asdict` makes of it, in one sentence."""
+    where = f" ({row['where']})" if row["where"] else ""
+    return f"{row['what']}{where}" + (f": {row['hint']}" if row["hint"] else "")
