@@ -293,3 +293,25 @@ def test_a_rate_that_files_do_not_say_can_be_given(tmp_path):
     assert outcome.clips == 1 and "--source-fps" in outcome.failed[0]["do"]
     assert prepare([data], tmp_path / "store", source_fps=60).clips == 1
     assert [clip.fps for clip in open_store(tmp_path / "store").clips] == [120, 60]
+
+
+def test_what_is_odd_about_the_files_is_told(tmp_path):
+    data = tree(tmp_path / "AMASS", {"CMU": 4})
+    names = sorted((data / "CMU" / "s0").glob("*.npz"))
+    np.savez(names[0], **{**np.load(names[0]), "gender": np.array(3)})
+    np.savez(names[1], **{**np.load(names[1]), "poses": 60 + np.rad2deg(np.load(names[1])["poses"])})
+    outcome = prepare([data], tmp_path / "store")
+    assert outcome.clips == 4
+    assert {row["first"].rpartition("/")[2] for row in outcome.warned if not row["trusted"]} == {"clip_0", "clip_1"}
+    assert any("'3'" in row["what"] for row in outcome.warned)
+    assert any("degrees" in row["what"] for row in outcome.warned)
+
+
+def test_a_wrong_rate_of_a_recording_is_told(tmp_path):
+    source, data = shared_data("cmu-more"), tmp_path / "cmu"
+    data.mkdir()
+    for name in ("16.asf", "16_01.amc"):
+        shutil.copy(source / name, data)
+    assert prepare([data], tmp_path / "store").warned == ()
+    (row,) = prepare([data], tmp_path / "fast", source_fps=240).warned
+    assert "probably 120, not 240" in row["what"] and "--source-fps 120" in row["hint"]
