@@ -130,3 +130,21 @@ def test_a_file_without_a_frame_rate(tmp_path, capsys):
     assert "--source-fps 30" in capsys.readouterr().err
     assert run(tmp_path / "a", "-o", tmp_path / "a.glb", *OPEN, "--source-fps", "25", "--json") == 0
     assert json.loads(capsys.readouterr().out)["fps"] == 25
+
+
+def test_what_is_odd_and_what_is_left_out_is_said(tmp_path, capsys):
+    motion = small_motion("smplh", 9)
+    vitruve.save_motion(motion, tmp_path / "a.npz")
+    arrays = {**np.load(tmp_path / "a.npz"), "dmpls": np.ones((9, 8))}
+    np.savez(tmp_path / "bare.npz", **{key: value for key, value in arrays.items() if key not in ("trans", "gender")})
+    assert run(tmp_path / "bare.npz", "-o", tmp_path / "a.bvh", "--body", "open-smplh") == 0
+    said = capsys.readouterr().err
+    for words in ("warning: NO TRANSLATION", "note: the file names no gender", "note: left out: soft tissue (dmpls)"):
+        assert words in said
+    np.savez(tmp_path / "cm.npz", **{**arrays, "trans": 100 * arrays["trans"]})
+    assert run(tmp_path / "cm.npz", "-o", tmp_path / "b.bvh", "--body", "open-smplh") == 5
+    assert "DO NOT TRUST: the translation looks like centimetres" in capsys.readouterr().err
+    assert run(tmp_path / "cm.npz", "-o", tmp_path / "c.bvh", "--body", "open-smplh", "--json") == 5
+    told = json.loads(capsys.readouterr().out)
+    assert any("left out" in note for note in told["notes"])
+    assert any("centimetres" in row["what"] and not row["trusted"] for row in told["findings"])

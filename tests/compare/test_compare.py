@@ -19,7 +19,7 @@ from vitruve.compare.tables import frames_csv, joint_rows, part_rows, side_rows,
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.mesh_sequence import MeshSequence
 from vitruve.geometry.rotations import axis_angle_to_matrix
-from vitruve.motion import bundled_clip_path, mirror, put_on_ground, resample, rotate_world, translate_world
+from vitruve.motion import Source, bundled_clip_path, mirror, put_on_ground, resample, rotate_world, translate_world
 from vitruve.runs.run_folder import write_json
 
 seeds = st.integers(0, 1000)
@@ -300,3 +300,11 @@ def test_it_agrees_with_what_a_conversion_says_of_itself():
     assert all(parts[name] == pytest.approx(value, rel=0.25) for name, value in conversion.error.groups.items())
     assert comparison.figures["joint_mm"]["mean"] < 3
     assert int((~comparison.per_vertex.isnan()).sum()) < bodies[1].num_vertices  # the mouth has no counterpart
+
+
+def test_what_a_reader_decided_is_said() -> None:
+    motion = small_motion("smplh", 6).replace(gender="neutral", body="open-smplh")
+    told = motion.replace(source=Source(file="a.npz", notes=("a unit was guessed", "NO TRANSLATION in the file")))
+    comparison = compare_motions(told, motion)
+    assert "a.npz: a unit was guessed" in comparison.notes
+    assert "a.npz: NO TRANSLATION in the file" in comparison.warnings

@@ -301,3 +301,25 @@ def test_the_body_that_a_file_names_is_kept_and_does_not_slow_its_reading(tmp_pa
     prepare([tmp_path / "clips"], tmp_path / "store")
     (clip,) = open_store(tmp_path / "store").clips
     assert (clip.body, clip.gender) == ("open-smplh", "male")
+
+
+def test_what_is_odd_about_the_files_is_told(tmp_path):
+    data = tree(tmp_path / "AMASS", {"CMU": 4})
+    names = sorted((data / "CMU" / "s0").glob("*.npz"))
+    np.savez(names[0], **{**np.load(names[0]), "gender": np.array(3)})
+    np.savez(names[1], **{**np.load(names[1]), "poses": 60 + np.rad2deg(np.load(names[1])["poses"])})
+    outcome = prepare([data], tmp_path / "store")
+    assert outcome.clips == 4
+    assert {row["first"].rpartition("/")[2] for row in outcome.warned if not row["trusted"]} == {"clip_0", "clip_1"}
+    assert any("'3'" in row["what"] for row in outcome.warned)
+    assert any("degrees" in row["what"] for row in outcome.warned)
+
+
+def test_a_wrong_rate_of_a_recording_is_told(tmp_path):
+    source, data = shared_data("cmu-more"), tmp_path / "cmu"
+    data.mkdir()
+    for name in ("16.asf", "16_01.amc"):
+        shutil.copy(source / name, data)
+    assert prepare([data], tmp_path / "store").warned == ()
+    (row,) = prepare([data], tmp_path / "fast", source_fps=240).warned
+    assert "probably 120, not 240" in row["what"] and "--source-fps 120" in row["hint"]

@@ -18,6 +18,7 @@ from vitruve.formats import load_motion, save_motion
 from vitruve.formats.amass import read_amass, write_amass_smplh
 from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
+from vitruve.motion.found import look_through
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -221,8 +222,11 @@ def test_unknown_gender_and_absent_fields_are_noted(tmp_path: Path) -> None:
     assert motion.gender == "neutral" and "'unspecified'" in motion.source.notes[0]
     motion = load_motion(write_npz(tmp_path / "b.npz", amass_smplh(gender=None, betas=None, trans=None)))
     told = " ".join(motion.source.notes)
-    assert "no gender" in told and "no betas" in told and "no translation" in told
+    assert "no gender" in told and "no betas" in told and "NO TRANSLATION" in told
     assert motion.betas.shape == (0,) and not motion.translation.any()
+    motion = load_motion(write_npz(tmp_path / "c.npz", amass_smplh(gender=np.array(3))))
+    assert motion.gender == "neutral" and "'3'" in motion.source.notes[0]
+    assert [finding.trusted for finding in look_through(motion) if "gender" in finding.what] == [False]
 
 
 @pytest.mark.parametrize("shape", [(16,), (10,), (1, 10), (20, 10), (300,), (0,)])
@@ -316,3 +320,18 @@ def test_an_object_that_is_not_needed_is_left_out_and_one_that_is_needed_is_an_e
     ragged[:] = [np.zeros(i) for i in range(20)]
     with pytest.raises(BadData, match="numbers of one shape"):
         read_amass(write_npz(tmp_path / "b.npz", amass_smplh(poses=ragged)))
+
+
+def test_rotations_in_degrees_or_beyond_all_turns_are_doubted(tmp_path: Path) -> None:
+    def doubted(poses: np.ndarray) -> list[str]:
+        motion = load_motion(write_npz(tmp_path / "a.npz", amass_smplh(poses=poses)))
+        return [finding.what for finding in look_through(motion) if not finding.trusted]
+
+    poses = amass_smplh()["poses"].copy()
+    assert doubted(poses) == []
+    spinning = poses.copy()
+    spinning[:, :3] = [0, 0, 40]  # someone who turned round six times
+    assert doubted(spinning) == []
+    assert "in degrees" in doubted(np.rad2deg(poses))[0]
+    poses[3, 60] = 1e8
+    assert "1e+08 rad" in doubted(poses)[0]

@@ -17,6 +17,7 @@ from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
 from vitruve.formats import load_motion_at
 from vitruve.formats.asf_amc import read_asf_amc
 from vitruve.formats.bvh import read_bvh, write_bvh
+from vitruve.formats.cmu_rates import cmu_rate
 
 ASF = """# a made-up figure
 :version 1.10
@@ -418,3 +419,33 @@ def test_people_in_cmu_captures_stand_upright_on_the_ground():
     forward = torch.linalg.cross(left - right, neck - pelvis)
     travelled = pelvis[-1] - pelvis[0]
     assert float(forward[0] @ travelled) > 0, "the person walks forwards, so left and right are not swapped"
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"), [("60_08", 60), ("74_01", 60), ("74_05", 120), ("02_01", 120), ("walk", 120)]
+)
+def test_the_rate_of_cmus_trials_is_looked_up(tmp_path: Path, name: str, rate: float) -> None:
+    (tmp_path / f"{name}.asf").write_text(ASF)
+    (tmp_path / f"{name}.amc").write_text(AMC)
+    motion = read_asf_amc(tmp_path / f"{name}.amc")
+    assert motion.fps == rate
+    assert any(f"{rate} fps" in note for note in motion.source.notes)
+    assert read_asf_amc(tmp_path / f"{name}.amc", fps=30).fps == 30
+
+
+def test_the_table_of_rates_names_no_trial_of_the_open_test_data() -> None:
+    """These are known to be 120."""
+    for folder in ("cmu-more", "cmu-asfamc"):
+        names = [path.stem for path in shared_data(folder).glob("*.amc")]
+        assert names and not any(map(cmu_rate, names))
+    assert cmu_rate("060_8") == cmu_rate("60_08") == 60 and cmu_rate("60_08_walk") is None
+
+
+def test_bvh_of_a_cmu_trial_that_claims_another_rate(tmp_path: Path) -> None:
+    (tmp_path / "figure.asf").write_text(ASF.replace("leg", "lhipjoint"))
+    (tmp_path / "figure.amc").write_text(AMC.replace("leg", "lhipjoint"))
+    motion = read_asf_amc(tmp_path / "figure.amc")
+    for name, warned in (("60_08", True), ("02_01", False)):
+        write_bvh(motion, tmp_path / f"{name}.bvh")
+        notes = read_bvh(tmp_path / f"{name}.bvh").source.notes
+        assert any("recorded at 60" in note for note in notes) == warned

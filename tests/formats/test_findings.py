@@ -10,8 +10,9 @@ import torch
 
 from tests.formats.files import turning
 from vitruve.geometry.rotations import axis_angle_to_matrix, rotation_about
-from vitruve.motion import Motion
+from vitruve.motion import Motion, Source
 from vitruve.motion.findings import Finding, inspect_motion
+from vitruve.motion.found import gathered, look_through
 from vitruve.skeletons import Skeleton, load_skeleton
 
 
@@ -223,3 +224,28 @@ def test_a_long_clip_is_inspected_in_seconds() -> None:
     started = time.process_time()  # of this process alone, whatever else the machine does
     inspect_motion(motion)
     assert time.process_time() - started < 20  # 0.4 s when it was written
+
+
+def test_what_spoils_all_that_is_made_of_a_motion() -> None:
+    def spoilt(motion: Motion) -> list[str]:
+        return [finding.what for finding in look_through(motion) if not finding.trusted]
+
+    assert spoilt(clip()) == []
+    assert "centimetres" in spoilt(clip(translation=clip().translation * 100))[0]
+    assert "the shape" in spoilt(clip(betas=torch.tensor([0.0, 40])))[0]
+    assert spoilt(clip(betas=torch.tensor([0.0, 6]))) == []  # odd, but a shape
+    assert spoilt(clip(source=Source(notes=("DOUBTFUL: gender 3", "A WARNING", "a note")))) == ["gender 3"]
+
+
+def test_notes_of_readers_are_findings() -> None:
+    found = look_through(clip(source=Source(notes=("a note", "NO TRANSLATION in the file"))))
+    assert [(finding.severity, finding.what) for finding in found] == [
+        ("warning", "NO TRANSLATION in the file"),
+        ("note", "a note"),
+    ]
+
+
+def test_the_same_finding_of_several_motions_is_one_row() -> None:
+    found = [("a", Finding("note", "1 frame")), ("a", Finding("note", "2 frame")), ("b", Finding("note", "30 frame"))]
+    rows = gathered([*found, ("b", Finding("error", "broken"))])
+    assert [(row["what"], row["clips"], row["first"]) for row in rows] == [("broken", 1, "b"), ("1 frame", 2, "a")]

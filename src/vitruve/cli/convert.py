@@ -121,6 +121,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         batch.record("report.html").unlink(missing_ok=True)  # it would tell of another run
     _say_problems(outcome)
     if not quiet:
+        _say_warnings(outcome)
         _show_outcome(batch, outcome, report)
     return _status(outcome)
 
@@ -147,14 +148,29 @@ def _say_problems(outcome: Outcome) -> None:
         print("\n".join(lines), file=sys.stderr)
     if len(outcome.failed) > _SHOWN:
         print(f"vitruve: and {len(outcome.failed) - _SHOWN} more; see failures.csv", file=sys.stderr)
+    from vitruve.convert.summary import reasons
+
     untrusted = [entry for entry in outcome.entries if not entry["trusted"]]
     for entry in untrusted[:_SHOWN]:
         print(
-            f"vitruve: DO NOT TRUST {entry['output'].removeprefix('../')}: {'; '.join(entry['warnings'])}",
+            f"vitruve: DO NOT TRUST {entry['output'].removeprefix('../')}: {'; '.join(reasons(entry))}",
             file=sys.stderr,
         )
     if len(untrusted) > _SHOWN:
         print(f"vitruve: and {len(untrusted) - _SHOWN} more; see report.html", file=sys.stderr)
+
+
+def _say_warnings(outcome: Outcome) -> None:
+    """What is odd about the inputs and does not spoil the results; each thing once, however many have it."""
+    from vitruve.motion.found import in_words
+
+    rows = [row for row in outcome.results["findings"] if row["severity"] != "note" and row["trusted"]]
+    for row in rows[:_SHOWN]:
+        more = f" and {row['clips'] - 1} more" if row["clips"] > 1 else ""
+        whose = "" if len(outcome.entries) == 1 else f"{row['first']}{more}: "
+        print(f"vitruve: warning: {whose}{in_words(row)}", file=sys.stderr)
+    if len(rows) > _SHOWN:
+        print(f"vitruve: and {len(rows) - _SHOWN} more; see report.html", file=sys.stderr)
 
 
 def _show_plan(batch: Batch, workers: int) -> None:
@@ -200,8 +216,9 @@ def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
         print(f"  {what:<24}{value}")
     print(f"  {'whole command':<24}{process.seconds():.1f} s, with Python's start{' and the report' if report else ''}")
     for entry in outcome.entries if len(outcome.entries) == 1 else ():
-        for warning in entry["warnings"]:
-            print(f"  note: {warning}")
+        notes = [row["what"] for row in entry.get("findings", ()) if row["severity"] == "note"]
+        for note in (*entry["warnings"], *notes):
+            print(f"  note: {note}")
     look = "open {} in a browser" if report else "the figures stand in {}"
     look = look.format(batch.record("report.html" if report else "results.json"))
     print(f"Written to {batch.place.file or batch.place.folder}; {look}.")

@@ -214,6 +214,8 @@ def show(
 
 
 def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
+    from vitruve.motion.found import in_words
+
     plan = outcome.plan
     for line in outcome.failed[:_SHOWN]:
         print(f"vitruve: {line['file']} left out: {line['what']}", file=sys.stderr)
@@ -221,6 +223,9 @@ def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
         print(f"vitruve: {counted(len(outcome.failed), 'file')} failed; see {out / 'failed.csv'}", file=sys.stderr)
     if quiet:
         return
+    for row in outcome.warned[:_SHOWN]:
+        more = f" and {row['clips'] - 1:,} more" if row["clips"] > 1 else ""
+        print(f"vitruve: warning: {row['first']}{more}: {in_words(row)}", file=sys.stderr)
     for skipped in plan.skipped[:_SHOWN]:
         print(f"not taken: {skipped.path}: {skipped.why}")
     if len(plan.skipped) > _SHOWN:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vitruve.cli.options import AsJson, BodiesFolder, Gender, Out, Rate
 from vitruve.words import counted
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from vitruve import BodyModel, Motion
     from vitruve.formats.exports import Exported
     from vitruve.formats.gltf_camera import GltfCamera
+
+
+_NOT_TRUSTED = 5
 
 
 def export(  # noqa: PLR0913 (one parameter per option)
@@ -36,11 +40,11 @@ def export(  # noqa: PLR0913 (one parameter per option)
     overwrite: bool = False,
     quiet: bool = False,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Write a motion for another program: GLB, BVH, OBJ or PLY meshes, the SMPL-X Blender add-on's npz, USD.
 
     The ending of the output names the format. The summary says what the file holds, how far a skinned mesh is from the
-    body, and what was lost; docs/export.md has the table.
+    body, and what was lost; docs/export.md has the table. The exit status is 5 where the motion is nonsense.
 
     Examples: `vitruve export walk.npz -o walk.glb`, `vitruve export walk.npz -o walk.glb --morphs expression --frames
     0:300`, `vitruve export walk.npz -o walk.bvh --unit m`, `vitruve export walk.npz -o meshes --format obj`.
@@ -68,6 +72,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
     from vitruve import load_motion
     from vitruve.formats.exports import export_motion
     from vitruve.formats.fields import kept_gender
+    from vitruve.motion.found import look_through
     from vitruve.motion.frame_range import frame_range
     from vitruve.runs import progress_bar
 
@@ -90,13 +95,36 @@ def export(  # noqa: PLR0913 (one parameter per option)
             progress=progress,
             **{key: value for key, value in given.items() if value is not None},
         )
-    for note in (*notes, *done.notes) if not (as_json or quiet) else ():
-        print(f"vitruve: note: {note}", file=sys.stderr)
+    notes = [*notes, *done.notes, *_left_out(clip, done)]
+    found = [asdict(finding) for finding in look_through(clip)]
     if as_json:
-        values = done.as_json()
-        print(json.dumps({**values, "notes": [*notes, *values["notes"]], "written": not dry_run}, indent=2))
-    elif not quiet:
+        print(json.dumps({**done.as_json(), "notes": notes, "findings": found, "written": not dry_run}, indent=2))
+    else:
+        _say(notes, found, clip)
+    if not (as_json or quiet):
         _show(done, dry_run)
+    return 0 if dry_run or all(row["trusted"] for row in found) else _NOT_TRUSTED
+
+
+def _left_out(clip: Motion, done: Exported) -> list[str]:
+    """A note on what the file carried beside the motion and the export does not."""
+    from vitruve.formats.left_out import left_out
+
+    kept = done.format == ".npz" and clip.source.format == "amass-smplx"
+    lost = "" if kept else left_out(clip.source.extras)
+    return [f"left out: {lost}"] if lost else []
+
+
+def _say(notes: list[str], found: list[dict[str, Any]], clip: Motion) -> None:
+    """What there is to know, on stderr: of mere notes only what the reader had to decide."""
+    from vitruve.motion.found import in_words
+
+    for row in found:
+        if row["severity"] != "note" or row["what"] in clip.source.notes:
+            word = row["severity"] if row["trusted"] else "DO NOT TRUST"
+            print(f"vitruve: {word}: {in_words(row)}", file=sys.stderr)
+    for note in notes:
+        print(f"vitruve: note: {note}", file=sys.stderr)
 
 
 def _body(

@@ -23,6 +23,7 @@ from vitruve.formats import recognise as recognise_format
 from vitruve.formats.glimpse import glimpse
 from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.motion import Motion, resample
+from vitruve.motion.found import finding_of_note
 from vitruve.skeletons import Skeleton
 
 Input = Motion | MeshSequence
@@ -216,7 +217,18 @@ def _of_motion(motion: Motion, which: str | BodyModel | None, folder: str | Path
             where=f"{len(motion.skeleton)} joints of {motion.skeleton.name}, the body has {body.num_joints}",
             fix="name the body it was made on, or leave it out",
         )
-    return Side(name, motion.fps, motion, body, notes=read_notes, warnings=tuple(f"{name}: {note}" for note in notes))
+    # What a reader had to decide may explain a difference.
+    said = list(map(finding_of_note, motion.source.notes))
+    decided = [finding.what for finding in said if finding.severity == "note"]
+    serious = [finding.what for finding in said if finding.severity != "note"]
+    return Side(
+        name,
+        motion.fps,
+        motion,
+        body,
+        notes=tuple(f"{name}: {note}" for note in decided),
+        warnings=tuple(f"{name}: {note}" for note in (*notes, *serious)),
+    )
 
 
 def _of_meshes(

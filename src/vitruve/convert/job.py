@@ -24,6 +24,7 @@ from vitruve.convert.mapping import Mapping, mapping_to_toml
 from vitruve.convert.mapping_choice import GUESS
 from vitruve.convert.mapping_guess import guess_mapping
 from vitruve.convert.meshes import MESH_FPS, convert_meshes
+from vitruve.convert.oddities import oddities
 from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.retarget import retarget_motion
@@ -32,7 +33,7 @@ from vitruve.errors import BadData, VitruveError
 from vitruve.fit import prepare
 from vitruve.formats import FORMATS, load_motion, recognise, save_motion
 from vitruve.formats.glimpse import glimpse
-from vitruve.formats.mesh_sequence import read_mesh_sequence
+from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.motion import Motion
 
 Progress = Callable[[int, int], None]
@@ -229,8 +230,10 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
     clock = time.perf_counter()
     _make_ready(job)
     started = time.perf_counter()
-    conversion, result, read_seconds = _conversion(job, progress)
+    given, conversion, result, read_seconds = _conversion(job, progress)
     converted = time.perf_counter()
+    found = oddities(given, result)
+    looked = time.perf_counter()
     if isinstance(result, Poses):
         write_poses(result, job.output, overwrite=job.overwrite)
     else:
@@ -239,7 +242,7 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         save_motion(result, job.output, format=job.options.format or None, overwrite=job.overwrite, **more)
     stamp = fingerprint(Path(job.output))
     written = time.perf_counter()
-    stages = {"read": read_seconds, **conversion.seconds, "write": written - converted}
+    stages = {"read": read_seconds, **conversion.seconds, "look": looked - converted, "write": written - looked}
     frames = len(result)
     return {
         "content": job.content,
@@ -260,7 +263,8 @@ def _convert(job: Job, progress: Progress | None) -> dict[str, Any]:
         "failed_frames": int(conversion.failed.sum()),
         "masked_frames": 0 if result.mask is None else int((~result.mask & ~conversion.failed).sum()),
         "warnings": list(dict.fromkeys((*conversion.warnings, *job.notes))),
-        "trusted": conversion.trusted,
+        "findings": [asdict(finding) for finding in found],
+        "trusted": conversion.trusted and all(finding.trusted for finding in found),
     }
 
 
@@ -290,8 +294,13 @@ def _find_map(source: str, target: str, folder: str | None) -> None:
     correspondence(body(source, folder), body(target, folder))
 
 
-def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseConversion, Motion | Poses, float]:
-    """The conversion, its result, and the seconds that reading took."""
+_Given = Motion | Poses | MeshSequence
+
+
+def _conversion(
+    job: Job, progress: Progress | None
+) -> tuple[_Given, Conversion | PoseConversion, Motion | Poses, float]:
+    """The input as it was read, the conversion, its result, and the seconds that reading took."""
     options, kind, clock = job.options, job.facts.kind, time.perf_counter()
     settings: dict[str, Any] = {"progress": progress}
     if options.betas is not None:
@@ -306,13 +315,13 @@ def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseC
         read = time.perf_counter() - clock
         settings |= {"source": options.source or None, "folder": job.folder}
         converted = convert_poses(poses, options.to, **settings)
-        return converted, converted.poses, read
+        return poses, converted, converted.poses, read
     target, source = body(job.target, job.folder), body(job.source, job.folder) if job.source else None
     if kind == "meshes":
         sequence = read_mesh_sequence(job.input, up=options.up)
         read = time.perf_counter() - clock
         conversion = convert_meshes(sequence, target, topology=source, fps=options.fps, **settings)
-        return conversion, conversion.motion, read
+        return sequence, conversion, conversion.motion, read
     motion = load_motion(job.input, fps=options.fps, gender=options.gender or None)
     read = time.perf_counter() - clock
     if source is None:
@@ -323,7 +332,7 @@ def _conversion(job: Job, progress: Progress | None) -> tuple[Conversion | PoseC
             Path(job.output).with_suffix(".mapping.toml").write_text(mapping_to_toml(mapping), encoding="utf-8")
     else:
         conversion = convert_motion(motion, target, source=source, **settings)
-    return conversion, conversion.motion, read
+    return motion, conversion, conversion.motion, read
 
 
 def _shown_frames(conversion: Conversion | PoseConversion) -> dict[str, int]:

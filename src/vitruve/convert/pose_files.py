@@ -18,7 +18,7 @@ from torch import Tensor
 from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.pickles import existing_file, read_npz, read_pickle
 from vitruve.errors import BadData, UsageError
-from vitruve.formats.axis_angle import rotations_of_file
+from vitruve.formats.axis_angle import doubtful_turns, rotations_of_file
 from vitruve.formats.fields import read_gender, real_array
 from vitruve.formats.replacing import replacing
 from vitruve.geometry.rotations import matrix_to_axis_angle
@@ -113,7 +113,7 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
         read[key], good = rows.to(rotations), good & finite
     if read["trans"].shape[1] not in (0, 3):
         raise BadData("a translation is three numbers", where=f"{path}: {tuple(read['trans'].shape)}", fix="mend it")
-    notes: list[str] = []
+    notes = doubtful_turns(vectors.unflatten(1, (-1, 3)), load_skeleton(SKELETONS[layout]).names)
     if "trans" not in columns:
         notes.append("the file has no translations; every pose stands at the origin")
         read["trans"] = rotations.new_zeros(len(ids), 3)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.convert.ledger import Entry
+from vitruve.motion.finding import Finding
+from vitruve.motion.found import gathered, in_words
 from vitruve.runs.run_folder import write_text
 
 _COLUMNS = ("input", "output", "what", "where", "do")
@@ -30,6 +32,7 @@ def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, An
         "files": len(entries),
         "failures": len(failed),
         "untrusted": sum(not entry["trusted"] for entry in entries),
+        "warned": sum(any(row["severity"] != "note" for row in entry.get("findings", ())) for entry in entries),
         "frames": frames,
         "failed_frames": sum(entry["failed_frames"] for entry in entries),
         "masked_frames": sum(entry["masked_frames"] for entry in entries),
@@ -53,7 +56,16 @@ def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, An
         stage: sum(entry["stages"].get(stage, 0.0) for entry in entries)
         for stage in _names(entry["stages"] for entry in entries)
     }
+    results["findings"] = gathered(
+        (entry["output"].removeprefix("../"), Finding(**row)) for entry in entries for row in entry.get("findings", ())
+    )
     return results
+
+
+def reasons(entry: Entry) -> list[str]:
+    """Why a result is not to be trusted, and what else there is to know of it: what spoils it first."""
+    found = [row for row in entry.get("findings", ()) if not row["trusted"]]
+    return [*map(in_words, found), *entry["warnings"]]
 
 
 def worst_first(entries: Iterable[Entry]) -> list[Entry]:

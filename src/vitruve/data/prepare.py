@@ -41,6 +41,7 @@ from vitruve.data.shards import (
 )
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, UsageError, not_written, writing
+from vitruve.motion.found import gathered
 from vitruve.runs.lock import alone
 from vitruve.runs.run_folder import RUN_FILE, write_json, write_text
 from vitruve.runs.toml import to_toml
@@ -59,12 +60,14 @@ class Outcome:
         plan: what it was to do.
         clips, frames: that were written now.
         failed: a line for each file that could not be read: file, what, where, do.
+        warned: what is odd about those that were, as `motion.found.gathered` has it.
     """
 
     plan: Plan
     clips: int
     frames: int
     failed: tuple[dict[str, Any], ...]
+    warned: tuple[dict[str, Any], ...] = ()
 
 
 def prepare(
@@ -166,6 +169,7 @@ def _together(first: Outcome, second: Outcome) -> Outcome:
         first.clips + second.clips,
         first.frames + second.frames,
         tuple(sorted([*first.failed, *second.failed], key=lambda line: line["file"])),
+        (*first.warned, *second.warned),
     )
 
 
@@ -211,6 +215,7 @@ def _carry_out(plan: Plan, store: Path, workers: int, progress: Progress | None)
         sum(result.clips for result in written),
         sum(result.frames for result in written),
         tuple(sorted(failed, key=lambda line: line["file"])),
+        tuple(gathered(sorted((pair for result in written for pair in result.warned), key=lambda pair: pair[0]))),
     )
 
 

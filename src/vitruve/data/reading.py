@@ -25,6 +25,7 @@ from vitruve.data.clips import FIELDS
 from vitruve.data.zip_index import Member, npz_members
 from vitruve.errors import BadData, VitruveError
 from vitruve.formats import load_motion_at
+from vitruve.formats.axis_angle import LONGEST_TURN
 from vitruve.formats.fields import BODY_KEY, one_shape, read_body_and_gender
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
@@ -198,6 +199,8 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, give
         return None
     notes: list[str] = []
     # The arrays lie in memory that the next file is read into: nothing that is kept may be a view of them.
+    if np.abs(poses[:, 3:66]).max(initial=0.0) > LONGEST_TURN:
+        return None
     betas = one_shape(arrays["betas"].copy(), frames, path, notes)
     layout, skeleton = _SKELETONS[poses.shape[1]]
     body, gender = read_body_and_gender(arrays, layout, path, notes, given)

@@ -21,6 +21,8 @@ from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError, not_written
 from vitruve.formats import load_motion_at
+from vitruve.motion.finding import Finding
+from vitruve.motion.found import finding_of_note, look_through
 
 PARTIAL = ".partial-"
 KEPT = "run the same again: what is done is kept"
@@ -74,11 +76,12 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class Written:
-    """What a shard came to: clips, frames, and a line for each file that failed."""
+    """What a shard came to: clips, frames, a line for each file that failed, (key, what is odd) of the others."""
 
     clips: int
     frames: int
     failed: tuple[dict[str, Any], ...]
+    warned: tuple[tuple[str, Finding], ...] = ()
 
 
 def checked_target(target: Target) -> Target:
@@ -123,6 +126,7 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
     partial = job.folder.with_name(f"{PARTIAL}{job.folder.name}")
     clips: list[Clip] = []
     failed: list[dict[str, Any]] = []
+    warned: list[tuple[str, Finding]] = []
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -132,7 +136,8 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
                 if isinstance(read, dict):
                     failed.append(read)
                 else:
-                    arrays, error_mm = read
+                    arrays, error_mm, odd = read
+                    warned += [(source.key, finding) for finding in odd if finding.severity != "note"]
                     clips.append(_clip(source, arrays, licence, error_mm))
                     writer.add(clips[-1], arrays)
                 if each:
@@ -143,7 +148,7 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
         raise not_written(error, job.folder, KEPT) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Written(len(clips), sum(clip.frames for clip in clips), tuple(failed))
+    return Written(len(clips), sum(clip.frames for clip in clips), tuple(failed), tuple(warned))
 
 
 class _Writer:
@@ -197,10 +202,13 @@ def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | No
     )
 
 
-def _read(source: SourceFile, job: ShardJob) -> tuple[Arrays, float | None] | dict[str, Any]:
-    """The arrays of a file and, of a retargeted one, its error; the line that says why not."""
+_Read = tuple[Arrays, float | None, list[Finding]]
+
+
+def _read(source: SourceFile, job: ShardJob) -> _Read | dict[str, Any]:
+    """The arrays of a file, of a retargeted one its error, and what is odd; or the line that says why not."""
     try:
-        return _retargeted(source, job) if source.is_tree else (_on_body(source, job.target), None)
+        return _retargeted(source, job) if source.is_tree else _on_body(source, job.target)
     except VitruveError as error:
         return failure(source, error)
     except Exception as error:
@@ -210,8 +218,10 @@ def _read(source: SourceFile, job: ShardJob) -> tuple[Arrays, float | None] | di
         return failure(source, VitruveError(what, where, "this is a fault of Vitruve: please report it"))
 
 
-def _on_body(source: SourceFile, target: Target) -> Arrays:
-    return read_arrays(source.path, target.source_fps, target.gender)
+def _on_body(source: SourceFile, target: Target) -> _Read:
+    """A motion on a body is looked through by `data show`; here only what its reader has noticed counts."""
+    arrays = read_arrays(source.path, target.source_fps, target.gender)
+    return arrays, None, list(map(finding_of_note, arrays.notes))
 
 
 def failure(source: SourceFile, error: VitruveError) -> dict[str, Any]:
@@ -219,10 +229,11 @@ def failure(source: SourceFile, error: VitruveError) -> dict[str, Any]:
     return {"file": str(source.path), "what": error.what, "where": error.where, "do": error.fix}
 
 
-def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
+def _retargeted(source: SourceFile, job: ShardJob) -> _Read:
     motion = load_motion_at(source.path, job.target.source_fps, job.target.gender)
     if motion.body:
-        return _on_body(source, job.target), 0.0
+        arrays, _, odd = _on_body(source, job.target)
+        return arrays, 0.0, odd
     body, betas = _body(job.target.body), job.betas.get(actor_of(source))
     shape: dict[str, Any] = {} if betas is None else {"betas": body.template.new_tensor(betas), "scale": 1.0}
     conversion = retarget_motion(motion, body, mapping=job.target.mapping or None, **shape)
@@ -232,7 +243,7 @@ def _retargeted(source: SourceFile, job: ShardJob) -> tuple[Arrays, float]:
             where=f"{source.path}: worst frames {list(conversion.error.worst)[:3]}; the limit is {TRUSTED_MEAN:.0f} mm",
             fix="check units and mapping: vitruve convert FILE --to open-smplh; give --mapping",
         )
-    return arrays_of_motion(conversion.motion), round(conversion.error.mean, 3)
+    return arrays_of_motion(conversion.motion), round(conversion.error.mean, 3), look_through(motion)
 
 
 @functools.lru_cache(maxsize=2)

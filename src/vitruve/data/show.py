@@ -6,7 +6,6 @@ print(figures["hours"], figures["sets"]["CMU"]["clips"])
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +15,9 @@ import numpy as np
 
 from vitruve.data.clips import Clip
 from vitruve.data.store import Store
-from vitruve.motion.findings import SEVERITIES, Finding, inspect_motion
+from vitruve.motion.finding import Finding
+from vitruve.motion.findings import inspect_motion
+from vitruve.motion.found import gathered
 from vitruve.skeletons import load_skeleton
 
 Progress = Callable[[int, int], None]
@@ -117,20 +118,12 @@ def _spread_rows(store: Store) -> np.ndarray:
 
 def _findings(store: Store, count: int, progress: Progress | None) -> tuple[int, list[dict[str, Any]]]:
     """What is odd, in how many clips, in the words about the first of them; errors first, then by how many."""
-    chosen = _evenly(store.clips, count)
-    clips: dict[tuple[str, str], list[str]] = defaultdict(list)
-    firsts: dict[tuple[str, str], Finding] = {}
+    chosen, found = _evenly(store.clips, count), list[tuple[str, Finding]]()
     for number, clip in enumerate(chosen, start=1):
-        for finding in inspect_motion(store.motion(clip)[:LOOKED]):
-            # The same thing whatever its numbers are.
-            kind = (finding.severity, re.sub(r"-?\d[\d.,]*", "n", re.sub(r"\bonce\b", "1 times", finding.what)))
-            if not clips[kind] or clips[kind][-1] != clip.key:
-                clips[kind].append(clip.key)
-            firsts.setdefault(kind, finding)
+        found += [(clip.key, finding) for finding in inspect_motion(store.motion(clip)[:LOOKED])]
         if progress:
             progress(number, len(chosen))
-    rows = [{**dataclasses.asdict(firsts[kind]), "clips": len(keys), "first": keys[0]} for kind, keys in clips.items()]
-    return len(chosen), sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["clips"]))
+    return len(chosen), gathered(found)
 
 
 def _evenly(clips: Sequence[Clip], count: int) -> list[Clip]:

@@ -284,7 +284,7 @@ def _joined_parts(
 def _translation(arrays: Mapping[str, Any], frames: int, path: Path, notes: list[str]) -> Tensor:
     key = next((key for key in _TRANS if key in arrays), None)
     if key is None:
-        notes.append("the file has no translation; the body stays at the origin")
+        notes.append("NO TRANSLATION in the file: the body stays at the origin")
         return torch.zeros(frames, 3)
     translation = real_array(arrays[key], key, path)
     if translation.shape != (frames, 3):

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vitruve.errors import MissingAsset, UsageError
 from vitruve.formats.asf_amc_text import Bone, Figure, parse_amc, parse_asf
+from vitruve.formats.cmu_rates import USUAL_RATE, cmu_rate
 from vitruve.formats.plain_text import EndSites, read_bytes, recognised, tree_skeleton, z_up_from
 from vitruve.geometry.rotations import rotation_about
 from vitruve.motion import Motion, Source
@@ -33,7 +34,7 @@ def read_asf_amc(
     path: str | PathLike[str],
     *,
     asf: str | PathLike[str] | None = None,
-    fps: float = 120.0,
+    fps: float | None = None,
     unit: float | None = None,
     dtype: torch.dtype | None = None,
 ) -> Motion:
@@ -42,7 +43,8 @@ def read_asf_amc(
     Args:
         path: the AMC file.
         asf: its skeleton; looked for beside the AMC file where not given: 01_02.amc belongs to 01_02.asf or 01.asf.
-        fps: frames per second. The file does not say; CMU's are captured at 120.
+        fps: frames per second. The file does not say; without it that of CMU's trial of that name is taken, which is 60
+            for some (cmu_rates.toml) and 120 else.
         unit: metres per unit of length. The ASF file has a factor to inches; this is for files that do not keep to it.
         dtype: precision; float64 where None.
 
@@ -64,9 +66,10 @@ def read_asf_amc(
     turn = z_up_from("y", rotations)
     rotations[:, 0] = turn @ rotations[:, 0]
     rest, ends = _rest_and_ends(figure, metres)
+    rate, why = _rate(path, fps)
     notes = (
         f"the skeleton is that of {asf_path.name}",
-        f"the frame rate was taken to be {fps:g} fps, the file has none",
+        why,
         f"a unit of length was taken to be {metres:.5g} m",
         "the world was turned from y up to z up",
     )
@@ -74,11 +77,21 @@ def read_asf_amc(
     motion = Motion(
         rotations=rotations,
         translation=torch.from_numpy(metres * _root_positions(figure, values["root"])) @ turn.T,
-        fps=float(fps),
+        fps=rate,
         skeleton=tree_skeleton(asf_path.stem, names, parents, torch.from_numpy(rest)),
         source=Source(str(path), "asf-amc", {"end_sites": ends, "limits": _limits(figure, own_angle)}, notes),
     )
     return recognised(motion).to(dtype=dtype or torch.float64)
+
+
+def _rate(path: Path, given: float | None) -> tuple[float, str]:
+    """Frames per second, and a note about it."""
+    if given is not None:
+        return float(given), f"the frame rate was taken to be {given:g} fps as asked, the file has none"
+    known = cmu_rate(path.stem)
+    if known is not None:
+        return known, f"the frame rate is {known:g} fps by the table of CMU's trials, the file has none"
+    return USUAL_RATE, f"the frame rate was taken to be {USUAL_RATE:g} fps, that of CMU's trials; the file has none"
 
 
 def _skeleton_beside(path: Path) -> Path:

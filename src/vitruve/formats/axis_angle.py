@@ -17,6 +17,10 @@ from vitruve.geometry.rotations import (
     matrix_to_axis_angle,
 )
 from vitruve.motion import Motion
+from vitruve.motion.motion import DOUBTFUL
+
+# Radians that no vector of a sound file reaches: of a joint, and of the root, which may turn round and round.
+LONGEST_TURN, LONGEST_ROOT_TURN = 4 * math.pi, 1000.0
 
 
 def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,6 +99,7 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
             f"axis-angle vectors are longer than pi in {long} of {lengths.numel()} places ({_some(where)}); "
             "they are the same rotations"
         )
+    notes += doubtful_turns(vectors, names)
     frames, joints = ((vectors[1:] - vectors[:-1]).norm(dim=-1) > math.pi).nonzero(as_tuple=True)
     turns = geodesic_distance(
         axis_angle_to_matrix(vectors[frames, joints]), axis_angle_to_matrix(vectors[frames + 1, joints])
@@ -106,6 +111,19 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
             f"({names[int(joints[0])]}); the rotations themselves run on"
         )
     return notes
+
+
+def doubtful_turns(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
+    """A note where vectors [frames, joints, 3] are too long to be meant."""
+    lengths = vectors.norm(dim=-1)
+    longest = lengths.masked_fill(~lengths.isfinite(), 0.0).amax(0).tolist()
+    nonsense = [i for i, length in enumerate(longest) if length > (LONGEST_TURN if i else LONGEST_ROOT_TURN)]
+    if not nonsense:
+        return []
+    return [
+        f"{DOUBTFUL}axis-angle vectors are as long as {max(longest):.3g} rad "
+        f"({_some([names[i] for i in nonsense])}): the file is damaged, or its rotations are in degrees"
+    ]
 
 
 def _some(words: list[str]) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.bvh_text import Hierarchy, format_bvh, parse_bvh
+from vitruve.formats.cmu_rates import cmu_rate
 from vitruve.formats.euler_curves import matrices_to_curves
 from vitruve.formats.plain_text import EndSites, read_bytes, recognised, tree_skeleton, z_up_from
 from vitruve.geometry.rotations import geodesic_distance, rotation_about
@@ -92,9 +93,20 @@ def read_bvh(
     motion = motion.replace(
         rotations=torch.cat([turn @ motion.rotations[:, :1], motion.rotations[:, 1:]], 1),
         translation=torch.from_numpy(root) @ turn.T - torch.from_numpy(rest[0]),
-        source=Source(str(path), "bvh", {"end_sites": ends}, (*notes, *unit_note, *up_note)),
+        source=Source(
+            str(path), "bvh", {"end_sites": ends}, (*notes, *_rate_note(path, tree, fps), *unit_note, *up_note)
+        ),
     )
     return recognised(motion).to(dtype=dtype or torch.float64)
+
+
+def _rate_note(path: Path, tree: Hierarchy, fps: float) -> tuple[str, ...]:
+    """Conversions of CMU's database say 120 frames per second of every trial."""
+    known = cmu_rate(path.stem)
+    if known is None or abs(fps - known) < 0.01 * known or "lhipjoint" not in map(str.lower, tree.names):
+        return ()
+    said = f"THE FRAME RATE of the file is {fps:g}, but CMU's trial {path.stem} was recorded at {known:g}"
+    return (f"{said}: give --source-fps {known:g}, or fps={known:g}",)
 
 
 def write_bvh(

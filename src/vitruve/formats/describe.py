@@ -16,7 +16,9 @@ from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
-from vitruve.motion.findings import SEVERITIES, Finding, inspect_motion
+from vitruve.motion.finding import Finding
+from vitruve.motion.found import by_severity, look_through
+from vitruve.motion.sizes import mesh_findings
 
 # The rate that speeds are judged with where a file does not say its own.
 _ASSUMED_RATE = 30.0
@@ -74,13 +76,10 @@ def _motion(look: Glimpse, fps: float | None, gender: str | None) -> Description
         findings.append(
             Finding("warning", "the file does not say its frame rate", "", "give it: --source-fps 30, or fps=30")
         )
-    found = inspect_motion(motion)
-    findings += found if told else [finding for finding in found if finding.where != "fps"]
-    for note in motion.source.notes:
-        # A note in capitals is one that must not be overlooked.
-        findings.append(Finding("warning" if note[:4].isupper() else "note", note))
-    findings.sort(key=_by_severity)
-    return Description(look.path, "motion", _motion_facts(motion, look, told), findings)
+    found = look_through(motion)
+    # What is odd about a rate that was only assumed says nothing.
+    findings += found if told else [finding for finding in found if "frame rate" not in finding.what]
+    return Description(look.path, "motion", _motion_facts(motion, look, told), by_severity(findings))
 
 
 def _motion_facts(motion: Motion, look: Glimpse, rate_told: bool) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def _body(look: Glimpse) -> Description:
         for result in check_body(look.path)
         if result.severity != "ok"
     ]
-    findings.sort(key=_by_severity)
+    findings = by_severity(findings)
     try:
         with warnings.catch_warnings(record=True) as notices:
             warnings.simplefilter("always")
@@ -164,7 +163,6 @@ def _meshes(look: Glimpse) -> Description:
 
     meshes = read_mesh_sequence(look.path)
     points = meshes.vertices.flatten(0, 1)
-    size = float((points.amax(0) - points.amin(0)).max())
     facts = {
         "format": "mesh-sequence",
         "frames": len(meshes.vertices),
@@ -175,16 +173,7 @@ def _meshes(look: Glimpse) -> Description:
         "first_file": meshes.files[0].name,
         "last_file": meshes.files[-1].name,
     }
-    findings = []
-    if not points.isfinite().all():
-        findings.append(Finding("error", "some vertices are not numbers"))
-    elif size > 20:
-        findings.append(Finding("warning", f"the meshes span {size:.3g} m", "", "the unit is probably not metres"))
-    return Description(look.path, "meshes", facts, findings)
-
-
-def _by_severity(finding: Finding) -> int:
-    return SEVERITIES.index(finding.severity)
+    return Description(look.path, "meshes", facts, by_severity(mesh_findings(meshes.vertices)))
 
 
 def _rounded(values: Tensor) -> list[float]:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from vitruve.bodies.catalogue import is_own
 from vitruve.errors import BadData
-from vitruve.motion.motion import GENDERS
+from vitruve.motion.motion import DOUBTFUL, GENDERS
 
 _SHORT = {"m": "male", "f": "female", "n": "neutral"}
+# What files write where they do not know.
+_UNTOLD = ("", "none", "nan", "null", "unknown", "unspecified", "other", "n/a")
 _CONSTANT = 1e-6
 # The field of ours that names the body exactly, with its gender: the others tell no more than a layout.
 BODY_KEY = "vitruve_body"
@@ -87,7 +89,11 @@ def read_gender(value: Any, path: Path, notes: list[str], given: str | None = No
     gender = text.strip().strip("\0").lower()
     gender = _SHORT.get(gender, gender)
     if gender not in GENDERS:
-        notes.append(f"the gender in the file, {text[:40]!r}, is not known; taken as {given or 'neutral'}")
+        if gender in _UNTOLD:
+            notes.append(f"the file names no gender ({text[:40]!r}); taken as {given or 'neutral'}")
+        else:
+            what = f"the gender in the file, {text[:40]!r}, is none that is known"
+            notes.append(f"{DOUBTFUL}{what}; taken as {given or 'neutral'}")
         return given or "neutral"
     notes += kept_gender(gender, given)
     return gender

@@ -105,7 +105,7 @@ def _mean_shape(betas: Tensor, notes: list[str]) -> Tensor:
     spread = float((betas.amax(0) - betas.amin(0)).max())
     if spread < 1e-6:
         return betas[0]  # a mean of equal numbers can differ from them in the last digit
-    notes.append(f"every frame has a shape of its own; the mean was taken (the betas vary by up to {spread:.3g})")
+    notes.append(f"EVERY FRAME has a shape of its own; the mean was taken (the betas vary by up to {spread:.3g})")
     return betas.mean(0)
 
 

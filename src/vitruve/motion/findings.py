@@ -10,37 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vitruve.geometry.rotations import geodesic_distance, matrix_to_axis_angle, mirrored, rotation_error
+from vitruve.motion.finding import SEVERITIES, Finding
 from vitruve.motion.motion import Motion
+from vitruve.motion.pace import seen_pace
+from vitruve.motion.sizes import longest_chain, shape_findings, unit_findings
 
 # Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
 _USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
+# Metres that the longest chain of bones measures in people, for checks that need their size.
+_PERSON = (0.6, 2.0)
 # Degrees: far beyond what any joint of a person reaches, short of half a turn where axis-angle changes its sign.
 _RIGHT_ROUND = 150
-SEVERITIES = ("error", "warning", "note")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One odd thing.
-
-    Attributes:
-        severity: "error": the motion cannot be used so; "warning": probably wrong; "note": good to know.
-        what: one sentence.
-        where: frames (counted from 0), joints, values.
-        hint: what to do about it, or what it usually means; may be empty.
-    """
-
-    severity: str
-    what: str
-    where: str = ""
-    hint: str = ""
 
 
 def inspect_motion(motion: Motion) -> list[Finding]:
@@ -56,7 +42,8 @@ def _values(motion: Motion) -> Iterator[Finding]:
         if value is not None and not value.isfinite().all():
             bad = (~value.isfinite()).reshape(len(value), -1).any(1)
             where = f"{'numbers' if name == 'betas' else 'frames'} {_runs(bad)}"
-            yield Finding("error", f"the {name} hold values that are not numbers", where, "write the motion again")
+            what = f"the {name} hold values that are not numbers"
+            yield Finding("error", what, where, "write the motion again", trusted=False)
     error = rotation_error(torch.nan_to_num(motion.rotations))
     if float(error.max()) > 1e-3:
         bad = (error > 1e-3).any(1)
@@ -65,6 +52,7 @@ def _values(motion: Motion) -> Iterator[Finding]:
             "some matrices are not rotations",
             f"frames {_runs(bad)}: R R^T differs from the identity by up to {float(error.max()):.2g}",
             "take the nearest rotation, or write the motion again from its source",
+            trusted=False,
         )
     if motion.mask is not None and not motion.mask.all():
         missing = ~motion.mask
@@ -147,6 +135,7 @@ def _wrong_turns(motion: Motion) -> Iterator[Finding]:
             f"joints are turned by more than {_RIGHT_ROUND}° most of the time",
             f"in the median: {', '.join(turned)}",
             "no joint of a person turns so far: the source is wrong there, or how it was brought to this body",
+            trusted=False,
         )
 
 
@@ -224,42 +213,8 @@ def _shape(motion: Motion) -> Iterator[Finding]:
     if not bool(motion.betas.any()):
         count = len(motion.betas)
         yield Finding("note", "the shape is the mean shape", f"{count} betas, all zero" if count else "no betas")
-    elif float(motion.betas.abs().max()) > 5:
-        worst = int(motion.betas.abs().argmax())
-        yield Finding(
-            "warning",
-            "the shape is far from that of a person",
-            f"betas[{worst}] = {float(motion.betas[worst]):.2f}; most people lie between -3 and 3",
-            "check how the shape was fitted, and that the betas belong to this body",
-        )
-
-
-def _units(motion: Motion) -> Iterator[Finding]:
-    """Sizes and speeds that look like centimetres or millimetres."""
-    if motion.skeleton.rest is not None and not motion.body:
-        size = _longest_chain(motion)
-        if size > 4 or 0 < size < 0.3:
-            yield Finding(
-                "warning",
-                f"the longest chain of bones measures {size:.3g} m",
-                "rest positions",
-                "the unit of the file is probably not the one it was read in",
-            )
-        return
-    translation = motion.translation[_valid(motion)]
-    if len(translation) < 2:
-        return
-    speed = float((translation[1:] - translation[:-1]).norm(dim=-1).median()) * motion.fps
-    # A root farther from the floor than any jump, or a median speed above that of a sprinter.
-    height = float(translation[:, 2].median().abs())
-    if height > 20 or speed > 15:
-        what = "millimetres" if height > 400 or speed > 700 else "centimetres"
-        yield Finding(
-            "warning",
-            f"the translation looks like {what}, not metres",
-            f"median height {height:.1f}, median speed {speed:.1f} per second",
-            f"divide the translation by {1000 if what == 'millimetres' else 100} if so",
-        )
+    else:
+        yield from shape_findings(motion.betas[None])
 
 
 def _rate(motion: Motion) -> Iterator[Finding]:
@@ -268,14 +223,32 @@ def _rate(motion: Motion) -> Iterator[Finding]:
         yield Finding("note", f"{motion.fps:g} fps is an unusual frame rate", "fps", "check it against the source")
 
 
+def _pace(motion: Motion) -> Iterator[Finding]:
+    """A frame rate at which people fall or walk as nobody does."""
+    up = _body_up(motion)
+    upright = up is not None and float(up[_valid(motion)].mean(0)[2]) > 0.5
+    a_person = bool(motion.body) or _PERSON[0] < longest_chain(motion) < _PERSON[1]
+    if not upright or not a_person or next(unit_findings(motion), None):
+        return
+    seen = seen_pace(motion)
+    if seen:
+        yield Finding(
+            "warning",
+            f"the frame rate is probably {seen.fps:g}, not {motion.fps:g}: {seen.why}",
+            seen.where,
+            f"give the right one if so: --source-fps {seen.fps:g}, or fps={seen.fps:g}",
+        )
+
+
 CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
     _values,
     _up_axis,
     _jumps,
     _wrong_turns,
     _repeats,
-    _units,
+    unit_findings,
     _rate,
+    _pace,
     _hands,
     _feet,
     _shape,
@@ -306,22 +279,6 @@ def _fingers(motion: Motion, side: str) -> tuple[int, ...]:
         return ()
     joints = skeleton.below(skeleton.index(f"{side}_wrist"))[1:]
     return joints if len(joints) > 1 else ()
-
-
-def _longest_chain(motion: Motion) -> float:
-    """Metres from the root to the farthest joint along the bones; bones that change their length (often the way of the
-    hips through the world) are left out."""
-    rest, parents = motion.skeleton.rest, motion.skeleton.parents
-    if rest is None or not parents:
-        return 0.0
-    lengths = (rest - rest[[max(parent, 0) for parent in parents]]).norm(dim=-1)
-    if motion.offsets is not None:
-        over_time = motion.offsets.norm(dim=-1)
-        lengths = torch.where(over_time.std(0, correction=0) < 1e-3, over_time.mean(0), 0.0)
-    ends: list[float] = []
-    for length, parent in zip(lengths.tolist(), parents, strict=True):
-        ends.append(0.0 if parent < 0 else ends[parent] + length)
-    return max(ends)
 
 
 def _off_identity(rotations: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ GENDERS = ("neutral", "female", "male")
 SLOWEST, FASTEST = 1e-6, 100_000
 # Metres, or standard deviations of a shape: beyond it a file is damaged, and squares of distances overflow.
 FARTHEST = 1e9
+# A reader's note that begins so tells of nonsense in the file: what is made of the motion is not to be trusted.
+DOUBTFUL = "DOUBTFUL: "
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,8 @@ class Source:
         format: the name of the file format, as in the table of formats.
         extras: fields of the file that Vitruve does not interpret (soft tissue, markers ...), by their names there; the
             same format writes them back. Arrays whose first axis is the frames are sliced with the motion.
-        notes: what the reader had to decide (up axis turned, unit guessed ...), one sentence each.
+        notes: what the reader had to decide (up axis turned, unit guessed ...), one sentence each; one that begins with
+            capitals is a warning, one that begins with DOUBTFUL tells of nonsense.
     """
 
     file: str = ""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import vitruve
+from vitruve.motion.found import in_words
 from vitruve.view.credits import credits, likely_sources
+from vitruve.view.findings import findings_table
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram, line_plot
 from vitruve.words import counted
@@ -47,7 +49,7 @@ def conversion_page(
     if alone and entries[0]["worst_frames"]:
         rows[f"worst {_unit_of(entries)}s"] = ", ".join(f"{frame:,}" for frame in entries[0]["worst_frames"][:3])
     blocks += [
-        *_warnings(entries),
+        *_warnings(entries, results.get("findings", [])),
         *_failures(failed),
         Heading("Figures"),
         Table(("what", "value"), list(rows.items())),
@@ -67,6 +69,7 @@ def conversion_page(
                 *error_over_time(entries[0], _unit_of(entries[:1])),
                 *pictures,
             ]
+    blocks += _oddities(results.get("findings", []), alone)
     blocks += time_by_stage(results["stages"])
     blocks += [Note(f"{spent[what]} {words}.") for what, words in _OF_TIME.items() if spent.get(what, "-") != "-"]
     blocks += _credits(entries)
@@ -142,8 +145,10 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((f"{unit}s not fitted", f"{results['failed_frames']:,}, masked"))
     if results["masked_frames"]:
         rows.append((f"{unit}s without data", f"{results['masked_frames']:,}, masked as in the input"))
+    if results.get("warned"):
+        rows.append(("odd inputs", f"{counted(results['warned'], 'file')} with warnings"))
     if results["untrusted"]:
-        rows.append(("not to be trusted", f"{results['untrusted']:,} files"))
+        rows.append(("not to be trusted", counted(results["untrusted"], "file")))
     shares = [(stage, seconds) for stage, seconds in results["stages"].items() if seconds > 0.001]
     rows.append(("where the time went", ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in shares)))
     return rows
@@ -185,21 +190,38 @@ def _in_short(results: Mapping[str, Any], entries: Sequence[Entry]) -> list[Bloc
     return [Note(said)]
 
 
-def _warnings(entries: Sequence[Entry]) -> list[Block]:
-    said: dict[str, list[str]] = {}
+def _warnings(entries: Sequence[Entry], findings: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """What the conversions warn of, and what is seriously odd about their inputs: that which spoils results first."""
+    serious = sorted((row for row in findings if row["severity"] != "note"), key=lambda row: row["trusted"])
+    said = {in_words(row): (row["first"], row["clips"]) for row in serious}
     for entry in entries:
         for warning in entry["warnings"]:
-            said.setdefault(warning, []).append(_shown(entry))
+            first, count = said.get(warning, (_shown(entry), 0))
+            said[warning] = first, count + 1
     if not said:
         return []
     notes: list[Block] = [Heading("Warnings")]
-    for warning, outputs in list(said.items())[:_MOST_WARNINGS]:
-        more = f" and {len(outputs) - 1:,} more" if len(outputs) > 1 else ""
-        whose = f"{outputs[0]}{more}: " if len(entries) > 1 else ""
+    for warning, (first, count) in list(said.items())[:_MOST_WARNINGS]:
+        more = f" and {count - 1:,} more" if count > 1 else ""
+        whose = f"{first}{more}: " if len(entries) > 1 else ""
         notes.append(Note(f"{whose}{warning}", "warning"))
     if len(said) > _MOST_WARNINGS:
         notes.append(Note(f"And {len(said) - _MOST_WARNINGS:,} more warnings; all stand in the ledger."))
     return notes
+
+
+def _oddities(rows: Sequence[Mapping[str, Any]], alone: bool) -> list[Block]:
+    """What is odd about the inputs, and what their readers had to decide."""
+    if not rows:
+        return []
+    shown = rows[:_MOST_WARNINGS]
+    blocks: list[Block] = [
+        Heading(f"What is odd about the input{'' if alone else 's'}"),
+        findings_table(shown, "" if alone else "files"),
+    ]
+    if len(rows) > len(shown):
+        blocks.append(Note(f"And {len(rows) - len(shown):,} more; all stand in results.json."))
+    return blocks
 
 
 def _files(entries: Sequence[Entry]) -> list[Block]:

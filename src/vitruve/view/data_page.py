@@ -8,6 +8,7 @@ from typing import Any
 import vitruve
 from vitruve.data.partition import hours_text
 from vitruve.data.show import is_non_commercial
+from vitruve.view.findings import findings_table
 from vitruve.view.page import Block, Drawing, Heading, Note, Table, page
 from vitruve.view.plots import bars, histogram
 from vitruve.words import counted
@@ -120,10 +121,5 @@ def _findings(figures: Mapping[str, Any]) -> list[Block]:
     words = "All clips" if looked == figures["clips"] else f"{looked:,} clips, spread evenly,"
     how = f"{words} were looked through, the first {figures['frames_looked_through']:,} frames of each."
     blocks: list[Block] = [Heading("What is odd"), Note(how)]
-    rows = [
-        (row["severity"], f"{row['clips']:,}", row["first"], row["what"], row["where"], row["hint"])
-        for row in figures["findings"]
-    ]
-    if not rows:
-        return [*blocks, Note("Nothing odd was found.", "good")]
-    return [*blocks, Table(("", "clips", "first", "what is odd there", "where", "what to do"), rows)]
+    rows = figures["findings"]
+    return [*blocks, findings_table(rows) if rows else Note("Nothing odd was found.", "good")]

@@ -1,0 +1,24 @@
+"""Fields that a file carries beside the motion, in words, for those who are told that they are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+# What the words say of the fields whose names hold this; the first that fits counts.
+_WORDS = {"dmpl": "soft tissue", "marker": "markers", "latent": "markers", "label": "labels"}
+# What readers keep for themselves: the file's own numbers, ends of bones, limits, and what follows from the motion.
+_OWN = ("file_", "end_sites", "limits", "mocap_time_length", "surface_model_type", "num_", "root_orient", "pose_")
+
+
+def left_out(extras: Mapping[str, Any]) -> str:
+    """Such as "soft tissue (dmpls), labels (labels)"; empty where there is nothing that a user would miss."""
+    kinds: dict[str, list[str]] = {}
+    for key, value in extras.items():
+        if key.startswith(_OWN) or np.size(value) == 0:
+            continue
+        kind = next((words for part, words in _WORDS.items() if part in key.lower()), "other fields")
+        kinds.setdefault(kind, []).append(key)
+    return ", ".join(f"{kind} ({', '.join(keys)})" for kind, keys in kinds.items())

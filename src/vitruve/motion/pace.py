@@ -1,0 +1,169 @@
+"""Whether time runs at the frame rate that a motion has: by how people fall, and by how fast they walk.
+
+    seen = seen_pace(motion)
+    if seen is not None:
+        print(seen.fps, seen.why)
+
+Whoever is in the air falls with 9.81 m/s², whatever the limbs do meanwhile; a rate that is twice too high makes it
+four times as much. Walking has no fall to measure, but nobody walks faster than 2 m/s or so without leaving the
+ground. Both say nothing of most motions, and are sure where they do: of 269 clips of the CMU database none is doubted
+at its own rate; at twice the rate all 44 with a jump or a run that can be measured are found out, and 30 that walk.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitruve.bodies import load_body
+from vitruve.bodies.kinematics import forward_kinematics
+from vitruve.motion.motion import Motion
+
+GRAVITY = 9.81
+# How often the fall may differ from gravity, times, before the rate is doubted: a rate wrong by two makes it four.
+_TOO_FAST, _TOO_SLOW = 2.0, 0.4
+# A flight: the lowest joint this far above the floor, metres; for one that seems slow more, since climbing and standing
+# on tiptoe look like slow flights; and its longest duration, seconds.
+_CLEAR, _SURELY_CLEAR, _LONGEST = 0.06, 0.15, 2.5
+# A flight that is measured rises by so much, metres, and leaves a parabola by so little of that.
+_RISE, _ROUGHNESS = 0.03, 0.05
+# Walking: this fast, m/s over half a second; no foot within this height of the ground, metres, in hardly any frame; and
+# one foot that stands, at less than this part of the speed.
+_WALKING, _GROUND, _RARELY, _STANDING = 2.3, 0.03, 0.02, 0.4
+# Rates that a wrong one is guessed to be.
+_USUAL = (24, 25, 30, 50, 60, 100, 120, 240)
+_Joints = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A rate that a motion seems to have been recorded at, other than its own.
+
+    Attributes:
+        fps: frames per second, probably.
+        why: what shows it, a clause.
+        where: frames and figures.
+    """
+
+    fps: float
+    why: str
+    where: str
+
+
+def seen_pace(motion: Motion) -> Pace | None:
+    """The rate that the motion shows, where it shows one that is not its own; z must be up and the unit metres."""
+    joints = _positions(motion)
+    if joints is None or len(joints) < 8:
+        return None
+    valid = np.ones(len(joints), np.bool_) if motion.mask is None else motion.mask.cpu().numpy()
+    valid &= np.isfinite(joints).all((1, 2))
+    if not valid.any():
+        return None
+    joints = np.where(valid[:, None, None], joints, 0.0)
+    return _by_falling(motion, joints, valid) or _by_walking(motion, joints, valid)
+
+
+def _by_falling(motion: Motion, joints: _Joints, valid: NDArray[np.bool_]) -> Pace | None:
+    flights = _flights(joints, valid, motion)
+    if not flights:
+        return None
+    falls = float(np.median([fall for _, _, fall, _ in flights]))
+    if falls < _TOO_FAST * GRAVITY:
+        flights = [flight for flight in flights if flight[3] > _SURELY_CLEAR]
+        falls = float(np.median([fall for _, _, fall, _ in flights])) if flights else GRAVITY
+        if falls > _TOO_SLOW * GRAVITY:
+            return None
+    start, stop = flights[0][:2]
+    times = "once" if len(flights) == 1 else f"{len(flights)} times"
+    return Pace(
+        fps=_guess(motion.fps, motion.fps * (GRAVITY / falls) ** 0.5),
+        why=f"in the air it falls {'faster' if falls > GRAVITY else 'slower'} than anything does",
+        where=f"{times}, first in frames {start}-{stop - 1}: {falls:.1f} m/s², free fall is {GRAVITY:.1f}",
+    )
+
+
+def _flights(joints: _Joints, valid: NDArray[np.bool_], motion: Motion) -> list[tuple[int, int, float, float]]:
+    """First frame, end, downward acceleration in m/s² and clearance in metres of each flight that can be measured."""
+    low = joints[:, :, 2].min(1)
+    low = low - np.percentile(low[valid], 5)
+    height = _centre_height(joints, motion.skeleton.parents)
+    found = []
+    for start, stop in _stretches((low > _CLEAR) & valid):
+        if start == 0 or stop == len(joints) or not 6 <= stop - start <= _LONGEST * motion.fps:
+            continue
+        time = np.arange(stop - start) / motion.fps
+        curve = np.polynomial.Polynomial.fit(time, height[start:stop], 2)
+        _, slope, bend = curve.convert(domain=(-1, 1)).coef.tolist() if curve.degree() == 2 else (0.0, 0.0, 0.0)
+        rise = -bend * (time[-1] / 2) ** 2
+        off = float(np.sqrt(np.mean((curve(time) - height[start:stop]) ** 2)))
+        if rise > _RISE and off < _ROUGHNESS * rise and 0.3 < -slope / (2 * bend * time[-1]) < 0.7:
+            found.append((start, stop, -2 * bend, float(low[start:stop].max())))
+    return found
+
+
+def _by_walking(motion: Motion, joints: _Joints, valid: NDArray[np.bool_]) -> Pace | None:
+    names = [name.lower() for name in motion.skeleton.names]
+    feet = [i for i, name in enumerate(names) if any(word in name for word in ("foot", "toe", "ankle"))]
+    steps = max(1, round(motion.fps / 2))
+    if len(feet) < 2 or len(joints) <= steps:
+        return None
+    heights = joints[:, feet, 2] - np.percentile(joints[valid][:, feet, 2], 5, axis=0)
+    if float((heights[valid].min(1) > _GROUND).mean()) > _RARELY or not valid.all():
+        return None  # it runs, or it is not known
+    speeds = np.linalg.norm(joints[steps:, 0, :2] - joints[:-steps, 0, :2], axis=-1) * motion.fps / steps
+    speed = float(np.percentile(speeds, 80))
+    slowest = np.linalg.norm(np.diff(joints[:, feet, :2], axis=0), axis=-1).min(1) * motion.fps
+    if speed < _WALKING or float(np.median(slowest)) > _STANDING * speed:
+        return None  # skating and riding: no foot ever stands
+    return Pace(
+        fps=_guess(motion.fps, motion.fps / 2),
+        why="it walks faster than anyone can",
+        where=f"{speed:.1f} m/s with a foot always on the ground",
+    )
+
+
+def _positions(motion: Motion) -> _Joints | None:
+    """[frames, joints, 3] joints in the world, of a body those of the open body's mean shape; None where unknown."""
+    skeleton = motion.skeleton
+    if not motion.body:
+        known = skeleton.parents and (skeleton.rest is not None or motion.offsets is not None)
+        return motion.joints().detach().cpu().double().numpy() if known else None
+    rest = _rest(skeleton.name)
+    if rest is None:
+        return None
+    rotations = motion.rotations.detach().cpu()[:, :22]
+    turned = forward_kinematics(rotations, rest.to(rotations), skeleton.parents[:22])[1]
+    return (turned + motion.translation.detach().cpu()[:, None]).double().numpy()
+
+
+@functools.cache
+def _rest(skeleton: str) -> torch.Tensor | None:
+    """[22, 3] the joints of the open body at rest, without hands and face."""
+    layout = skeleton.rstrip("0123456789")
+    return load_body(f"open-{layout}").shaped().rest_joints[:22] if layout in ("smpl", "smplh", "smplx") else None
+
+
+def _centre_height(joints: _Joints, parents: Sequence[int]) -> _Joints:
+    """[frames] the height of about the centre of mass: bones count by their length."""
+    ends = [i for i, parent in enumerate(parents[: joints.shape[1]]) if parent >= 0]
+    starts = [parents[i] for i in ends]
+    lengths = np.linalg.norm(joints[:, ends] - joints[:, starts], axis=-1).mean(0)
+    return ((joints[:, ends, 2] + joints[:, starts, 2]) / 2) @ (lengths / max(float(lengths.sum()), 1e-9))
+
+
+def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First index and end of each run of True."""
+    steps = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return list(zip(np.nonzero(steps == 1)[0].tolist(), np.nonzero(steps == -1)[0].tolist(), strict=True))
+
+
+def _guess(fps: float, seen: float) -> float:
+    """The likely rate near what was seen: half or twice the given one and so on, or a usual one."""
+    likely = [fps * 2.0**power for power in (-3, -2, -1, 1, 2, 3)]
+    near = min(likely, key=lambda rate: abs(np.log(rate / seen)))
+    return near if abs(np.log(near / seen)) < 0.15 else float(min(_USUAL, key=lambda rate: abs(np.log(rate / seen))))
