@@ -3,6 +3,9 @@
 Many small tensor operations with several threads inside each wait for one another at every operation as soon as the
 machine does anything else. One thread for each block of frames, with torch at a single thread inside, keeps every core
 busy instead.
+
+A sum that several threads share is rounded by how many they are, so what is not done in blocks, such as bringing two
+bodies together, is done by a single thread: results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -10,12 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
+
+
+# How many threads `over_threads` takes where torch is held at one.
+_for_blocks: ContextVar[int] = ContextVar("_for_blocks", default=1)
 
 
 def over_threads(work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
@@ -25,7 +33,7 @@ def over_threads(work: Callable[[Block], Result], blocks: Sequence[Block]) -> li
     done; the rest are left.
     """
     with one_torch_thread() as threads:
-        return _over(threads, work, blocks)
+        return _over(max(threads, _for_blocks.get()), work, blocks)
 
 
 @contextmanager
@@ -37,6 +45,17 @@ def one_torch_thread() -> Iterator[int]:
         yield threads
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def one_thread_but_for_blocks() -> Iterator[None]:
+    """As `one_torch_thread`, but `over_threads` inside still takes as many threads as torch had."""
+    with one_torch_thread() as threads:
+        token = _for_blocks.set(max(threads, _for_blocks.get()))
+        try:
+            yield
+        finally:
+            _for_blocks.reset(token)
 
 
 def _over(threads: int, work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:

@@ -24,7 +24,7 @@ from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.motion import Motion
-from vitruve.threads import over_threads
+from vitruve.threads import one_thread_but_for_blocks, over_threads
 
 # Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies
 # cannot agree (a corrective, a fold) a few points must not pull the others along.
@@ -62,6 +62,7 @@ class Conversion:
     seconds: Mapping[str, float]
 
 
+@one_thread_but_for_blocks()
 def convert_motion(
     motion: Motion,
     to: str | BodyModel,
