@@ -158,18 +158,20 @@ def _fit(
     hold = torch.full((target.num_joints,), HOLD)
 
     def fit(frames: Tensor, known: Tensor | None, effort: Effort) -> ClipFit:
+        # All frames are not copied: of a long clip every copy counts.
+        copied = begin.rotations if len(frames) == len(motion) else begin.rotations[frames]
         return fit_clip(
             target,
             pair.points,
             lambda rows: targets(frames[rows]),
-            begin.rotations[frames],
+            copied,
             begin.translation[frames],
             betas=known,
             start_betas=guess,
             expression=None if expression is None else expression[frames],
             weights=weights,
             loss=huber(KNEE),
-            terms=(TowardRotations(begin.rotations[frames], hold),),
+            terms=(TowardRotations(copied, hold),),
             effort=effort,
             free=begin.free,
             progress=None if known is None else progress,
