@@ -159,7 +159,8 @@ class BodyModel(nn.Module):
         if betas is not None:
             betas = self._coefficients(betas, self.num_betas, "betas")
             columns = betas.shape[-1]
-            with one_torch_thread() if betas.dim() == 1 else nullcontext():
+            alone = betas.dim() == 1 and not torch.compiler.is_compiling()
+            with one_torch_thread() if alone else nullcontext():
                 rest = rest + torch.einsum("...s,vcs->...vc", betas, self.shape_basis[..., :columns])
                 joints = joints + torch.einsum("...s,jcs->...jc", betas, self._joints_shape[..., :columns])
         if expression is not None:
