@@ -1,12 +1,16 @@
 """Anchors: corrections that change little are interpolated, and where they do not, the frames are fitted."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from tests.fit.fit_material import balanced_vertices, smooth_motion
 from vitruve.bodies import load_body
 from vitruve.fit import Effort, fit_clip
-from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
+from vitruve.fit.anchors import fit_by_anchors
+from vitruve.fit.moments import Fitted
+from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance, rotation_about
 
 FRAMES = 41
 
@@ -56,3 +60,22 @@ def test_the_number_of_threads_changes_nothing(hand):
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*found)
+
+
+def test_a_gap_just_too_bad_counts_little():
+    """Frames of a gap are interpolated, fitted or in between: the fitted turn comes in by as much as the gap is bad."""
+    rest, shift = torch.eye(3).expand(9, 1, 3, 3), torch.zeros(9, 3)
+    turned = rotation_about("X", torch.tensor(0.2)).expand(9, 1, 3, 3)
+
+    def turn_of_frame_2(middle: float) -> float:
+        def fit(rows, rotations, translation, rounds):
+            error = torch.full((len(rows),), 0.01 if rounds != 0 else middle)
+            return Fitted(rotations if rounds == 0 or len(rows) == 3 else turned[rows], translation, error)
+
+        out = fit_by_anchors(fit, rest, shift, 4)
+        return float(geodesic_distance(out.rotations[2, 0], rest[2, 0]))
+
+    turns = [turn_of_frame_2(0.01 * by) for by in (1.0, 1.15, 1.17, 1.2, 1.25, 1.31, 1.5)]
+    assert turns[:2] == [0.0, 0.0] and turns == sorted(turns)
+    assert max(b - a for a, b in pairwise(turns)) < 0.12
+    assert abs(turns[-1] - 0.2) < 1e-5

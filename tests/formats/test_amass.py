@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.formats.files import amass_smplh, amass_smplx, read_back, turning, write_npz
 from vitruve.errors import BadData
-from vitruve.formats import load_motion, save_motion
+from vitruve.formats import axis_angle, load_motion, save_motion
 from vitruve.formats.amass import read_amass, write_amass_smplh
 from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
@@ -335,3 +335,13 @@ def test_rotations_in_degrees_or_beyond_all_turns_are_doubted(tmp_path: Path) ->
     assert "in degrees" in doubted(np.rad2deg(poses))[0]
     poses[3, 60] = 1e8
     assert "1e+08 rad" in doubted(poses)[0]
+
+
+def test_a_long_file_is_turned_into_rotations_in_blocks(monkeypatch):
+    """Working memory is that of a block: the same numbers, and never the whole clip at once."""
+    vectors = torch.randn(3000, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole, seen = axis_angle.axis_angle_to_matrix(vectors), []
+    original = axis_angle.axis_angle_to_matrix
+    monkeypatch.setattr(axis_angle, "axis_angle_to_matrix", lambda part: seen.append(len(part)) or original(part))
+    rotations, valid = axis_angle.rotations_of_file(vectors)
+    assert torch.equal(rotations, whole) and valid.all() and max(seen) <= 1024

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.bodies.skin import POSES_AT_A_TIME, Skin, pose_skin, split_skin
 from vitruve.errors import BadData, UsageError
 from vitruve.skeletons import Skeleton
+from vitruve.threads import one_torch_thread
 
 
 class BodyModel(nn.Module):
@@ -96,13 +98,14 @@ class BodyModel(nn.Module):
         self.register_buffer("faces", faces.long())
         self._check()
         # Joints are linear in the betas and the expression, so the regressor is applied to the bases once.
-        self.register_buffer("_joints_template", joint_regressor @ template, persistent=False)
-        self.register_buffer(
-            "_joints_shape", torch.einsum("jv,vcs->jcs", joint_regressor, shape_basis), persistent=False
-        )
-        self.register_buffer(
-            "_joints_expression", torch.einsum("jv,vce->jce", joint_regressor, expression_basis), persistent=False
-        )
+        with one_torch_thread():
+            joints = joint_regressor @ template
+            by_shape, by_expression = (
+                torch.einsum("jv,vcs->jcs", joint_regressor, basis) for basis in (shape_basis, expression_basis)
+            )
+        self.register_buffer("_joints_template", joints, persistent=False)
+        self.register_buffer("_joints_shape", by_shape, persistent=False)
+        self.register_buffer("_joints_expression", by_expression, persistent=False)
 
     @property
     def make(self) -> str:
@@ -153,7 +156,7 @@ class BodyModel(nn.Module):
         return torch.eye(3, dtype=self.dtype, device=self.device).expand(*batch, self.num_joints, 3, 3).clone()
 
     def shaped(self, betas: Tensor | None = None, expression: Tensor | None = None) -> ShapedBody:
-        """Fix the shape, so that poses cost no shape work.
+        """Fix the shape, so that poses cost no shape work. One shape does not depend on the number of threads.
 
         Args:
             betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has must be zero.
@@ -164,8 +167,10 @@ class BodyModel(nn.Module):
         if betas is not None:
             betas = self._coefficients(betas, self.num_betas, "betas")
             columns = betas.shape[-1]
-            rest = rest + torch.einsum("...s,vcs->...vc", betas, self.shape_basis[..., :columns])
-            joints = joints + torch.einsum("...s,jcs->...jc", betas, self._joints_shape[..., :columns])
+            alone = betas.dim() == 1 and not torch.compiler.is_compiling()
+            with one_torch_thread() if alone else nullcontext():
+                rest = rest + torch.einsum("...s,vcs->...vc", betas, self.shape_basis[..., :columns])
+                joints = joints + torch.einsum("...s,jcs->...jc", betas, self._joints_shape[..., :columns])
         if expression is not None:
             expression = self._coefficients(expression, self.num_expressions, "expression")
             columns = expression.shape[-1]

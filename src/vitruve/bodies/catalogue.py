@@ -24,6 +24,7 @@ from vitruve.bodies import open_body
 from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.files import BodyNotice, read_body
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.threads import one_torch_thread
 
 _BODY_GENDERS = ("neutral", "female", "male")
 _ENDINGS = (".npz", ".pkl", ".safetensors")
@@ -104,6 +105,7 @@ def body_names() -> tuple[str, ...]:
     )
 
 
+@one_torch_thread()
 def load_body(
     name: str | Path,
     *,

@@ -17,9 +17,10 @@ from vitruve.convert.closest_points import (
 )
 from vitruve.convert.parts import EYES, SharedParts, joint_names, shared_parts
 from vitruve.convert.registration import register
+from vitruve.threads import one_torch_thread
 
 # Raise it whenever a change alters the maps: caches of older versions are then not used.
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 # A vertex has a counterpart where the registered surfaces are as near (metres) and as parallel (cosine) as this.
 _FARTHEST, _LEAST_COSINE = 0.008, 0.5
@@ -52,6 +53,7 @@ class VertexMap:
         return np.any(masks, 0)
 
 
+@one_torch_thread()
 def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap]:
     """The map that gives the target's vertices from the source's, and the one that goes back.
 

@@ -24,7 +24,7 @@ from vitruve.convert.which_body import body_of, find_body
 from vitruve.errors import BadData
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.motion import Motion
-from vitruve.threads import over_threads
+from vitruve.threads import one_thread_but_for_blocks, over_threads
 
 # Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies
 # cannot agree (a corrective, a fold) a few points must not pull the others along.
@@ -65,6 +65,7 @@ class Conversion:
         return f"Conversion({self.motion}, {self.error}{in_words(self.trusted, self.failed, self.warnings)})"
 
 
+@one_thread_but_for_blocks()
 def convert_motion(
     motion: Motion,
     to: str | BodyModel,
@@ -160,18 +161,20 @@ def _fit(
     hold = torch.full((target.num_joints,), HOLD)
 
     def fit(frames: Tensor, known: Tensor | None, effort: Effort) -> ClipFit:
+        # All frames are not copied: of a long clip every copy counts.
+        copied = begin.rotations if len(frames) == len(motion) else begin.rotations[frames]
         return fit_clip(
             target,
             pair.points,
             lambda rows: targets(frames[rows]),
-            begin.rotations[frames],
+            copied,
             begin.translation[frames],
             betas=known,
             start_betas=guess,
             expression=None if expression is None else expression[frames],
             weights=weights,
             loss=huber(KNEE),
-            terms=(TowardRotations(begin.rotations[frames], hold),),
+            terms=(TowardRotations(copied, hold),),
             effort=effort,
             free=begin.free,
             progress=None if known is None else progress,

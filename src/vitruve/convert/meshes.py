@@ -28,11 +28,13 @@ from vitruve.convert.topology import check_order, recognise
 from vitruve.convert.which_body import find_body
 from vitruve.formats.mesh_sequence import MeshSequence
 from vitruve.motion import Source
+from vitruve.threads import one_thread_but_for_blocks
 
 # Frames per second of meshes where nobody says it.
 MESH_FPS = 30.0
 
 
+@one_thread_but_for_blocks()
 def convert_meshes(
     sequence: MeshSequence,
     to: str | BodyModel,

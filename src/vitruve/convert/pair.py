@@ -16,6 +16,7 @@ from vitruve.bodies.skin import Skin
 from vitruve.convert.correspondence import Correspondence, correspondence
 from vitruve.convert.sampling import check_points, fit_points, vertex_groups
 from vitruve.fit.points import Points, choose_points
+from vitruve.threads import one_torch_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,7 @@ def pair_of(source: BodyModel, target: BodyModel, points: int) -> Pair:
     return kept[points][1]
 
 
+@one_torch_thread()
 def _made(source: BodyModel, target: BodyModel, points: int) -> Pair:
     surface = correspondence(source, target)
     ids, weights = fit_points(target, surface.valid, points)

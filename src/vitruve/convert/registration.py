@@ -93,7 +93,10 @@ class _Shape:
         self.betas = min(MOST_BETAS, body.num_betas)
         regressor = _array(body.joint_regressor)
         self.template, self.shape = _array(body.template), _array(body.shape_basis[..., : self.betas])
-        self.joints, self.joint_shape = regressor @ self.template, np.einsum("jv,vcs->jcs", regressor, self.shape)
+        self.joints, self.joint_shape = (
+            _product(regressor, self.template),
+            np.einsum("jv,vcs->jcs", regressor, self.shape),
+        )
         self.faces = body.faces.cpu().numpy()
 
     def vertices(self, betas: Floats) -> Floats:
@@ -134,8 +137,8 @@ class _Moving(_Shape):
         """The posed vertices: [V, 3]."""
         world, _, _, offsets = self.frames(state)
         rest = state.scale * self.vertices(state.betas)
-        blended = (self.weights @ world.reshape(-1, 9)).reshape(-1, 3, 3)
-        return np.einsum("nxy,ny->nx", blended, rest) + self.weights @ offsets
+        blended = _product(self.weights, world.reshape(-1, 9)).reshape(-1, 3, 3)
+        return np.einsum("nxy,ny->nx", blended, rest) + _product(self.weights, offsets)
 
     def frames(self, state: _State) -> tuple[Floats, Floats, Floats, Floats]:
         """World rotations, positions, rest positions of the joints, and the offsets that posing adds to rest points."""
@@ -154,10 +157,10 @@ class _Moving(_Shape):
         world, positions, rest_joints, offsets = self.frames(state)
         rest = state.scale * (self.points + self.point_shape @ state.betas)
         weights, count = self.point_weights, len(self.parents)
-        by_joint = weights[..., None] * (np.einsum("jxy,ny->njx", world, rest, optimize=True) + offsets)
+        by_joint = weights[..., None] * (np.einsum("jxy,ny->njx", world, rest) + offsets)
         points = by_joint.sum(1)
         # The arm of joint k: what hangs on it or below, seen from it.
-        arms = np.matmul(self.below, by_joint) - (weights @ self.below.T)[..., None] * positions
+        arms = np.matmul(self.below, by_joint) - _product(weights, self.below.T)[..., None] * positions
         jacobian = np.zeros((len(points), 3, 3 * count + 3 + self.betas + 1))
         turns = np.zeros((len(points), 3, count, 3))
         for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -168,8 +171,10 @@ class _Moving(_Shape):
         moved[0] = self.joint_shape[0]
         for joint, parent in enumerate(self.parents[1:], 1):
             moved[joint] = moved[parent] + world[parent] @ (self.joint_shape[joint] - self.joint_shape[parent])
-        blended = (weights @ world.reshape(-1, 9)).reshape(-1, 3, 3)
-        shaped = blended @ self.point_shape + np.tensordot(weights, moved - world @ self.joint_shape, 1)
+        blended = _product(weights, world.reshape(-1, 9)).reshape(-1, 3, 3)
+        bones = moved - world @ self.joint_shape
+        hung = _product(weights, bones.reshape(count, -1)).reshape(len(points), *bones.shape[1:])
+        shaped = blended @ self.point_shape + hung
         jacobian[:, :, 3 * count + 3 : -1] = state.scale * shaped
         jacobian[:, :, -1] = (points - positions[0] + rest_joints[0]) / state.scale
         return points, jacobian, world
@@ -213,7 +218,7 @@ def _step(
         met, weight = _meet(moving.vertices_at(state), moving.faces, surface, moving.parts, moving.chosen)
         weight = weight * moving.share
         weight *= _COUNTED_POINTS / max(weight.sum(), 1e-30)
-        shape = np.einsum("nc,ncxs->nxs", met.bary, fixed.shape[fixed.faces[met.face]], optimize=True)
+        shape = np.einsum("nc,ncxs->nxs", met.bary, fixed.shape[fixed.faces[met.face]])
         rows, gap = np.concatenate([jacobian[:n], -shape], -1), met.positions - points[:n]
         across = np.matmul(met.normals[:, None], rows)[:, 0]
         equations.add(across, (gap * met.normals).sum(-1), weight * _ACROSS**-2)
@@ -243,12 +248,13 @@ class _Equations:
         weight = np.repeat(weight, rows.shape[1]) if rows.ndim == 3 else weight
         rows = rows.reshape(-1, rows.shape[-1])
         weighted = rows * weight[:, None]
-        self.matrix += weighted.T @ rows
-        self.right += weighted.T @ residual.ravel()
+        self.matrix += _product(weighted.T, rows)
+        self.right += _product(weighted.T, residual.ravel())
 
     def solve(self, spread: Floats, now: Floats) -> Floats:
         """The change of the unknowns, which stand at `now` and are expected to be zero, give or take `spread`."""
-        return np.linalg.solve(self.matrix + np.diag(spread**-2), self.right - now * spread**-2)
+        matrix, right = self.matrix + np.diag(spread**-2), self.right - now * spread**-2
+        return torch.linalg.solve(torch.from_numpy(matrix), torch.from_numpy(right)).numpy()
 
 
 def _meet(
@@ -294,6 +300,11 @@ def _balanced(parts: Ints, areas: Floats) -> tuple[Ints, Floats]:
         chosen.append(np.sort(some))
         share.append(np.full(len(some), np.sqrt(areas[members].sum() / len(some))))
     return np.concatenate(chosen), np.concatenate(share)
+
+
+def _product(a: Floats, b: Floats) -> Floats:
+    """The matrix product by torch, which has one thread here (`compute_maps`); NumPy shares sums among several."""
+    return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
 
 
 def _array(tensor: torch.Tensor) -> Floats:

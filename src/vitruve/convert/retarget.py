@@ -42,6 +42,7 @@ from vitruve.convert.which_body import find_body
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
 from vitruve.motion import Motion
+from vitruve.threads import one_thread_but_for_blocks
 
 # Frames of an actor that the shape is found on, and the pull of the betas to zero, metres for a standard deviation.
 _SHAPE_FRAMES, _RIDGE = 240, 0.002
@@ -51,6 +52,7 @@ _LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
 _HOLD = 0.01
 
 
+@one_thread_but_for_blocks()
 def retarget_motion(
     motion: Motion,
     to: str | BodyModel,
@@ -124,6 +126,7 @@ def retarget_motion(
     )
 
 
+@one_thread_but_for_blocks()
 def actor_betas(
     motions: Sequence[Motion],
     to: str | BodyModel,

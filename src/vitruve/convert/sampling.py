@@ -44,7 +44,7 @@ def fit_points(
         places = body.template[patch]
         picked = farthest_first(places, wanted)
         chosen.append(patch[picked])
-        nearest = torch.cdist(places, places[picked]).argmin(1)
+        nearest = _squares(places[:, None], places[picked]).argmin(1)
         weights.append(torch.bincount(nearest, minlength=wanted).to(body.dtype))
     weight = torch.cat(weights)
     return torch.cat(chosen), weight / weight.mean()
@@ -52,12 +52,21 @@ def fit_points(
 
 def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[Tensor, "count"]:
     """Indices of points that each lie as far as possible from those before; the first is nearest to the mean."""
-    picked = [int((positions - positions.mean(0)).square().sum(-1).argmin())]
-    distance = (positions - positions[picked[0]]).square().sum(-1)
+    picked = [int(_squares(positions, positions.double().mean(0)).argmin())]
+    distance = _squares(positions, positions[picked[0]])
     while len(picked) < count:
         picked.append(int(distance.argmax()))
-        distance = torch.minimum(distance, (positions - positions[picked[-1]]).square().sum(-1))
+        distance = torch.minimum(distance, _squares(positions, positions[picked[-1]]))
     return torch.tensor(picked)
+
+
+def _squares(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances along the last axis, worked out finer than they are given.
+
+    A body has two sides, so many distances are alike: the last bit of a sum would choose among them, and another
+    processor has another last bit.
+    """
+    return (a.double() - b.double()).square().sum(-1).float()
 
 
 def check_points(valid: Bool[Tensor, "vertices"], count: int = 1000) -> Int[Tensor, "points"]:

@@ -27,6 +27,7 @@ from vitruve.errors import BadData
 from vitruve.fit import Effort, fit_clip, huber
 from vitruve.geometry.rotations import nearest_rotation
 from vitruve.motion import Motion
+from vitruve.threads import over_threads
 
 # Frames to where some vertices should be, [frames, vertices, 3]; NaN where the surface lacks a point.
 Places = Callable[[Tensor], Tensor]
@@ -153,7 +154,8 @@ def start_from_surface(surface: Surface) -> Float[Tensor, "frames joints 3 3"]:
     patches = {joint: (patch, surface.at(patch)) for joint, patch in _patches(body, surface.map.valid).items()}
     world = torch.empty(frames, body.num_joints, 3, 3, dtype=body.dtype)
     sure = torch.zeros(frames, body.num_joints, dtype=torch.bool)
-    for rows in torch.arange(frames).split(_FRAMES_AT_A_TIME):
+
+    def turn(rows: Tensor) -> None:
         spread = torch.zeros(len(rows), body.num_joints, 3, 3, dtype=body.dtype)
         counts = torch.zeros(len(rows), body.num_joints, dtype=torch.long)
         for joint, (patch, there) in patches.items():
@@ -162,6 +164,8 @@ def start_from_surface(surface: Surface) -> Float[Tensor, "frames joints 3 3"]:
         world[rows] = nearest_rotation(spread)
         values = torch.linalg.svdvals(spread)
         sure[rows] = (counts >= LEAST_POINTS) & (values[..., 1] > _LEAST_SPREAD * values[..., 0])
+
+    over_threads(turn, torch.arange(frames).split(_FRAMES_AT_A_TIME))
     sure &= surface.free
     local = body.rest_rotations(frames)
     for joint, parent in enumerate(body.skeleton.parents):
@@ -193,12 +197,13 @@ def _spread(
 def _placed(body: BodyModel, ids: Tensor, there: Places, rotations: Tensor) -> Float[Tensor, "frames 3"]:
     """Translations that bring the middle of the points of the mean shape to the middle of the targets."""
     posed = body.shaped().only(ids)
-    out = []
-    for rows in torch.arange(len(rotations)).split(_FRAMES_AT_A_TIME):
+
+    def away(rows: Tensor) -> Tensor:
         places = there(rows).to(rotations)
-        away = places.masked_fill(~places.isfinite(), torch.nan) - posed.vertices(rotations[rows])
-        out.append(away.nanmean(1).nan_to_num())
-    return torch.cat(out)
+        far = places.masked_fill(~places.isfinite(), torch.nan) - posed.vertices(rotations[rows])
+        return far.nanmean(1).nan_to_num()
+
+    return torch.cat(over_threads(away, torch.arange(len(rotations)).split(_FRAMES_AT_A_TIME)))
 
 
 def _present(surface: Surface, ids: Int[Tensor, "points"], there: Places) -> Bool[Tensor, "frames"]:

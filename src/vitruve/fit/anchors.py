@@ -2,7 +2,8 @@
 
 What a fit adds to a good start, the corrections, is small and changes slowly: one body's elbow against the other's, not
 the movement itself. So anchors a few frames apart are fitted, and the corrections in between are interpolated. The
-middle of every gap is looked at; where it is worse than its anchors, the frames around it are fitted too.
+middle of every gap is looked at; where it is worse than its anchors, the frames around it are fitted too, and count the
+more the worse it is.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vitruve.fit.gradual import rise
 from vitruve.fit.moments import Fitted
-from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, slerp
 from vitruve.threads import over_threads
 
-# Interpolation does not do where a frame is off by so much more than its anchors: a part of it, metres.
-_WORSE, _WORSE_BY = 1.15, 1e-4
+# Interpolation does where a frame is off by so many times the error of its anchors and so many metres, and not at all
+# where it is off by the second.
+_DOES, _DOES_NOT = (1.15, 1e-4), (1.3, 2e-4)
 _BLOCK = 512
 
 Fit = Callable[[Int[Tensor, "some"], Tensor, Tensor, int | None], Fitted]
@@ -45,14 +48,15 @@ def fit_by_anchors(
     out = _between(anchors, held, rotations, translation)
     middles = (anchors[1:] + anchors[:-1]) // 2
     found = fit(middles, out.rotations[middles], out.translation[middles], 0)
-    bad = middles[~(found.error <= _WORSE * out.error[middles] + _WORSE_BY)]
-    again = torch.zeros(count, dtype=torch.bool)
-    again[(bad[:, None] + torch.arange(-apart, apart + 1)).flatten().clamp(0, count - 1)] = True
-    again[anchors] = False
-    rows = again.nonzero()[:, 0]
+    worse = rise(found.error, *(times * out.error[middles] + plus for times, plus in (_DOES, _DOES_NOT)))
+    share = torch.zeros(count, dtype=worse.dtype)
+    around = (middles[:, None] + torch.arange(-apart, apart + 1)).clamp(0, count - 1)
+    share.scatter_reduce_(0, around.flatten(), worse.nan_to_num(0.0).repeat_interleave(2 * apart + 1), "amax")
+    share[anchors] = 0.0
+    rows = share.nonzero()[:, 0]
     if len(rows):
         # From the same start as the anchors: frames in a row should end alike.
-        _put(out, rows, fit(rows, rotations[rows], translation[rows], None))
+        _mix(out, rows, fit(rows, rotations[rows], translation[rows], None), share[rows])
     return out
 
 
@@ -76,6 +80,20 @@ def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, t
     over_threads(follow, torch.arange(len(rotations)).split(_BLOCK))
     _put(out, anchors, held)
     return out
+
+
+def _mix(out: Fitted, rows: Int[Tensor, "some"], fitted: Fitted, share: Float[Tensor, "some"]) -> None:
+    """Give fitted frames their share of what is in their place."""
+
+    def mix(part: Tensor) -> None:
+        at, some = rows[part], share[part]
+        out.rotations[at] = slerp(out.rotations[at], fitted.rotations[part], some[:, None])
+        out.translation[at] = torch.lerp(out.translation[at], fitted.translation[part], some[:, None])
+        out.error[at] = torch.lerp(out.error[at], fitted.error[part], some)
+
+    whole = share == 1
+    _put(out, rows[whole], Fitted(*(value[whole] for value in vars(fitted).values())))
+    over_threads(mix, (~whole).nonzero()[:, 0].split(_BLOCK))
 
 
 def _turned(rotation: Tensor, vector: Tensor) -> Tensor:

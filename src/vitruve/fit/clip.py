@@ -20,7 +20,7 @@ from vitruve.fit.retry import failures, retry_frames, suspects
 from vitruve.fit.shape import solve_shape
 from vitruve.fit.terms import Loss, RotationTerm, TowardRotations
 from vitruve.geometry.rotations import slerp
-from vitruve.threads import over_threads
+from vitruve.threads import one_thread_but_for_blocks, over_threads
 
 Targets = Tensor | Callable[[Tensor], Tensor]
 
@@ -76,6 +76,7 @@ class ClipFit:
     retried: Tensor
 
 
+@one_thread_but_for_blocks()
 def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
     body: BodyModel,
     points: Points | Tensor,
@@ -235,9 +236,12 @@ def _toward_neighbours(rotations: Tensor) -> Tensor:
     Half way only: drawn to the middle itself, every other frame could go on swinging against its neighbours.
     """
     out = rotations.clone()
-    for rows in torch.arange(1, len(rotations) - 1).split(4 * FRAMES_AT_A_TIME):
+
+    def draw(rows: Tensor) -> None:
         middle = slerp(rotations[rows - 1], rotations[rows + 1], 0.5)
         out[rows] = slerp(rotations[rows], middle, 0.5)
+
+    over_threads(draw, torch.arange(1, len(rotations) - 1).split(4 * FRAMES_AT_A_TIME))
     return out
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vitruve.fit.gradual import rise
 from vitruve.fit.points import Points, PosedPoints, pose_points
 from vitruve.fit.terms import PointPull, PointTerm, RotationPull, RotationTerm, total_point_pull, total_pull
 from vitruve.geometry.rotations import axis_angle_to_matrix, cross_matrix
@@ -132,27 +133,28 @@ def fit_dense(
     frames = torch.arange(count, device=start.rotations.device) if frames is None else frames
     pose = start
     energy, point_energy = _energy(points, terms, rotation_terms, pose, unknowns, frames)
-    damping = torch.full_like(energy, _START_DAMPING)
+    damping, share = torch.full_like(energy, _START_DAMPING), torch.ones_like(energy)
     left = torch.ones(count, dtype=torch.bool, device=energy.device)
     for _ in range(iterations):
         rows = torch.arange(count, device=energy.device) if unknowns.shared else left.nonzero()[:, 0]
         part = pose if unknowns.shared else _rows(pose, rows)
         step = _step(points, terms, rotation_terms, part, unknowns, frames[rows], rows, damping[rows])
-        trial = _moved(part, step, unknowns)
+        trial = _moved(part, (step[0] * share[rows, None], step[1] * share[:1]), unknowns)
         new, new_point = _energy(points, terms, rotation_terms, trial, unknowns, frames[rows], rows)
         old = energy[rows]
         if unknowns.shared:
-            better = (new.sum() < old.sum()).expand_as(new)
             gained = ((old.sum() - new.sum()) / old.sum().clamp_min(1e-30)).expand_as(new)
         else:
-            better, gained = new < old, (old - new) / old.clamp_min(1e-30)
+            gained = (old - new) / old.clamp_min(1e-30)
+        better = gained > -tolerance  # where nothing is left to gain, its sign is rounding
         pose = _put(pose, rows, trial, better, unknowns.shared)
         energy[rows] = torch.where(better, new, old)
         point_energy[rows] = torch.where(better, new_point, point_energy[rows])
         held = damping[rows]
         damping[rows] = torch.where(better, held * 0.1, held * 10).clamp(_LEAST_DAMPING, None)
         left_over = new.mean().expand_as(new) if unknowns.shared else new
-        done = torch.where(better, (gained < tolerance) | (left_over < enough), damping[rows] > _MOST_DAMPING)
+        share[rows] *= torch.where(better, rise(gained, tolerance, 3 * tolerance), 1.0)
+        done = torch.where(better, (share[rows] == 0) | (left_over < enough), damping[rows] > _MOST_DAMPING)
         left[rows] = ~done
         if not left.any():
             break

@@ -7,7 +7,11 @@ The Gauss-Newton matrix of points x = sum_i w_i (R_i (t - J_i) + p_i) depends on
 (4 x 4, constant over the clip, for joints that share points), and the gradient through the sums of m r h_i^T with the
 residuals r. So the solve works on joint pairs alone and costs the same for any number of points. The gradient is the
 true one, correctives included; the matrix leaves out what the correctives couple between joints. Each step is judged by
-the true error: one that does not lower it is taken back, and the frame is damped harder.
+the true error: one that raises it is taken back, and the frame is damped harder.
+
+What weakly held joints end at depends on how many steps are taken, and how many are taken depends on figures with a
+rounding error. So no decision is a threshold alone: a frame that has all but arrived takes a part of its next step, the
+smaller the less the last one gained, and results change by little where input or rounding do.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.fit.dense import entries_by_turn
+from vitruve.fit.gradual import rise
 from vitruve.fit.points import Points, PosedPoints, pose_points
 from vitruve.fit.terms import PointPull, PointTargets, RotationPull, RotationTerm, total_pull
 
@@ -33,11 +38,15 @@ _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
 # until the rest is in place. It vanishes with the error, so it costs no accuracy.
 _CAUTION = 0.01
 # What the matrix leaves out makes some of its steps too short, none too long. So where a plain step lowers the energy
-# by less than this part, the next one is taken this many times: the plain one leaves little behind where the matrix is
-# right, and the long one makes up where it is short.
-_SLOW, _STRETCH = 0.5, 1.7
-# A frame is done when a step lowers its energy by less than this part, or below this many square metres.
-_TOLERANCE, _EXACT = 1e-4, 1e-14
+# by less than the first of these parts, the next one is taken this many times, and where it does by more than the
+# second once: the plain one leaves little behind where the matrix is right, the long one makes up where it is short.
+_SLOW, _STRETCH = (0.4, 0.6), 1.7
+# A frame is done when a step lowers its energy by less than the first of these parts, or below this many square metres.
+# Up to the second part the next step is shortened.
+_TOLERANCE, _EXACT = (1e-4, 1e-3), 1e-14
+# A step that raises the energy by more than the first of these parts is taken back, up to the second it is taken as it
+# is: where nothing is left to gain, its sign is rounding. In between it is shortened.
+_RAISED = -0.1, -1e-4
 _log = logging.getLogger(__name__)
 
 
@@ -181,27 +190,38 @@ def fit_frames(
         out.error[active] = begin.pull.energy.sqrt()
         return out
     now = begin.stand()
-    left, reach = torch.arange(len(active)), torch.ones(len(active), dtype=torch.float64)
+    left = torch.arange(len(active))
     damping = torch.full((len(active),), _START_DAMPING, dtype=torch.float64)
+    # How much of a step is taken, and how far beyond itself it is stretched: 0 not at all, 1 as far as any.
+    share, stretched = torch.ones_like(damping), torch.zeros_like(damping)
     for turn in range(rounds):
         if not len(left):
             break
+
+        def tried(rows: Tensor, part: Stand, reach: Tensor, last: bool = turn == rounds - 1) -> Stand:
+            local, moved = compiled_step(moments, part, damping[rows], free, reach)
+            new = judge(local, part.shift + moved, active[rows])
+            # After the last step nobody asks for the gradient.
+            return replace(part, **new.place()) if last else new.stand()
+
         part = now if len(left) == len(active) else now.rows(left)
-        local, moved = compiled_step(moments, part, damping[left], free, reach[left])
-        new = judge(local, part.shift + moved, active[left])
-        # After the last step nobody asks for the gradient.
-        trial = new.stand() if turn < rounds - 1 else replace(part, **new.place())
-        better = trial.energy < part.energy
+        reach = share[left] * (1 + (_STRETCH - 1) * stretched[left])
+        trial = tried(left, part, reach)
         gained = (part.energy - trial.energy) / part.energy.clamp_min(1e-300)
-        now.put(left, trial, better)
+        taken = rise(gained, *_RAISED).nan_to_num(0.0)
+        now.put(left, trial, taken == 1)
+        partly = ((taken > 0) & (taken < 1)).nonzero()[:, 0]
+        if len(partly):
+            less = tried(left[partly], part.rows(partly), (reach * taken)[partly])
+            now.put(left[partly], less, less.energy.isfinite())
         # That a long step went too far says nothing about a plain one.
-        long = reach[left] > 1
-        harder = torch.where(long, damping[left], damping[left] * 30)
-        damping[left] = torch.where(better, damping[left] * 0.1, harder).clamp(_LEAST_DAMPING, None)
-        reach[left] = torch.where(better & ~long & (gained < _SLOW), _STRETCH, 1.0).to(reach)
-        settled = (gained < _TOLERANCE) & (damping[left] <= _START_DAMPING)
-        done = torch.where(better, settled | (trial.energy < _EXACT), damping[left] > _MOST_DAMPING)
-        left = left[~done]
+        harder = 30.0 ** ((1 - taken) * (1 - stretched[left]))
+        damping[left] = (damping[left] * harder * 0.1**taken).clamp(_LEAST_DAMPING, None)
+        stretched[left] = taken * (1 - stretched[left]) * (1 - rise(gained, *_SLOW).nan_to_num(0.0))
+        settled = torch.maximum(rise(gained, *_TOLERANCE).nan_to_num(0.0), 1 - taken)
+        share[left] *= torch.where(damping[left] <= _START_DAMPING, settled, 1.0)
+        exact = (share[left] == 0) | (now.energy[left] < _EXACT)
+        left = left[~torch.where(taken > 0, exact, damping[left] > _MOST_DAMPING)]
     out.rotations[active] = now.local.to(rotations)
     out.translation[active] += now.shift.to(translation)
     out.error[active] = now.error.sqrt()

@@ -8,12 +8,16 @@ from torch import Tensor
 from vitruve.fit.moments import Fitted, Moments
 from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
 from vitruve.geometry.rotations import nearest_rotation
+from vitruve.threads import over_threads
 
 # A frame is tried again above this many times the clip's median error plus a little (metres), and given up above that.
 # Above the last it is never trusted.
 _SUSPECT, _FAILED, _NEVER = (2.0, 2e-4), (3.0, 1e-3), 0.1
+# Another try replaces one only where its error is below this part of it: two ways to the same place differ by rounding.
+_BETTER = 0.98
 # The dense solver is for few frames; if more fail, the start or the body is wrong and time will not mend it.
 _MOST_DENSE = 256
+_AT_ONCE = 32  # on processors, so that several threads get some
 
 
 def suspects(error: Tensor) -> Tensor:
@@ -42,16 +46,22 @@ def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tens
     out = Fitted(*(value.clone() for value in vars(fitted).values()))
     rows = which.nonzero()[:, 0]
     good = ~suspects(fitted.error)
-    for part in rows.split(FRAMES_AT_A_TIME):
+    on_cpu = rows.device.type == "cpu"
+
+    def again(part: Tensor) -> None:
         for rotations, translation in _starts(problem, fitted, part, good):
             rotations, translation = _aligned(problem, moments, part, rotations, translation)
             _keep(out, part, problem.fit_rows(moments, part, rotations, translation, problem.terms))
-    still = suspects(out.error) & which
-    for part in still.nonzero()[:_MOST_DENSE, 0].split(FRAMES_AT_A_TIME):
+
+    def densely(part: Tensor) -> None:
         starts = [(out.rotations[part], out.translation[part]), (problem.rotations[part], problem.translation[part])]
         for rotations, translation in starts:
             new = problem.fit_rows_densely(moments.points, part, rotations, translation, problem.terms)
             _keep(out, part, new)
+
+    over_threads(again, rows.split(_AT_ONCE if on_cpu else FRAMES_AT_A_TIME))
+    still = suspects(out.error) & which
+    over_threads(densely, still.nonzero()[:_MOST_DENSE, 0].split(_AT_ONCE if on_cpu else FRAMES_AT_A_TIME))
     return out
 
 
@@ -89,6 +99,6 @@ def _aligned(
 
 
 def _keep(out: Fitted, rows: Tensor, new: Fitted) -> None:
-    better = new.error < out.error[rows]
+    better = new.error < _BETTER * out.error[rows]
     for name, value in vars(out).items():
         value[rows[better]] = getattr(new, name)[better]

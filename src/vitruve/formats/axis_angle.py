@@ -22,6 +22,8 @@ from vitruve.motion.motion import DOUBTFUL
 # Radians that no vector of a sound file reaches: of a joint, and of the root, which may turn round and round.
 LONGEST_TURN, LONGEST_ROOT_TURN = 4 * math.pi, 1000.0
 
+_FRAMES_AT_A_TIME = 1024
+
 
 def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Rotation matrices of a file's axis-angle vectors, and the frames where all of them are finite.
@@ -32,8 +34,19 @@ def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         [frames, joints, 3, 3] and [frames].
     """
-    finite = vectors.square().sum(-1).isfinite()
-    return axis_angle_to_matrix(torch.where(finite[..., None], vectors, 0.0)), finite.all(-1)
+    rotations = vectors.new_empty(*vectors.shape, 3)
+    valid = torch.empty(len(vectors), dtype=torch.bool, device=vectors.device)
+    for rows in _blocks(len(vectors)):
+        part = vectors[rows]
+        finite = part.square().sum(-1).isfinite()
+        rotations[rows] = axis_angle_to_matrix(torch.where(finite[..., None], part, 0.0))
+        valid[rows] = finite.all(-1)
+    return rotations, valid
+
+
+def _blocks(frames: int) -> list[slice]:
+    """Frames worked on together: what lies about on the way is that of one block, not of the clip."""
+    return [slice(start, start + _FRAMES_AT_A_TIME) for start in range(0, frames, _FRAMES_AT_A_TIME)]
 
 
 def arrays_of_file(motion: Motion, read: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -75,7 +88,8 @@ def _vectors(motion: Motion, read: Any) -> Tensor:
 
 def _vectors_anew(motion: Motion) -> Tensor:
     # In double precision, which these files hold: rounding twice would add jitter.
-    return continuous_axis_angle(matrix_to_axis_angle(motion.rotations.double()))
+    vectors = [matrix_to_axis_angle(motion.rotations[rows].double()) for rows in _blocks(len(motion))]
+    return continuous_axis_angle(torch.cat(vectors))
 
 
 def _as_read(values: Tensor, read: Any) -> Tensor:

@@ -16,14 +16,13 @@ from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
 from vitruve.formats import load_motion, recognise
 from vitruve.formats.amass import frame_rate
+from vitruve.formats.cmu_rates import USUAL_RATE, cmu_rate
 from vitruve.formats.fields import MissingFrameRate, read_body_and_gender
 from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, rotation_values
 
 # Values per frame to the body.
 _LAYOUTS = {72: "smpl", 156: "smplh", 165: "smplx"}
 _TRANSLATIONS = frozenset(("trans", "transl", "translation", "smpl_trans"))
-# The AMC files of CMU do not say their rate; nearly all were recorded at this one.
-_AMC_RATE = 120.0
 # Bytes at the start of a BVH file that hold its joints and rate, and at the end of an AMC file that hold a frame.
 _HEAD, _TAIL = 1 << 20, 1 << 16
 _BVH_TIMES = re.compile(rb"(?im)^\s*Frames\s*:?\s*(\d+)\s+Frame\s*Time\s*:?\s*([\d.eE+-]+)")
@@ -111,7 +110,7 @@ def _of_amc(look: Glimpse, name: str) -> Header:
         numbers = _AMC_FRAME.findall(file.read())
     if not numbers:
         return _in_full(look, name)
-    return Header(name, int(numbers[-1]), _AMC_RATE)
+    return Header(name, int(numbers[-1]), cmu_rate(look.path.stem) or USUAL_RATE)
 
 
 def _of_frames(look: Glimpse, name: str) -> Header:
