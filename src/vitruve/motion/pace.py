@@ -6,8 +6,8 @@
 
 Whoever is in the air falls with 9.81 m/s², whatever the limbs do meanwhile; a rate that is twice too high makes it
 four times as much. Walking has no fall to measure, but nobody walks faster than 2 m/s or so without leaving the
-ground. Both say nothing of most motions, and are sure where they do: of 269 clips of the CMU database none is doubted
-at its own rate; at twice the rate all 44 with a jump or a run that can be measured are found out, and 30 that walk.
+ground. Both say nothing of most motions, and are sure where they do: of 269 clips of the CMU database and 81 BVH files
+none is doubted at its own rate; at twice the rate 74 are found out, 44 by a jump or a run, 30 by walking.
 """
 
 from __future__ import annotations
