@@ -155,7 +155,7 @@ def open_pair() -> tuple[BodyModel, BodyModel]:
 
 def bandai_walk(frames: int) -> Motion | None:
     """A recorded walk, brought to the open body and to 120 frames a second; None where the data set is absent."""
-    from vitruve.convert.retarget import retarget_motion
+    from vitruve.retarget.retarget import retarget_motion
 
     root = Path(os.environ.get("VITRUVE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not (root / _BANDAI).exists():

@@ -118,7 +118,7 @@ def _part(part: str, data: str, out: str) -> dict[str, float]:
     torch.set_num_threads(1)
     if part == "ours":
         from vitruve.data.prepare import prepare  # noqa: F401 (loading is not timed)
-        from vitruve.data.reading import prepare_kernels
+        from vitruve.data.read_arrays import prepare_kernels
 
         prepare_kernels()
     before, clock = time.process_time(), time.perf_counter()

@@ -23,7 +23,7 @@ from rich.table import Table  # noqa: E402
 
 from vitruve.bodies import load_body  # noqa: E402
 from vitruve.cli.bench import bench_clip  # noqa: E402
-from vitruve.formats.exports import export_motion  # noqa: E402
+from vitruve.formats.exporters.export_motion import export_motion  # noqa: E402
 from vitruve.motion import Motion  # noqa: E402
 from vitruve.skeletons import load_skeleton  # noqa: E402
 

@@ -17,17 +17,17 @@ from pathlib import Path
 import torch
 
 import vitruve
+from vitruve.draw.backdrop import backdrop, cast, shadow_of
+from vitruve.draw.film import Look, film
+from vitruve.draw.raster import covered
+from vitruve.draw.render import render_film, time_line
+from vitruve.draw.scene import Scene, load_scene
+from vitruve.draw.shading import draw
+from vitruve.draw.video import write_film
+from vitruve.draw.views import parse_camera, viewpoints
 from vitruve.motion import Motion
 from vitruve.motion.clips import bundled_clip_path
 from vitruve.skeletons import load_skeleton
-from vitruve.view.backdrop import backdrop, cast, shadow_of
-from vitruve.view.camera import parse_camera, viewpoints
-from vitruve.view.film import Look, film
-from vitruve.view.raster import covered
-from vitruve.view.render import render_film, time_line
-from vitruve.view.scene import Scene, load_scene
-from vitruve.view.shading import draw
-from vitruve.view.video import write_film
 
 
 def walking(frames: int) -> Motion:

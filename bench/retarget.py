@@ -14,11 +14,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from vitruve import load_body, load_motion
-from vitruve.convert.alignment import align
-from vitruve.convert.mapping_choice import find_mapping
-from vitruve.convert.retarget import actor_betas, retarget_motion
-from vitruve.convert.retarget_quality import added_sliding
 from vitruve.geometry.rotations import geodesic_distance
+from vitruve.retarget.alignment import align
+from vitruve.retarget.choose_mapping import find_mapping
+from vitruve.retarget.quality import added_sliding
+from vitruve.retarget.retarget import actor_betas, retarget_motion
 
 
 def main() -> None:

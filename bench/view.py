@@ -21,11 +21,11 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 import vitruve
+from vitruve.draw.scene import load_scene
 from vitruve.motion.clips import bundled_clip_path
 from vitruve.threads import one_torch_thread
-from vitruve.view.scene import load_scene
-from vitruve.view.viewer import Viewer
-from vitruve.view.viewer_server import open_server
+from vitruve.viewer.server import open_server
+from vitruve.viewer.viewer import Viewer
 
 FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
          "--disable-background-networking")  # fmt: skip

@@ -24,11 +24,11 @@ from torch import Tensor
 import vitruve
 from vitruve import BodyModel, Motion
 from vitruve.bodies.open_body import open_words
+from vitruve.draw.pictures import picture, row, save_picture, stack, strip
+from vitruve.draw.shading import CLAY
+from vitruve.draw.viewpoint import direction, fit_viewpoint
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion.clips import bundled_clip_path
-from vitruve.view.pictures import picture, row, save_picture, stack, strip
-from vitruve.view.shading import CLAY
-from vitruve.view.viewpoint import direction, fit_viewpoint
 
 FOLDER = Path(__file__).parent / "pictures"
 FRONT, SIDE, ABOVE = direction(0), direction(90), direction(10, 65)

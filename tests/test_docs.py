@@ -18,7 +18,7 @@ import vitruve
 from tests.material import shared_data
 from vitruve.bodies.export import export_body
 from vitruve.cli import _VERBS, build_app
-from vitruve.formats.mesh_sequence import write_mesh_sequence
+from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 from vitruve.motion import bundled_clip_path
 
 ROOT = Path(__file__).parents[1]

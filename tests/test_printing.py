@@ -11,10 +11,10 @@ import vitruve
 from tests.material import small_body, small_motion
 from vitruve.bodies.hands import HandSpace
 from vitruve.convert.convert import Conversion
-from vitruve.convert.pose_files import Poses
 from vitruve.convert.poses import PoseConversion
-from vitruve.convert.quality import ErrorReport
-from vitruve.formats.mesh_sequence import MeshSequence
+from vitruve.fit.quality import ErrorReport
+from vitruve.formats.readers.mesh_sequence import MeshSequence
+from vitruve.formats.readers.poses_by_id import Poses
 from vitruve.motion import Source
 
 FRAMES = 12

@@ -6,7 +6,7 @@ import os
 import tomllib
 
 from tests.command import run_command
-from tests.view.test_page import Checker
+from tests.report.test_blocks import Checker
 from vitruve.cli.bench import bench_clip
 from vitruve.convert import bench
 

@@ -2,8 +2,8 @@
 
 import json
 
+from tests.amass.amass import tree
 from tests.command import run_command
-from tests.data.amass import tree
 
 
 def test_prepare_split_and_show(tmp_path, capsys):

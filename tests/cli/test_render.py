@@ -10,8 +10,8 @@ from PIL import Image
 
 import vitruve
 from tests.command import run_command
+from vitruve.draw.video import VideoSource
 from vitruve.motion.clips import bundled_clip_path
-from vitruve.view.video import VideoSource
 
 SMALL = ("--size", "96x64", "--body", "open-smplh")
 

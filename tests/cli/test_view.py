@@ -53,7 +53,7 @@ def test_it_saves_a_recording_and_never_overwrites_unasked(clip, tmp_path, capsy
 
 @pytest.mark.parametrize(("options", "plays"), [((), True), (("--heat",), False), (("--heat", "--play"), True)])
 def test_it_begins_to_play_unless_a_heat_map_is_to_be_seen(clip, options, plays, monkeypatch):
-    from vitruve.view.viewer_player import Player
+    from vitruve.viewer.timeline import Player
 
     asked = []
     monkeypatch.setattr(Player, "play", lambda self: asked.append(True))
@@ -117,7 +117,7 @@ def test_the_server_is_up_before_torch_is_loaded(clip):
     import subprocess
 
     code = (
-        "import sys, vitruve.cli.view as view; from vitruve.view.viewer_server import open_server, close_server;"
+        "import sys, vitruve.cli.view as view; from vitruve.viewer.server import open_server, close_server;"
         f"view._look_at(({str(clip)!r},)); close_server(open_server(port=0)); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

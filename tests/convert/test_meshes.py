@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitruve.bodies import BodyModel, load_body
-from vitruve.convert.correspondence import correspondence
+from vitruve.bodies.recognise import check_order, recognise, torn_share
+from vitruve.convert.fit_surface import Surface, start_from_surface
 from vitruve.convert.meshes import convert_meshes
-from vitruve.convert.surface import Surface, start_from_surface
-from vitruve.convert.topology import check_order, recognise, torn_share
+from vitruve.correspondence.correspondence import correspondence
 from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion
-from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence, write_mesh_sequence
+from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence, write_mesh_sequence
 from vitruve.geometry.rotations import geodesic_distance, rotation_about
 from vitruve.motion import Motion, bundled_clip_path
 

@@ -7,7 +7,7 @@ import torch
 
 from tests.material import small_motion
 from vitruve.bodies import load_body
-from vitruve.convert.pair import pair_of
+from vitruve.convert.body_pair import pair_of
 
 
 def test_points_are_read_as_the_map_says():

@@ -14,9 +14,9 @@ from tests.convert.test_convert import walk
 from tests.convert.test_meshes import meshes
 from vitruve.bodies import load_body
 from vitruve.convert import convert_motion
+from vitruve.convert.body_pair import pair_of
 from vitruve.convert.meshes import convert_meshes
-from vitruve.convert.pair import pair_of
-from vitruve.convert.sampling import farthest_first
+from vitruve.fit.surface_points import farthest_first
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from vitruve.motion import Motion, bundled_clip_path, resample
 
@@ -80,11 +80,11 @@ def test_what_is_not_done_in_blocks_has_one_thread(threads, monkeypatch):
         monkeypatch.setattr(owner, name, spied)
 
     spy(torch, "einsum")
-    spy(vitruve.convert.pair, "fit_points")
-    spy(vitruve.convert.pair, "choose_points")
+    spy(vitruve.convert.body_pair, "fit_points")
+    spy(vitruve.convert.body_pair, "choose_points")
     spy(vitruve.convert.convert, "betas_at_rest")
     spy(vitruve.convert.convert, "start")
-    spy(vitruve.convert.quality.ErrorMeter, "report")
+    spy(vitruve.fit.quality.ErrorMeter, "report")
     spy(vitruve.fit.moments.Moments, "of")
     convert_motion(walk(4), load_body("open-smplx-neutral"), source=load_body("open-smplh-neutral"))
     body = load_body("open-smpl-neutral")
@@ -98,7 +98,7 @@ def test_the_surface_map_does_not_depend_on_threads_either():
     program = """
 import hashlib, sys, torch
 from vitruve.bodies import load_body
-from vitruve.convert.computed_map import compute_maps
+from vitruve.correspondence.computed_map import compute_maps
 digest = hashlib.sha256()
 for way in compute_maps(load_body("open-smplh-neutral"), load_body("open-smplx-neutral")):
     digest.update(way.vertices.tobytes() + way.weights.tobytes() + way.lost.tobytes())

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.data.amass import content, tree, write
+from tests.amass.amass import content, tree, write
 from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.errors import BadData

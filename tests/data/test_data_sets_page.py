@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vitruve.data.amass_sets import SETS
-from vitruve.data.splits import named_split, split_names
+from vitruve.amass.published_splits import named_split, split_names
+from vitruve.amass.sets import SETS
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-sets.md"
 

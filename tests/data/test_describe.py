@@ -12,11 +12,11 @@ import pytest
 from tests.command import run_command
 from tests.formats.files import amass_smplh, amass_smplx, transfer_frame, turning, write_npz, write_pickle
 from tests.material import small_body, small_motion
-from vitruve.convert.pose_files import read_poses, write_poses
 from vitruve.data.describe import describe
 from vitruve.data.prepare import prepare
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.headers import read_header
+from vitruve.formats.readers.poses_by_id import read_poses, write_poses
 from vitruve.motion.clips import bundled_clip_path
 
 BVH = """HIERARCHY

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from numba import njit
 
-from tests.data.amass import arrays, content, tree, write
+from tests.amass.amass import arrays, content, tree, write
 from tests.material import shared_data
-from vitruve.data import open_store, planning, reading, shards
+from vitruve.data import open_store, planning, shards
+from vitruve.data import read_arrays as reading
 from vitruve.data.prepare import plan_preparation, prepare
 from vitruve.errors import MissingAsset, NotWritten, UsageError
 

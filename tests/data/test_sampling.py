@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.amass import tree
+from tests.amass.amass import tree
 from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.errors import UsageError

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from tests.data.amass import arrays, tree, write
+from tests.amass.amass import arrays, tree, write
 from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.data.show import is_non_commercial, store_figures
 from vitruve.motion.findings import Finding
-from vitruve.view.data_page import data_page, licence_rows, set_rows
+from vitruve.report.data_page import data_page, licence_rows, set_rows
 
 
 @pytest.fixture(scope="module")

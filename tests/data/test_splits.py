@@ -1,157 +1,177 @@
-"""The published splits: what they hold, by whatever name the sets are called, and the counts that can be checked."""
+"""Splits: every clip in one part at most, subjects together, published ones with what they lack."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+import json
+import shutil
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from vitruve.data.amass_sets import SETS
-from vitruve.data.splits import assign, named_split, split_names, split_notes
-from vitruve.errors import UsageError
-
-CLIP_SPLITS = [name for name in split_names() if named_split(name).divides == "clips"]
-
-
-@dataclass(frozen=True)
-class Clip:
-    set: str
-    subject: str = "s1"
-    name: str = "walk_poses"
-    frames: int = 1200
-    fps: float = 120.0
-
-
-def rub(number: int, name: str = "0005_jumping1_poses") -> Clip:
-    return Clip("BMLrub", f"rub{number:03d}", name)
+from tests.amass.amass import tree, write
+from vitruve.data import open_store
+from vitruve.data.prepare import prepare
+from vitruve.data.splits import (
+    divide,
+    leaks,
+    notes_on,
+    parse_fractions,
+    read_split,
+    split_by_hash,
+    split_by_lists,
+    split_by_name,
+    split_by_subject,
+    subject_of,
+    table,
+    write_split,
+)
+from vitruve.errors import BadData, MissingAsset, UsageError
 
 
-def test_the_splits_that_are_promised_are_there():
-    promised = {"vposer-v1", "amass-repo", "vposer-v02_05", "posendf", "dposer", "humor", "llamass", "egoallo"}
-    assert promised | {"bmlrub-soma", "posescript"} <= set(split_names())
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    room = tmp_path_factory.mktemp("partition")
+    tree(room / "AMASS", {"CMU": 40, "KIT": 20, "SFU": 4, "BML": 2}, frames=5)
+    prepare([room / "AMASS"], room / "store")
+    return open_store(room / "store")
 
 
-@pytest.mark.parametrize("name", split_names())
-def test_every_split_says_where_it_is_from(name: str):
-    split = named_split(name)
-    assert split.title and split.source
-    assert split.parts == (() if split.divides == "poses" else ("train", "val", "test"))
+@pytest.mark.parametrize("by", ["subject", "hash"])
+def test_every_clip_is_in_one_part(store, by):
+    parts = divide(store.clips, by)
+    keys = [clip.key for clips in parts.values() for clip in clips]
+    assert sorted(keys) == sorted(clip.key for clip in store.clips) and list(parts) == ["train", "val", "test"]
+    share = sum(clip.frames for clip in parts["train"]) / len(store)
+    assert 0.65 < share < 0.95 and all(parts.values())
+    assert divide(store.clips, by) == parts != divide(store.clips, by, seed=1)
 
 
-@pytest.mark.parametrize("name", CLIP_SPLITS)
-def test_no_set_or_subject_is_in_two_parts(name: str):
-    split = named_split(name)
-    parts = list((split.contents or {}).values())
-    whole = [each for part in parts for each in part.sets]
-    assert len(whole) == len(set(whole))
-    ranges = [(each.set, number) for part in parts for each in part.subjects for number in range(each.first, each.last)]
-    assert len(ranges) == len(set(ranges))
-    assert not {set for set, _ in ranges} & set(whole)
+def test_subjects_stay_together(store):
+    parts = split_by_subject(store.clips)
+    found = [{subject_of(clip) for clip in clips} for clips in parts.values()]
+    assert not found[0] & found[1] and not found[0] & found[2] and not found[1] & found[2]
+    assert not leaks(parts)
+    shares = [sum(clip.frames for clip in clips) / len(store) for clips in parts.values()]
+    assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.04)
 
 
-@pytest.mark.parametrize("name", CLIP_SPLITS)
-@given(data=st.data())
-def test_a_clip_falls_in_the_same_part_by_every_name_of_its_set(name: str, data: st.DataObject):
-    row = data.draw(st.sampled_from(list(SETS.values())))
-    subject = f"rub{data.draw(st.integers(1, 115)):03d}"
-    parts = {
-        named_split(name).part_of(Clip(change(alias), subject))
-        for alias in row.aliases
-        for change in (str, str.lower, str.upper)
+def test_few_subjects_leave_no_part_empty(store):
+    three = [clip for clip in store.clips if clip.set == "CMU" and clip.subject in ("s0", "s1", "s2")]
+    for seed in range(5):
+        assert all(len(clips) == 2 for clips in split_by_subject(three, seed=seed).values())
+
+
+def test_fractions_below_one_leave_the_rest_out(store):
+    parts = split_by_subject(store.clips, {"a": 0.3, "b": 0.2})
+    shares = [sum(clip.frames for clip in clips) / len(store) for clips in parts.values()]
+    assert shares == pytest.approx([0.3, 0.2], abs=0.05)
+
+
+def test_a_clip_keeps_its_part_when_others_come(store):
+    some = split_by_hash(store.clips[::2])
+    all_of_them = split_by_hash(store.clips)
+    for part, clips in some.items():
+        assert set(clips) <= set(all_of_them[part])
+
+
+def test_leaks_are_found_by_subject_and_by_content(store):
+    clips = store.clips
+    first = clips[0]
+    second = next(clip for clip in clips[1:] if subject_of(clip) == subject_of(first))
+    found = leaks({"a": [first], "b": [second]})
+    assert [(leak.what, leak.parts) for leak in found] == [("subject", ("a", "b"))]
+    other = next(clip for clip in clips if clip.set != first.set)
+    found = leaks({"a": [first], "b": [replace(other, content=first.content)]})
+    assert [leak.what for leak in found] == ["motion"]
+
+
+def test_a_published_split_says_what_it_lacks(store):
+    with pytest.raises(MissingAsset, match="vposer-v1") as caught:
+        split_by_name(store.clips, "vposer-v1")
+    assert "TotalCapture" in caught.value.where and "HumanEva" in caught.value.where
+    assert "'BML' is probably BMLrub" in caught.value.fix
+    parts = split_by_name(store.clips, "vposer-v1", allow_missing=True)
+    assert {clip.set for clip in parts["train"]} == {"CMU", "KIT"} and {clip.set for clip in parts["val"]} == {"SFU"}
+    header, rows = table(parts, "vposer-v1")
+    assert header[-1] == "lacks" and "BMLrub" in rows[0][-1] and "CMU" not in rows[0][-1]
+    with pytest.raises(UsageError, match="the part 'test' of the split is empty"):
+        write_split(parts, "never-written.json")
+    with pytest.raises(UsageError, match="vposer-v1"):
+        divide(store.clips, "vposer-v11")
+
+
+def test_what_a_published_split_infers_stands_in_its_file(store, tmp_path):
+    notes = notes_on(store.clips, "vposer-v1")
+    assert any(line.startswith("inferred: ") for line in notes)
+    parts = {"train": store.clips[:2], "val": store.clips[2:]}
+    write_split(parts, tmp_path / "s.json", how="vposer-v1", notes=notes)
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["notes"] == notes
+    assert set(read_split(tmp_path / "s.json")) == {"train", "val"}
+
+
+def test_a_split_file_is_the_same_each_time_and_read_back(store, tmp_path):
+    parts = split_by_subject(store.clips)
+    write_split(parts, tmp_path / "a.json", how="subject")
+    write_split(split_by_subject(list(reversed(store.clips))), tmp_path / "b.json", how="subject")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    rows = store.sample(f"{tmp_path / 'a.json'}:val")
+    which, _ = store.locate(rows)
+    assert {store.clips[i].key for i in which} == {clip.key for clip in parts["val"]}
+    with pytest.raises(UsageError, match="exists"):
+        write_split(parts, tmp_path / "a.json")
+
+
+def test_lists_of_files_name_clips_by_key_or_path(store, tmp_path):
+    file = tmp_path / "lists.toml"
+    file.write_text('[parts]\ntrain = ["CMU/s0/clip_0", "CMU/s1/clip_2_poses.npz"]\ntest = ["KIT/s3/clip_6_poses"]\n')
+    parts = split_by_lists(store.clips, file)
+    assert {part: [clip.key for clip in clips] for part, clips in parts.items()} == {
+        "train": ["CMU/s0/clip_0", "CMU/s1/clip_2"],
+        "test": ["KIT/s3/clip_6"],
     }
-    assert len(parts) == 1
+    file.write_text('[parts]\ntrain = ["CMU/s0/clip_99"]\n')
+    with pytest.raises(UsageError, match="clip_99"):
+        split_by_lists(store.clips, file)
+    file.write_text('[parts]\ntrain = ["clip_0_poses.npz"]\n')
+    with pytest.raises(UsageError, match="names 4 clips"):
+        split_by_lists(store.clips, file)
 
 
-def test_letter_case_of_the_source_is_resolved():
-    assert named_split("dposer").part_of(Clip("Mosh")) == "val"
-    assert named_split("DPoser").name == "dposer"
-    assert named_split("vposer_v02_05").name == "vposer-v02_05"
+def test_bad_split_files_are_named(store, tmp_path):
+    with pytest.raises(MissingAsset, match=r"none\.json"):
+        store.sample(f"{tmp_path / 'none.json'}:train")
+    (tmp_path / "bad.json").write_text("[1, 2")
+    with pytest.raises(BadData, match="cannot be read"):
+        read_split(tmp_path / "bad.json")
+    (tmp_path / "s.json").write_text(json.dumps({"parts": {"train": ["CMU/s0/clip_0", "gone/1"]}}))
+    with pytest.raises(UsageError, match="1 of 2 clips of the split are not in the store"):
+        store.sample(f"{tmp_path / 's.json'}:train")
+    with pytest.raises(UsageError, match="no part 'trian'") as caught:
+        store.sample(f"{tmp_path / 's.json'}:trian")
+    assert "train" in caught.value.fix
+    with pytest.raises(UsageError, match="no part of a split"):
+        store.sample("train")
 
 
-def test_vposer_v02_05_by_subject():
-    clips = [Clip("CMU", "01"), rub(1), rub(67), rub(68), rub(91), rub(92), rub(114), rub(115), Clip("KIT")]
-    expected = ["train", "train", "train", "test", "test", "val", "val", None, None]
-    assert assign("vposer-v02_05", clips) == expected
-    expected = ["train", "test", "train", "train", "val", "val", "val", "val", None]
-    assert assign("vposer-v02_05-thirds", clips) == expected
-    assert named_split("vposer-v02_05").part_of(Clip("BMLrub", "nobody")) is None
+@pytest.mark.parametrize("text", ["train", "train=0.9,test=0.9", "train=-1", "train=x", "", "train=nan", "a=0.2,a=0.5"])
+def test_fractions_that_are_none_are_refused(text):
+    with pytest.raises(UsageError):
+        parse_fractions(text)
 
 
-def test_humor_drops_treadmills_skating_and_short_clips():
-    split = named_split("humor")
-    assert (split.fps, split.min_seconds) == (30, 1)
-    dropped = [
-        rub(1, "0000_treadmill_norm_poses"),
-        rub(1, "0012_normal_walk1_stageii.npz"),
-        rub(1, "0012_normal"),
-        Clip("MPI_HDM05", "dg", "HDM_dg_07-01_01_120_poses"),
-        Clip("CMU", "01", "01_01_poses", frames=119),
-    ]
-    kept = [
-        rub(1, "0012_jumping_normal1_poses"),
-        Clip("HDM05", "bd", "HDM_dg_07-01_01_120_poses"),
-        Clip("HDM05", "dg", "HDM_dg_07-02_01_120_poses"),
-        Clip("CMU", "01", "01_01_poses", frames=120),
-    ]
-    assert assign(split, dropped) == [None] * 5
-    assert assign(split, kept) == ["train", "val", "val", "train"]
-    assert assign("vposer-v1", [*dropped, *kept]) == ["train"] * 3 + ["val", "train"] + ["train", "val", "val", "train"]
-    # The same cleaning by another expression: anywhere in the name, not its second word alone.
-    assert assign("egoallo", [dropped[0], kept[0], rub(1, "0012_jumping_normal_2")]) == [None, "train", None]
+def test_a_clip_copied_under_another_subject_leaks_nowhere_since_it_is_taken_once(tmp_path):
+    path = write(tmp_path / "CMU" / "01" / "a_poses.npz")
+    (tmp_path / "CMU" / "02").mkdir()
+    shutil.copy(path, tmp_path / "CMU" / "02" / "b_poses.npz")
+    assert prepare([tmp_path / "CMU"], tmp_path / "store").clips == 1
 
 
-def sampled(sets: tuple[str, ...], repeated: bool = False) -> int:
-    """Poses that the published preparation takes; as released it takes set i of k k-i+1 times."""
-    counts = [SETS[name].vposer_frames or 0 for name in sets]
-    return sum((len(counts) - i if repeated else 1) * count for i, count in enumerate(counts))
-
-
-def test_the_published_counts_of_training_poses_come_out():
-    # 30 % of the central 80 % of each file, as the facts on VPoser's preparation have it.
-    assert SETS["CMU"].vposer_frames == 841_324
-    assert SETS["BMLrub"].vposer_frames == 901_763
-    train = named_split("vposer-v1").sets["train"]
-    assert sampled(train) == 3_556_281
-    assert sampled(train, repeated=True) == 20_793_908
-    # CMU twice, and the middle third of BMLrub: the other two thirds have 245,618 and 336,983.
-    assert 2 * 841_324 + (901_763 - 245_618 - 336_983) == 2_001_810
-
-
-@pytest.mark.parametrize("row", [row for row in SETS.values() if row.files], ids=lambda row: row.name)
-def test_the_sampled_frames_fit_the_counts_of_files_and_frames(row):
-    # A file loses less than one frame to rounding down.
-    assert 0.24 * row.frames - row.files < row.vposer_frames <= 0.24 * row.frames
-
-
-def test_what_is_missing_and_what_no_part_asks_for_is_said():
-    split = named_split("vposer-v02_05")
-    assert split.missing({"BioMotionLab_NTroje", "KIT"}) == {"train": ("CMU",), "val": (), "test": ()}
-    assert split.extra(["BioMotionLab_NTroje", "KIT", "own"]) == ("KIT", "own")
-
-
-def test_what_is_in_no_part_is_told_with_the_reason():
-    told = split_notes("vposer-v02_05", [rub(1), rub(115), Clip("KIT"), Clip("own")])
-    assert "V02_05.yaml" in told[0] and "probable" in told[1]
-    assert told[-2:] == ["1 clips are of subjects that no part asks for", "in no part: KIT, own"]
-    clips = [rub(1, "0000_treadmill_norm_poses"), Clip("CMU", frames=9), Clip("CMU"), Clip("MPI_HDM05")]
-    told = split_notes("humor", clips)
-    assert told[-3:] == [
-        "it is used at 30 frames per second",
-        "1 clips are dropped, as there",
-        "1 clips are shorter than 1 s",
-    ]
-    assert "vitruve data poses" in split_notes("posescript", clips)[-1]
-
-
-def test_a_split_of_poses_says_how_its_parts_are_had():
-    with pytest.raises(UsageError, match="divides poses") as error:
-        assign("posescript", [Clip("CMU")])
-    assert "vitruve data poses" in error.value.fix
-
-
-def test_an_unknown_split_names_the_nearest():
-    with pytest.raises(UsageError) as error:
-        named_split("posenfd")
-    assert "posendf" in error.value.fix
+def test_lists_lose_no_empty_part_and_name_no_clip_twice(store, tmp_path):
+    first, second = store.clips[0].key, store.clips[1].key
+    (tmp_path / "list.json").write_text(json.dumps({"parts": {"train": [first, first], "test": [second], "val": []}}))
+    parts = divide(store.clips, str(tmp_path / "list.json"))
+    assert [clip.key for clip in parts["train"]] == [first] and parts["val"] == []
+    with pytest.raises(UsageError, match="'val' of the split is empty"):
+        write_split(parts, tmp_path / "out.json")
+    (tmp_path / "list.json").write_text(json.dumps({"parts": {"train": first}}))
+    with pytest.raises(BadData) as caught:
+        divide(store.clips, str(tmp_path / "list.json"))
+    assert "'train' is no list" in caught.value.where

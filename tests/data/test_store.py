@@ -9,14 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.amass import arrays, tree, write
+from tests.amass.amass import arrays, tree, write
 from tests.material import small_motion
 from vitruve import load_motion, save_motion
-from vitruve.data import open_store, zip_index
+from vitruve.data import open_store
 from vitruve.data.prepare import prepare
-from vitruve.data.reading import _read_quickly, arrays_of_motion, read_arrays
-from vitruve.data.zip_index import npz_members
+from vitruve.data.read_arrays import _read_quickly, arrays_of_motion, read_arrays
 from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.files import npz_index as zip_index
+from vitruve.files.npz_index import npz_members
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 
 
@@ -86,7 +87,7 @@ def test_face_and_expression_are_kept_and_zero_where_there_are_none(store):
 @given(st.lists(st.floats(-40, 40), min_size=9, max_size=9))
 @settings(max_examples=60)
 def test_vectors_are_never_longer_than_pi_and_turn_the_same(values):
-    from vitruve.data.reading import _shortened
+    from vitruve.data.read_arrays import _shortened
 
     given_, out, valid = np.array([values]), np.empty((1, 9), np.float32), np.ones(1, np.bool_)
     _shortened(given_, 0, out, valid)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vitruve.cli.data_export_vposer import export_vposer as command
-from vitruve.data.partition import split_by_name, write_split
 from vitruve.data.prepare import prepare
+from vitruve.data.splits import split_by_name, write_split
 from vitruve.data.store import Store, open_store
 from vitruve.data.vposer_files import export_vposer
 from vitruve.errors import UsageError

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.formats.files import amass_smplh, amass_smplx, read_back, turning, write_npz
 from vitruve.errors import BadData
 from vitruve.formats import axis_angle, load_motion, save_motion
-from vitruve.formats.amass import read_amass, write_amass_smplh
 from vitruve.formats.axis_angle import arrays_of_file
+from vitruve.formats.readers.amass import read_amass, write_amass_smplh
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 from vitruve.motion.found import look_through
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.material import shared_data
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
 from vitruve.formats import load_motion_at
-from vitruve.formats.asf_amc import read_asf_amc
-from vitruve.formats.bvh import read_bvh, write_bvh
-from vitruve.formats.cmu_rates import cmu_rate
+from vitruve.formats.readers.asf_amc import read_asf_amc
+from vitruve.formats.readers.bvh import read_bvh, write_bvh
+from vitruve.formats.readers.cmu_rates import cmu_rate
 
 ASF = """# a made-up figure
 :version 1.10

@@ -12,7 +12,7 @@ import pytest
 
 from tests.material import small_motion
 from vitruve.bodies import load_body
-from vitruve.formats.exports import export_motion
+from vitruve.formats.exporters.export_motion import export_motion
 
 # Old Blenders with a newer Python and numpy than they were made for lack the two names that are put back here.
 _SCRIPT = """

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.material import shared_data, small_body, small_motion
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
-from vitruve.formats.bvh import read_bvh, write_bvh
-from vitruve.formats.euler_curves import ORDERS, matrices_to_curves
+from vitruve.formats.readers.bvh import read_bvh, write_bvh
+from vitruve.formats.readers.euler_curves import ORDERS, matrices_to_curves
 from vitruve.geometry.rotations import axis_angle_to_matrix, euler_to_matrix
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import Skeleton

@@ -13,9 +13,9 @@ from tests.formats.gltf_reader import Glb
 from tests.material import small_body, small_motion
 from vitruve.errors import BadData, UsageError
 from vitruve.formats import save_motion
-from vitruve.formats.export_table import EXPORTS
-from vitruve.formats.exports import export_motion
-from vitruve.formats.mesh_sequence import read_mesh_sequence
+from vitruve.formats.exporters.export_motion import export_motion
+from vitruve.formats.exporters.table import EXPORTS
+from vitruve.formats.readers.mesh_sequence import read_mesh_sequence
 from vitruve.motion import Motion
 from vitruve.skeletons import Skeleton
 

@@ -20,12 +20,12 @@ from tests.formats.node_packages import node, node_modules
 from tests.material import small_body, small_motion
 from vitruve.bodies import load_body
 from vitruve.errors import BadData, UsageError
-from vitruve.formats.exports import export_motion
-from vitruve.formats.glb import write_glb
-from vitruve.formats.gltf_camera import GltfCamera
-from vitruve.formats.gltf_difference import skinning_difference
-from vitruve.formats.gltf_file import GltfFile
-from vitruve.formats.gltf_skin import continuous_quaternions, largest_weights, smooth_normals
+from vitruve.formats.exporters.export_motion import export_motion
+from vitruve.formats.exporters.glb import write_glb
+from vitruve.formats.exporters.gltf_camera import GltfCamera
+from vitruve.formats.exporters.gltf_difference import skinning_difference
+from vitruve.formats.exporters.gltf_file import GltfFile
+from vitruve.formats.exporters.gltf_skin import continuous_quaternions, largest_weights, smooth_normals
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion
 from vitruve.skeletons import Skeleton

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError
-from vitruve.formats.mesh_sequence import read_mesh_sequence, write_mesh_sequence
+from vitruve.formats.readers.mesh_sequence import read_mesh_sequence, write_mesh_sequence
 
 CUBE = """# eight corners
 mtllib none.mtl

@@ -10,8 +10,8 @@ import pytest
 
 from tests.material import small_body, small_motion
 from vitruve.formats import load_motion, save_motion
-from vitruve.formats.mesh_sequence import read_mesh_sequence, write_mesh_sequence
-from vitruve.formats.plain_text import numbers
+from vitruve.formats.readers.mesh_sequence import read_mesh_sequence, write_mesh_sequence
+from vitruve.formats.readers.plain_text import numbers
 
 
 @pytest.mark.parametrize(

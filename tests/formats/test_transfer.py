@@ -13,7 +13,7 @@ from tests.material import small_motion
 from vitruve.bodies.pickles import read_pickle
 from vitruve.errors import BadData
 from vitruve.formats import load_motion, save_motion
-from vitruve.formats.transfer import read_transfer
+from vitruve.formats.readers.transfer import read_transfer
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 
 

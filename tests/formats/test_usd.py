@@ -7,7 +7,7 @@ import pytest
 
 from tests.formats.test_glb import tree_motion, y_up
 from tests.material import small_body, small_motion
-from vitruve.formats.exports import export_motion
+from vitruve.formats.exporters.export_motion import export_motion
 
 pxr = pytest.importorskip("pxr", reason="no usd-core: pip install 'vitruve[usd]'")
 from pxr import Gf, Usd, UsdGeom, UsdSkel, Vt  # noqa: E402 (only where it is installed)

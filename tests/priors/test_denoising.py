@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tests.material import shared_data
 from vitruve.bodies import load_body
-from vitruve.convert.retarget import retarget_motion
 from vitruve.errors import UsageError
 from vitruve.formats import load_motion
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
@@ -18,6 +17,7 @@ from vitruve.motion.clips import bundled_clip_path
 from vitruve.priors import denoise, denoise_motion, estimate_noise, load_prior
 from vitruve.priors.prior import Prior
 from vitruve.priors.surface import body_surface
+from vitruve.retarget.retarget import retarget_motion
 
 LEVELS = (1, 2, 5, 10, 20, 30)
 # Where the noise is far below what the prior gets wrong, poses stay nearly as they are: chance moves the mean a little.

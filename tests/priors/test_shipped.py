@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.command import run_command
 from vitruve import priors
 from vitruve.bodies import load_body
-from vitruve.data.file_names import licence_by_name
+from vitruve.data.licences import licence_by_name
 from vitruve.errors import BadData
 from vitruve.formats import load_motion
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle

@@ -20,7 +20,7 @@ import numpy as np
 
 from vitruve.bodies.unpickler import unpickle
 from vitruve.errors import BadData, MissingAsset
-from vitruve.npy_header import NpyHeader, read_npy_header
+from vitruve.files.npy_header import NpyHeader, read_npy_header
 
 
 def read_pickle(path: str | Path) -> Any:

@@ -98,7 +98,7 @@ def convert(
         rows, notes = compare(Path(folder), name, pair[0], pair[1], clip, rounds=rounds, threads=threads, progress=say)
         said = [*notes, *_conclusions(rows)]
         if run is not None:
-            from vitruve.view.bench_page import bench_page
+            from vitruve.report.bench_page import bench_page
 
             run.results({"rows": [row.as_dict() for row in rows], "notes": said})
             run.report(bench_page(rows, said, [body.name for body in pair], own_motion=motion is not None))

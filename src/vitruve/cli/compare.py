@@ -119,7 +119,7 @@ def _run(place: Path | None, options: dict[str, object], overwrite: bool) -> Abs
 
 def _write(comparison: Comparison, run: RunFolder) -> None:
     from vitruve.compare.tables import frames_csv
-    from vitruve.view.comparison_page import comparison_page
+    from vitruve.report.compare_page import comparison_page
 
     run.results(comparison.figures)
     (run.path / "frames.csv").write_text(frames_csv(comparison), encoding="utf-8")

@@ -81,7 +81,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     """
     with process.quick_imports():
         from vitruve.convert.batch import carry_out, prepare
-        from vitruve.convert.given import given_betas, given_hands
+        from vitruve.convert.betas_and_hands_options import given_betas, given_hands
         from vitruve.convert.job import Options
         from vitruve.convert.plan import parse_shard
         from vitruve.runs import progress_bar
@@ -90,7 +90,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         if not dry_run:
             import numba.core.dispatcher  # noqa: F401 (of the solver and the pictures)
         if report and not dry_run:
-            import vitruve.view.conversion_pictures  # noqa: F401 (used at the end)
+            import vitruve.report.convert_pictures  # noqa: F401 (used at the end)
     options = Options(
         to=to,
         source=source or "",
@@ -203,7 +203,7 @@ def _length(frames: int, fps: float) -> tuple[str, str, str]:
 
 
 def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
-    from vitruve.view.conversion_page import figures
+    from vitruve.report.convert_page import figures
 
     if not (outcome.entries or outcome.failed):
         print(f"None of the files is in part {'/'.join(map(str, batch.shard))} of the work: nothing was to be done.")
@@ -227,9 +227,9 @@ def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
 def _write_page(batch: Batch, outcome: Outcome) -> None:
     from vitruve.convert.job import BIN_MM
     from vitruve.convert.summary import histogram, worst_first
-    from vitruve.view.conversion_page import conversion_page
-    from vitruve.view.conversion_pictures import how_to_look, load_shown, picture_blocks
-    from vitruve.view.pose_pictures import pose_blocks
+    from vitruve.report.convert_page import conversion_page
+    from vitruve.report.convert_pictures import how_to_look, load_shown, picture_blocks
+    from vitruve.report.pose_pictures import pose_blocks
 
     worst, options, folder = worst_first(outcome.entries), batch.options, batch.place.folder
     shown = load_shown(worst[0], folder, options.fps, options.up) if worst else None

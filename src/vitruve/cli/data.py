@@ -121,7 +121,7 @@ def split(
         quiet: show no table.
     """
     from vitruve.data import open_store
-    from vitruve.data.partition import (
+    from vitruve.data.splits import (
         FRACTIONS,
         clips_of_sets,
         divide,
@@ -186,9 +186,9 @@ def show(
     """
     from vitruve.data import open_store
     from vitruve.data.show import store_figures
+    from vitruve.report.data_page import SET_HEADER, data_page, licence_rows, set_rows
     from vitruve.runs import progress_bar, run_folder
     from vitruve.runs.run_folder import check_out
-    from vitruve.view.data_page import SET_HEADER, data_page, licence_rows, set_rows
 
     if out is not None:
         check_out(out, overwrite)

@@ -52,8 +52,8 @@ def poses(
         overwrite: replace the output.
         quiet: show no progress and no summary.
     """
+    from vitruve.amass.annotated_poses import check_out, extract_poses, write_places
     from vitruve.convert.poses import write_poses
-    from vitruve.data.poses import check_out, extract_poses, write_places
     from vitruve.runs import progress_bar
 
     table = check_out(out, overwrite or dry_run)

@@ -11,7 +11,7 @@ from vitruve.cli.plain_table import print_table
 from vitruve.errors import NotWritten
 
 if TYPE_CHECKING:
-    from vitruve.data.unpack import UnpackReport
+    from vitruve.amass.unpack import UnpackReport
 
 
 def unpack(
@@ -37,7 +37,7 @@ def unpack(
         overwrite: unpack again, and replace the folders that are there.
         quiet: show no progress and no table.
     """
-    from vitruve.data import unpack as library
+    from vitruve.amass import unpack as library
     from vitruve.runs import progress_bar
 
     with progress_bar("unpacking", "MB", quiet or dry_run) as progress:
@@ -73,6 +73,6 @@ def _show(report: UnpackReport) -> None:
 
 
 def _all() -> tuple[str, ...]:
-    from vitruve.data.amass_sets import SETS
+    from vitruve.amass.sets import SETS
 
     return tuple(name for name, row in SETS.items() if row.files)

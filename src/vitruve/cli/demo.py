@@ -14,7 +14,7 @@ from vitruve.cli.options import Out
 if TYPE_CHECKING:
     from vitruve import Motion
     from vitruve.convert import Conversion
-    from vitruve.view.page import Block
+    from vitruve.report.blocks import Block
 
 _SOURCE, _TARGET = "open-smplh", "open-smplx"
 _FILES = {
@@ -72,11 +72,12 @@ def demo(
         return
     import vitruve
     from vitruve.convert import convert_motion
-    from vitruve.convert.correspondence import correspondence
+    from vitruve.correspondence.correspondence import correspondence
+    from vitruve.draw import save_picture, strip
     from vitruve.fit import prepare
+    from vitruve.report import Figure
+    from vitruve.report.convert_pictures import Shown, picture_blocks
     from vitruve.runs import progress_bar, run_folder
-    from vitruve.view import Figure, save_picture, strip
-    from vitruve.view.conversion_pictures import Shown, picture_blocks
 
     options = {"out": out, "overwrite": overwrite, "frames": frames, "quiet": quiet}
     with run_folder(out, "demo", options, inputs=[clip], overwrite=overwrite) as run:
@@ -141,9 +142,9 @@ def _rows(results: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _report(results: dict[str, Any], pictures: list[Block], conversion: Conversion) -> str:
     import vitruve
-    from vitruve.view.conversion_page import error_by_part, error_over_time, time_by_stage
-    from vitruve.view.credits import credits
-    from vitruve.view.page import Heading, Note, Table, page
+    from vitruve.report.blocks import Heading, Note, Table, page
+    from vitruve.report.convert_page import error_by_part, error_over_time, time_by_stage
+    from vitruve.report.credits import credits
 
     curve = {"frames": results["frames"], "curve": conversion.error.curve()}
     return page(

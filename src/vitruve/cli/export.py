@@ -13,8 +13,8 @@ from vitruve.words import counted
 
 if TYPE_CHECKING:
     from vitruve import BodyModel, Motion
-    from vitruve.formats.exports import Exported
-    from vitruve.formats.gltf_camera import GltfCamera
+    from vitruve.formats.exporters.export_motion import Exported
+    from vitruve.formats.exporters.gltf_camera import GltfCamera
 
 
 _NOT_TRUSTED = 5
@@ -70,7 +70,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
         as_json: print the summary as JSON.
     """
     from vitruve import load_motion
-    from vitruve.formats.exports import export_motion
+    from vitruve.formats.exporters.export_motion import export_motion
     from vitruve.formats.fields import kept_gender
     from vitruve.motion.found import look_through
     from vitruve.motion.frame_range import frame_range
@@ -131,8 +131,8 @@ def _body(
     clip: Motion, named: str | None, folder: Path | None, out: Path, format: str | None
 ) -> tuple[BodyModel | None, list[str]]:
     """The body to show the clip on, None where none is needed, and what to say about the choice."""
-    from vitruve.convert.which_body import body_of
-    from vitruve.formats.export_checks import format_of
+    from vitruve.bodies.find_body import body_of
+    from vitruve.formats.exporters.checks import format_of
 
     if format_of(out, format or "").body == "not used":
         return None, []
@@ -143,8 +143,8 @@ def _body(
 
 def _camera(path: Path, clip: Motion, chosen: slice) -> GltfCamera:
     """The camera of a file at the frames that are exported; its last place holds on."""
-    from vitruve.formats.gltf_camera import GltfCamera
-    from vitruve.view.calibrated import read_camera
+    from vitruve.draw.calibrated_camera import read_camera
+    from vitruve.formats.exporters.gltf_camera import GltfCamera
 
     camera = read_camera(path)
     places, frames = camera.T_camera_world, range(len(clip))[chosen]

@@ -79,9 +79,9 @@ def train(  # noqa: PLR0913 (one parameter per option)
     from vitruve.learn.team import find_team
     from vitruve.priors.run import begin_run, check_run, only_training, pose_data, record
     from vitruve.priors.training import BODY, train_prior
+    from vitruve.report.prior_page import write_curves, write_training_page
     from vitruve.runs import progress_bar
     from vitruve.runs.run_folder import write_json
-    from vitruve.view.prior_page import write_curves, write_training_page
 
     if resume and overwrite:
         raise UsageError("a run goes on or begins anew, not both", fix="give --resume, or --overwrite")
@@ -188,7 +188,7 @@ def _say(results: dict[str, Any], out: Path, quiet: bool) -> None:
         print(f"vitruve: {warning}", file=sys.stderr)
     if quiet:
         return
-    from vitruve.view.prior_page import component_rows, run_rows
+    from vitruve.report.prior_page import component_rows, run_rows
 
     for name, value in [*run_rows(results), *component_rows(results)]:
         print(f"  {name:<48}{value}")

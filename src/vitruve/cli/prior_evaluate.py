@@ -61,9 +61,9 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     from vitruve.data import open_store
     from vitruve.priors import load_prior
     from vitruve.priors.evaluation import evaluate_prior, poses_of_store
+    from vitruve.report.prior_evaluation_page import evaluation_page, shown_poses
     from vitruve.runs import progress_bar, run_folder
     from vitruve.runs.run_folder import check_out
-    from vitruve.view.evaluation_page import evaluation_page, shown_poses
 
     named = prior.resolve()
     place = out or named.with_name(f"{named.name if named.is_dir() else named.stem}-evaluation")
@@ -94,7 +94,7 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
 
 
 def _say(results: Mapping[str, Any], place: Path) -> None:
-    from vitruve.view.evaluation_page import score_table
+    from vitruve.report.prior_evaluation_page import score_table
     from vitruve.words import counted
 
     print_table(*score_table(results), numbers=True)

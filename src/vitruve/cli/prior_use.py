@@ -47,13 +47,13 @@ def sample(
 
     from vitruve.bodies import load_body
     from vitruve.convert.poses import write_poses
+    from vitruve.draw import save_picture
     from vitruve.priors import load_prior
     from vitruve.priors.files import poses_of
     from vitruve.priors.released import energy_rows
+    from vitruve.report.prior_page import pose_sheet, sample_page
     from vitruve.runs import run_folder
     from vitruve.runs.run_folder import check_out
-    from vitruve.view import save_picture
-    from vitruve.view.prior_page import pose_sheet, sample_page
 
     check_out(out, overwrite)
     loaded, model = load_prior(prior), load_body(body)
@@ -236,8 +236,8 @@ def decode(
         quiet: say nothing.
     """
     from vitruve.bodies import load_body
-    from vitruve.convert.pose_files import ENDINGS
     from vitruve.errors import UsageError
+    from vitruve.formats.readers.poses_by_id import ENDINGS
     from vitruve.priors import files, load_prior
 
     _check_ending(out, (*ENDINGS, ".npy"))

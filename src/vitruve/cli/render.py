@@ -16,11 +16,11 @@ from vitruve.words import counted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vitruve.draw.film import Look
+    from vitruve.draw.render import TimeLine
+    from vitruve.draw.scene import Scene
+    from vitruve.draw.views import CameraChoice
     from vitruve.runs.progress import Progress
-    from vitruve.view.camera import CameraChoice
-    from vitruve.view.film import Look
-    from vitruve.view.render import TimeLine
-    from vitruve.view.scene import Scene
 
     Write = Callable[[bool, Progress], int]
 
@@ -84,12 +84,12 @@ def render(  # noqa: PLR0913 (one parameter per option)
         overwrite: replace the file where it exists.
         quiet: show no progress and no summary.
     """
+    from vitruve.draw.film import Look
+    from vitruve.draw.render import spread_out, time_line
+    from vitruve.draw.scene import load_scene
+    from vitruve.draw.views import parse_camera
     from vitruve.errors import UsageError
     from vitruve.runs import progress_bar
-    from vitruve.view.camera import parse_camera
-    from vitruve.view.film import Look
-    from vitruve.view.render import spread_out, time_line
-    from vitruve.view.scene import load_scene
 
     if out.exists() and not overwrite and not dry_run:  # before anything slow
         raise UsageError(f"{out} exists already", where=str(out), fix="choose another name, or give --overwrite")
@@ -133,8 +133,8 @@ def render(  # noqa: PLR0913 (one parameter per option)
 def _film(
     scene: Scene, out: Path, times: TimeLine, size: tuple[int, int] | None, camera: CameraChoice, look: Look
 ) -> tuple[str, Write]:
-    from vitruve.view.render import SIZE, TimeLine, render_film
-    from vitruve.view.video import check_film, gif_step
+    from vitruve.draw.render import SIZE, TimeLine, render_film
+    from vitruve.draw.video import check_film, gif_step
 
     if out.suffix.lower() == ".gif":  # so that what is said is what is written
         step = gif_step(times.fps)
@@ -157,7 +157,7 @@ def _png(
     camera: CameraChoice,
     look: Look,
 ) -> tuple[str, Write]:
-    from vitruve.view.render import SIZE, render_frame, render_strip, write_picture
+    from vitruve.draw.render import SIZE, render_frame, render_strip, write_picture
 
     frame, strip = which
 
@@ -176,10 +176,10 @@ def _png(
 
 
 def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
+    from vitruve.draw.calibrated_camera import read_camera
+    from vitruve.draw.render import picture_over, render_over, shots_over, write_picture
+    from vitruve.draw.video import VideoSource, check_film
     from vitruve.errors import UsageError
-    from vitruve.view.calibrated import read_camera
-    from vitruve.view.render import picture_over, render_over, shots_over, write_picture
-    from vitruve.view.video import VideoSource, check_film
 
     if not camera.lower().endswith((".toml", ".json")):
         raise UsageError(

@@ -15,7 +15,7 @@ from vitruve.errors import UsageError
 from vitruve.words import counted
 
 if TYPE_CHECKING:
-    from vitruve.view.scene import Scene
+    from vitruve.draw.scene import Scene
 
 
 def view(  # noqa: PLR0913 (one parameter per option)
@@ -81,13 +81,13 @@ def view(  # noqa: PLR0913 (one parameter per option)
     if dry_run:
         scene = _load(motions, body or (), options)
         if heat:
-            from vitruve.view.viewer import check_heat
+            from vitruve.viewer.viewer import check_heat
 
             check_heat(scene)
         _say_scene(scene, False)
         print(f"nothing was served; the page would be on {host}, port {port or '8080 or the next free one'}")
         return
-    from vitruve.view.viewer_server import address, close_server, open_server
+    from vitruve.viewer.server import address, close_server, open_server
 
     # The page is asked for before torch is loaded: both take their time at once.
     server = open_server(host, port)
@@ -102,7 +102,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
     with one_torch_thread():
         try:
             scene = _load(motions, body or (), options)
-            from vitruve.view.viewer import Viewer
+            from vitruve.viewer.viewer import Viewer
 
             surface = "exact" if exact else "exact when still"
             viewer = Viewer(server, scene, surface=surface, heat=heat, follow=follow, folder=bodies)
@@ -126,8 +126,8 @@ def _look_at(motions: tuple[str, ...]) -> None:
 
 
 def _load(motions: tuple[str, ...], body: list[str] | tuple[()], options: dict) -> Scene:
+    from vitruve.draw.scene import load_scene
     from vitruve.motion.clips import bundled_clip_path
-    from vitruve.view.scene import load_scene
 
     return load_scene(motions or (bundled_clip_path(),), body, **options)
 
@@ -145,14 +145,14 @@ def _save(
     quiet: bool,
 ) -> None:
     from vitruve.runs import progress_bar
-    from vitruve.view.viewer_recording import check_recording, save_recording
+    from vitruve.viewer.recording import check_recording, save_recording
 
     check_recording(path)
     if path.exists() and not overwrite:
         raise UsageError(f"{path} is there already", where=f"--save {path}", fix="add --overwrite, or name another")
     scene = _load(motions, body, options)
     if heat:
-        from vitruve.view.viewer import check_heat
+        from vitruve.viewer.viewer import check_heat
 
         check_heat(scene)
     _say_scene(scene, quiet)

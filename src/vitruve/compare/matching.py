@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.compare.sides import Side
-from vitruve.convert.mapping import Mapping, load_mapping
-from vitruve.convert.mapping_choice import find_mapping
-from vitruve.convert.sampling import GROUPS
 from vitruve.errors import BadData, UsageError, VitruveError
+from vitruve.fit.surface_points import GROUPS
 from vitruve.motion.features import FOOT_JOINTS
+from vitruve.retarget.choose_mapping import find_mapping
+from vitruve.retarget.mapping import Mapping, load_mapping
 
 # With fewer joints of equal name a mapping is looked for.
 _LEAST_SHARED = 3

@@ -12,16 +12,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
+from vitruve.bodies.find_body import body_of, find_body
 from vitruve.bodies.kinematics import forward_kinematics
+from vitruve.bodies.recognise import recognise
 from vitruve.convert.convert import of_frames
-from vitruve.convert.parts import joint_names
-from vitruve.convert.topology import recognise
-from vitruve.convert.which_body import body_of, find_body
+from vitruve.correspondence.shared_parts import joint_names
 from vitruve.errors import UsageError, VitruveError
 from vitruve.formats import FORMATS, load_motion_at
 from vitruve.formats import recognise as recognise_format
 from vitruve.formats.glimpse import glimpse
-from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
+from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.motion import Motion, resample
 from vitruve.motion.found import finding_of_note
 from vitruve.skeletons import Skeleton

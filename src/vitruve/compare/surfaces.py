@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitruve.compare.sides import Side
-from vitruve.convert.correspondence import IDENTITY, Correspondence, correspondence
-from vitruve.convert.sampling import vertex_groups
+from vitruve.correspondence.correspondence import IDENTITY, Correspondence, correspondence
 from vitruve.errors import BadData
+from vitruve.fit.surface_points import vertex_groups
 from vitruve.metrics import Placement, SurfaceMeter
 from vitruve.threads import over_threads
 

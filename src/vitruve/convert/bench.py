@@ -25,10 +25,10 @@ import torch
 from vitruve.bodies import BodyModel
 from vitruve.bodies.export import official_values
 from vitruve.convert.bench_workers import PEER_BATCH, PEER_FILES, Case, Method, Worker, load_bodies
-from vitruve.convert.correspondence import Correspondence, correspondence
-from vitruve.convert.quality import ErrorMeter, ErrorReport, measured_frames
-from vitruve.convert.sampling import vertex_groups
+from vitruve.correspondence.correspondence import Correspondence, correspondence
 from vitruve.errors import UsageError
+from vitruve.fit.quality import ErrorMeter, ErrorReport, measured_frames
+from vitruve.fit.surface_points import vertex_groups
 from vitruve.formats import load_motion, save_motion
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion

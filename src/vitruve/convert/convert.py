@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
-from vitruve.convert.pair import Pair, SeenPoints, pair_of
-from vitruve.convert.quality import ErrorMeter, ErrorReport, doubts, in_words, is_trusted, measured_frames
-from vitruve.convert.shape import betas_at_rest, known_betas
-from vitruve.convert.start import Start, start
-from vitruve.convert.which_body import body_of, find_body
+from vitruve.bodies.find_body import body_of, find_body
+from vitruve.convert.body_pair import Pair, SeenPoints, pair_of
+from vitruve.convert.target_betas import betas_at_rest, known_betas
 from vitruve.errors import BadData
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
+from vitruve.fit.quality import ErrorMeter, ErrorReport, doubts, in_words, is_trusted, measured_frames
+from vitruve.fit.start_pose import Start, start
 from vitruve.motion import Motion
 from vitruve.threads import one_thread_but_for_blocks, over_threads
 

@@ -19,11 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
+from vitruve.bodies.find_body import body_of, find_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.convert import Conversion, Progress, of_frames
-from vitruve.convert.correspondence import Correspondence, correspondence
-from vitruve.convert.surface import Places, Surface, fit_surface
-from vitruve.convert.which_body import body_of, find_body
+from vitruve.convert.fit_surface import Places, Surface, fit_surface
+from vitruve.correspondence.correspondence import Correspondence, correspondence
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import Effort
 from vitruve.motion import Motion

@@ -17,24 +17,24 @@ import torch
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import is_path, shared_body
+from vitruve.bodies.find_body import find_body, other_than_named
 from vitruve.convert.convert import Conversion, check_some_data, convert_motion
-from vitruve.convert.correspondence import correspondence
 from vitruve.convert.fingerprint import fingerprint
-from vitruve.convert.mapping import Mapping, mapping_to_toml
-from vitruve.convert.mapping_choice import GUESS
-from vitruve.convert.mapping_guess import guess_mapping
 from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.oddities import oddities
-from vitruve.convert.pose_files import SKELETONS
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
-from vitruve.convert.retarget import retarget_motion
-from vitruve.convert.which_body import find_body, other_than_named
+from vitruve.correspondence.correspondence import correspondence
 from vitruve.errors import BadData, VitruveError
 from vitruve.fit import prepare
 from vitruve.formats import FORMATS, load_motion, recognise, save_motion
 from vitruve.formats.glimpse import glimpse
-from vitruve.formats.mesh_sequence import MeshSequence, read_mesh_sequence
+from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
+from vitruve.formats.readers.poses_by_id import SKELETONS
 from vitruve.motion import Motion
+from vitruve.retarget.choose_mapping import GUESS
+from vitruve.retarget.mapping import Mapping, mapping_to_toml
+from vitruve.retarget.mapping_guess import guess_mapping
+from vitruve.retarget.retarget import retarget_motion
 
 Progress = Callable[[int, int], None]
 Numbers = tuple[float, ...]

@@ -20,13 +20,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
+from vitruve.bodies.find_body import find_body
+from vitruve.bodies.recognise import check_order, recognise
 from vitruve.convert.convert import KNEE, Conversion, Progress
-from vitruve.convert.correspondence import IDENTITY, Correspondence, correspondence
-from vitruve.convert.start import FACE
-from vitruve.convert.surface import LEAST_POINTS, Places, Surface, fit_surface
-from vitruve.convert.topology import check_order, recognise
-from vitruve.convert.which_body import find_body
-from vitruve.formats.mesh_sequence import MeshSequence
+from vitruve.convert.fit_surface import LEAST_POINTS, Places, Surface, fit_surface
+from vitruve.correspondence.correspondence import IDENTITY, Correspondence, correspondence
+from vitruve.fit.start_pose import FACE
+from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.motion import Source
 from vitruve.threads import one_thread_but_for_blocks
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vitruve.convert.poses import Poses
 from vitruve.formats.left_out import left_out
-from vitruve.formats.mesh_sequence import MeshSequence
+from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.motion import Motion
 from vitruve.motion.finding import Finding
 from vitruve.motion.findings import inspect_motion

@@ -22,11 +22,11 @@ from vitruve.convert.fingerprint import content_hash, is_unchanged
 from vitruve.convert.inputs import Input
 from vitruve.convert.job import Facts, Job, Options, asked_of_readers, body, body_hash, chosen_body, failure, look
 from vitruve.convert.ledger import Entry, Ledger
-from vitruve.convert.pose_files import ENDINGS
 from vitruve.errors import UsageError, VitruveError, nearest
 from vitruve.formats import FORMATS
-from vitruve.formats.export_table import EXPORTS
+from vitruve.formats.exporters.table import EXPORTS
 from vitruve.formats.fields import kept_gender, read_elsewhere
+from vitruve.formats.readers.poses_by_id import ENDINGS
 from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import file_hash
 

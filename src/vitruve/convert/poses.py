@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
+from vitruve.bodies.find_body import body_of, find_body
 from vitruve.convert.convert import Conversion, Progress, convert_motion
-from vitruve.convert.pose_files import Poses, read_poses, write_poses
-from vitruve.convert.quality import ErrorReport, in_words
-from vitruve.convert.which_body import body_of, find_body
 from vitruve.errors import BadData
+from vitruve.fit.quality import ErrorReport, in_words
+from vitruve.formats.readers.poses_by_id import Poses, read_poses, write_poses
 
 __all__ = ["PoseConversion", "Poses", "convert_poses", "read_poses", "write_poses"]
 

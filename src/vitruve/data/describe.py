@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from vitruve.convert.pose_files import Poses, read_poses
 from vitruve.data.clips import STORE_FILE
 from vitruve.errors import BadData, VitruveError
 from vitruve.formats.describe import Description
 from vitruve.formats.describe import describe as describe_one
 from vitruve.formats.glimpse import Glimpse, glimpse
+from vitruve.formats.readers.poses_by_id import Poses, read_poses
 from vitruve.motion.findings import Finding
 from vitruve.words import counted
 

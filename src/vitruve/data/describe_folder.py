@@ -13,16 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vitruve.convert.pose_files import read_poses
-from vitruve.data.amass_sets import canonical_set, set_licence
-from vitruve.data.file_names import licence_by_name
-from vitruve.data.unpack import ENDINGS as ARCHIVES
+from vitruve.amass.sets import canonical_set, set_licence
+from vitruve.amass.unpack import ENDINGS as ARCHIVES
+from vitruve.data.licences import licence_by_name
 from vitruve.errors import VitruveError
 from vitruve.formats import FORMATS
 from vitruve.formats.describe import Description
 from vitruve.formats.describe import describe as describe_one
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_transfer_folder
 from vitruve.formats.headers import Header, read_header
+from vitruve.formats.readers.poses_by_id import read_poses
 from vitruve.motion.findings import SEVERITIES, Finding
 from vitruve.words import counted
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitruve.data.amass_sets import set_licence
+from vitruve.amass.sets import set_licence
 from vitruve.data.clips import CLIPS_FILE, check_shard, read_lines, shard_folders
-from vitruve.data.file_names import licence_by_name
+from vitruve.data.licences import licence_by_name
 from vitruve.data.shards import ShardJob, Target, actor_of
 from vitruve.data.sources import SourceFile, find_sources
 from vitruve.errors import UsageError

@@ -27,7 +27,7 @@ import torch
 
 from vitruve.data.clips import STORE_FILE, VERSION, check_store, shard_folders
 from vitruve.data.planning import PLAN_FILE, Plan, make_plan
-from vitruve.data.reading import prepare_kernels
+from vitruve.data.read_arrays import prepare_kernels
 from vitruve.data.shards import (
     KEPT,
     PARTIAL,

@@ -67,7 +67,7 @@ def sample(
 
 
 def _clips(store: Store, split: str | None, clips: Sequence[Clip | str] | None) -> list[Clip]:
-    from vitruve.data.partition import clips_of_part
+    from vitruve.data.splits import clips_of_part
 
     chosen = list(store.clips) if split is None else clips_of_part(store, split)
     if clips is not None:

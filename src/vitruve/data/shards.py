@@ -13,16 +13,16 @@ from typing import IO, Any
 
 from vitruve.bodies import BodyModel, load_body
 from vitruve.convert.job import chosen_body
-from vitruve.convert.mapping import load_mapping
-from vitruve.convert.retarget import actor_betas, retarget_motion
-from vitruve.convert.retarget_quality import TRUSTED_MEAN
 from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line, widths
-from vitruve.data.reading import Arrays, arrays_of_motion, read_arrays
+from vitruve.data.read_arrays import Arrays, arrays_of_motion, read_arrays
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError, not_written
 from vitruve.formats import load_motion_at
 from vitruve.motion.finding import Finding
 from vitruve.motion.found import finding_of_note, look_through
+from vitruve.retarget.mapping import load_mapping
+from vitruve.retarget.quality import TRUSTED_MEAN
+from vitruve.retarget.retarget import actor_betas, retarget_motion
 
 PARTIAL = ".partial-"
 KEPT = "run the same again: what is done is kept"

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vitruve.amass.sets import canonical_set
 from vitruve.convert.earlier import earlier_results
-from vitruve.data.amass_sets import canonical_set
-from vitruve.data.zip_index import npz_members
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.files.npz_index import npz_members
 from vitruve.formats.glimpse import ROTATION_KEYS
 
 BODY_ENDINGS, TREE_ENDINGS = (".npz", ".safetensors"), (".bvh", ".amc")

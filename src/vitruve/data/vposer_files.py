@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vitruve.data.partition import read_split
+from vitruve.data.splits import read_split
 from vitruve.data.store import Store, open_store
 from vitruve.runs import Progress, run_folder
 

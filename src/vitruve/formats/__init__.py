@@ -60,39 +60,39 @@ FORMATS: dict[str, Format] = {
     "vitruve": Format(
         "Vitruve's own file: everything a motion has, exactly",
         (".safetensors",),
-        read="vitruve.formats.vitruve_motion:read_vitruve",
-        write="vitruve.formats.vitruve_motion:write_vitruve",
+        read="vitruve.formats.readers.vitruve_motion:read_vitruve",
+        write="vitruve.formats.readers.vitruve_motion:write_vitruve",
         sniff=look_at.is_vitruve,
     ),
     "amass-smplx": Format(
         "AMASS on SMPL-X (*_stageii.npz), and the npz of the SMPL-X Blender add-on",
         (".npz",),
-        read="vitruve.formats.amass:read_amass",
-        write="vitruve.formats.amass:write_amass_smplx",
+        read="vitruve.formats.readers.amass:read_amass",
+        write="vitruve.formats.readers.amass:write_amass_smplx",
         sniff=look_at.is_amass_smplx,
         skeletons=("smplx55",),
     ),
     "amass-smplh": Format(
         "AMASS on SMPL+H (*_poses.npz)",
         (".npz",),
-        read="vitruve.formats.amass:read_amass",
-        write="vitruve.formats.amass:write_amass_smplh",
+        read="vitruve.formats.readers.amass:read_amass",
+        write="vitruve.formats.readers.amass:write_amass_smplh",
         sniff=look_at.is_amass_smplh,
         skeletons=("smplh52",),
     ),
     "smpl-npz": Format(
         "SMPL with 24 joints in an npz of AMASS's keys",
         (".npz",),
-        read="vitruve.formats.amass:read_amass",
-        write="vitruve.formats.amass:write_smpl_npz",
+        read="vitruve.formats.readers.amass:read_amass",
+        write="vitruve.formats.readers.amass:write_smpl_npz",
         sniff=look_at.is_smpl_npz,
         skeletons=("smpl24",),
     ),
     "transfer": Format(
         "a folder of pkl files of the smplx transfer tool, one per frame",
         ("/",),
-        read="vitruve.formats.transfer:read_transfer",
-        write="vitruve.formats.transfer:write_transfer",
+        read="vitruve.formats.readers.transfer:read_transfer",
+        write="vitruve.formats.readers.transfer:write_transfer",
         sniff=look_at.is_transfer_folder,
         skeletons=("smplx55", "smplh52", "smpl24"),
         files=(".pkl",),
@@ -100,28 +100,28 @@ FORMATS: dict[str, Format] = {
     "transfer-merged": Format(
         "the merged.pkl of the smplx transfer tool, or one of its frames",
         (".pkl",),
-        read="vitruve.formats.transfer:read_transfer",
-        write="vitruve.formats.transfer:write_transfer_merged",
+        read="vitruve.formats.readers.transfer:read_transfer",
+        write="vitruve.formats.readers.transfer:write_transfer_merged",
         sniff=look_at.is_pickle,
         skeletons=("smplx55", "smplh52", "smpl24"),
     ),
     "bvh": Format(
         "a joint tree with Euler angles, as animation programs exchange it",
         (".bvh",),
-        read="vitruve.formats.bvh:read_bvh",
-        write="vitruve.formats.bvh:write_bvh",
+        read="vitruve.formats.readers.bvh:read_bvh",
+        write="vitruve.formats.readers.bvh:write_bvh",
         sniff=look_at.is_bvh,
     ),
     "asf-amc": Format(
         "Acclaim motion with the skeleton beside it, as in the CMU data set",
         (".amc",),
-        read="vitruve.formats.asf_amc:read_asf_amc",
+        read="vitruve.formats.readers.asf_amc:read_asf_amc",
         sniff=look_at.is_amc,
     ),
     "mesh-sequence": Format(
         "a folder of OBJ or PLY files, one per frame",
         ("/",),
-        read="vitruve.formats.mesh_sequence:read_mesh_sequence",
+        read="vitruve.formats.readers.mesh_sequence:read_mesh_sequence",
         sniff=look_at.is_mesh_folder,
         files=(".obj", ".ply"),
         holds="meshes",
@@ -209,7 +209,7 @@ def save_motion(
     Returns:
         The path written.
     """
-    from vitruve.formats.replacing import replacing
+    from vitruve.files.atomic import replacing
 
     path = Path(path)
     row = FORMATS[_known(format)] if format else _for_writing(motion, path)

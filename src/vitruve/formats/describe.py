@@ -159,7 +159,7 @@ def _skeleton(look: Glimpse) -> Description:
 
 
 def _meshes(look: Glimpse) -> Description:
-    from vitruve.formats.mesh_sequence import read_mesh_sequence
+    from vitruve.formats.readers.mesh_sequence import read_mesh_sequence
 
     meshes = read_mesh_sequence(look.path)
     points = meshes.vertices.flatten(0, 1)

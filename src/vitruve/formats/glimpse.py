@@ -73,7 +73,7 @@ def glimpse(path: str | os.PathLike[str]) -> Glimpse:
 
 
 def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    from vitruve.npy_header import read_npy_header
+    from vitruve.files.npy_header import read_npy_header
 
     shapes = {}
     try:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
 from vitruve.formats import load_motion, recognise
-from vitruve.formats.amass import frame_rate
-from vitruve.formats.cmu_rates import USUAL_RATE, cmu_rate
 from vitruve.formats.fields import MissingFrameRate, read_body_and_gender
 from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, rotation_values
+from vitruve.formats.readers.amass import frame_rate
+from vitruve.formats.readers.cmu_rates import USUAL_RATE, cmu_rate
 
 # Values per frame to the body.
 _LAYOUTS = {72: "smpl", 156: "smplh", 165: "smplx"}

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.data import Store
-from vitruve.data.partition import read_split
+from vitruve.data.splits import read_split
 from vitruve.errors import UsageError
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.run import pose_data

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.data import Store
-from vitruve.data.partition import read_split
+from vitruve.data.splits import read_split
 from vitruve.errors import UsageError, writing
 from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.loop import STATE

@@ -1,0 +1,195 @@
+"""Finding the sequences of AMASS that others name by a path, whatever the folders are called here; reading frames."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import struct
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from vitruve.amass.sets import FoundFolder, canonical_set, find_sets, probable_set
+from vitruve.bodies.pickles import read_npz
+from vitruve.errors import BadData, MissingAsset
+from vitruve.files.npy_header import read_npy_header
+from vitruve.formats.fields import real_array
+
+_COLUMNS = 156
+
+
+class Sequences:
+    """The SMPL+H sequences below a folder.
+
+    Attributes:
+        root: the folder.
+        notes: what was found under another name than it was asked for, once for each folder and name of it.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+        self.notes: dict[tuple[Path, str], str] = {}
+        found = find_sets(self.root)
+        self._near = {name: folder for folder, name in found.near_misses.items()}
+        self._folders: dict[str, list[FoundFolder]] = {}
+        for each in found.folders:
+            self._folders.setdefault(each.set, []).append(each)
+        self._names: dict[Path, dict[str, list[str]]] = {}
+
+    def find(self, sequence: str) -> Path:
+        """The file of a sequence.
+
+        Args:
+            sequence: its path in the SMPL+H release, such as "BioMotionLab_NTroje/rub001/0005_jumping1_poses.npz".
+
+        Raises:
+            MissingAsset: it is not there; what is likest is named.
+            BadData: the path leads out of the folder.
+        """
+        parts: list[str] = list(PurePosixPath(sequence.replace("\\", "/")).parts)
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise BadData("a path leads out of the folder", where=repr(sequence)[:200], fix="fetch the list again")
+        direct = self.root.joinpath(*parts)
+        if direct.is_file():
+            return direct
+        while len(parts) > 2 and canonical_set(parts[0]) and canonical_set(parts[0]) == canonical_set(parts[1]):
+            parts = parts[1:]  # <archive>/<folder>/..., as some lists have it
+        name = canonical_set(parts[0])
+        folders = self._folders.get(name or "", [])
+        for folder in folders:
+            for path in self._candidates(folder.path, parts[1:]):
+                self._note(sequence, folder.path, path)
+                return path
+        raise self._missing(sequence, parts, folders)
+
+    def _note(self, sequence: str, folder: Path, path: Path) -> None:
+        found, name = folder.relative_to(self.root).as_posix(), PurePosixPath(sequence).parts[0]
+        if name != found:
+            self.notes.setdefault((folder, name), f"{name} was found as {found}")
+        else:
+            there = path.relative_to(self.root).as_posix()
+            self.notes.setdefault((folder, name), f"names differ in {found}: {sequence} was found as {there}")
+
+    def _candidates(self, folder: Path, parts: Sequence[str]) -> list[Path]:
+        """The file itself, or the only one whose name differs by letter case or by the signs between words."""
+        path = folder.joinpath(*parts)
+        if path.is_file():
+            return [path]
+        for part in parts:
+            alike = self._alike(folder).get(_plain(part), [])
+            if len(alike) != 1:
+                return []
+            folder = folder / alike[0]
+        return [folder] if folder.is_file() else []
+
+    def _alike(self, folder: Path) -> dict[str, list[str]]:
+        if folder not in self._names:
+            names: dict[str, list[str]] = {}
+            for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+                names.setdefault(_plain(name), []).append(name)
+            self._names[folder] = names
+        return self._names[folder]
+
+    def _missing(self, sequence: str, parts: Sequence[str], folders: Sequence[FoundFolder]) -> MissingAsset:
+        what, where = f"the sequence {sequence} is not there", str(self.root)
+        if not folders:
+            name = canonical_set(parts[0])
+            near = self._near.get(name or "")
+            fix = f"unpack {name or parts[0]} into {self.root}"
+            if name is None and (probably := probable_set(parts[0])):
+                fix = f"{parts[0]} is no set; it is probably {probably}"
+            elif name is None:
+                fix = "no set of AMASS is called so: give a list of another release"
+            elif near:
+                fix = f"{near} is probably {name}: rename it to {parts[0]}"
+            return MissingAsset(what, where=f"{where}: no folder of {name or parts[0]}", fix=fix)
+        if all(folder.generation == "smplx" for folder in folders):
+            fix = "unpack the SMPL+H release: the SMPL-X one has other frame rates, so frames are not the same"
+            return MissingAsset(what, where=f"{folders[0].path} holds the SMPL-X release", fix=fix)
+        near = self._nearest(folders[0].path, parts[1:])
+        fix = f"the likest there is {near}" if near else "unpack the set again; something is missing"
+        return MissingAsset(what, where=str(folders[0].path), fix=fix)
+
+    def _nearest(self, folder: Path, parts: Sequence[str]) -> str:
+        start = folder
+        for part in parts:
+            names = [name for alike in self._alike(folder).values() for name in alike]
+            close = difflib.get_close_matches(part, names, n=1)
+            if not close:
+                return ""
+            folder = folder / close[0]
+        return folder.relative_to(start.parent).as_posix()
+
+
+def read_frames(path: Path, frames: Sequence[int]) -> tuple[np.ndarray, int]:
+    """Axis-angle values of some frames of an SMPL+H sequence, and how many frames it has.
+
+    Files as AMASS has them are not read whole: a frame lies in the file as it is. Its checksum is not looked at then.
+
+    Returns:
+        [frames, 156], NaN where there is no such frame; and the count.
+
+    Raises:
+        BadData: the file is damaged, or is no SMPL+H sequence.
+    """
+    rows = np.full((len(frames), _COLUMNS), np.nan)
+    where = _plain_array(path)
+    if where is None:
+        poses = _two_axes(real_array(_poses(path), "poses", path), path)
+        for row, frame in enumerate(frames):
+            if 0 <= frame < len(poses):
+                rows[row] = poses[frame]
+        return rows, len(poses)
+    start, dtype, count = where
+    size = dtype.itemsize * _COLUMNS
+    with path.open("rb") as file:
+        for row, frame in enumerate(frames):
+            if 0 <= frame < count:
+                file.seek(start + frame * size)
+                data = file.read(size)
+                if len(data) != size:
+                    raise BadData(f"{path.name} is cut short", where=f"{path}: frame {frame}", fix="fetch it again")
+                rows[row] = np.frombuffer(data, dtype)
+    return rows, count
+
+
+def _poses(path: Path) -> np.ndarray:
+    arrays = read_npz(path)
+    if "poses" not in arrays:
+        raise BadData(f"{path.name} holds no poses", where=f"{path}: {', '.join(arrays)}", fix="fetch it again")
+    return arrays["poses"]
+
+
+def _two_axes(poses: np.ndarray, path: Path) -> np.ndarray:
+    if poses.ndim != 2 or poses.shape[1] != _COLUMNS:
+        raise BadData(
+            f"{path.name} is no SMPL+H sequence",
+            where=f"{path}: poses have shape {poses.shape}, expected (frames, {_COLUMNS})",
+            fix="give the folder of the SMPL+H release; frames of the SMPL-X one are others",
+        )
+    return poses
+
+
+def _plain_array(path: Path) -> tuple[int, np.dtype, int] | None:
+    """Where the numbers of `poses` begin, their type and the number of frames; None where they must be unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            info = archive.getinfo("poses.npy")
+            if info.compress_type != zipfile.ZIP_STORED:
+                return None
+            file.seek(info.header_offset + 26)
+            file.seek(info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4))))
+            shape, fortran, dtype = read_npy_header(file)
+            begin = file.tell()
+    except (KeyError, ValueError, OSError, EOFError, struct.error, zipfile.BadZipFile):
+        return None  # read_npz says what is wrong
+    if fortran or dtype.kind != "f" or len(shape) != 2 or shape[1] != _COLUMNS:
+        return None
+    return begin, dtype, shape[0]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "_", name.lower())

@@ -1,0 +1,341 @@
+"""Unpacking the archives of AMASS: several at once, each whole or not at all, and never twice.
+
+    report = unpack(["downloads"], "AMASS", workers=4)
+    report.failed, report.found.missing
+
+An archive is written into a folder of its own under a temporary name. When all is there, its folders are renamed into
+place, and a stamp says by size and hash which archive they came from. Whatever stops it, the next call goes on there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vitruve.amass.archives import Member, extract
+from vitruve.amass.sets import (
+    SETS,
+    FoundSets,
+    SetCount,
+    archive_set,
+    canonical_set,
+    count_clips,
+    count_differs,
+    find_sets,
+    generation_of,
+    probable_set,
+)
+from vitruve.amass.unpacked_archives import (
+    OURS,
+    Stamp,
+    damaged_file,
+    file_sizes,
+    read_stamps,
+    same_archive,
+    write_stamp,
+)
+from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, not_written, writing
+from vitruve.runs import Progress
+from vitruve.runs.lock import alone
+
+ENDINGS = (".tar.bz2", ".tbz2", ".tar.gz", ".tgz", ".tar.xz", ".tar", ".zip")
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """What came of one archive.
+
+    Attributes:
+        archive: the file.
+        set: the set it holds, or empty.
+        state: "unpacked", "done before", "to do" (a dry run) or "failed".
+        folders: the folders it became.
+        clips: motions in them.
+        frames: their frames in all.
+        notes: what differs from the release, and names that were guessed.
+        error: why it failed.
+        bad: clips that cannot be read.
+    """
+
+    archive: Path
+    set: str
+    state: str
+    folders: tuple[str, ...] = ()
+    clips: int = 0
+    frames: int = 0
+    notes: tuple[str, ...] = ()
+    error: VitruveError | None = None
+    bad: int = 0
+
+
+@dataclass(frozen=True)
+class UnpackReport:
+    """What `unpack` did.
+
+    Attributes:
+        rows: one for each archive, in the order given.
+        found: the sets in the folder now; None where there is no folder yet.
+    """
+
+    rows: tuple[Unpacked, ...]
+    found: FoundSets | None
+
+    @property
+    def failed(self) -> list[Unpacked]:
+        """The archives that failed."""
+        return [row for row in self.rows if row.state == "failed"]
+
+
+@dataclass
+class _Work:
+    """The folder, and what is shared between threads."""
+
+    out: Path
+    overwrite: bool
+    progress: Progress
+    total: int
+    read: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: bool = False
+
+    def count(self, count: int) -> None:
+        if self.stopped:
+            raise UsageError("stopped", fix="run it again: what is done is not done again")
+        with self.lock:
+            self.read += count
+            self.progress(self.read // 1_000_000, self.total // 1_000_000)
+
+
+def unpack(
+    archives: Sequence[str | Path],
+    out: str | Path,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> UnpackReport:
+    """Unpack archives of AMASS into one folder, which gets a folder for each set, as the archives have them.
+
+    Args:
+        archives: archives, or folders that hold some.
+        out: the folder.
+        workers: how many archives at a time.
+        overwrite: replace folders that are there and that an archive holds too.
+        dry_run: say what would be done.
+        progress: called with the megabytes of the archives that were read, and in all.
+
+    Raises:
+        UsageError, MissingAsset: no archives, or another run is at work in the folder. What is wrong with one archive
+            is told in its row, and the others are done.
+    """
+    files, out = _archives(archives), Path(out).expanduser()
+    if dry_run:
+        stamps = read_stamps(out)
+        rows = tuple(_planned(file, out, stamps) for file in files)
+        return UnpackReport(rows, find_sets(out) if out.is_dir() else None)
+    with writing(out):
+        (out / OURS).mkdir(parents=True, exist_ok=True)
+    # It removes what others have left, so it must be the only one.
+    with alone(out / OURS, "another run is unpacking into this folder"):
+        stamps = _tidied(out)
+        before = {file: same_archive(file, out, stamps) for file in files} if not overwrite else {}
+        to_do = [file for file in files if before.get(file) is None]
+        total = sum(file.stat().st_size for file in to_do)
+        work = _Work(out, overwrite, progress or (lambda done, total: None), total)
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            jobs = {file: pool.submit(_attempt, file, work) for file in to_do}
+            try:
+                now = {file: job.result() for file, job in jobs.items()}
+            except BaseException:  # Ctrl-C: the threads would go on to the end of their archives
+                work.stopped = True
+                pool.shutdown(cancel_futures=True)
+                raise
+    return UnpackReport(tuple(now.get(file) or _row(file, before[file]) for file in files), find_sets(out))
+
+
+def _attempt(file: Path, work: _Work) -> Unpacked:
+    try:
+        return _row(file, _unpack_one(file, work), "unpacked")
+    except VitruveError as error:
+        return Unpacked(file, archive_set(file.name) or "", "failed", error=error)
+
+
+def _unpack_one(file: Path, work: _Work) -> Stamp:
+    """Threads serve here: decompressing, hashing and writing leave Python free for the others."""
+    room = work.out / OURS / f"{file.name}.partial-{threading.get_ident()}"
+    try:
+        room.mkdir()
+        stamp = _written(file, room, work)
+        with work.lock:
+            _refuse_present(stamp.moves.values(), work)
+            write_stamp(work.out, stamp)
+    except BaseException as error:
+        shutil.rmtree(room, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _stopped_by(error, file, work.out) from None
+        raise
+    # From here on a crash leaves a room that the next run finds by its stamp, and moves on.
+    try:
+        with work.lock:
+            return _move(work.out, stamp, work.overwrite)
+    except OSError as error:
+        raise _stopped_by(error, file, work.out) from None
+
+
+def _written(file: Path, room: Path, work: _Work) -> Stamp:
+    """Fill the room; what is in it, and where it belongs."""
+    look = file.stat()
+    sha256 = extract(file, room, progress=work.count, check=lambda member: _check_top(member, work))
+    moves, name, notes = _placement(room, file)
+    counts = [count_clips(room / source) for source in moves if (room / source).is_dir()]
+    count = SetCount(sum(c.files for c in counts), sum(c.frames for c in counts), sum((c.bad for c in counts), ()))
+    if not count.files:
+        inside = sorted(file.name for file in room.rglob("*") if file.name.lower().endswith(ENDINGS))
+        notes.append("no clips are in it" + (f", but archives: {', '.join(inside[:3])}" if inside else ""))
+    differs = count_differs(name, generation_of(room), count) if name else ""
+    return Stamp(
+        archive=file.name,
+        size=look.st_size,
+        mtime_ns=look.st_mtime_ns,
+        sha256=sha256,
+        set=name,
+        moves=moves,
+        files={target: file_sizes(room / source) for source, target in moves.items()},
+        clips=count.files,
+        frames=count.frames,
+        bad=len(count.bad),
+        notes=[*notes, *filter(None, [differs])],
+        room=room.name,
+    )
+
+
+def _stopped_by(error: OSError, file: Path, out: Path) -> VitruveError:
+    if error.filename == str(file):
+        return BadData(f"{file.name} cannot be read", where=f"{file}: {error.strerror}", fix="check its permissions")
+    return not_written(error, out, f"run it again: {file.name} is unpacked then")
+
+
+def _check_top(member: Member, work: _Work) -> None:
+    """Say at the first member, not after an hour, that a folder is there already; stop here too when asked to."""
+    work.count(0)
+    if len(member.parts) > 1 and canonical_set(member.parts[0]) and not work.overwrite:
+        with work.lock:
+            _refuse_present([member.parts[0]], work)
+
+
+def _refuse_present(targets: Any, work: _Work) -> None:
+    for target in targets:
+        place = work.out / target
+        if place.exists() and not work.overwrite:
+            owner = next((stamp for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
+            wrong = None if owner is None else damaged_file(work.out, owner)
+            what = f"the folder {target} is there already"
+            raise UsageError(
+                f"{what}, from {owner.archive}" if owner else f"{what}, and no run of this command has made it",
+                where=str(place) if wrong is None else f"{wrong}: not as it was unpacked",
+                fix="choose another --out (SMPL+H and SMPL-X need one each), or give --overwrite to replace it",
+            )
+
+
+def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
+    """Path in the room to path in the folder; the set; and what had to be guessed."""
+    inner, notes = room, list[str]()
+    # Some archives are packed from above: folders of other names, one in the other, around those of the sets.
+    while len(tops := list(inner.iterdir())) == 1 and tops[0].is_dir() and not canonical_set(tops[0].name):
+        inner = tops[0]
+    if any(canonical_set(top.name) for top in tops if top.is_dir()):
+        around = inner.relative_to(room).as_posix()
+        notes += [f"the folder {around} around the sets was left out"] if inner != room else []
+    else:
+        inner = room
+    tops = sorted(inner.iterdir())
+    sets = [top for top in tops if top.is_dir() and canonical_set(top.name)]
+    name = canonical_set(sets[0].name) if sets else archive_set(file.name)
+    if not tops:
+        raise BadData(f"{file.name} is empty", where=str(file), fix="fetch the archive again")
+    stem = re.sub("|".join(map(re.escape, ENDINGS)) + "$", "", file.name, flags=re.IGNORECASE)
+    if sets:
+        home = sets[0].name
+    elif name:
+        row = SETS[name]
+        home = (row.smplx if generation_of(inner) == "smplx" else row.smplh) or row.name
+        notes.append(f"the archive has no folder {home}; it was made")
+    else:
+        probably = probable_set(stem)
+        notes.append("this is no set of AMASS" + (f"; it is probably {probably}" if probably else ""))
+        home = tops[0].name if len(tops) == 1 and tops[0].is_dir() else stem
+    alone = {top for top in tops if top.is_dir() and (canonical_set(top.name) or top.name == home)}
+    targets = {top: top.name if top in alone else f"{home}/{top.name}" for top in tops}
+    # Folders first: what is loose beside them goes into them.
+    ordered = sorted(targets, key=lambda top: (top not in alone, top.name))
+    return {str(top.relative_to(room)): targets[top] for top in ordered}, name or "", notes
+
+
+def _move(out: Path, stamp: Stamp, overwrite: bool) -> Stamp:
+    """Rename what lies in the room into place. May be called again after a crash at any point."""
+    room = out / OURS / stamp.room
+    for source, target in stamp.moves.items():
+        if not (room / source).exists():
+            continue
+        place = out / target
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and overwrite:
+            os.replace(place, room / f".replaced-{place.name}")
+        if not place.exists():
+            os.replace(room / source, place)
+    done = replace(stamp, done=True)
+    write_stamp(out, done)
+    shutil.rmtree(room, ignore_errors=True)
+    return done
+
+
+def _tidied(out: Path) -> list[Stamp]:
+    """The stamps, after what an interrupted run has left was finished or removed."""
+    stamps = []
+    for stamp in read_stamps(out):
+        stamps.append(stamp if stamp.done else _move(out, stamp, overwrite=False))
+    for room in (out / OURS).glob("*.partial-*"):
+        shutil.rmtree(room, ignore_errors=True)
+    return stamps
+
+
+def _planned(file: Path, out: Path, stamps: Sequence[Stamp]) -> Unpacked:
+    done = same_archive(file, out, stamps)
+    if done is not None:
+        return _row(file, done)
+    name = archive_set(file.name) or ""
+    probably = "" if name else probable_set(file.name.partition(".")[0])
+    return Unpacked(file, name, "to do", notes=(f"probably {probably}",) if probably else ())
+
+
+def _row(file: Path, stamp: Stamp | None, state: str = "done before") -> Unpacked:
+    assert stamp is not None
+    kept = (stamp.folders, stamp.clips, stamp.frames, tuple(stamp.notes))
+    return Unpacked(file, stamp.set, state, *kept, bad=stamp.bad)
+
+
+def _archives(paths: Sequence[str | Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in map(lambda each: Path(each).expanduser(), paths):
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS))
+            if not inside:
+                raise MissingAsset("no archives in this folder", where=str(path), fix=f"endings: {', '.join(ENDINGS)}")
+            files += inside
+        elif not path.exists():
+            raise MissingAsset(f"there is no archive {path.name}", where=str(path), fix="check the path")
+        elif not path.is_file():
+            raise BadData(f"{path.name} is no file", where=f"{path}: a pipe or device", fix="copy it to a file first")
+        else:
+            files.append(path)
+    if not files:
+        raise UsageError("no archives given", fix="name archives, or a folder that holds some")
+    return list(dict.fromkeys(files))

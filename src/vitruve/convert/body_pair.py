@@ -1,0 +1,125 @@
+"""What a conversion needs to know of two bodies, whatever the motion: the surface map, and the points it looks at.
+
+A data set is converted clip by clip between the same few bodies, so this is worked out once and kept while both live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, ShapedBody
+from vitruve.bodies.skin import Skin
+from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.fit.points import Points, choose_points
+from vitruve.fit.surface_points import check_points, fit_points, vertex_groups
+from vitruve.threads import one_torch_thread
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPoints:
+    """Some points of the target's surface, and where on the source they are read off.
+
+    Attributes:
+        ids: [points] vertices of the target.
+        target_skin: of these vertices.
+        used: [used] vertices of the source that the map reads.
+        source_skin: of these vertices.
+        place: [points, k] for each point, which of `used`.
+        weights: [points, k] their weights.
+    """
+
+    ids: Tensor
+    target_skin: Skin
+    used: Tensor
+    source_skin: Skin
+    place: Tensor
+    weights: Tensor
+
+    @staticmethod
+    def of(source: BodyModel, target: BodyModel, surface: Correspondence, ids: Tensor) -> SeenPoints:
+        """Look at some vertices of the target."""
+        part = surface.subset(ids)
+        used, place = part.vertices.unique(return_inverse=True)
+        weights = part.weights.to(source.dtype)
+        return SeenPoints(ids, target.skin(ids), used, source.skin(used), place, weights)
+
+    def on_target(self, shaped: ShapedBody) -> ShapedBody:
+        """The target with these points alone."""
+        return shaped.only(self.ids, self.target_skin)
+
+    def on_source(self, shaped: ShapedBody) -> ShapedBody:
+        """The source with the vertices that the points are read off."""
+        return shaped.only(self.used, self.source_skin)
+
+    def read(self, vertices: Tensor) -> Tensor:
+        """[..., points, 3] from the vertices [..., used, 3] of `on_source`."""
+        out = vertices.index_select(-2, self.place[:, 0])
+        if self.place.shape[1] > 1:
+            out *= self.weights[:, :1]
+        for column in range(1, self.place.shape[1]):
+            out.addcmul_(vertices.index_select(-2, self.place[:, column]), self.weights[:, column, None])
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two bodies brought together.
+
+    Attributes:
+        surface: the map of their surfaces.
+        fitted: the points that a fit looks at.
+        weights: [points] what each of them stands for.
+        points: the same for the solver.
+        checked: the points that a result is judged by.
+        groups: the judged points by part of the body.
+    """
+
+    surface: Correspondence
+    fitted: SeenPoints
+    weights: Tensor
+    points: Points
+    checked: SeenPoints
+    groups: Mapping[str, Tensor]
+
+
+# source -> target -> number of points -> (state of both, the pair); a pair does not hold its bodies.
+_known: WeakKeyDictionary[BodyModel, WeakKeyDictionary[BodyModel, dict[int, tuple[object, Pair]]]] = WeakKeyDictionary()
+
+
+def pair_of(source: BodyModel, target: BodyModel, points: int) -> Pair:
+    """Bring two bodies together, or what was found the last time.
+
+    Args:
+        source: the body that motions were made on.
+        target: the body to go to.
+        points: about how many points a fit looks at.
+    """
+    kept = _known.setdefault(source, WeakKeyDictionary()).setdefault(target, {})
+    state = _state(source), _state(target)
+    if points not in kept or kept[points][0] != state:
+        kept[points] = state, _made(source, target, points)
+    return kept[points][1]
+
+
+@one_torch_thread()
+def _made(source: BodyModel, target: BodyModel, points: int) -> Pair:
+    surface = correspondence(source, target)
+    ids, weights = fit_points(target, surface.valid, points)
+    checks = check_points(surface.valid)
+    return Pair(
+        surface=surface,
+        fitted=SeenPoints.of(source, target, surface, ids),
+        weights=weights,
+        points=choose_points(target, vertices=ids),
+        checked=SeenPoints.of(source, target, surface, checks),
+        groups=vertex_groups(target, checks),
+    )
+
+
+def _state(body: BodyModel) -> tuple[object, ...]:
+    """Changes when the body is moved to another device or precision, or written to."""
+    return body.dtype, body.device, tuple(buffer._version for buffer in body.buffers())

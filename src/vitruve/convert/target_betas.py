@@ -1,0 +1,72 @@
+"""The target's betas: kept, given, or found from the source's body at rest."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, ShapedBody
+from vitruve.correspondence.correspondence import Correspondence
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.motion import Motion
+
+BETAS = ("fit", "zero", "keep-if-same")
+# Mean distance of the two bodies at rest, metres, above which they do not rest alike (arms down, another person's
+# proportions), and the shape is better solved on posed frames.
+RESTS_ALIKE = 0.006
+
+
+def same_shapes(source: BodyModel, target: BodyModel) -> bool:
+    """Whether betas mean the same on both bodies: one template and one shape basis, as far as both have columns."""
+    if source.template.shape != target.template.shape or not torch.equal(source.template, target.template):
+        return False
+    columns = min(source.num_betas, target.num_betas)
+    return torch.equal(source.shape_basis[..., :columns], target.shape_basis[..., :columns])
+
+
+def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
+    """The betas that were asked for as numbers or as "zero"; None where they are to be found."""
+    if isinstance(betas, Tensor):
+        if betas.dim() != 1 or len(betas) > body.num_betas:
+            raise BadData(
+                f"these betas do not fit body '{body.name}'",
+                where=f"shape {tuple(betas.shape)}, the body has {body.num_betas}",
+                fix="give one row of at most as many",
+            )
+        return betas.to(body.template)
+    if betas not in BETAS:
+        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
+    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
+
+
+def known_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:
+    """The target's betas where they are known without looking at the surface."""
+    fixed = fixed_betas(betas, target)
+    if fixed is None and same_shapes(source, target) and len(motion.betas) <= target.num_betas:
+        return motion.betas.to(target.template)
+    return fixed
+
+
+def betas_at_rest(source: ShapedBody, target: BodyModel, surface: Correspondence, count: int) -> tuple[Tensor, bool]:
+    """The betas that bring the target at rest onto the source at rest, by linear least squares.
+
+    Args:
+        source: the source body with its shape.
+        target: the body to shape.
+        surface: from source to target.
+        count: how many betas.
+
+    Returns:
+        (betas [count], whether the two bodies rest alike, so that the betas can be taken as they are)
+    """
+    valid = surface.valid
+    wanted = surface.apply(source.rest_vertices.double())[valid] - target.template[valid].double()
+    basis = target.shape_basis[valid][..., :count].double()
+    moves = torch.eye(3, dtype=torch.float64).expand(len(basis), 3, 3)
+    columns = torch.cat([basis, moves], -1).flatten(0, 1)
+    # The normal equations: a few columns against thousands of rows, and well conditioned.
+    square = columns.T @ columns
+    square.diagonal().add_(1e-9 * square.diagonal().mean())
+    solution = torch.linalg.solve(square, columns.T @ wanted.flatten())
+    distance = (wanted.flatten() - columns @ solution).view(-1, 3).norm(dim=-1).mean()
+    return solution[:count].to(target.template), bool(distance <= RESTS_ALIKE)

@@ -1,0 +1,12 @@
+"""Surface maps: which point of one mesh is which vertex of another."""
+
+from typing import TYPE_CHECKING
+
+from vitruve.lazy_names import lazy_names
+
+__all__ = ["Correspondence", "correspondence"]
+
+if TYPE_CHECKING:
+    from vitruve.correspondence.correspondence import Correspondence, correspondence
+
+__getattr__ = lazy_names(globals(), dict.fromkeys(__all__, "vitruve.correspondence.correspondence"))

@@ -1,0 +1,123 @@
+"""Maps between the surfaces of two bodies, worked out from the bodies alone, in both directions at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitruve.bodies import BodyModel
+from vitruve.correspondence.closest_points import (
+    Bools,
+    Floats,
+    Ints,
+    Surface,
+    rays_hit,
+    vertex_normals,
+)
+from vitruve.correspondence.registration import register
+from vitruve.correspondence.shared_parts import EYES, SharedParts, joint_names, shared_parts
+from vitruve.threads import one_torch_thread
+
+# Raise it whenever a change alters the maps: caches of older versions are then not used.
+METHOD_VERSION = 2
+
+# A vertex has a counterpart where the registered surfaces are as near (metres) and as parallel (cosine) as this.
+_FARTHEST, _LEAST_COSINE = 0.008, 0.5
+# Past an open edge, such as the cuff of a hand, nearness ends sooner.
+_FARTHEST_PAST_EDGE = 0.002
+# A normal that hits its own head within this distance (metres) starts inside: mouth, nostrils, eye sockets.
+_INNER = 0.15
+BEYOND = "beyond the shared part"
+
+
+@dataclass(frozen=True)
+class VertexMap:
+    """Where each vertex of one body lies on another.
+
+    Attributes:
+        vertices: [V, K] vertices of the other body.
+        weights: [V, K] their weights; rows sum to one.
+        regions: name of a region to [V] mask of its vertices that have no counterpart.
+    """
+
+    vertices: Ints
+    weights: Floats
+    regions: dict[str, Bools]
+
+    @property
+    def lost(self) -> Bools:
+        """[V] whether a vertex has no counterpart; its row is then the nearest guess."""
+        masks = np.zeros((len(self.regions) + 1, len(self.vertices)), bool)
+        masks[1:] = [*self.regions.values()] or masks[1:]
+        return np.any(masks, 0)
+
+
+@one_torch_thread()
+def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap]:
+    """The map that gives the target's vertices from the source's, and the one that goes back.
+
+    The two come from one registration, so they agree as well as two meshes allow.
+
+    Raises:
+        UsageError: the bodies have no part in common.
+    """
+    # The order is the same whichever is the source, so that A to B and B to A are the same pair of maps.
+    swap = _rank(source, target) < _rank(target, source)
+    first, second = (target, source) if swap else (source, target)
+    parts = shared_parts(first, second)
+    registered = register(first, second, parts)
+    one = Surface(registered.first, first.faces.cpu().numpy(), parts.first)
+    two = Surface(registered.second, second.faces.cpu().numpy(), parts.second)
+    to_first = _map(first, one, two, parts, parts.allowed)
+    to_second = _map(second, two, one, parts, parts.allowed.T)
+    return (to_second, to_first) if not swap else (to_first, to_second)
+
+
+def _rank(body: BodyModel, other: BodyModel) -> tuple[int, int, float]:
+    """The body of the higher rank is posed and displaced: of the shared part, more joints can follow fewer."""
+    names = joint_names(body)
+    shared = [joint for joint, name in enumerate(names) if name in joint_names(other)]
+    joints = len(body.skeleton.below(shared[0])) if shared else 0
+    return joints, body.num_vertices, float(body.template.double().abs().sum())
+
+
+def _map(body: BodyModel, points: Surface, surface: Surface, parts: SharedParts, allowed: Bools) -> VertexMap:
+    met = surface.closest(points.vertices, points.normals, allowed, points.parts)
+    valid = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST)
+    past_edge = met.on_open_edge & (met.distance > _FARTHEST_PAST_EDGE)
+    regions = _regions(body, points.parts, ~valid | past_edge, parts)
+    return VertexMap(surface.faces[met.face], met.bary, regions)
+
+
+def _regions(body: BodyModel, part: Ints, lost: Bools, parts: SharedParts) -> dict[str, Bools]:
+    """Names for the vertices without counterpart: each belongs to one region; empty regions are left out."""
+    words = np.array([_region_of(name) for name in (*parts.names, "")], dtype=object)
+    region = words[part]
+    if parts.is_cut:
+        region[part == 0] = BEYOND
+    region[_inside_head(body, region == "head", lost)] = "inner head"
+    return {str(name): lost & (region == name) for name in sorted(set(region[lost]))}
+
+
+def _inside_head(body: BodyModel, on_head: Bools, asked: Bools) -> Ints:
+    """Those of the vertices asked for that lie inside the head: they look at it."""
+    vertices, faces = body.template.detach().cpu().double().numpy(), body.faces.cpu().numpy()
+    asked_ids = np.flatnonzero(on_head & asked)
+    normals = vertex_normals(vertices, faces)[asked_ids]
+    corners = vertices[faces[on_head[faces].all(1)]]
+    return asked_ids[rays_hit(vertices[asked_ids], normals, corners, _INNER)]
+
+
+def _region_of(part: str) -> str:
+    """The region that a part belongs to, in the words a user reads."""
+    if part == "":
+        return BEYOND
+    if part == "eyes" or part in EYES:
+        return "eyes"
+    if part in ("head", "jaw"):
+        return "head"
+    if part.endswith(("_foot", "_ankle")):
+        return "feet"
+    fingers = ("wrist", "hand", "index", "middle", "pinky", "ring", "thumb")
+    return "hands" if any(finger in part for finger in fingers) else "body"

@@ -1,0 +1,115 @@
+"""Computed maps kept on disk, so that two bodies are brought together once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from vitruve.bodies import BodyModel, BodyNotice
+from vitruve.bodies.values import whole_file
+from vitruve.correspondence.computed_map import METHOD_VERSION, VertexMap, compute_maps
+from vitruve.correspondence.registration import MOST_BETAS
+from vitruve.errors import VitruveError
+
+# Where nothing can be written, maps are kept as long as the process lives: one run asks for them several times, and to
+# work them out anew takes most of a minute. A pair takes a megabyte.
+_unwritten: dict[Path, tuple[VertexMap, VertexMap]] = {}
+_MOST_UNWRITTEN = 16
+
+
+def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tuple[VertexMap, VertexMap]:
+    """`compute_maps`, or what it gave the last time for two bodies of the same content.
+
+    Args:
+        source, target: the bodies.
+        cache: False computes anew and keeps nothing; True uses the user's cache folder; or a folder.
+    """
+    if cache is False:
+        return compute_maps(source, target)
+    folder = default_folder() if cache is True else Path(cache)
+    contents = _content(source), _content(target)
+    if contents[0] > contents[1]:
+        # Both ways are in one file.
+        back, there = cached_maps(target, source, folder)
+        return there, back
+    file = folder / f"{contents[0]}-{contents[1]}-{METHOD_VERSION}.safetensors"
+    maps = _read(file, source, target) or _unwritten.get(file)
+    if maps is None:
+        both = " and ".join(sorted((source.name, target.name)))
+        warnings.warn(f"{both} are mapped onto each other, once, which takes some seconds", BodyNotice, stacklevel=2)
+        maps = compute_maps(source, target)
+        if not _write(file, maps):
+            while len(_unwritten) >= _MOST_UNWRITTEN:
+                del _unwritten[next(iter(_unwritten))]
+            _unwritten[file] = maps
+    return maps
+
+
+def default_folder() -> Path:
+    """Where maps are kept: below XDG_CACHE_HOME, or below ~/.cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "vitruve" / "correspondence"
+
+
+def _content(body: BodyModel) -> str:
+    """A hash of all of a body that the maps depend on; the same in single and double precision."""
+    digest = hashlib.sha256()
+    words = [*body.skeleton.names, body.gender if body.layout == "mano" else "", *map(str, body.skeleton.parents)]
+    digest.update("\n".join(words).encode())
+    arrays = (body.template, body.joint_regressor, body.skin_weights, body.shape_basis[..., :MOST_BETAS])
+    for array in (*(value.float() for value in arrays), body.faces):
+        digest.update(str(tuple(array.shape)).encode())
+        digest.update(np.ascontiguousarray(array.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()[:20]
+
+
+def _write(file: Path, maps: tuple[VertexMap, VertexMap]) -> bool:
+    """Whether it could be written."""
+    from safetensors.numpy import save
+
+    arrays = {}
+    for way, found in zip(("there", "back"), maps):
+        arrays[f"{way}_vertices"] = found.vertices.astype(np.int32)
+        arrays[f"{way}_weights"] = found.weights
+        arrays |= {f"{way}_region_{name}": mask for name, mask in found.regions.items()}
+    content = save(arrays, metadata={"sha256": _checksum(arrays)})
+    try:
+        with whole_file(file, overwrite=True) as stream:
+            stream.write(content)
+    except (VitruveError, OSError):  # costs time at the next run, and nothing else
+        return False
+    return True
+
+
+def _read(file: Path, source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap] | None:
+    """The maps of a file; None where it is not there, cut short or not what it says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np") as stored:
+            arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (no mapping)
+            if (stored.metadata() or {}).get("sha256") != _checksum(arrays):
+                return None
+    except (OSError, SafetensorError):
+        return None
+    maps = []
+    for way, points in (("there", target), ("back", source)):
+        prefix = f"{way}_region_"
+        regions = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+        vertices, weights = arrays.get(f"{way}_vertices"), arrays.get(f"{way}_weights")
+        if vertices is None or weights is None or len(vertices) != points.num_vertices:
+            return None
+        maps.append(VertexMap(vertices.astype(np.int64), weights, regions))
+    return maps[0], maps[1]
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(sorted(arrays)).encode())
+    for key in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""Which parts of two bodies are the same: joints of equal name, and which joint each vertex belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitruve.bodies import BodyModel
+from vitruve.correspondence.closest_points import Bools, Ints, components
+from vitruve.errors import UsageError
+
+EYES = ("left_eye", "right_eye", "left_eye_smplhf", "right_eye_smplhf")
+# A separate piece of a mesh with fewer vertices than this share, on the head, is an eyeball (or teeth, a tongue).
+_SMALL_PIECE = 0.1
+
+
+@dataclass(frozen=True)
+class SharedParts:
+    """The joints that two bodies share, as parts of their surfaces.
+
+    Attributes:
+        names: the shared joints, and last "eyes": the separate pieces in the head.
+        first_joints, second_joints: index of each shared joint in either body.
+        first, second: [V] part of each vertex of either body; -1 where it has no part in the other body.
+        allowed: [parts + 1, parts + 1] which parts may meet: the same, parent and child, neighbours of the trunk. The
+            last row and column stand for -1.
+        is_cut: whether one of the bodies ends where the other goes on beyond the first shared joint, as a hand does.
+    """
+
+    names: tuple[str, ...]
+    first_joints: Ints
+    second_joints: Ints
+    first: Ints
+    second: Ints
+    allowed: Bools
+    is_cut: bool
+
+
+def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
+    """The parts that two bodies share.
+
+    A joint that only one of them has counts for its nearest ancestor that both have: jaw and eyes for the head, fingers
+    for the wrist. A hand alone meets the part of a body from the wrist on.
+
+    Raises:
+        UsageError: the bodies have no joint in common, such as a left and a right hand.
+    """
+    names_of = {id(body): joint_names(body) for body in (first, second)}
+    ours, theirs = names_of[id(first)], names_of[id(second)]
+    common = tuple(name for name in ours if name in theirs and name not in EYES)
+    if not common:
+        raise UsageError(
+            f"'{first.name}' and '{second.name}' have no part in common",
+            where="no joint has the same name in both",
+            fix="choose two bodies, or a body and a hand",
+        )
+    return SharedParts(
+        names=(*common, "eyes"),
+        first_joints=np.array([ours.index(name) for name in common]),
+        second_joints=np.array([theirs.index(name) for name in common]),
+        first=_parts_of_vertices(first, ours, common),
+        second=_parts_of_vertices(second, theirs, common),
+        allowed=_allowed(first, ours, common),
+        is_cut=common[0] != ours[0] or common[0] != theirs[0],
+    )
+
+
+def joint_names(body: BodyModel) -> tuple[str, ...]:
+    """The joints of a body by names that are the same on all bodies: those of a hand say which hand it is."""
+    if body.layout == "mano":
+        return tuple(f"{body.gender}_{name}" for name in body.skeleton.names)
+    return body.skeleton.names
+
+
+def _parts_of_vertices(body: BodyModel, names: tuple[str, ...], common: tuple[str, ...]) -> Ints:
+    parents = body.skeleton.parents
+    of_joint = np.full(len(names) + 1, -1)
+    for joint, name in enumerate(names):
+        of_joint[joint] = common.index(name) if name in common else of_joint[parents[joint]]
+    # Where the shared tree begins further out than this body's, skin of its parent surrounds the cut.
+    top = parents[names.index(common[0])]
+    if top >= 0:
+        of_joint[top] = 0
+    weights = body.skin_weights.cpu().numpy()
+    parts = of_joint[weights.argmax(1)]
+    return np.where(_eyes(body, names, weights), len(common), parts) if "head" in common else parts
+
+
+def _eyes(body: BodyModel, names: tuple[str, ...], weights: np.ndarray) -> Bools:
+    """Vertices of separate pieces that hang on the head or the eyes."""
+    pieces = components(body.faces.cpu().numpy(), body.num_vertices)
+    small = np.bincount(pieces) < _SMALL_PIECE * body.num_vertices
+    on_head = np.zeros(body.num_vertices, bool)
+    for name in ("head", "jaw", *EYES):
+        if name in names:
+            on_head |= weights.argmax(1) == names.index(name)
+    return small[pieces] & on_head
+
+
+def _allowed(body: BodyModel, names: tuple[str, ...], common: tuple[str, ...]) -> Bools:
+    tree = body.skeleton.subset([body.skeleton.names[names.index(name)] for name in common])
+    count = len(common) + 2
+    allowed = np.zeros((count, count), bool)
+    np.fill_diagonal(allowed, True)
+    allowed[-1, -1] = False
+    twins = {frozenset((name, "right" + name.removeprefix("left"))) for name in common if name.startswith("left")}
+    for i, parent in enumerate(tree.parents):
+        if parent >= 0:
+            allowed[i, parent] = allowed[parent, i] = True
+        for j in range(i):
+            # Children of one joint meet on the trunk; fingers, toes and the two sides of the body do not.
+            of_trunk = tree.parents[j] == parent and not common[parent].endswith("wrist")
+            if of_trunk and frozenset((common[i], common[j])) not in twins:
+                allowed[i, j] = allowed[j, i] = True
+    return allowed

@@ -1,0 +1,272 @@
+"""The arrays of one motion file for the store: the quick way for AMASS files, the careful readers for all others.
+
+The quick way opens an npz without copying what it does not need, inflates a member in one call, and makes float32 of it
+in one pass. It is for files that look just as AMASS's do; anything else goes through `load_motion`, with the same
+result.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numba import njit
+
+from vitruve.data.clips import FIELDS
+from vitruve.errors import BadData, VitruveError
+from vitruve.files.npy_header import LONGEST_HEADER, read_npy_header
+from vitruve.files.npz_index import Member, npz_members
+from vitruve.formats import load_motion_at
+from vitruve.formats.axis_angle import LONGEST_TURN
+from vitruve.formats.fields import BODY_KEY, one_shape, read_body_and_gender
+from vitruve.geometry.rotations import matrix_to_axis_angle
+from vitruve.motion import Motion
+from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST
+
+_SKELETONS = {72: ("smpl", "smpl24"), 156: ("smplh", "smplh52"), 165: ("smplx", "smplx55")}
+_RATES = ("mocap_frame_rate", "mocap_framerate")
+_NEEDED = ("poses", "trans", "betas", "gender")
+# What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
+_KNOWN = frozenset(
+    (*_NEEDED, *_RATES, BODY_KEY, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type",
+     "mocap_time_length", "markers_latent", "latent_labels", "markers_latent_vids", "num_betas", "root_orient",
+     "pose_body", "pose_hand", "pose_jaw", "pose_eye", "markers", "markers_obs", "labels_obs", "markers_sim",
+     "marker_meta", "num_markers")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """What the store keeps of one file.
+
+    Attributes:
+        fields: [frames, values] float32 by the names of `clips.widths`.
+        valid: [frames] 1 where a frame holds numbers throughout; the values of others are zero.
+        skeleton, fps, body, gender, betas, notes: as of a clip.
+    """
+
+    fields: Mapping[str, np.ndarray]
+    valid: np.ndarray
+    skeleton: str
+    fps: float
+    body: str
+    gender: str
+    betas: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+def read_arrays(path: Path, source_fps: float | None = None, gender: str | None = None) -> Arrays:
+    """The arrays of a motion that is on a body already.
+
+    Args:
+        path: of the file.
+        source_fps: its frames per second where it does not say.
+        gender: likewise.
+
+    Raises:
+        VitruveError: as the reader of its format has it.
+    """
+    if path.suffix.lower() == ".npz":
+        quick = _read_quickly(path, gender)
+        if quick is not None:
+            return quick
+    return arrays_of_motion(load_motion_at(path, source_fps, gender))
+
+
+def arrays_of_motion(motion: Motion) -> Arrays:
+    """The arrays of a motion that was read, or made, otherwise.
+
+    Raises:
+        BadData: the motion is on no body that the store knows.
+    """
+    name = motion.skeleton.name
+    if name not in FIELDS:
+        raise BadData(
+            f"the store keeps no motions on the skeleton '{name}'",
+            where=motion.source.file,
+            fix=f"convert it first; kept are {', '.join(FIELDS)}",
+        )
+    vectors = matrix_to_axis_angle(motion.rotations.double()).flatten(1).numpy()
+    out, valid = _fields(vectors, name)
+    out["translation"] = _taken(motion.translation.numpy(), 0, 3, valid)
+    if motion.expression is not None and motion.expression.shape[1]:
+        out["expression"] = _taken(motion.expression.numpy(), 0, motion.expression.shape[1], valid)
+    if motion.mask is not None:
+        valid &= motion.mask.numpy()
+    _blank(out, valid)
+    return Arrays(
+        fields=out,
+        valid=valid,
+        skeleton=name,
+        fps=float(motion.fps),
+        body=motion.body,
+        gender=motion.gender,
+        betas=tuple(motion.betas.double().tolist()),
+        notes=motion.source.notes,
+    )
+
+
+def _read_quickly(path: Path, gender: str | None) -> Arrays | None:
+    """None where the file is not just like those of AMASS, or anything is odd: the careful reader says what."""
+    try:
+        with path.open("rb") as file:
+            members = npz_members(file)
+            if not set(_NEEDED) <= members.keys() <= _KNOWN:
+                return None
+            view = _ROOM.of(file)
+        rates = [key for key in _RATES if key in members]
+        more = [BODY_KEY] if BODY_KEY in members else []
+        arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates, *more)}
+    except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
+        return None
+    try:
+        return _arrays(arrays, rates, path, gender)
+    except VitruveError:
+        return None
+
+
+class _Odd(Exception):
+    """Something about the file is not as usual."""
+
+
+class _Room(threading.local):
+    """Memory that file after file is read into: fresh memory for each would cost as much as reading."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def of(self, file: BinaryIO) -> memoryview:
+        """The content of a file, until the next one is read."""
+        size = os.fstat(file.fileno()).st_size
+        if size > len(self._bytes):
+            self._bytes = bytearray(size + size // 4)
+        view = memoryview(self._bytes)[:size]
+        file.seek(0)
+        if file.readinto(view) != size:  # type: ignore[attr-defined]
+            raise _Odd
+        return view
+
+
+_ROOM = _Room()
+
+
+def _member(view: memoryview, member: Member) -> np.ndarray:
+    """The array of a member: its bytes as they lie in the file where they are stored plainly."""
+    signature, names, extra = struct.unpack_from("<4s22xHH", view, member.offset)
+    if signature != b"PK\x03\x04" or member.encrypted:
+        raise _Odd
+    begin = member.offset + 30 + names + extra
+    packed = view[begin : begin + member.packed]
+    if member.method == zipfile.ZIP_STORED:
+        data: memoryview | bytes = packed
+    elif member.method == zipfile.ZIP_DEFLATED:
+        data = zlib.decompress(packed, -15, member.length or 1)
+    else:
+        raise _Odd
+    if len(data) != member.length or zlib.crc32(data) != member.crc:
+        raise _Odd
+    return _npy(data)
+
+
+def _npy(data: memoryview | bytes) -> np.ndarray:
+    stream = io.BytesIO(data[:LONGEST_HEADER])
+    shape, fortran, dtype = read_npy_header(stream)
+    if fortran or dtype.kind not in "fiuUS":
+        raise _Odd
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
+
+
+def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, given: str | None) -> Arrays | None:
+    poses, trans = arrays["poses"], arrays["trans"]
+    frames = len(poses) if poses.ndim == 2 else 0
+    floats = poses.dtype in (np.float32, np.float64) and trans.dtype in (np.float32, np.float64)
+    if not frames or poses.shape[1] not in _SKELETONS or trans.shape != (frames, 3) or not floats:
+        return None
+    found = {float(arrays[key]) for key in rates if arrays[key].size == 1}
+    if len(found) != 1 or not SLOWEST <= min(found) <= FASTEST:
+        return None
+    notes: list[str] = []
+    # The arrays lie in memory that the next file is read into: nothing that is kept may be a view of them.
+    if np.abs(poses[:, 3:66]).max(initial=0.0) > LONGEST_TURN:
+        return None
+    betas = one_shape(arrays["betas"].copy(), frames, path, notes)
+    layout, skeleton = _SKELETONS[poses.shape[1]]
+    body, gender = read_body_and_gender(arrays, layout, path, notes, given)
+    out, valid = _fields(poses, skeleton)
+    out["translation"] = _taken(trans, 0, 3, valid)
+    _blank(out, valid)
+    if any(np.abs(values).max(initial=0.0) > FARTHEST for values in (out["translation"], betas.numpy())):
+        return None
+    masked = frames - int(valid.sum())
+    if masked:
+        notes.append(f"{masked} of {frames} frames hold values that are not numbers; they are masked")
+    shape = tuple(betas.double().tolist())
+    return Arrays(out, valid, skeleton, min(found), body, gender, shape, tuple(notes))
+
+
+def _fields(vectors: np.ndarray, skeleton: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The fields of a skeleton, float32 and no longer than pi, and the frames whose values are all finite."""
+    valid = np.ones(len(vectors), dtype=np.bool_)
+    out = {}
+    for name, (start, stop) in FIELDS[skeleton].items():
+        out[name] = np.empty((len(vectors), stop - start), dtype=np.float32)
+        _shortened(vectors, start, out[name], valid)
+    return out, valid
+
+
+def _taken(values: np.ndarray, start: int, stop: int, valid: np.ndarray) -> np.ndarray:
+    out = values[:, start:stop].astype(np.float32)
+    valid &= np.isfinite(out).all(1)
+    return out
+
+
+def _blank(fields: Mapping[str, np.ndarray], valid: np.ndarray) -> None:
+    if not valid.all():
+        for array in fields.values():
+            array[~valid] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _shortened(vectors, start, out, valid) -> None:
+    """Axis-angle vectors [frames, values from `start`] as the same rotations of at most pi, in float32."""
+    square_of_pi = 9.869604  # a hair below, so that float32 does not step over
+    for frame in range(len(out)):
+        for column in range(0, out.shape[1], 3):
+            x = np.float64(vectors[frame, start + column])
+            y = np.float64(vectors[frame, start + column + 1])
+            z = np.float64(vectors[frame, start + column + 2])
+            square = x * x + y * y + z * z
+            if not square <= square_of_pi:
+                if square < np.inf:
+                    angle = np.sqrt(square)
+                    scale = (angle - 2 * np.pi * np.floor(angle / (2 * np.pi) + 0.5)) / angle
+                    x, y, z = x * scale, y * scale, z * scale
+                else:  # also NaN
+                    valid[frame] = False
+            out[frame, column] = x
+            out[frame, column + 1] = y
+            out[frame, column + 2] = z
+
+
+def prepare_kernels() -> None:
+    """Load the compiled code for all that a file can hold, before the clock of the first one runs.
+
+    What was inflated cannot be written to, what is read as it lies can: numba compiles each of them.
+    """
+    for dtype in (np.float32, np.float64):
+        for writable in (True, False):
+            vectors = np.zeros((1, 3), dtype)
+            vectors.flags.writeable = writable
+            _shortened(vectors, 0, np.zeros((1, 3), np.float32), np.ones(1, np.bool_))

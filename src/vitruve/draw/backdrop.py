@@ -1,0 +1,275 @@
+"""What stands behind and below the bodies: a light backdrop, a faint grid on the ground, and contact shadows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vitruve.draw.viewpoint import Floats, Viewpoint
+
+Picture = NDArray[np.uint8]
+
+_BACK_TOP, _BACK_BOTTOM = np.array([0.93, 0.937, 0.95]), np.array([0.88, 0.886, 0.896])
+_SHADOW_CELL, _SHADOW_REACH = 0.02, 0.8  # metres
+# Bodies far apart get a coarser map: so many cells bound its time and memory.
+_MOST_CELLS = 600_000
+# How far up a layer of the shadow reaches and how soft it is, both in metres, and how dark it is.
+_LAYERS = ((0.10, 0.025, 0.42), (0.9, 0.16, 0.34))
+# The grid: metres between lines, half a line's width, how dark it is, and between which distances it fades out.
+_GRID_STEP, _GRID_HALF, _GRID_DARK, _GRID_NEAR, _GRID_FAR = 1.0, 0.004, 0.13, 5.0, 14.0
+
+
+def backdrop(viewpoint: Viewpoint | None, size: tuple[int, int], grid: float | None = None) -> Picture:
+    """The light backdrop, [height, width, 3].
+
+    It is a function of the row alone (but for the grid), so that pictures can stand side by side.
+
+    Args:
+        viewpoint: where it is seen from; needed for the grid only.
+        size: width and height in pixels.
+        grid: height of a ground with lines every metre; None for none.
+    """
+    width, height = size
+    share = (np.arange(height) + 0.5) / height
+    rows = 255 * (_BACK_TOP + (_BACK_BOTTOM - _BACK_TOP) * share[:, None] ** 1.5)
+    picture = _striped((rows + 0.5).astype(np.uint8), width)
+    if grid is not None and viewpoint is not None:
+        _draw_grid(picture, *_eye(viewpoint, size), grid, np.asarray(viewpoint.target[:2], np.float64))
+    return picture
+
+
+class Shadow(NamedTuple):
+    """How dark the ground is.
+
+    Attributes:
+        dark: [cells x, cells y], 0 to 1.
+        corner: x and y of the first cell's middle, metres.
+        cell: metres from cell to cell.
+        ground: height in metres.
+    """
+
+    dark: NDArray[np.float32]
+    corner: Floats
+    cell: float
+    ground: float
+
+
+def shadow_of(vertices: Floats, faces: NDArray[np.int64], ground: float) -> Shadow | None:
+    """The shadow that a mesh leaves on the ground: the nearer, the darker and sharper.
+
+    Vertices that are NaN leave none; None where all are.
+    """
+    low, high = _extent(vertices)
+    if not low[0] <= high[0]:
+        return None
+    low, high = low - _SHADOW_REACH, high + _SHADOW_REACH
+    cell = max(_SHADOW_CELL, math.sqrt(float(np.prod(high - low)) / _MOST_CELLS))
+    corner = np.floor(low / cell) * cell  # in place from frame to frame, so that the cells are not seen to swim
+    cells = np.ceil((high - corner) / cell).astype(int) + 1
+    lit = np.ones(cells, np.float32)
+    for fade, blur, strength in _LAYERS:
+        layer = _splat(vertices, faces, corner, cell, (int(cells[0]), int(cells[1])), ground, fade)
+        # Splatted vertices leave gaps; a small blur closes them, and the clip makes the inside even.
+        layer = (2.5 * gaussian(layer, 0.03 / cell)).clip(0, 1)
+        lit *= 1 - np.float32(strength) * gaussian(layer, blur / cell)
+    return Shadow(1 - lit, corner, cell, ground)
+
+
+def cast(picture: Picture, shadow: Shadow, viewpoint: Viewpoint) -> None:
+    """Darken a picture where the shadow is seen, in place."""
+    height, width = picture.shape[:2]
+    position, axes, focal = _eye(viewpoint, (width, height))
+    left, right, top, bottom = _window(shadow, viewpoint, (width, height))
+    _cast(picture, position, axes, focal, *shadow, left, right, top, bottom)
+
+
+def gaussian(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """A Gaussian blur, cut off at four sigma, with nothing outside of the image."""
+    reach = int(4 * sigma + 0.5)
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
+    return _separable(np.ascontiguousarray(image, np.float32), (taps / taps.sum()).astype(np.float32))
+
+
+def _eye(viewpoint: Viewpoint, size: tuple[int, int]) -> tuple[Floats, Floats, float]:
+    return np.asarray(viewpoint.position, np.float64), viewpoint.axes, viewpoint.focal_px(size)
+
+
+def _window(shadow: Shadow, viewpoint: Viewpoint, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Columns and rows between which the shadow can be seen."""
+    ends = np.stack([shadow.corner, shadow.corner + np.array(shadow.dark.shape) * shadow.cell])
+    corners = np.array([[x, y, shadow.ground] for x in ends[:, 0] for y in ends[:, 1]])
+    pixels, depth = viewpoint.project(corners, size)
+    if depth.min() < 0.05:
+        return 0, size[0], 0, size[1]
+    low = np.floor(pixels.min(0)).clip(0, size).astype(int)
+    high = np.ceil(pixels.max(0)).clip(0, size).astype(int)
+    return int(low[0]), int(high[0]), int(low[1]), int(high[1])
+
+
+@njit(nogil=True, cache=True)
+def _extent(vertices: Any) -> tuple[Any, Any]:
+    """Smallest and largest x and y of the vertices that are not NaN."""
+    low, high = np.full(2, np.inf), np.full(2, -np.inf)
+    for i in range(len(vertices)):
+        for k in range(2):
+            if vertices[i, k] < low[k]:
+                low[k] = vertices[i, k]
+            if vertices[i, k] > high[k]:
+                high[k] = vertices[i, k]
+    return low, high
+
+
+@njit(nogil=True, cache=True)
+def _splat(vertices: Any, faces: Any, corner: Any, cell: float, shape: Any, ground: float, fade: float) -> Any:
+    """How near to the ground the mesh is above each cell: one where it touches, less with the height."""
+    layer = np.zeros(shape, np.float32)
+    for i in range(len(vertices)):
+        _dot(layer, vertices[i, 0], vertices[i, 1], vertices[i, 2], corner, cell, ground, fade)
+    for f in range(len(faces)):
+        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
+        long = max(abs(a[0] - b[0]), abs(a[1] - b[1]), abs(b[0] - c[0]), abs(b[1] - c[1]))
+        long = max(long, abs(c[0] - a[0]), abs(c[1] - a[1]))
+        # The corners of small triangles are dots enough.
+        if long > 2 * cell:
+            steps = min(int(long / cell) + 1, 400)
+            for i in range(steps + 1):
+                for j in range(steps + 1 - i):
+                    u, v = i / steps, j / steps
+                    w = 1 - u - v
+                    x, y, z = (
+                        u * a[0] + v * b[0] + w * c[0],
+                        u * a[1] + v * b[1] + w * c[1],
+                        u * a[2] + v * b[2] + w * c[2],
+                    )
+                    _dot(layer, x, y, z, corner, cell, ground, fade)
+    return layer
+
+
+@njit(nogil=True, cache=True)
+def _dot(layer: Any, x: float, y: float, z: float, corner: Any, cell: float, ground: float, fade: float) -> None:
+    height = max(z - ground, 0.0)
+    if np.isfinite(x) and np.isfinite(y) and height < 8 * fade:
+        column, row = int((x - corner[0]) / cell), int((y - corner[1]) / cell)
+        layer[column, row] = max(layer[column, row], np.float32(math.exp(-height / fade)))
+
+
+@njit(nogil=True, cache=True)
+def _separable(image: Any, taps: Any) -> Any:
+    rows, columns = image.shape
+    reach = len(taps) // 2
+    across, out = np.zeros_like(image), np.zeros_like(image)
+    for k in range(-reach, reach + 1):
+        weight = taps[k + reach]
+        first, last = max(0, -k), min(columns, columns - k)
+        for y in range(rows):
+            if first < last:
+                source, goal = image[y, first + k : last + k], across[y, first:last]
+                for x in range(len(goal)):
+                    goal[x] += weight * source[x]
+    for y in range(rows):
+        goal = out[y]
+        for k in range(max(-reach, -y), min(reach, rows - 1 - y) + 1):
+            weight, source = taps[k + reach], across[y + k]
+            for x in range(columns):
+                goal[x] += weight * source[x]
+    return out
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _cast(
+    picture: Any,
+    position: Any,
+    axes: Any,
+    focal: float,
+    dark: Any,
+    corner: Any,
+    cell: float,
+    ground: float,
+    left: int,
+    right: int,
+    top: int,
+    bottom: int,
+) -> None:
+    height, width = picture.shape[:2]
+    cells_x, cells_y = dark.shape
+    for row in range(top, bottom):
+        down = (row + 0.5 - height / 2) / focal
+        for column in range(left, right):
+            side = (column + 0.5 - width / 2) / focal
+            falling = axes[2, 2] + side * axes[0, 2] + down * axes[1, 2]
+            distance = (ground - position[2]) / falling if falling < -1e-6 else -1.0
+            if distance <= 0:
+                continue
+            x = (position[0] + distance * (axes[2, 0] + side * axes[0, 0] + down * axes[1, 0]) - corner[0]) / cell
+            y = (position[1] + distance * (axes[2, 1] + side * axes[0, 1] + down * axes[1, 1]) - corner[1]) / cell
+            if not (0 <= x < cells_x - 1 and 0 <= y < cells_y - 1):
+                continue
+            i, j = int(x), int(y)
+            u, v = x - i, y - j
+            near = dark[i, j] * (1 - v) + dark[i, j + 1] * v
+            shade = near * (1 - u) + (dark[i + 1, j] * (1 - v) + dark[i + 1, j + 1] * v) * u
+            # Fading out towards the edges, so that no seam is seen between neighbours.
+            shade *= min(1.0, min(column, width - 1 - column) / (0.12 * width))
+            for k in range(3):
+                picture[row, column, k] = np.uint8(picture[row, column, k] * (1 - shade) + 0.5)
+
+
+@njit(nogil=True, cache=True)
+def _striped(rows: Any, width: int) -> Any:
+    """A picture whose rows have one colour each."""
+    picture = np.empty((len(rows), width, 3), np.uint8)
+    for row in range(len(rows)):
+        red, green, blue = rows[row, 0], rows[row, 1], rows[row, 2]
+        for column in range(width):
+            picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = red, green, blue
+    return picture
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _line(at: float, footprint: float) -> float:
+    """Share of a pixel that a grid line covers; lines that are too near each other to be told apart fade out."""
+    # Without branches, so that the compiler takes several pixels at once.
+    away = abs(at - _GRID_STEP * math.floor(at / _GRID_STEP + 0.5))
+    covered = min(max(_GRID_HALF + footprint / 2 - away, 0.0) / max(footprint, 1e-9), 1.0)
+    return min(covered, 2 * _GRID_HALF / max(footprint, 2 * _GRID_HALF)) * max(0.0, 1 - 2.5 * footprint / _GRID_STEP)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _draw_grid(picture: Any, position: Any, axes: Any, focal: float, ground: float, middle: Any) -> None:
+    height, width = picture.shape[:2]
+    darkness = np.empty(width)
+    for row in range(height):
+        down = (row + 0.5 - height / 2) / focal
+        _grid_row(darkness, down, position, axes, focal, ground, middle)
+        for column in range(width):
+            if darkness[column] > 0:
+                for k in range(3):
+                    picture[row, column, k] = np.uint8(picture[row, column, k] * (1 - darkness[column]) + 0.5)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _grid_row(darkness: Any, down: float, position: Any, axes: Any, focal: float, ground: float, middle: Any) -> None:
+    """How dark the grid is at each pixel of a row."""
+    width = len(darkness)
+    r0, r1, r2, d0, d1, d2 = axes[0, 0], axes[0, 1], axes[0, 2], axes[1, 0], axes[1, 1], axes[1, 2]
+    row_x, row_y, row_z = axes[2, 0] + down * d0, axes[2, 1] + down * d1, axes[2, 2] + down * d2
+    drop, from_x, from_y, to_x, to_y = ground - position[2], position[0], position[1], middle[0], middle[1]
+    for column in range(width):
+        side = (column + 0.5 - width / 2) / focal
+        # What does not fall towards the ground is taken as far away, where the grid has faded out.
+        falling = min(row_z + side * r2, -1e-6)
+        distance = max(drop / falling, 0.0)
+        way_x, way_y = row_x + side * r0, row_y + side * r1
+        x, y = from_x + distance * way_x, from_y + distance * way_y
+        away = math.sqrt((x - to_x) ** 2 + (y - to_y) ** 2)
+        # How far on the ground the next pixel to the right and the next one below are.
+        scale, lean_x, lean_y = distance / focal, way_x / falling, way_y / falling
+        foot_x = scale * (abs(r0 - lean_x * r2) + abs(d0 - lean_x * d2))
+        foot_y = scale * (abs(r1 - lean_y * r2) + abs(d1 - lean_y * d2))
+        fade = max(0.0, min(1.0, (_GRID_FAR - away) / (_GRID_FAR - _GRID_NEAR)))
+        seen = 1.0 if distance > 0 else 0.0
+        darkness[column] = _GRID_DARK * max(_line(x, foot_x), _line(y, foot_y)) * fade * seen

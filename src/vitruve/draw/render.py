@@ -1,0 +1,277 @@
+"""Films, pictures and strips of a scene, and bodies drawn over a video: what `vitruve render` does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vitruve.draw.backdrop import Picture
+from vitruve.draw.calibrated_camera import CalibratedCamera, CalibratedEye
+from vitruve.draw.film import Look, draw_names, film, heat_top
+from vitruve.draw.heat import heat_bar
+from vitruve.draw.pictures import row, save_picture, spread, stack
+from vitruve.draw.scene import Scene, side_by_side
+from vitruve.draw.sticks import joints_of
+from vitruve.draw.video import VideoSource, check_film, write_film
+from vitruve.draw.views import CameraChoice, across, aspect, viewpoints
+from vitruve.errors import BadData, UsageError
+from vitruve.files.atomic import replacing
+from vitruve.motion.frame_range import frame_range
+from vitruve.runs.progress import Progress
+
+SIZE = (1280, 720)
+_CELL_HEIGHT = 320  # of a picture in a strip
+_COLUMNS = 8
+# Above this rate only every second, third ... frame of a motion becomes one of the film.
+_MOST_FPS = 60.0
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    """Which frames of a scene are shown, and how many of them in a second."""
+
+    frames: list[int]
+    fps: float
+
+
+def time_line(scene: Scene, chosen: str | None = None, fps: float | None = None) -> TimeLine:
+    """The frames of a film.
+
+    Args:
+        scene: what is seen.
+        chosen: "10:200:2" as Python slices go, or the number of one frame; all where None.
+        fps: of the film; the motion keeps its speed, and frames are left out or shown twice. With a step in `chosen`
+            just these frames are shown, at this rate.
+    """
+    start, stop, step = _slice(chosen, len(scene))
+    if step is not None:
+        return TimeLine(list(range(start, stop, step)), fps or scene.fps / step)
+    if fps is None:
+        step = math.ceil(scene.fps / _MOST_FPS - 1e-6)
+        return TimeLine(list(range(start, stop, step)), scene.fps / step)
+    count = max(1, round((stop - start) / scene.fps * fps))
+    return TimeLine([min(start + int(i * scene.fps / fps + 0.5), stop - 1) for i in range(count)], fps)
+
+
+def spread_out(scene: Scene, frames: Sequence[int], camera: CameraChoice) -> Scene:
+    """The actors side by side, along the picture and as far apart as they are wide."""
+    right = across(scene, frames, camera)
+    widest = 0.0
+    for actor in scene.actors:
+        own = actor.valid_frames()
+        some = own[np.linspace(0, len(own) - 1, min(len(own), 16)).round().astype(int)].tolist()
+        points = joints_of(actor, some) if actor.body is None else actor.vertices(some).double().cpu().numpy()
+        widest = max(widest, float(np.ptp(points[..., :2] @ right, axis=1).max()))
+    return side_by_side(scene, min(max(1.15 * widest, 0.3), 3.0), right)
+
+
+def render_film(
+    scene: Scene,
+    out: str | Path,
+    times: TimeLine | None = None,
+    size: tuple[int, int] = SIZE,
+    camera: CameraChoice | None = None,
+    look: Look | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Write a film (.mp4, .mov, .mkv: H.264; .gif) and say how many frames it has.
+
+    Args:
+        scene: what is seen.
+        out: where to write.
+        times: which frames; all of them where None.
+        size: width and height in pixels.
+        camera: where it is seen from; fitted to the whole clip where None.
+        look: how it is drawn.
+        overwrite: replace what is there.
+        progress: called with frames done and frames in all.
+    """
+    times, out = times or time_line(scene), Path(out)
+    check_film(out, size, len(times.frames))
+    with replacing(out, overwrite=overwrite) as temporary:
+        eyes = viewpoints(scene, times.frames, camera or CameraChoice(), size)
+        pictures = film(scene, times.frames, eyes, size, look)
+        return write_film(_counted(pictures, len(times.frames), progress), temporary, times.fps, size)
+
+
+def render_frame(
+    scene: Scene,
+    frame: int,
+    size: tuple[int, int] = SIZE,
+    camera: CameraChoice | None = None,
+    look: Look | None = None,
+) -> Image.Image:
+    """One frame as a picture; the camera is fitted to this frame."""
+    if not 0 <= frame < len(scene):
+        raise UsageError(
+            f"there is no frame {frame}", where=f"the time line has {len(scene)} frames", fix="--frame 0 is the first"
+        )
+    eyes = viewpoints(scene, [frame], camera or CameraChoice(), size)
+    return Image.fromarray(next(film(scene, [frame], eyes, size, look)))
+
+
+def render_strip(
+    scene: Scene,
+    count: int = 16,
+    times: TimeLine | None = None,
+    cell: tuple[int, int] | None = None,
+    camera: CameraChoice | None = None,
+    look: Look | None = None,
+    progress: Progress | None = None,
+) -> Image.Image:
+    """A contact sheet: frames at equal distances in rows of eight, each with its number and time below.
+
+    Args:
+        scene: what is seen.
+        count: how many frames; no more than have data.
+        times: the frames that they are taken from; all where None.
+        cell: width and height of one picture in pixels; 320 high and as wide as the bodies where None.
+        camera: where it is seen from; it goes along with the bodies.
+        look: how it is drawn.
+        progress: called with pictures done and pictures in all.
+    """
+    if count < 1:
+        raise UsageError("a strip needs at least one frame", where=f"--strip {count}", fix="--strip 16")
+    frames = (times or time_line(scene)).frames
+    seen = [frame for frame in frames if any(a.valid(scene.frame_of(a, frame)) for a in scene.actors)]
+    if not seen:
+        raise BadData(
+            "there is nothing to see in these frames: none has data",
+            where=f"frames {frames[0]} to {frames[-1]}",
+            fix="choose others with --frames",
+        )
+    chosen = [seen[i] for i in spread(len(seen), count)]
+    camera = replace(camera or CameraChoice(), follow=True)
+    width = round(_CELL_HEIGHT * float(np.clip(aspect(scene, chosen, camera), 0.4, 3.0)))
+    cell = cell or (width, _CELL_HEIGHT)
+    top = (look and look.heat_top_mm) or heat_top(scene, chosen)
+    # The camera goes along, so lines on the ground would only show seams; numbers stand below, names above.
+    look = replace(look or Look(), grid=False, numbers=False, names=False, heat_top_mm=top)
+    eyes = viewpoints(scene, chosen, camera, cell)
+    pictures = _counted(film(scene, chosen, eyes, cell, look), len(chosen), progress)
+    images = [Image.fromarray(picture) for picture in pictures]
+    labels = [f"{scene.frame_of(scene.actors[0], frame)}: {frame / scene.fps:.2f} s" for frame in chosen]
+    rows = [row(images[i : i + _COLUMNS], labels[i : i + _COLUMNS]) for i in range(0, len(images), _COLUMNS)]
+    if len(scene.actors) > 1:
+        band = Image.new("RGB", (rows[0].width, round(28 * (len(scene.actors) + 0.5))), rows[0].getpixel((0, 0)))
+        draw_names(band, scene, 17)
+        rows.insert(0, band)
+    if any(actor.errors is not None for actor in scene.actors):
+        rows.append(heat_bar(top, max(rows[0].width, 480)))
+    return stack(rows)
+
+
+def write_picture(image: Image.Image, out: str | Path, overwrite: bool = False) -> None:
+    """Write a PNG under a temporary name, and rename it."""
+    with replacing(Path(out), overwrite=overwrite) as temporary:
+        save_picture(image, temporary)
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Frames of a video, the scene's frames that belong to them, where they are seen from, their rate and size."""
+
+    video: list[int]
+    frames: list[int]
+    eyes: list[CalibratedEye]
+    fps: float
+    size: tuple[int, int]
+
+
+def render_over(
+    scene: Scene,
+    video: VideoSource,
+    shots: Shots,
+    out: str | Path,
+    look: Look | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Draw the bodies over a video, frame by frame as the video has them, and say how many frames were written.
+
+    Args:
+        scene: what is drawn.
+        video: what it is drawn over.
+        shots: from `shots_over`.
+        out: where to write.
+        look: how it is drawn.
+        overwrite: replace what is there.
+        progress: called with frames done and frames in all.
+    """
+    out = Path(out)
+    check_film(out, shots.size, len(shots.video))
+    with replacing(out, overwrite=overwrite) as temporary:
+        pictures = film(scene, shots.frames, shots.eyes, shots.size, look, _behind(video, shots))
+        return write_film(_counted(pictures, len(shots.video), progress), temporary, shots.fps, shots.size)
+
+
+def picture_over(scene: Scene, video: VideoSource, shots: Shots, look: Look | None = None) -> Image.Image:
+    """The first of the shots as a picture."""
+    behind = _behind(video, shots)
+    return Image.fromarray(next(film(scene, shots.frames[:1], shots.eyes[:1], shots.size, look, behind)))
+
+
+def shots_over(scene: Scene, video: VideoSource, camera: CalibratedCamera, chosen: str | None = None) -> Shots:
+    """Which frame of the scene and of the camera belongs to which frame of the video.
+
+    The motion's frame is the one nearest in time, counted from the video's first frame; so is the camera's where its
+    file says its fps. They end where the video, the motion or the camera's path ends first.
+
+    Args:
+        scene: what is drawn.
+        video: what it is drawn over.
+        camera: the video's camera.
+        chosen: frames of the video, "10:200"; all where None.
+    """
+    # H.264 has no half pixels of colour: the last row or column goes where their number is odd.
+    size = (video.size[0] - video.size[0] % 2, video.size[1] - video.size[1] % 2)
+    lens = replace(camera.resized(video.size), size=size)
+    times = video.times()
+    start, stop, step = _slice(chosen, len(times))
+    moving = len(camera.T_camera_world) > 1
+    shots = Shots([], [], [], video.fps / (step or 1), size)
+    for i in range(start, stop, step or 1):
+        own = int(times[i] * scene.fps + 0.5)
+        place = (i if camera.fps is None else int(times[i] * camera.fps + 0.5)) if moving else 0
+        if own >= len(scene) or place >= len(camera.T_camera_world):
+            break
+        shots.video.append(i)
+        shots.frames.append(own)
+        shots.eyes.append(lens.at(place))
+    if not shots.video:
+        raise BadData(
+            "the motion and the camera have nothing for these frames of the video",
+            where=f"frames {start} to {stop} of {video.path}; the motion lasts {len(scene) / scene.fps:.2f} s",
+            fix="choose earlier frames of the video with --frames",
+        )
+    return shots
+
+
+def _behind(video: VideoSource, shots: Shots) -> Iterator[Picture]:
+    """The pictures of the video that were chosen."""
+    wanted = set(shots.video)
+    for i, (_, picture) in enumerate(video.pictures()):
+        if i in wanted:
+            yield np.ascontiguousarray(picture[: shots.size[1], : shots.size[0]])
+        if i >= shots.video[-1]:
+            return
+
+
+def _counted(pictures: Iterable[Picture], total: int, progress: Progress | None) -> Iterator[Picture]:
+    for done, picture in enumerate(pictures, start=1):
+        yield picture
+        if progress:
+            progress(done, total)
+
+
+def _slice(chosen: str | None, length: int) -> tuple[int, int, int | None]:
+    """First frame, end, and the step, None where none was asked for."""
+    part = frame_range(chosen, length) if chosen else slice(None)
+    start, stop, _ = part.indices(length)
+    return start, stop, part.step

@@ -1,0 +1,1 @@
+"""Motions for programs that draw: GLB, USD and the table EXPORTS of all that can be written."""

@@ -1,0 +1,107 @@
+"""What an export is asked for, checked before anything is done: the format, axis and unit, the body, morph targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vitruve.bodies import BodyModel
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.formats.exporters.gltf_camera import GltfCamera
+from vitruve.formats.exporters.table import EXPORTS, Export
+from vitruve.motion import Motion
+
+# Morph targets of a kind where no number is given, unless the motion has more coefficients.
+_USUAL_MORPHS = 10
+
+
+def format_of(path: Path, format: str = "") -> Export:
+    """The row of EXPORTS that a path, or a format where one is given, names."""
+    return EXPORTS[ending_of(path, format)]
+
+
+def ending_of(path: Path, format: str) -> str:
+    """The ending that names a row of EXPORTS."""
+    ending = f".{format.lower().removeprefix('.')}" if format else path.suffix.lower()
+    if ending == ".fbx":
+        raise UsageError(
+            "FBX cannot be written without Blender or Autodesk's own library",
+            where=str(path),
+            fix="write a .glb and let Blender turn it into FBX; docs/export.md has the command",
+        )
+    if ending not in EXPORTS:
+        shown = f"the ending '{ending}' names" if ending else "a name without an ending names"
+        fix = nearest(ending, EXPORTS) if ending else f"end the name in one of {' '.join(EXPORTS)}"
+        raise UsageError(f"{shown} no export", where=str(path), fix=fix)
+    if path.suffix.lower() != ending and not EXPORTS[ending].folder:
+        raise UsageError(f"{path.name} does not end in {ending}", where=str(path), fix=f"name it {path.name}{ending}")
+    return ending
+
+
+def choice(what: str, given: str, choices: tuple[str, ...], row: Export) -> str:
+    """What was asked for, or what is usual for the format."""
+    if given and given not in choices:
+        fix = f"leave it out: it is '{choices[0]}'" if len(choices) == 1 else nearest(given, choices)
+        raise UsageError(f"'{given}' is no {what} of this format", where=row.line, fix=fix)
+    return given or choices[0]
+
+
+def check_body(motion: Motion, body: BodyModel | None, row: Export) -> None:
+    """Raise an error where the format cannot hold the motion, or not on this body."""
+    if not motion.betas.isfinite().all():
+        raise BadData("the shape is not finite", where="betas", fix="mend them, or set them to zero")
+    if row.skeletons and motion.skeleton.name not in row.skeletons:
+        raise UsageError(
+            f"this format holds {' or '.join(row.skeletons)}, not {motion.skeleton.name}",
+            where=row.line,
+            fix="convert the motion first: vitruve convert FILE --to smplx",
+        )
+    if body is None and row.body == "needed":
+        raise UsageError(
+            "meshes need a body, and the motion is on a plain skeleton",
+            where=f"{motion.skeleton.name}: {len(motion.skeleton)} joints",
+            fix="move it to a body first: vitruve convert FILE --to open-smplx",
+        )
+    if body is not None and motion.skeleton.names != body.skeleton.names:
+        raise UsageError(
+            f"the motion does not fit the body {body.name}",
+            where=f"the motion is on {motion.skeleton.name} with {len(motion.skeleton)} joints, the body has "
+            f"{body.num_joints}",
+            fix=f"convert the motion first: vitruve convert FILE --to {body.name}",
+        )
+
+
+def morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export) -> tuple[int, int]:
+    """(shapes, expressions) that become morph targets."""
+    if not text:
+        return 0, 0
+    if not row.morphs:
+        raise UsageError("this format has no morph targets", where=row.line, fix="write a .glb, or leave --morphs out")
+    has = {"shape": 0 if body is None else body.num_betas, "expression": 0 if body is None else body.num_expressions}
+    of_clip = {"shape": len(motion.betas), "expression": 0 if motion.expression is None else motion.expression.shape[1]}
+    counts = {"shape": 0, "expression": 0}
+    for part in text.split(","):
+        kind, _, number = part.strip().partition(":")
+        if kind.isdigit():
+            kind, number = "expression", kind
+        if kind not in counts or (number and not (number.isdigit() and int(number) > 0)):
+            fix = "use shape, expression, shape:4, or a number of expressions; several with a comma"
+            raise UsageError(f"'{part}' names no morph targets", where="--morphs", fix=fix)
+        count = int(number) if number else min(max(_USUAL_MORPHS, of_clip[kind]), has[kind])
+        if not 0 < count <= has[kind]:
+            name = body.name if body is not None else motion.skeleton.name
+            fix = f"ask for at most {has[kind]}" if has[kind] else "leave them out, or use a body that has them"
+            raise UsageError(f"{name} has {has[kind]} {kind} morph targets", where=f"--morphs {text}", fix=fix)
+        counts[kind] = count
+    return counts["shape"], counts["expression"]
+
+
+def check_camera(camera: GltfCamera | None, row: Export, gaps: str) -> None:
+    """Raise UsageError where the camera cannot be in the file."""
+    if camera is not None and not row.camera:
+        raise UsageError("this format holds no camera", where=row.line, fix="write a .glb, or leave --camera out")
+    if camera is not None and camera.moves and gaps == "drop":
+        raise UsageError(
+            "a clip that frames are dropped from is out of step with a moving camera",
+            where="--camera with --gaps drop",
+            fix="hold the gaps",
+        )

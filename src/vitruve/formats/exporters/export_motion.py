@@ -1,0 +1,232 @@
+"""Motions for other programs: the table EXPORTS of what is written, and `export_motion`, which writes it.
+
+    from vitruve.formats.exporters.export_motion import export_motion
+    done = export_motion(motion, "walk.glb", body=body)
+    print(done.fps, done.up, done.unit, done.difference, done.notes)
+
+An export is for a program that shows or edits motion; it holds less than the motion, and the table says what is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vitruve.bodies import BodyModel
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.files.atomic import check_place, replacing
+from vitruve.formats.exporters.checks import check_body, check_camera, choice, ending_of, morph_counts
+from vitruve.formats.exporters.gltf_camera import GltfCamera
+from vitruve.formats.exporters.gltf_difference import Difference
+from vitruve.formats.exporters.table import EXPORTS, Export, Job
+from vitruve.formats.fields import read_elsewhere
+from vitruve.motion import Motion, resample
+from vitruve.motion.provenance import edited
+from vitruve.threads import one_torch_thread
+
+GAPS = ("hold", "drop")
+# The SMPL-X Blender add-on reads no frame rate below this, and only whole ones.
+_ADD_ON_FPS = 30
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, or with `dry_run` would be.
+
+    Attributes:
+        path: the file or folder.
+        format: the ending that names the row of EXPORTS.
+        frames, fps, seconds: of what was written.
+        up, unit: of the file.
+        body: whose surface or joints they are; empty where none was used.
+        joints: the names of the joints, as the file has them; none in meshes.
+        gaps: how many frames held no valid data.
+        morphs: names of the morph targets.
+        bytes: the size of all files.
+        difference: how far the skinned mesh is from the body; None where nothing is skinned.
+        notes: what a user must know.
+    """
+
+    path: Path
+    format: str
+    frames: int
+    fps: float
+    seconds: float
+    up: str
+    unit: str
+    body: str = ""
+    joints: tuple[str, ...] = ()
+    gaps: int = 0
+    morphs: tuple[str, ...] = ()
+    bytes: int = 0
+    difference: Difference | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values for a JSON file."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def export_motion(  # noqa: PLR0913 (one parameter per option)
+    motion: Motion,
+    path: str | PathLike[str],
+    *,
+    body: BodyModel | None = None,
+    format: str = "",
+    up: str = "",
+    unit: str = "",
+    fps: float | None = None,
+    gaps: str = "hold",
+    morphs: str = "",
+    camera: GltfCamera | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """Write a motion for another program.
+
+    Args:
+        motion: what to write; `motion[10:60]` is a part of it.
+        path: the file, whose ending names the format; for meshes of several frames a folder.
+        body: the body it is on; a plain joint tree goes without.
+        format: an ending of EXPORTS, where that of the path does not tell.
+        up: the axis that points upwards in the file, "y" or "z"; what is usual for the format where empty.
+        unit: of lengths in the file; what is usual for the format where empty.
+        fps: resample to this frame rate.
+        gaps: what becomes of frames without valid data: "hold" repeats the last valid one, "drop" leaves them out.
+        morphs: morph targets of a GLB or USD file: "shape", "expression", both with a comma between, or a number of
+            expressions. "shape:4" is the first four shapes.
+        camera: the camera that saw the motion, for a GLB.
+        overwrite: replace what is there.
+        dry_run: check everything and write nothing.
+        progress: called with how many frames are written, and of how many.
+    """
+    path = Path(path)
+    ending = ending_of(path, format)
+    row = EXPORTS[ending]
+    up, unit = choice("upward axis", up, row.ups, row), choice("unit", unit, row.units, row)
+    folder = row.folder if path.suffix.lower() != ending else ""
+    if row.folder and not folder and len(motion) > 1:
+        raise UsageError(
+            f"a file {ending} holds one frame, and there are {len(motion)}",
+            where=str(path),
+            fix=f"name a folder: -o {path.with_suffix('')} --format {ending[1:]}; or choose a frame: --frames 0:1",
+        )
+    check_place(path, overwrite, (folder,) if folder else ())
+    body = None if row.body == "not used" else body
+    check_body(motion, body, row)
+    shapes, expressions = morph_counts(morphs, motion, body, row)
+    check_camera(camera, row, gaps)
+    with one_torch_thread():
+        motion, missing, notes = _whole(motion, gaps)
+        motion, more = _at_rate(motion, fps, ending)
+        if body is not None and motion.offsets is not None:
+            more.append("the motion's bones change their length; the body's do not")
+            motion = motion.replace(offsets=None)
+        job = Job(motion, path, ending, body, up, unit, shapes, expressions, camera, overwrite, progress)
+        notes += more + _warnings(job, row)
+        difference = None if dry_run else _write(job, row, in_place=bool(folder))
+    done = _summary(job, row)
+    return replace(done, gaps=missing, bytes=0 if dry_run else _size(path), difference=difference, notes=tuple(notes))
+
+
+def _write(job: Job, row: Export, in_place: bool) -> Difference | None:
+    """Write under a temporary name; a folder's writer does that itself."""
+    if in_place:
+        return row.write(job)
+    with replacing(job.path, overwrite=job.overwrite) as temporary:
+        return row.write(replace(job, path=temporary))
+
+
+def _summary(job: Job, row: Export) -> Exported:
+    kinds = (("shape", job.shapes), ("expression", job.expressions))
+    return Exported(
+        path=job.path,
+        format=job.ending,
+        frames=len(job.motion),
+        fps=job.motion.fps,
+        seconds=job.motion.duration,
+        up=job.up,
+        unit=job.unit,
+        body=job.body.name if job.body is not None else "",
+        joints=() if row.folder else job.motion.skeleton.names,
+        morphs=tuple(f"{kind}_{i:03d}" for kind, count in kinds for i in range(count)),
+    )
+
+
+def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
+    """The motion with valid frames only, how many were not, and what to say about it."""
+    if gaps not in GAPS:
+        raise UsageError(f"'{gaps}' is no way to treat gaps", where="--gaps", fix=nearest(gaps, GAPS))
+    valid = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu().clone()
+    for values in (motion.rotations, motion.translation, motion.expression, motion.offsets):
+        if values is not None:
+            valid &= values.detach().cpu().flatten(1).isfinite().all(1)
+    missing = int((~valid).sum())
+    if not missing:
+        return motion.replace(mask=None), 0, []
+    if missing == len(motion):
+        raise BadData(
+            "no frame holds valid data", where=f"all {missing} frames are masked or not finite", fix="check the file"
+        )
+    frames = torch.arange(len(motion))
+    good = frames[valid]
+    if gaps == "hold":
+        good = good[(torch.searchsorted(good, frames, right=True) - 1).clamp_min(0)]
+    done = "each repeats the last valid one" if gaps == "hold" else "they are left out, and the clip is shorter"
+    note = f"{missing} of {len(motion)} frames hold no valid data: {done}"
+
+    def at(values: Any) -> Any:
+        return None if values is None else values[good.to(values.device)]
+
+    changes = {key: at(getattr(motion, key)) for key in ("rotations", "translation", "expression", "offsets")}
+    return edited(motion, note, **changes, mask=None), missing, [note]
+
+
+def _at_rate(motion: Motion, fps: float | None, ending: str) -> tuple[Motion, list[str]]:
+    """The motion at the rate asked for, or at one that the format can hold, and what to say about it."""
+    notes, before = [], motion.fps
+    if fps is not None:
+        motion = resample(motion, fps)
+    elif ending == ".npz":
+        # As the file's writer does, a rate a hair off a whole one counts as that.
+        whole = max(round(motion.fps), _ADD_ON_FPS)
+        if abs(motion.fps - whole) > 1e-3:
+            motion = resample(motion, float(whole))
+            notes.append("the add-on reads whole frame rates from 30 up only")
+    if motion.fps != before:
+        notes.append(f"resampled from {before:g} to {motion.fps:g} fps")
+    return motion, notes
+
+
+def _warnings(job: Job, row: Export) -> list[str]:
+    """What a user would not expect of this file."""
+    motion, body, notes = job.motion, job.body, []
+    if job.ending == ".npz" and (motion.fps < _ADD_ON_FPS or abs(motion.fps - round(motion.fps)) > 1e-3):
+        notes.append(f"the add-on cuts {motion.fps:g} fps to a whole number, and refuses less than 30 by default")
+    if job.ending == ".npz" and (said := read_elsewhere(motion.body_name, "smplx")):
+        notes.append(said)
+    if row.morphs and not job.expressions and motion.expression is not None and motion.expression.any():
+        notes.append("the expression is left out; --morphs expression puts it in")
+    if job.shapes:
+        notes.append("the joints do not follow the morph targets of the shape: they serve small changes")
+    if body is not None and job.ending != ".bvh" and "not to be passed on" in body.licence:
+        notes.append(f"the file holds the body itself: {body.licence}")
+    if job.camera is not None and not _is_centred(job.camera):
+        notes.append("glTF has neither an off-centre lens nor pixels that are not square: the camera's are left out")
+    return notes
+
+
+def _is_centred(camera: GltfCamera) -> bool:
+    centre = np.divide(camera.size, 2) - camera.intrinsics[:2, 2]
+    return bool((np.abs(centre) <= 1).all() and abs(camera.intrinsics[0, 0] / camera.intrinsics[1, 1] - 1) < 1e-3)
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size

@@ -1,0 +1,156 @@
+"""GLB, the binary form of glTF 2.0: one skinned mesh with its skeleton and animation, y up, in metres.
+
+At rest the joints have the identity as rotation and the mesh stands as the body's template does, in the clip's shape.
+The animation turns every joint and moves the root; bones that change their length are moved too. A motion without a
+body gets a thin mesh of its bones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitruve.bodies import BodyModel
+from vitruve.formats.exporters.gltf_camera import GltfCamera, add_camera
+from vitruve.formats.exporters.gltf_file import TRIANGLES, VERTICES, GltfFile, add_channel
+from vitruve.formats.exporters.gltf_skin import (
+    Surface,
+    body_surface,
+    bone_surface,
+    continuous_quaternions,
+    smooth_normals,
+)
+from vitruve.formats.readers.plain_text import z_up_from
+from vitruve.motion import Motion
+
+# A quiet blue that is neither skin nor cloth.
+_COLOUR = (0.30, 0.45, 0.70, 1.0)
+# A bone further than this from its place at rest is animated, metres.
+_STILL = 1e-6
+
+
+def write_glb(
+    motion: Motion,
+    path: str | PathLike[str],
+    *,
+    body: BodyModel | None = None,
+    name: str = "motion",
+    shapes: int = 0,
+    expressions: int = 0,
+    camera: GltfCamera | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a GLB.
+
+    Pose correctives have no place in a skin of glTF; `gltf_difference.skinning_difference` measures their worth.
+
+    Args:
+        motion: what to write; every frame is taken to be valid.
+        path: the file; it is replaced.
+        body: the body whose surface is skinned, in the motion's shape; a mesh of the bones where None.
+        name: of the scene and of the animation.
+        shapes: how many columns of the shape basis become morph targets. The joints do not follow them.
+        expressions: how many expressions become morph targets, whose weights are animated by the motion's expression.
+        camera: the camera that saw the motion, if the file shall hold it.
+        facts: JSON values to be kept in the file, such as the licence; they stand in `asset.extras`, and in the
+            scene's extras, which Blender shows as custom properties.
+    """
+    facts = dict(facts or {})
+    licence = {"copyright": facts["licence"]} if facts.get("licence") else {}
+    file = GltfFile({"generator": "Vitruve", **licence, "extras": facts})
+    rest = motion.rest_joints(body).detach().double().cpu().numpy()
+    surface = bone_surface(motion, rest) if body is None else body_surface(motion, body, shapes, expressions)
+    joints = _joint_nodes(file, motion, rest)
+    animation = _animation(file, motion, rest, joints)
+    nodes = [joints[0]]
+    if surface is not None:
+        skin = _skin(file, joints, rest)
+        nodes.append(file.add("nodes", name=surface.name, mesh=_mesh(file, surface), skin=skin))
+        if surface.morph_weights is not None:
+            times = animation["samplers"][0]["input"]
+            add_channel(animation, nodes[-1], "weights", times, file.accessor(surface.morph_weights.ravel()))
+    if camera is not None:
+        nodes.append(add_camera(file, camera, animation))
+    file.add("animations", name=name, **animation)
+    file.add("scenes", name=name, nodes=nodes, extras=facts)
+    file.write(path)
+
+
+def _joint_nodes(file: GltfFile, motion: Motion, rest: NDArray[np.float64]) -> list[int]:
+    """A node for every joint as it is at rest."""
+    skeleton = motion.skeleton
+    bones = rest - np.where(np.array(skeleton.parents)[:, None] >= 0, rest[list(skeleton.parents)], 0.0)
+    # Parents stand before their children, so the joints' places in the list are known beforehand.
+    first = len(file.entries.get("nodes", ()))
+    nodes = []
+    for joint, joint_name in enumerate(skeleton.names):
+        entry: dict[str, Any] = {"name": joint_name, "translation": bones[joint].astype(np.float32).tolist()}
+        children = [first + child for child in skeleton.children(joint)]
+        nodes.append(file.add("nodes", **entry, **({"children": children} if children else {})))
+    return nodes
+
+
+def _mesh(file: GltfFile, surface: Surface) -> int:
+    attributes = {
+        "POSITION": file.accessor(surface.vertices, VERTICES, bounds=True),
+        "NORMAL": file.accessor(smooth_normals(surface.vertices, surface.faces), VERTICES),
+        "JOINTS_0": file.accessor(surface.joints, VERTICES),
+        "WEIGHTS_0": file.accessor(surface.weights, VERTICES),
+    }
+    primitive: dict[str, Any] = {
+        "attributes": attributes,
+        "indices": file.accessor(surface.faces.ravel(), TRIANGLES),
+        "material": file.add(
+            "materials",
+            name="body",
+            pbrMetallicRoughness={"baseColorFactor": _COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.7},
+        ),
+    }
+    if not surface.morphs:
+        return file.add("meshes", name=surface.name, primitives=[primitive])
+    primitive["targets"] = [
+        {"POSITION": file.accessor(shift, VERTICES, bounds=True)} for shift in surface.morphs.values()
+    ]
+    return file.add(
+        "meshes",
+        name=surface.name,
+        primitives=[primitive],
+        weights=[0.0] * len(surface.morphs),
+        extras={"targetNames": list(surface.morphs)},  # where Blender and three.js look for the names
+    )
+
+
+def _skin(file: GltfFile, joints: list[int], rest: NDArray[np.float64]) -> int:
+    inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
+    inverse[:, 3, :3] = -rest  # columns first: the last row is the translation
+    return file.add("skins", inverseBindMatrices=file.accessor(inverse), joints=joints, skeleton=joints[0])
+
+
+def _animation(file: GltfFile, motion: Motion, rest: NDArray[np.float64], joints: list[int]) -> dict[str, Any]:
+    """Rotations of all joints, the way of the root, and bones that change."""
+    back = z_up_from("y", torch.zeros((), dtype=torch.float64)).T
+    rotations = motion.rotations.detach().double().cpu()
+    rotations = torch.cat([back @ rotations[:, :1], rotations[:, 1:]], 1)
+    root = (rest[0] + motion.translation.detach().double().cpu().numpy()) @ back.numpy().T
+    times = file.accessor((np.arange(len(motion)) / motion.fps).astype(np.float32), bounds=True)
+    animation: dict[str, Any] = {"samplers": [], "channels": []}
+    add_channel(animation, joints[0], "translation", times, file.accessor(root.astype(np.float32)))
+    for joint, quaternions in zip(joints, continuous_quaternions(rotations)):
+        add_channel(animation, joint, "rotation", times, file.accessor(quaternions))
+    for joint, bones in _changing_bones(motion, rest).items():
+        add_channel(animation, joints[joint], "translation", times, file.accessor(bones.astype(np.float32)))
+    return animation
+
+
+def _changing_bones(motion: Motion, rest: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+    if motion.offsets is None:
+        return {}
+    offsets = motion.offsets.detach().double().cpu().numpy()
+    still = rest - rest[np.maximum(motion.skeleton.parents, 0)]
+    moved = np.abs(offsets - still).max((0, 2)) > _STILL
+    return {joint: offsets[:, joint] for joint in range(1, len(rest)) if moved[joint]}

@@ -1,0 +1,185 @@
+"""USD: a skinned mesh with its skeleton and animation, as UsdSkel has them. Needs the extra `usd`.
+
+Metres; one time code is one frame. The skeleton rests as the body's template does, in the clip's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitruve.bodies import BodyModel
+from vitruve.errors import MissingAsset
+from vitruve.formats.exporters.gltf_skin import (
+    INFLUENCES,
+    Surface,
+    body_surface,
+    bone_surface,
+    continuous_quaternions,
+    smooth_normals,
+)
+from vitruve.formats.readers.plain_text import z_up_from
+from vitruve.motion import Motion
+
+_COLOUR = (0.30, 0.45, 0.70)
+
+
+def write_usd(
+    motion: Motion,
+    path: str | PathLike[str],
+    *,
+    body: BodyModel | None = None,
+    up: str = "y",
+    shapes: int = 0,
+    expressions: int = 0,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a USD file; the ending says which kind: .usda is text, .usdc and .usd are binary.
+
+    Args:
+        motion: what to write; every frame is taken to be valid.
+        path: the file, which must not exist.
+        body: the body whose surface is skinned, in the motion's shape; a mesh of the bones where None.
+        up: the axis that points upwards in the file, "y" or "z".
+        shapes: how many columns of the shape basis become blend shapes. The joints do not follow them.
+        expressions: how many expressions become blend shapes, animated by the motion's expression.
+        facts: texts, numbers and lists to be kept in the file's metadata.
+    """
+    pxr = _pxr()
+    rest = motion.rest_joints(body).detach().double().cpu().numpy()
+    if body is not None:
+        surface = body_surface(motion, body, shapes, expressions, influences=_most_influences(body))
+    else:
+        surface = bone_surface(motion, rest)
+    stage = pxr.Usd.Stage.CreateNew(str(path))
+    pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y if up == "y" else pxr.UsdGeom.Tokens.z)
+    pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    stage.SetTimeCodesPerSecond(motion.fps)
+    stage.SetFramesPerSecond(motion.fps)
+    stage.SetStartTimeCode(0)
+    stage.SetEndTimeCode(len(motion) - 1)
+    root = pxr.UsdSkel.Root.Define(stage, "/motion")
+    stage.SetDefaultPrim(root.GetPrim())
+    plain = {key: repr(value) if isinstance(value, list) else value for key, value in (facts or {}).items()}
+    stage.GetRootLayer().customLayerData = {"vitruve": plain}
+    joints = _joint_paths(motion)
+    skeleton = pxr.UsdSkel.Skeleton.Define(stage, "/motion/skeleton")
+    _rest(skeleton, joints, motion.skeleton.names, motion.skeleton.parents, rest)
+    animation = pxr.UsdSkel.Animation.Define(stage, "/motion/skeleton/animation")
+    _animate(animation, motion, joints, rest, up)
+    binding = pxr.UsdSkel.BindingAPI.Apply(skeleton.GetPrim())
+    binding.CreateAnimationSourceRel().SetTargets([pxr.Sdf.Path("/motion/skeleton/animation")])
+    if surface is not None:
+        mesh = _mesh(stage, surface)
+        if surface.morphs:
+            _blend_shapes(stage, mesh, animation, surface)
+    stage.GetRootLayer().Save()
+
+
+def _pxr() -> Any:
+    """USD's Python modules."""
+    try:
+        import pxr
+        from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdSkel, Vt  # noqa: F401 (each becomes an attribute of pxr)
+    except ImportError:
+        raise MissingAsset(
+            "USD files need the package usd-core", where="pxr is not installed", fix="pip install 'vitruve[usd]'"
+        ) from None
+    return pxr
+
+
+def _most_influences(body: BodyModel) -> int:
+    return max(INFLUENCES, int(body.skin_weights.ne(0).sum(1).max()))
+
+
+def _joint_paths(motion: Motion) -> list[str]:
+    """Joints as USD names them: the way from the root, in names that it accepts."""
+    pxr = _pxr()
+
+    names = [pxr.Tf.MakeValidIdentifier(name) for name in motion.skeleton.names]
+    paths: list[str] = []
+    for name, parent in zip(names, motion.skeleton.parents):
+        path = f"{paths[parent]}/{name}" if parent >= 0 else name
+        paths.append(path if path not in paths else f"{path}_{len(paths)}")
+    return paths
+
+
+def _rest(skeleton: Any, joints: list[str], names: tuple[str, ...], parents: tuple[int, ...], rest: NDArray) -> None:
+    pxr = _pxr()
+
+    def at(positions: NDArray) -> Any:
+        return pxr.Vt.Matrix4dArray([pxr.Gf.Matrix4d(1).SetTranslate(pxr.Gf.Vec3d(*map(float, p))) for p in positions])
+
+    skeleton.CreateJointsAttr(joints)
+    skeleton.CreateJointNamesAttr(list(names))
+    skeleton.CreateBindTransformsAttr(at(rest))
+    skeleton.CreateRestTransformsAttr(at(_bones(rest, parents)))
+
+
+def _bones(rest: NDArray, parents: tuple[int, ...]) -> NDArray:
+    return rest - np.where(np.array(parents)[:, None] >= 0, rest[list(parents)], 0.0)
+
+
+def _animate(animation: Any, motion: Motion, joints: list[str], rest: NDArray, up: str) -> None:
+    pxr = _pxr()
+
+    back = z_up_from(up, torch.zeros((), dtype=torch.float64)).T
+    rotations = motion.rotations.detach().double().cpu()
+    rotations = torch.cat([back @ rotations[:, :1], rotations[:, 1:]], 1)
+    quaternions = continuous_quaternions(rotations).transpose(1, 0, 2)
+    bones = np.tile(_bones(rest, motion.skeleton.parents), (len(motion), 1, 1))
+    if motion.offsets is not None:
+        bones[:, 1:] = motion.offsets[:, 1:].detach().double().cpu().numpy()
+    bones[:, 0] = (rest[0] + motion.translation.detach().double().cpu().numpy()) @ back.numpy().T
+    animation.CreateJointsAttr(joints)
+    turning, moving = animation.CreateRotationsAttr(), animation.CreateTranslationsAttr()
+    animation.CreateScalesAttr(pxr.Vt.Vec3hArray(len(joints), pxr.Gf.Vec3h(1, 1, 1)))
+    for frame in range(len(motion)):
+        # USD keeps the imaginary part first in memory, as the quaternions here do.
+        turning.Set(pxr.Vt.QuatfArray.FromNumpy(np.ascontiguousarray(quaternions[frame])), frame)
+        moving.Set(pxr.Vt.Vec3fArray.FromNumpy(bones[frame].astype(np.float32)), frame)
+
+
+def _mesh(stage: Any, surface: Surface) -> Any:
+    pxr = _pxr()
+
+    mesh = pxr.UsdGeom.Mesh.Define(stage, "/motion/surface")
+    mesh.CreatePointsAttr(pxr.Vt.Vec3fArray.FromNumpy(surface.vertices))
+    mesh.CreateFaceVertexCountsAttr(pxr.Vt.IntArray(len(surface.faces), 3))
+    mesh.CreateFaceVertexIndicesAttr(pxr.Vt.IntArray.FromNumpy(surface.faces.astype(np.int32).ravel()))
+    mesh.CreateNormalsAttr(pxr.Vt.Vec3fArray.FromNumpy(smooth_normals(surface.vertices, surface.faces)))
+    mesh.SetNormalsInterpolation(pxr.UsdGeom.Tokens.vertex)
+    mesh.CreateSubdivisionSchemeAttr(pxr.UsdGeom.Tokens.none)
+    mesh.CreateDisplayColorAttr([pxr.Gf.Vec3f(*_COLOUR)])
+    mesh.CreateExtentAttr(pxr.Vt.Vec3fArray.FromNumpy(np.stack([surface.vertices.min(0), surface.vertices.max(0)])))
+    binding = pxr.UsdSkel.BindingAPI.Apply(mesh.GetPrim())
+    binding.CreateSkeletonRel().SetTargets([pxr.Sdf.Path("/motion/skeleton")])
+    binding.CreateGeomBindTransformAttr(pxr.Gf.Matrix4d(1))
+    count = surface.joints.shape[1]
+    indices = pxr.Vt.IntArray.FromNumpy(surface.joints.astype(np.int32).ravel())
+    binding.CreateJointIndicesPrimvar(False, count).Set(indices)
+    binding.CreateJointWeightsPrimvar(False, count).Set(pxr.Vt.FloatArray.FromNumpy(surface.weights.ravel()))
+    return mesh
+
+
+def _blend_shapes(stage: Any, mesh: Any, animation: Any, surface: Surface) -> None:
+    pxr = _pxr()
+
+    names, targets = list(surface.morphs), []
+    for name, shift in surface.morphs.items():
+        shape = pxr.UsdSkel.BlendShape.Define(stage, mesh.GetPath().AppendChild(name))
+        shape.CreateOffsetsAttr(pxr.Vt.Vec3fArray.FromNumpy(shift))
+        targets.append(shape.GetPath())
+    binding = pxr.UsdSkel.BindingAPI(mesh.GetPrim())
+    binding.CreateBlendShapesAttr(names)
+    binding.CreateBlendShapeTargetsRel().SetTargets(targets)
+    animation.CreateBlendShapesAttr(names)
+    weights = animation.CreateBlendShapeWeightsAttr()
+    values = surface.morph_weights
+    for frame, row in enumerate(np.zeros((1, len(names)), np.float32) if values is None else values):
+        weights.Set(pxr.Vt.FloatArray.FromNumpy(np.ascontiguousarray(row)), frame)

@@ -1,0 +1,266 @@
+"""The text of a BVH file: its hierarchy and its table of numbers, as they stand there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitruve.errors import BadData
+from vitruve.formats.readers.plain_text import numbers
+
+_CHANNELS = {f"{axis}{kind}".lower(): f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
+_USUAL_RATES = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 250, 300)
+
+
+@dataclass
+class Hierarchy:
+    """The joints of a BVH file, in its own units and axes.
+
+    Attributes:
+        names, parents: the tree, parents first, -1 for the root.
+        offsets: OFFSET of each joint.
+        channels: channel names of each joint, in order, spelled as "Xposition" and "Zrotation".
+        end_sites: (joint, OFFSET) of each End Site.
+    """
+
+    names: list[str] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    offsets: list[tuple[float, float, float] | None] = field(default_factory=list)
+    channels: list[list[str]] = field(default_factory=list)
+    end_sites: list[tuple[int, tuple[float, float, float]]] = field(default_factory=list)
+
+    def add(self, name: str, parent: int) -> int:
+        """Append a joint and return its index."""
+        self.names.append(name)
+        self.parents.append(parent)
+        self.offsets.append(None)
+        self.channels.append([])
+        return len(self.names) - 1
+
+
+def parse_bvh(data: bytes, where: str) -> tuple[Hierarchy, NDArray[np.float64], float, tuple[str, ...]]:
+    """Parse a whole file.
+
+    Returns:
+        The hierarchy, [frames, channels] numbers, frames per second, and notes on what had to be decided.
+    """
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
+    motion = re.search(rb"(?im)^[ \t]*MOTION[ \t]*$", data)
+    if not re.match(rb"(?i)\s*HIERARCHY\b", data):
+        raise BadData(
+            "this is not a BVH file", where=f"{where}: it does not begin with HIERARCHY", fix="check the file"
+        )
+    if motion is None:
+        raise BadData("the BVH file has no MOTION", where=f"{where}: it ends before", fix="export or copy it anew")
+    tree = _parse_hierarchy(data[: motion.start()].decode("utf-8", "replace"), where)
+    header = re.compile(rb"(?i)\s*Frames[ \t]*:?\s*(\S+)\s+Frame[ \t]*Time[ \t]*:?\s*(\S+)[^\n]*")
+    match = header.match(data, motion.end())
+    if match is None:
+        line = data.count(b"\n", 0, motion.start()) + 1
+        raise BadData(
+            "after MOTION there must be 'Frames:' and 'Frame Time:'",
+            where=f"{where}, line {line}",
+            fix="export it anew",
+        )
+    line = data.count(b"\n", 0, match.end()) + 1
+    frames = match[1].decode("ascii", "replace")
+    if not frames.isdigit() or not int(frames):
+        raise BadData(f"'{frames}' is no number of frames", where=f"{where}, line {line - 1}", fix="export it anew")
+    fps, notes = _rate(match[2].decode("ascii", "replace"), f"{where}, line {line}")
+    return tree, _table(data[match.end() :], int(frames), sum(map(len, tree.channels)), where, line), fps, notes
+
+
+def format_bvh(tree: Hierarchy, table: NDArray[np.float64], fps: float, decimals: int) -> str:
+    """The text of a file.
+
+    Args:
+        tree: the hierarchy, every joint directly followed by what hangs on it.
+        table: [frames, channels].
+        fps: frames per second; the frame time is written with all its digits.
+        decimals: of offsets and positions; angles have six.
+    """
+    lines, depth = ["HIERARCHY"], -1
+    depths: list[int] = []
+    for joint, parent in enumerate(tree.parents):
+        new = depths[parent] + 1 if parent >= 0 else 0
+        depths.append(new)
+        lines += ["\t" * level + "}" for level in range(depth, new - 1, -1)]
+        depth, tabs = new, "\t" * new
+        lines += [f"{tabs}{'JOINT' if new else 'ROOT'} {tree.names[joint]}", tabs + "{"]
+        lines.append(f"{tabs}\tOFFSET {_joined(tree.offsets[joint] or (), decimals)}")
+        lines.append(f"{tabs}\tCHANNELS {len(tree.channels[joint])} {' '.join(tree.channels[joint])}")
+        for offset in (offset for end, offset in tree.end_sites if end == joint):
+            inside = [
+                f"{tabs}\tEnd Site",
+                f"{tabs}\t{{",
+                f"{tabs}\t\tOFFSET {_joined(offset, decimals)}",
+                f"{tabs}\t}}",
+            ]
+            lines += inside
+    lines += ["\t" * level + "}" for level in range(depth, -1, -1)]
+    lines += ["MOTION", f"Frames: {len(table)}", f"Frame Time: {1 / fps!r}"]
+    kinds = [name.endswith("position") for channels in tree.channels for name in channels]
+    row = " ".join(f"%.{decimals}f" if position else "%.6f" for position in kinds)
+    lines += [row % tuple(values) for values in table.tolist()]
+    return "\n".join(lines) + "\n"
+
+
+def _joined(values: tuple[float, ...], decimals: int) -> str:
+    return " ".join(f"{value:.{decimals}f}" for value in values)
+
+
+def _parse_hierarchy(text: str, where: str) -> Hierarchy:
+    tree = Hierarchy()
+    stack: list[int] = []  # joints whose braces are open; an End Site is ~joint
+    declared: int | None = None  # the joint or End Site whose brace is to come
+    number = 1
+    for number, line in enumerate(text.split("\n"), start=1):
+        here = f"{where}, line {number}"
+        for part in re.split(r"([{}])", line):
+            words = part.split()
+            keyword = words[0].lower() if words else ""
+            if not words or (keyword == "hierarchy" and not tree.names):
+                continue
+            if keyword in ("root", "joint"):
+                declared = _declare(tree, keyword, part, stack, here)
+            elif keyword == "end" and stack and stack[-1] >= 0:
+                declared = ~stack[-1]
+            elif keyword == "{" and declared is not None:
+                stack.append(declared)
+                declared = None
+            elif keyword == "}" and stack:
+                stack.pop()
+            elif keyword == "offset" and stack:
+                _set_offset(tree, stack[-1], words[1:], here)
+            elif keyword == "channels" and stack and stack[-1] >= 0:
+                tree.channels[stack[-1]] = _channels(words[1:], here)
+            else:
+                raise BadData(
+                    f"'{words[0]}' does not belong here", where=here, fix="check the braces, or export it anew"
+                )
+    if stack or declared is not None or not tree.names:
+        raise BadData("the hierarchy breaks off", where=f"{where}, line {number}", fix="export or copy the file anew")
+    if None in tree.offsets:
+        name = tree.names[tree.offsets.index(None)]
+        raise BadData(f"joint '{name}' has no OFFSET", where=where, fix="add one, or export the file anew")
+    return tree
+
+
+def _declare(tree: Hierarchy, keyword: str, part: str, stack: list[int], where: str) -> int:
+    """Add the joint of a ROOT or JOINT line."""
+    name = part.split(maxsplit=1)[1].strip() if len(part.split()) > 1 else ""
+    if not name:
+        raise BadData("a joint has no name", where=where, fix="give it one")
+    if name in tree.names:
+        raise BadData(f"two joints are called '{name}'", where=where, fix="rename one of them")
+    if keyword == "root" and tree.names:
+        raise BadData(
+            f"the file has several roots: '{tree.names[0]}' and '{name}'",
+            where=where,
+            fix="split it into one file per figure; a motion has one tree",
+        )
+    if keyword == "joint" and (not stack or stack[-1] < 0):
+        raise BadData(f"joint '{name}' hangs on nothing", where=where, fix="check the braces, or export it anew")
+    return tree.add(name, stack[-1] if stack else -1)
+
+
+def _set_offset(tree: Hierarchy, node: int, words: list[str], where: str) -> None:
+    values = [_number(word, where) for word in words]
+    if len(values) != 3:
+        raise BadData(f"OFFSET has {len(values)} numbers", where=where, fix="it needs three")
+    if node < 0:
+        tree.end_sites.append((~node, (values[0], values[1], values[2])))
+    else:
+        tree.offsets[node] = (values[0], values[1], values[2])
+
+
+def _channels(words: list[str], where: str) -> list[str]:
+    names = [_CHANNELS.get(word.lower(), "") for word in words[1:]]
+    if not words or words[0] != str(len(names)):
+        raise BadData(
+            f"CHANNELS announces {words[0] if words else 'nothing'} and lists {len(names)}",
+            where=where,
+            fix="mend the line",
+        )
+    if "" in names:
+        raise BadData(
+            f"unknown channel '{words[1 + names.index('')]}'",
+            where=where,
+            fix=f"known are {', '.join(_CHANNELS.values())}",
+        )
+    if len(set(names)) < len(names):
+        raise BadData("a channel stands twice", where=f"{where}: {' '.join(names)}", fix="mend the line")
+    return names
+
+
+def _number(word: str, where: str) -> float:
+    try:
+        value = float(word.replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise BadData(f"'{word}' is no number", where=where, fix="mend the line, or export the file anew")
+    return value
+
+
+def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
+    """Frames per second of a frame time, and a note where its digits were taken to be rounded: 0.033 is 30 fps."""
+    time = _number(word, where)
+    if time <= 0:
+        raise BadData(f"the frame time {word} s is not positive", where=where, fix="write 1 / frames per second there")
+    mantissa, _, exponent = word.replace(",", ".").lower().partition("e")
+    last_digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    digits = len(mantissa.replace(".", "").strip("+-").lstrip("0"))
+    slack = max(last_digit, 4 * np.finfo(float).eps * time)
+    raw = 1 / time
+    candidates = [round(raw)] if abs(raw - round(raw)) < 1e-6 * raw else []
+    # What was written short is a usual rate, or nothing can be said about it; many digits may be of any round rate.
+    candidates += sorted(_USUAL_RATES, key=lambda rate: abs(rate - raw))[:1] if digits > 1 else []
+    candidates += [round(raw, decimals) for decimals in range(12)] if digits > 3 else []
+    fps = next((float(rate) for rate in candidates if rate > 0 and abs(1 / rate - time) <= slack), raw)
+    return fps, (f"the frame time of {word} s was read as {fps:g} fps",) if abs(fps - raw) > 1e-9 * raw else ()
+
+
+def _table(block: bytes, frames: int, width: int, where: str, line: int) -> NDArray[np.float64]:
+    """The numbers as [frames, channels]; `line` is the line on which `block` begins."""
+    if width == 0:
+        raise BadData("no joint has channels, so nothing moves", where=where, fix="export the file with channels")
+    if b"," in block:
+        block = block.replace(b",", b".")
+    values = numbers(block)
+    if values is None or values.size != frames * width:
+        raise _misfit(block, frames, width, where, line)
+    table = values.reshape(frames, width)
+    if not np.isfinite(table).all():
+        frame = int(np.flatnonzero(~np.isfinite(table).all(1))[0])
+        filled = [i for i, text in enumerate(block.split(b"\n"), start=line) if text.strip()]
+        at = f", line {filled[frame]}" if len(filled) == frames else ""
+        raise BadData(
+            "a value is not a finite number", where=f"{where}{at} (frame {frame})", fix="export the file anew"
+        )
+    return table
+
+
+def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> BadData:
+    """Say where the numbers stop to fit what the header announces."""
+    fix = "export or copy the file anew"
+    found = 0
+    for number, text in enumerate(block.split(b"\n"), start=line):
+        words = text.split()
+        for word in words:
+            try:
+                float(word)
+            except ValueError:
+                shown = word[:20].decode("ascii", "replace")
+                return BadData(f"'{shown}' is no number", where=f"{where}, line {number}", fix=fix)
+        if words and len(words) != width:
+            return BadData(
+                f"a frame has {len(words)} values where the channels need {width}",
+                where=f"{where}, line {number} (frame {found})",
+                fix=fix,
+            )
+        found += bool(words)
+    return BadData(f"the file announces {frames} frames and has {found}", where=where, fix=fix)

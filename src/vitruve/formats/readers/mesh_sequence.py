@@ -1,0 +1,231 @@
+"""A folder of OBJ or PLY files, one per frame: a body's surface over time, the vertices in the order of the files.
+
+Units are metres and z is up, as everywhere in Vitruve, unless `up="y"` asks for the other; nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.files.atomic import replacing
+from vitruve.formats.readers.obj import format_faces, format_obj, parse_obj
+from vitruve.formats.readers.plain_text import read_bytes, z_up_from
+from vitruve.formats.readers.ply import format_ply, parse_ply
+from vitruve.words import counted
+
+_READERS = {".obj": parse_obj, ".ply": parse_ply}
+_FORMATS = ("obj", "ply")
+
+PathOrText = str | PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class MeshSequence:
+    """Meshes over time that share their faces.
+
+    Attributes:
+        vertices: [frames, vertices, 3] in the world.
+        faces: [faces, 3] vertex indices.
+        files: the file of each frame.
+    """
+
+    vertices: Float[Tensor, "frames vertices 3"]
+    faces: Int[Tensor, "faces 3"]
+    files: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+    def __repr__(self) -> str:
+        frames, vertices, faces = counted(len(self), "frame"), self.vertices.shape[1], len(self.faces)
+        return f"MeshSequence({frames}, {vertices:,} vertices, {faces:,} faces)"
+
+
+def read_mesh_sequence(
+    meshes: PathOrText | Sequence[PathOrText],
+    *,
+    up: str = "z",
+    dtype: torch.dtype | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> MeshSequence:
+    """Read OBJ or PLY files, one per frame.
+
+    Args:
+        meshes: a folder, whose .obj or .ply files are read in the order of the numbers in their names, or the files in
+            the order of the frames.
+        up: the axis that points upwards in the files, "z" or "y".
+        dtype: precision of the vertices; float32 where None.
+        progress: called after each file with how many are read, and of how many.
+
+    Returns:
+        The vertices as they stand in the files, in metres if the files are; triangles, polygons cut into fans. Files
+        that differ in their number of vertices or in their faces are an error that names the odd one.
+    """
+    files = _files(meshes)
+    _check_up(up)
+    dtype = dtype or torch.float32
+    vertices: Tensor | None = None
+    faces: NDArray[np.int64] | None = None
+    for frame, file in enumerate(files):
+        found, its_faces = _read(file)
+        if vertices is None or faces is None:
+            vertices, faces = torch.empty(len(files), len(found), 3, dtype=dtype), its_faces
+        if len(found) != vertices.shape[1]:
+            raise BadData(
+                f"{file.name} has another number of vertices than the first file",
+                where=f"{file}: found {len(found)}, expected {vertices.shape[1]} as in {files[0].name}",
+                fix="read meshes of one body only",
+            )
+        if not np.array_equal(its_faces, faces):
+            raise BadData(
+                f"{file.name} has other faces than the first file",
+                where=f"{file}: {len(its_faces)} triangles, {files[0].name} has {len(faces)}",
+                fix="read meshes of one body only, exported alike",
+            )
+        world = torch.from_numpy(found)
+        vertices[frame] = world if up == "z" else world @ z_up_from("y", world).T
+        if not vertices[frame].isfinite().all():
+            raise BadData(f"a vertex of {file.name} is too far away for {dtype}", where=str(file), fix="export it anew")
+        if progress:
+            progress(frame + 1, len(files))
+    assert vertices is not None and faces is not None  # there is at least one file
+    return MeshSequence(vertices, torch.from_numpy(faces), tuple(files))
+
+
+def write_mesh_sequence(
+    vertices: Tensor | NDArray[np.floating] | Iterable[Tensor],
+    faces: Tensor | NDArray[np.integer],
+    folder: PathOrText,
+    *,
+    format: str = "obj",
+    stem: str = "frame",
+    up: str = "z",
+    comment: str = "",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write one OBJ or PLY file per frame, stem_000000.obj and on; the folder appears when all is written.
+
+    Args:
+        vertices: [frames, vertices, 3], or an iterable of [vertices, 3] that makes the frames one after the other, so
+            that a long clip need not be held at once. Written with all their digits, float32 or float64.
+        faces: [faces, 3] vertex indices.
+        folder: the folder; one that holds other files is never replaced.
+        format: "obj" or "ply" (binary).
+        stem: what the names of the files begin with.
+        up: the axis that shall point upwards in the files, "z" or "y".
+        comment: one line for the head of every file, in ASCII.
+        overwrite: replace the folder where it has such meshes.
+        progress: called after each frame with how many are written, and of how many (0 where an iterable does not say).
+
+    Returns:
+        The folder.
+    """
+    if format not in _FORMATS:
+        raise UsageError(f"'{format}' is no mesh format", fix=nearest(format, _FORMATS))
+    if not stem or Path(stem).name != stem:
+        raise UsageError(f"{stem!r} cannot begin a file name", fix="use letters and digits, such as 'frame'")
+    _check_up(up)
+    triangles = torch.as_tensor(faces).detach().cpu().numpy()
+    if triangles.ndim != 2 or triangles.shape[1] != 3:
+        raise BadData(
+            "faces are not triangles",
+            where=f"shape {triangles.shape}, expected (faces, 3)",
+            fix="pass those of the body",
+        )
+    faces_text = format_faces(triangles)
+    folder = Path(folder)
+    count, total = None, len(vertices) if isinstance(vertices, Sized) else 0
+    with replacing(folder, overwrite=overwrite, folder_of=(f".{format}",)) as room:
+        for frame, at_frame in enumerate(vertices):
+            array = _checked(at_frame, up, frame, triangles, count)
+            count = len(array)
+            if format == "obj":
+                data = format_obj(array, faces_text, comment).encode()
+            else:
+                data = format_ply(array, triangles, comment)
+            (room / f"{stem}_{frame:06d}.{format}").write_bytes(data)
+            if progress:
+                progress(frame + 1, total)
+        if count is None:
+            raise BadData("there are no frames to write", where=str(folder), fix="pass at least one frame")
+    return folder
+
+
+def _files(meshes: PathOrText | Sequence[PathOrText]) -> list[Path]:
+    """The files in the order of the frames."""
+    if not isinstance(meshes, str | PathLike):
+        files = [Path(file) for file in meshes]
+        if not files:
+            raise UsageError("no mesh files were given", fix="pass a folder, or at least one file")
+        return files
+    folder = Path(meshes)
+    if not folder.exists():
+        raise MissingAsset(f"there is no folder {folder}", where=str(folder.parent), fix="check the name")
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder.name} is a file, not a folder", where=str(folder), fix=f"pass a list: [{str(folder)!r}]"
+        )
+    files = [file for file in folder.iterdir() if file.suffix.lower() in _READERS and not file.name.startswith(".")]
+    if not files:
+        raise MissingAsset(f"{folder.name} has no .obj or .ply files", where=str(folder), fix="check the folder")
+    endings = sorted({file.suffix.lower() for file in files})
+    if len(endings) > 1:
+        raise UsageError(
+            "the folder has both .obj and .ply files",
+            where=str(folder),
+            fix="pass the files of one kind: sorted(folder.glob('*.ply'))",
+        )
+    return sorted(files, key=_by_number)
+
+
+def _by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sorts mesh2 before mesh10."""
+    parts = re.split(r"(\d+)", file.stem.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
+
+
+def _read(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise UsageError(f"{file.name} is neither .obj nor .ply", where=str(file), fix="pass mesh files only")
+    data = read_bytes(file)
+    if not data.strip():
+        raise BadData(f"{file.name} is empty", where=str(file), fix="export or copy the file anew")
+    return reader(data, str(file))
+
+
+def _checked(
+    vertices: Tensor | NDArray[np.floating], up: str, frame: int, faces: NDArray[np.integer], count: int | None
+) -> NDArray[np.floating]:
+    """One frame as an array in the file's axes; an error that says what is wrong with it."""
+    tensor = torch.as_tensor(vertices).detach().cpu()
+    where = f"frame {frame}: shape {tuple(tensor.shape)}"
+    if tensor.dim() != 2 or tensor.shape[1] != 3 or (count is not None and len(tensor) != count):
+        raise BadData(
+            "vertices have the wrong shape",
+            where=f"{where}, expected ({count or 'vertices'}, 3)",
+            fix="pass [frames, vertices, 3]",
+        )
+    if not tensor.isfinite().all():
+        raise BadData("a vertex is not finite", where=where, fix="mend or cut out that frame")
+    if faces.size and not 0 <= faces.min() <= faces.max() < len(tensor):
+        raise BadData("a face names a vertex that is not there", where=where, fix="pass the faces of the same body")
+    tensor = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+    return (tensor if up == "z" else tensor @ z_up_from("y", tensor)).numpy()
+
+
+def _check_up(up: str) -> None:
+    if up not in ("y", "z"):
+        raise UsageError(f"'{up}' is no upward axis", fix="use 'y' or 'z'")

@@ -1,0 +1,121 @@
+"""OBJ meshes: vertices and faces, in the order of the file; textures, normals, groups and materials are passed over."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitruve.errors import BadData
+from vitruve.formats.readers.plain_text import numbers
+
+_FIX = "export or copy the file anew"
+
+
+def parse_obj(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Parse an OBJ file.
+
+    Args:
+        data: the file.
+        where: its name in errors.
+
+    Returns:
+        [vertices, 3] as they stand, and [faces, 3] from 0; polygons are cut into fans of triangles.
+    """
+    lines = re.sub(rb"\\\r?\n", b" ", data).split(b"\n")
+    if any(line[:1] in (b" ", b"\t") for line in lines):
+        lines = [line.lstrip() for line in lines]
+    vertex_lines = [line[2:] for line in lines if line.startswith((b"v ", b"v\t"))]
+    if not vertex_lines:
+        raise BadData("the OBJ file has no vertices", where=where, fix="is it an OBJ file, and whole?")
+    vertices = _rectangle(vertex_lines)
+    if vertices is None or vertices.shape[1] not in (3, 4, 6, 7):  # with a weight, a colour, or both
+        raise _bad_line(lines, where)
+    if not np.isfinite(vertices).all():
+        vertex = int(np.flatnonzero(~np.isfinite(vertices).all(1))[0])
+        raise BadData("a vertex is not finite", where=f"{where}, vertex {vertex}", fix=_FIX)
+    return vertices[:, :3].copy(), _faces(lines, len(vertices), where)
+
+
+def format_obj(vertices: NDArray[np.floating], faces_text: str, comment: str = "") -> str:
+    """The text of an OBJ file with every digit of the vertices; `faces_text` is that of `format_faces`."""
+    head = f"# {comment}\n" if comment else ""
+    row = "v %.9g %.9g %.9g" if vertices.dtype == np.float32 else "v %.17g %.17g %.17g"
+    return head + "\n".join([row % tuple(vertex) for vertex in vertices.tolist()]) + "\n" + faces_text
+
+
+def format_faces(faces: NDArray[np.integer]) -> str:
+    """The face lines of an OBJ file."""
+    return "".join(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())
+
+
+def _rectangle(lines: list[bytes]) -> NDArray[np.float64] | None:
+    """The numbers of lines that have equally many each, or None."""
+    values, width = numbers(b"\n".join(lines)), len(lines[0].split())
+    # Only lines of equal length are surely cut in the right places.
+    if values is None or values.size != width * len(lines) or not width:
+        return None
+    return values.reshape(-1, width) if all(len(line.split()) == width for line in lines) else None
+
+
+def _faces(lines: list[bytes], vertices: int, where: str) -> NDArray[np.int64]:
+    face_lines = [line for line in lines if line.startswith((b"f ", b"f\t"))]
+    if not face_lines:
+        return np.zeros((0, 3), np.int64)
+    corners = [re.sub(rb"/\S*", b"", line[2:]) for line in face_lines]
+    sizes = np.array([len(line.split()) for line in corners])
+    try:
+        flat = np.array(b" ".join(corners).split(), dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise _bad_line(lines, where) from None
+    if sizes.min() < 3:
+        raise _bad_line(lines, where)
+    if (flat < 0).any():
+        # A negative index counts back from the vertices read so far.
+        seen = np.cumsum([line.startswith((b"v ", b"v\t")) for line in lines])
+        so_far = seen[[i for i, line in enumerate(lines) if line.startswith((b"f ", b"f\t"))]]
+        flat = np.where(flat < 0, flat + np.repeat(so_far, sizes) + 1, flat)
+    if flat.min() < 1 or flat.max() > vertices:
+        corner = int(flat.min() if flat.min() < 1 else flat.max())
+        raise BadData("a face names a vertex that is not there", where=f"{where}: {corner} of {vertices}", fix=_FIX)
+    return fans(flat - 1, sizes)
+
+
+def fans(corners: NDArray[np.int64], sizes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Triangles of polygons.
+
+    Args:
+        corners: vertex indices of all polygons, one after the other.
+        sizes: corners of each polygon, at least 3.
+
+    Returns:
+        [triangles, 3], in the order of the polygons, each fan around its polygon's first corner.
+    """
+    starts = np.cumsum(sizes) - sizes
+    counts = np.asarray(sizes) - 2
+    first = np.repeat(starts, counts)
+    step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], -1)
+
+
+def _bad_line(lines: list[bytes], where: str) -> BadData:
+    """Find the line that is wrong, by the careful way."""
+    width = None
+    for number, line in enumerate(lines, start=1):
+        key, *words = line.split() or [b""]
+        shown = line[:40].decode("ascii", "replace").strip()
+        if key == b"v":
+            try:
+                [float(word) for word in words]
+            except ValueError:
+                return BadData("a vertex is not numbers", where=f"{where}, line {number}: '{shown}'", fix=_FIX)
+            width = width or len(words)
+            if len(words) not in (3, 4, 6, 7) or len(words) != width:
+                return BadData(f"a vertex has {len(words)} numbers", where=f"{where}, line {number}", fix=_FIX)
+        elif key == b"f":
+            if len(words) < 3:
+                return BadData(f"a face has {len(words)} corners", where=f"{where}, line {number}", fix=_FIX)
+            if not all(re.fullmatch(rb"-?\d{1,18}(/\S*)?", word) for word in words):
+                return BadData("a face is not vertex numbers", where=f"{where}, line {number}: '{shown}'", fix=_FIX)
+    return BadData("the OBJ file cannot be understood", where=where, fix=_FIX)

@@ -1,0 +1,100 @@
+"""Pictures of a conversion of single poses: the worst, the median and the best, and where on the body the error is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vitruve
+from vitruve.bodies import BodyModel
+from vitruve.bodies.catalogue import shared_body
+from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.draw.pictures import spread, stack
+from vitruve.errors import VitruveError
+from vitruve.formats.readers.poses_by_id import Poses, read_poses
+from vitruve.report.blocks import Block, Figure, Heading
+from vitruve.report.convert_pictures import (
+    BOTH_SAID,
+    Shown,
+    apart_mm,
+    heat_figure,
+    surface_row,
+    vertex_means,
+    worst_shown_first,
+)
+
+# Poses that the mean error of a vertex is taken over.
+_HEAT_POSES = 24
+
+
+def pose_blocks(entry: Mapping[str, Any], folder: Path) -> list[Block]:
+    """Pictures of converted poses; none where the input has gone since.
+
+    Args:
+        entry: the ledger line.
+        folder: the folder that the output's name counts from.
+    """
+    if entry["facts"]["kind"] != "poses" or not entry.get("shown_frames"):
+        return []
+    try:
+        source, result = read_poses(entry["input"]), read_poses(folder / entry["output"])
+        pairs = _Pairs(source, result, entry)
+        worst_first = worst_shown_first(entry)
+        rows = [
+            surface_row(pairs.shown(row), f"{word}: {_short(source.ids[row])}", 0) for word, row in worst_first.items()
+        ]
+        good = (source.mask & result.mask).nonzero()[:, 0].tolist()
+        chosen = [good[i] for i in spread(len(good), _HEAT_POSES)]
+        errors = vertex_means(pairs.errors_mm(chosen))
+    except (VitruveError, OSError):
+        return []
+    which = "the pose" if len(chosen) == 1 else f"{len(chosen)} poses"
+    return [
+        Heading("Source and result"),
+        Figure(stack(rows), f"{Path(entry['input']).name}, three poses by their ids: {BOTH_SAID}"),
+        Heading("Where on the body the error is"),
+        heat_figure(pairs.shown(next(iter(worst_first.values()))), errors, which),
+    ]
+
+
+class _Pairs:
+    """Poses and what they became, row by row, each on the bodies of its gender."""
+
+    def __init__(self, source: Poses, result: Poses, entry: Mapping[str, Any]) -> None:
+        self._source, self._result, self._entry = source, result, entry
+        self._body, self._map = cache(self._load), cache(self._find_map)
+
+    def shown(self, row: int) -> Shown:
+        at, gender = torch.tensor([row]), self._source.genders[row]
+        return Shown(
+            name=self._source.ids[row],
+            source=self._source.as_motion(at),
+            result=self._result.as_motion(at),
+            body=self._body("source", gender),
+            target=self._body("target", gender),
+            frames={"pose": 0},
+        )
+
+    def errors_mm(self, rows: list[int]) -> Iterator[Any]:
+        for row in rows:
+            one = self.shown(row)
+            assert one.body is not None and isinstance(one.source, vitruve.Motion)
+            there = self._map(self._source.genders[row])
+            yield apart_mm(there, one.source.vertices(one.body), one.result.vertices(one.target))
+
+    def _find_map(self, gender: str) -> Correspondence:
+        return correspondence(self._body("source", gender), self._body("target", gender))
+
+    def _load(self, side: str, gender: str) -> BodyModel:
+        """The ledger names the bodies of all genders, with a plus between."""
+        folder, names = self._entry["folder"], self._entry[side].split("+")
+        bodies = [shared_body(name, folder) for name in names]
+        return next((body for body in bodies if body.gender == gender), bodies[0])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:11]}…{text[-12:]}"

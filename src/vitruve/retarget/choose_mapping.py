@@ -1,0 +1,93 @@
+"""Which mapping is for a skeleton: a shipped one that fits its names and its rest, a user's own, or a guess."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+
+import torch
+
+from vitruve.errors import UsageError
+from vitruve.formats.readers.poses_by_id import SKELETONS
+from vitruve.retarget.mapping import Mapping, load_mapping, mapping_names, shipped_mapping
+from vitruve.retarget.mapping_guess import guess_rows, said
+from vitruve.skeletons import Skeleton
+
+# The name that stands for a guessed mapping.
+GUESS = "guess"
+# Where the bones of a body point in T-pose, by the row that has the bone, and how far a source's may be from it at
+# rest, degrees: arms may hang down.
+_POINTING = {
+    "left_hip": ((0.0, -1.0, 0.0), 60.0),
+    "right_hip": ((0.0, -1.0, 0.0), 60.0),
+    "left_knee": ((0.0, -1.0, 0.0), 60.0),
+    "right_knee": ((0.0, -1.0, 0.0), 60.0),
+    "left_shoulder": ((1.0, 0.0, 0.0), 100.0),
+    "right_shoulder": ((-1.0, 0.0, 0.0), 100.0),
+    "left_elbow": ((1.0, 0.0, 0.0), 100.0),
+    "right_elbow": ((-1.0, 0.0, 0.0), 100.0),
+}
+
+
+def find_mapping(skeleton: Skeleton, file: str = "FILE") -> Mapping:
+    """The shipped mapping that fits a skeleton's names and rest; of several the one that uses most joints.
+
+    Args:
+        skeleton: of the source.
+        file: the source, for the command that an error shows.
+    """
+    seen = [(mapping, mapping.on(skeleton.names)) for mapping in map(shipped_mapping, mapping_names())]
+    named = [(mapping, fitted) for mapping, fitted in seen if fitted is not None]
+    fitting = [fitted for _, fitted in named if rests_alike(fitted, skeleton)]
+    if fitting:
+        return max(fitting, key=lambda mapping: len(mapping.sources))
+    layout = next((layout for layout, tree in SKELETONS.items() if tree == skeleton.name), "")
+    if layout:
+        raise UsageError(
+            f"the motion is on the joints of {layout} and does not say on whose body",
+            where=f"skeleton '{skeleton.name}'",
+            fix=f'say it: vitruve convert --from {layout}, or --from open-{layout}; in Python source="{layout}"',
+        )
+    why = f" (that of {named[0][0].name} does by its names, and not by how it rests)" if named else ""
+    rows, missing = guess_rows(skeleton)
+    if missing:
+        raise UsageError(
+            f"no shipped mapping fits the skeleton '{skeleton.name}'{why}, and its names do not tell enough to guess",
+            where=f"not found: {', '.join(missing)}; its joints are {_some(skeleton.names)}",
+            fix=f"write a mapping file (docs/retarget.md); there are: {', '.join(mapping_names())}",
+        )
+    raise UsageError(
+        f"no shipped mapping fits the skeleton '{skeleton.name}'{why}",
+        where=f"a guess from its names: {said(rows)}",
+        fix=f"if that is right: vitruve convert {shlex.quote(file)} --to BODY --mapping {GUESS}; else write a mapping "
+        "file (docs/retarget.md)",
+    )
+
+
+def chosen_mapping(name: str | Path | Mapping, skeleton: Skeleton) -> Mapping:
+    """A user's choice for a skeleton, with the names that its joints have there."""
+    mapping = name if isinstance(name, Mapping) else load_mapping(name)
+    return mapping.on(skeleton.names) or mapping
+
+
+def rests_alike(mapping: Mapping, skeleton: Skeleton) -> bool:
+    """Whether the source's long bones rest where the mapping's frames say; True where its rest is not known."""
+    if skeleton.rest is None:
+        return True
+    rows = {row.joint: row for row in mapping.joints}
+    for joint, (pointing, most) in _POINTING.items():
+        row = rows.get(joint)
+        end = rows.get(row.bone) if row else None
+        if row is None or end is None or len(row.position) != 1 or len(end.position) != 1 or not row.rotation:
+            continue
+        here, there = (skeleton.rest[skeleton.index(one.position[0])].double() for one in (row, end))
+        along = mapping.frames[row.rotation[0]].double() @ (there - here)
+        cosine = torch.cosine_similarity(along, torch.tensor(pointing).double(), dim=0)
+        if float(cosine) < math.cos(math.radians(most)):
+            return False
+    return True
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,0 +1,292 @@
+"""A motion on a foreign skeleton (BVH, ASF/AMC, any joint tree) becomes a motion on a body, by a mapping file.
+
+    motion = load_motion("walk.bvh")
+    conversion = retarget_motion(motion, to="smplx-neutral")
+    print(conversion.error.groups)                       # millimetres, joint by joint
+
+Joints of two skeletons are not the same points, and frames at rest mean nothing across files. So the rotations are
+taken over bone by bone with frames brought into agreement, which carries the twist, and the joint positions are then
+met by the solver, drawn towards these rotations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.bodies import BodyModel, ShapedBody
+from vitruve.bodies.find_body import find_body
+from vitruve.convert.convert import Conversion
+from vitruve.convert.target_betas import fixed_betas
+from vitruve.errors import BadData, UsageError
+from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
+from vitruve.fit.start_pose import FACE, FINGERS, Start, start
+from vitruve.motion import Motion
+from vitruve.retarget.alignment import Aligned, align, local_rotations
+from vitruve.retarget.choose_mapping import GUESS, chosen_mapping, find_mapping
+from vitruve.retarget.mapping import Mapping
+from vitruve.retarget.mapping_guess import guess_mapping, said
+from vitruve.retarget.quality import (
+    SLIDING,
+    TRUSTED_FRAME,
+    TRUSTED_MEAN,
+    USUAL,
+    added_sliding,
+    measure_joints,
+    turned_too_far,
+    what_to_know,
+)
+from vitruve.threads import one_thread_but_for_blocks
+
+# Frames of an actor that the shape is found on, and the pull of the betas to zero, metres for a standard deviation.
+_SHAPE_FRAMES, _RIDGE = 240, 0.002
+# Bones of the legs, by their lower ends.
+_LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
+# Joints that the mapping does not name are drawn to their place at rest, metres a radian.
+_HOLD = 0.01
+
+
+@one_thread_but_for_blocks()
+def retarget_motion(
+    motion: Motion,
+    to: str | BodyModel,
+    *,
+    mapping: str | Path | Mapping | None = None,
+    betas: str | Tensor = "fit",
+    scale: float | None = None,
+    hands: str | Tensor = "flat",
+    folder: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Conversion:
+    """Bring a motion on a plain joint tree to a body.
+
+    Args:
+        motion: on a tree with rest positions or changing bones, as BVH and ASF/AMC files give it.
+        to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, see `find_body`.
+        mapping: a mapping file's name or path, or "guess"; where not given, the shipped one that fits the joint names.
+        betas: "fit" one shape for the clip, at the source's own size; "zero" for the mean shape; or the betas, for
+            example of the actor (`actor_betas`). A tree has no shape to keep, so "keep-if-same" fits too.
+        scale: the source is made this much larger before the fit. Where not given: 1 for a fitted shape, since the body
+            grows to the actor's size (but not to that of a giant), and by the mapping's rule for a known shape.
+        hands: what fingers get that the mapping does not name: "flat", "mean", or [2, 45] axis-angle.
+        folder: where licensed bodies lie, before the usual places.
+        progress: called with (frames done, frames in all).
+
+    Returns:
+        The motion, and in `error` the distances of its joints to those of the (scaled) source. The mean is over the
+        joints whose position the mapping asks for; those of weight 0 stand in `error.groups` only.
+    """
+    since = time.perf_counter()
+    body, notes = find_body(to, motion.gender, folder)
+    if scale is not None and not 0 < scale < float("inf"):
+        raise UsageError(f"a scale of {scale} cannot be", fix="give a positive number, or none")
+    chosen = _mapping(mapping, motion)
+    known = fixed_betas(betas, body)
+    shaped = body.shaped(known)
+    aligned = align(motion, chosen, body, shaped.rest_joints)
+    if scale is None:
+        scale = _scale(aligned, shaped, chosen.scale)
+        # A shape that is fitted takes the source's own size, as long as that is a person's.
+        scale = 1.0 if known is None and USUAL[0] < scale < USUAL[1] else scale
+    aligned = replace(aligned, positions=aligned.positions * scale)
+    if known is None:
+        known = _fitted_betas(aligned.some(_SHAPE_FRAMES), body)
+        shaped = body.shaped(known)
+        aligned = replace(align(motion, chosen, body, shaped.rest_joints), positions=aligned.positions)
+    shape_seconds, since = time.perf_counter() - since, time.perf_counter()
+    begin = _start(aligned, shaped, hands)
+    fitted = _fit(aligned, begin, body, known, progress)
+    fit_seconds, since = time.perf_counter() - since, time.perf_counter()
+    failed = fitted.failed.to(aligned.valid.device) | ~aligned.valid
+    result = _as_motion(motion, body, fitted, failed, chosen, scale)
+    error = measure_joints(aligned, result, body)
+    warnings = notes + what_to_know(motion, chosen, aligned, begin, error, failed & aligned.valid, scale)
+    if chosen.name == GUESS:
+        warnings.insert(0, f"the mapping was {chosen.note}: {said(chosen.joints)}: look at the result")
+    warnings += (odd := turned_too_far(result))
+    sliding = added_sliding(motion, result, aligned, body)
+    if sliding > SLIDING:
+        warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
+    return Conversion(
+        motion=result,
+        error=error,
+        warnings=tuple(warnings),
+        trusted=error.mean <= TRUSTED_MEAN
+        and float(error.per_frame.max()) <= TRUSTED_FRAME
+        and not bool(failed.any())
+        and not odd,
+        failed=failed,
+        seconds={"shape": shape_seconds, "fit": fit_seconds, "measure": time.perf_counter() - since},
+    )
+
+
+@one_thread_but_for_blocks()
+def actor_betas(
+    motions: Sequence[Motion],
+    to: str | BodyModel,
+    *,
+    mapping: str | Path | Mapping | None = None,
+    folder: str | Path | None = None,
+) -> Float[Tensor, "betas"]:
+    """One shape for all clips of an actor, from frames of all of them; give it to `retarget_motion` as `betas`.
+
+    Args:
+        motions: clips on one skeleton, at the actor's own size.
+        to: the body.
+        mapping: as for `retarget_motion`.
+        folder: likewise.
+    """
+    if not motions:
+        raise UsageError("an actor without clips has no shape", fix="give at least one motion")
+    body, _ = find_body(to, motions[0].gender, folder)
+    rest, each = body.shaped().rest_joints, -(-_SHAPE_FRAMES // len(motions))
+    parts = [align(motion, _mapping(mapping, motion), body, rest).some(each) for motion in motions]
+    if len({part.entries for part in parts}) > 1:
+        raise UsageError("clips of one actor have one skeleton", fix="give clips that one mapping fits")
+    whole = replace(
+        parts[0],
+        positions=torch.cat([part.positions for part in parts]),
+        rotations=torch.cat([part.rotations for part in parts]),
+        valid=torch.cat([part.valid for part in parts]),
+    )
+    return _fitted_betas(whole, body)
+
+
+def _fitted_betas(aligned: Aligned, body: BodyModel) -> Tensor:
+    return _solve(aligned, _start(aligned, body.shaped(), "flat"), body, None).betas
+
+
+def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
+    if motion.body:
+        raise UsageError(
+            "this motion is on a body already",
+            where=f"body '{motion.body_name}'",
+            fix="convert it: convert_motion(motion, to=...)",
+        )
+    if mapping is None:
+        return find_mapping(motion.skeleton, motion.source.file or "FILE")
+    return guess_mapping(motion) if mapping == GUESS else chosen_mapping(mapping, motion.skeleton)
+
+
+def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:
+    """How much larger the body is than the source, by least squares over the lengths of shared bones."""
+    placed = {joint: i for i, joint in enumerate(aligned.joints) if aligned.weights[i] > 0}
+    names, rest = shaped.body.skeleton.names, shaped.rest_joints.double()
+    theirs, ours = [], []
+    for joint, i in placed.items():
+        parent = shaped.body.skeleton.parents[joint]
+        if parent in placed and (rule == "whole" or names[joint] in _LEGS):
+            away = aligned.positions[aligned.valid, i] - aligned.positions[aligned.valid, placed[parent]]
+            theirs.append(away.norm(dim=-1).median())
+            ours.append((rest[joint] - rest[parent]).norm())
+    if rule == "none" or not theirs:
+        return 1.0
+    there, here = torch.stack(theirs), torch.stack(ours)
+    return float((there * here).sum() / there.square().sum())
+
+
+def _start(aligned: Aligned, shaped: ShapedBody, hands: str | Tensor) -> Start:
+    """The source's rotations on the body's tree, fingers and face as a source without them gets them."""
+    body = shaped.body
+    named = {entry.joint for entry in aligned.entries}
+    names = [name for name in body.skeleton.names if name in named or not _of_hand_or_face(name)]
+    tree = body.skeleton.subset(names)
+    places = [body.skeleton.index(name) for name in names]
+    rotations = local_rotations(aligned, body.skeleton, body.rest_rotations(len(aligned.valid)).double())
+    copied = Motion(
+        rotations=rotations[:, places].to(body.dtype),
+        translation=body.template.new_zeros(len(rotations), 3),
+        fps=1.0,
+        skeleton=tree,
+    )
+    begin = start(copied, shaped, body, hands)
+    reached = shaped.joints(begin.rotations)[:, aligned.joints]
+    weights = aligned.weights.to(reached)
+    if not bool(weights.any()):
+        raise BadData("the mapping asks for no position", where="weight = 0 in all rows", fix="give joints a weight")
+    away = (aligned.positions.to(reached) - reached).nan_to_num(0.0)
+    return replace(begin, translation=torch.einsum("fjc,j->fc", away, weights / weights.sum()))
+
+
+def _of_hand_or_face(name: str) -> bool:
+    part = name.partition("_")[2].rstrip("123")
+    return name in FACE or part in (*FINGERS, "hand")
+
+
+def _fit(
+    aligned: Aligned,
+    begin: Start,
+    body: BodyModel,
+    betas: Tensor,
+    progress: Callable[[int, int], None] | None,
+) -> ClipFit:
+    """Fit twice: then each joint is drawn to its rotation in the world, below its parents as they came out."""
+    first = _solve(aligned, begin, body, betas)
+    reference = local_rotations(aligned, body.skeleton, first.rotations, fitted=True)
+    again = replace(begin, rotations=first.rotations, translation=first.translation)
+    second = _solve(aligned, again, body, betas, reference, progress)
+    return replace(second, rotations=_ends_turned(aligned, body, second.rotations))
+
+
+def _ends_turned(aligned: Aligned, body: BodyModel, rotations: Tensor) -> Tensor:
+    """Head, hands and toes as the source has them in the world: nothing below them has a say."""
+    exact = local_rotations(aligned, body.skeleton, rotations, fitted=True)
+    out = rotations.clone()
+    for joint, turned in zip(aligned.joints, aligned.turned):
+        if turned and not set(aligned.joints) & set(body.skeleton.below(joint)[1:]):
+            out[:, joint] = exact[:, joint]
+    return out
+
+
+def _solve(
+    aligned: Aligned,
+    begin: Start,
+    body: BodyModel,
+    betas: Tensor | None,
+    reference: Tensor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClipFit:
+    """Meet the positions, drawn towards rotations (the start's where not given); find the shape if it is open."""
+    weights = aligned.weights
+    used = weights.nonzero()[:, 0]
+    hold = torch.full((body.num_joints,), _HOLD)
+    hold[aligned.joints] = torch.tensor([entry.hold for entry in aligned.entries])
+    points = choose_points(body, joints=torch.tensor(aligned.joints)[used])
+    return fit_clip(
+        body,
+        replace(points, pose_basis=points.pose_basis[:0]),  # no corrective moves a joint
+        aligned.positions[:, used].to(body.template),
+        begin.rotations,
+        begin.translation,
+        betas=betas,
+        weights=weights[used],
+        free=begin.free,
+        terms=(TowardRotations(begin.rotations if reference is None else reference, hold),),
+        effort=Effort(ridge=_RIDGE),
+        progress=progress,
+    )
+
+
+def _as_motion(
+    motion: Motion, body: BodyModel, fitted: ClipFit, failed: Tensor, mapping: Mapping, scale: float
+) -> Motion:
+    notes = [f"retargeted from {motion.skeleton.name} to {body.name} by the mapping {mapping.name}"]
+    if scale != 1.0:
+        notes.append(f"the source was scaled by {scale:.4f}")
+    return Motion(
+        rotations=fitted.rotations.to(failed.device),
+        translation=fitted.translation.to(failed.device),
+        fps=motion.fps,
+        skeleton=body.skeleton,
+        body=body.make,
+        gender=body.gender if body.gender in ("neutral", "female", "male") else motion.gender,
+        betas=fitted.betas.to(failed.device),
+        mask=~failed if bool(failed.any()) else None,
+        source=replace(motion.source, extras={}, notes=(*motion.source.notes, *notes)),
+    )

@@ -1,0 +1,264 @@
+"""One actor in the viewer: a surface that the browser skins, its exact vertices, its heat map, its joints and bones."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitruve.bodies import BodyModel
+from vitruve.draw.heat import heat_colours
+from vitruve.draw.scene import Actor, Colour
+from vitruve.draw.sticks import bones
+from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
+from vitruve.viewer.heat_glb import coloured_glb
+
+if TYPE_CHECKING:
+    import viser
+
+Floats = NDArray[np.float32]
+
+# Frames that are posed at a time (a clip is mostly shown in order), and how many such stretches are kept.
+_STRETCH, _KEPT = 32, 64
+Surface = Literal["exact when still", "exact", "skinned"]
+SURFACES: tuple[Surface, ...] = ("exact when still", "exact", "skinned")
+
+# viser and the browser take this many joints for each vertex.
+_INFLUENCES = 4
+_SEE_THROUGH = 0.35
+# Every so many frames of a joint tree are looked at to tell its bones.
+_SOME = 20
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is drawn of an actor.
+
+    Attributes:
+        shown: draw it at all.
+        joints: draw joints and bones; the surface is then seen through.
+        heat: draw the errors on the surface, where they are known.
+        exact: draw the vertices of the body model; else the browser skins the surface.
+        top_mm: the error that has the darkest colour.
+    """
+
+    shown: bool = True
+    joints: bool = False
+    heat: bool = False
+    exact: bool = False
+    top_mm: float = 10.0
+
+
+def skinned(body: BodyModel, rest: NDArray[Any], joints: NDArray[Any]) -> tuple[Floats, Floats, NDArray[Any]]:
+    """What the browser skins: rest vertices, rest joints, and weights [vertices, joints] of four joints at most."""
+    weights = body.skin_weights.detach().cpu().numpy().astype(np.float64)
+    if weights.shape[1] > _INFLUENCES:
+        limit = np.partition(weights, -_INFLUENCES, axis=1)[:, -_INFLUENCES][:, None]
+        weights = np.where(weights >= limit, weights, 0.0)
+    weights /= weights.sum(1, keepdims=True)
+    return rest.astype(np.float32), joints.astype(np.float32), weights
+
+
+class ActorNodes:
+    """The nodes of one actor in a viser scene.
+
+    Attributes:
+        actor: what is drawn.
+        name: the path of its nodes in the scene tree.
+        drawn: indices of the joints that are drawn.
+        errors_mm: [vertices] errors of the frame that is drawn as a heat map; None where there is none.
+    """
+
+    def __init__(self, server: viser.ViserServer, actor: Actor, name: str) -> None:
+        self.actor, self.name, self.errors_mm = actor, name, None
+        self._api = server.scene
+        self._stretches: OrderedDict[int, tuple[Floats, ...]] = OrderedDict()
+        self._root = self._api.add_frame(name, show_axes=False)
+        self._skin = self._exact = None
+        if actor.body is not None:
+            self._add_surface(actor.body)
+        self._heat: viser.GlbHandle | None = None
+        self._add_joints()
+
+    def _add_surface(self, body: BodyModel) -> None:
+        shaped = self.actor.shaped
+        assert shaped is not None
+        self._rest_joints = shaped.rest_joints.detach().cpu()
+        rest, joints, weights = skinned(body, shaped.rest_vertices.detach().cpu().numpy(), self._rest_joints.numpy())
+        faces, colour = body.faces.cpu().numpy(), _bytes(self.actor.colour)
+        self._skin = self._api.add_mesh_skinned(
+            f"{self.name}/skin",
+            rest,
+            faces,
+            bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(joints), 1)),
+            bone_positions=joints,
+            skin_weights=weights,
+            color=colour,
+            visible=False,
+        )
+        self._exact = self._api.add_mesh_simple(f"{self.name}/exact", rest, faces, color=colour, visible=False)
+
+    def _add_joints(self) -> None:
+        skeleton = self.actor.motion.skeleton
+        self._edges, self.drawn = np.array(skeleton.edges, np.int64).reshape(-1, 2), np.arange(len(skeleton))
+        if self.actor.body is None and len(self._edges):
+            # A root that stays behind is no part of the body.
+            some = self.actor.valid_frames()[::_SOME].tolist()
+            self._edges = bones(skeleton, self.actor.joint_positions(some).double().numpy())
+            self.drawn = np.unique(self._edges)
+        size = 0.013 if self.has_surface else 0.03
+        dark = _bytes(tuple(0.55 * part for part in self.actor.colour))
+        self._joints = self._api.add_point_cloud(
+            f"{self.name}/joints",
+            np.zeros((len(self.drawn), 3), np.float32),
+            dark,
+            point_size=size,
+            point_shape="circle",
+            precision="float32",
+            visible=False,
+        )
+        lines = np.zeros((len(self._edges), 2, 3), np.float32)
+        self._bones = self._api.add_line_segments(
+            f"{self.name}/bones", lines, dark, thickness=0.4 * size, visible=False
+        )
+
+    @property
+    def has_surface(self) -> bool:
+        """Whether it is on a body, and not a plain joint tree."""
+        return self._skin is not None
+
+    def show(self, frame: int, look: Look) -> bool:
+        """Draw the actor's own frame; nothing is drawn where it has no data.
+
+        Returns:
+            Whether the frame has data.
+        """
+        valid = self.actor.valid(frame)
+        _visible(self._root, valid and look.shown)
+        if not (valid and look.shown):
+            self.errors_mm = None
+            return valid
+        self._hide_heat()
+        self._show_surface(frame, look)
+        self._show_joints(frame, look.joints or not self.has_surface)
+        return True
+
+    def send_heat(self, frame: int, look: Look) -> bool:
+        """Send the heat map of the frame that is shown, if there is one; False where not.
+
+        It stays hidden until `show_heat`: the browser needs a moment to read it, and shows nothing meanwhile.
+        """
+        actor = self.actor
+        wanted = look.heat and look.shown and actor.valid(frame)
+        if not wanted or actor.errors is None or actor.body is None:
+            return False
+        self.errors_mm = actor.errors([frame])[0]
+        colours = heat_colours(self.errors_mm, look.top_mm)
+        opacity = _SEE_THROUGH if look.joints else 1.0
+        glb = coloured_glb(self.vertices(frame), actor.body.faces.cpu().numpy(), colours, opacity)
+        if self._heat is None:
+            self._heat = self._api.add_glb(f"{self.name}/heat", glb, visible=False)
+        else:
+            self._heat.glb_data = glb
+        return True
+
+    def show_heat(self) -> None:
+        """Show the heat map that was sent, in the place of the surface."""
+        if self._heat is not None and self.errors_mm is not None:
+            _visible(self._heat, True)
+            _visible(self._skin, False)
+            _visible(self._exact, False)
+
+    def _hide_heat(self) -> None:
+        self.errors_mm = None
+        if self._heat is not None:
+            _visible(self._heat, False)
+
+    def _show_surface(self, frame: int, look: Look) -> None:
+        if self._skin is None or self._exact is None:
+            return
+        if look.exact:
+            self._exact.vertices = self.vertices(frame)
+        else:
+            for bone, quaternion, position in zip(self._skin.bones, *self.bones(frame)):
+                bone.wxyz, bone.position = quaternion, position
+        opacity = _SEE_THROUGH if look.joints else None
+        for node, wanted in ((self._skin, not look.exact), (self._exact, look.exact)):
+            if node.opacity != opacity:
+                node.opacity = opacity
+            _visible(node, wanted)
+
+    def _show_joints(self, frame: int, wanted: bool) -> None:
+        if wanted:
+            points = self.joints(frame)
+            self._joints.points, self._bones.points = points[self.drawn], points[self._edges]
+        _visible(self._joints, wanted)
+        _visible(self._bones, wanted and len(self._edges) > 0)
+
+    def joints(self, frame: int) -> Floats:
+        """[joints, 3] positions of the joints in the scene, metres."""
+        stretch = self._stretch(frame)
+        return stretch[0][frame % _STRETCH] + self._shift
+
+    def bones(self, frame: int) -> tuple[Floats, Floats]:
+        """Unit quaternions [joints, 4], scalar first, and positions [joints, 3] that skin the rest surface."""
+        _, quaternions, positions = self._stretch(frame)
+        return quaternions[frame % _STRETCH], positions[frame % _STRETCH] + self._shift
+
+    def vertices(self, frame: int) -> Floats:
+        """[vertices, 3] as the body model gives them, metres."""
+        return self.actor.vertices([frame])[0].detach().cpu().numpy().astype(np.float32)
+
+    def retire(self) -> None:
+        """Show nothing of it any more. The nodes stay: pages of viser 1.1 stop when a skinned surface is removed."""
+        self._root.visible = False
+
+    @property
+    def _shift(self) -> Floats:
+        return np.array([*self.actor.offset, 0.0], np.float32)
+
+    def _stretch(self, frame: int) -> tuple[Floats, ...]:
+        """Joints, bone quaternions and bone positions of the frames around one, without the actor's offset."""
+        start = frame // _STRETCH
+        if start in self._stretches:
+            self._stretches.move_to_end(start)
+            return self._stretches[start]
+        frames = range(start * _STRETCH, min((start + 1) * _STRETCH, len(self.actor.motion)))
+        found = self._posed(frames)
+        self._stretches[start] = found
+        while len(self._stretches) > _KEPT:
+            self._stretches.popitem(last=False)
+        return found
+
+    def _posed(self, frames: range) -> tuple[Floats, ...]:
+        actor, part = self.actor, self.actor.motion[frames.start : frames.stop]
+        if actor.body is None:
+            return (_floats(part.joints()),)
+        expression = part.expression if actor.body.num_expressions else None
+        shaped = actor.body.shaped(part.betas, expression)
+        rotations = part.rotations.to(actor.body.dtype)
+        translation = part.translation.to(actor.body.dtype)
+        world, positions = shaped.world_joints(rotations, translation)
+        # A rest point x of joint i goes to R x + o with o = p - R J. The browser knows the joints J0 without
+        # expression, so the bone that has its rest at J0 stands at R J0 + o.
+        moved = self._rest_joints.to(world) - shaped.rest_joints
+        bones = positions + torch.einsum("fjab,fjb->fja", world, moved.expand(*positions.shape))
+        return _floats(positions), _floats(matrix_to_quaternion_wxyz(world)), _floats(bones)
+
+
+def _floats(values: torch.Tensor) -> Floats:
+    return values.detach().cpu().numpy().astype(np.float32)
+
+
+def _bytes(colour: Colour | tuple[float, ...]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in colour)
+    return red, green, blue
+
+
+def _visible(node: Any, wanted: bool) -> None:
+    if node.visible != wanted:
+        node.visible = wanted
