@@ -15,11 +15,12 @@ from tests.formats.gltf_reader import Glb
 from tests.material import small_motion
 from vitruve.bodies import load_body
 from vitruve.bodies.catalogue import shape_hash
-from vitruve.bodies.find_body import body_of, find_body
+from vitruve.bodies.find_body import find_body
 from vitruve.convert.poses import read_poses, write_poses
 from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.exporters.export_motion import export_motion
+from vitruve.motion.body_of import body_of
 from vitruve.priors.files import poses_of
 
 OUTPUTS = [

@@ -260,6 +260,12 @@ class ShapedBody:
         skin = self.body.skin(vertices) if skin is None else skin
         return replace(self, rest_vertices=self.rest_vertices[..., vertices, :], chosen=skin)
 
+    def of_frames(self, frames: Tensor | slice) -> ShapedBody:
+        """Some frames of a body whose expression runs over a clip; any other body as it is."""
+        if self.expression is None or self.expression.dim() < 2:
+            return self
+        return replace(self, expression=self.expression[frames], rest_joints=self.rest_joints[frames])
+
     def joints(
         self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None
     ) -> Float[Tensor, "*batch joints 3"]:

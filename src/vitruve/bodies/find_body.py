@@ -9,26 +9,8 @@ from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import is_own, is_path, parse_name, shared_body
 from vitruve.bodies.files import BodyNotice
 from vitruve.errors import MissingAsset, UsageError
-from vitruve.motion import Motion
 
 _SAID = ("neutral", "female", "male", "left", "right")
-
-
-def body_of(
-    motion: Motion, asked: str | BodyModel | None = None, folder: str | Path | None = None
-) -> tuple[BodyModel, list[str]]:
-    """The body that a motion is on: the one it names, or another that was asked for.
-
-    Args:
-        motion: on a body.
-        asked: a name, a file or a body to take instead.
-        folder: where licensed bodies lie, before the usual places.
-
-    Returns:
-        (the body, what a user must know about the choice)
-    """
-    body, notes = find_body(asked or motion.body, motion.gender, folder)
-    return body, [*notes, *other_than_named(motion.body_name, body.name)]
 
 
 def other_than_named(named: str, used: str) -> list[str]:

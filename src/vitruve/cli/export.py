@@ -131,8 +131,8 @@ def _body(
     clip: Motion, named: str | None, folder: Path | None, out: Path, format: str | None
 ) -> tuple[BodyModel | None, list[str]]:
     """The body to show the clip on, None where none is needed, and what to say about the choice."""
-    from vitruve.bodies.find_body import body_of
     from vitruve.formats.exporters.checks import format_of
+    from vitruve.motion.body_of import body_of
 
     if format_of(out, format or "").body == "not used":
         return None, []

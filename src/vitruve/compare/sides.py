@@ -12,10 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.find_body import body_of, find_body
+from vitruve.bodies.find_body import find_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.bodies.recognise import recognise
-from vitruve.convert.convert import of_frames
 from vitruve.correspondence.shared_parts import joint_names
 from vitruve.errors import UsageError, VitruveError
 from vitruve.formats import FORMATS, load_motion_at
@@ -23,6 +22,7 @@ from vitruve.formats import recognise as recognise_format
 from vitruve.formats.glimpse import glimpse
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.motion import Motion, resample
+from vitruve.motion.body_of import body_of
 from vitruve.motion.found import finding_of_note
 from vitruve.skeletons import Skeleton
 
@@ -124,7 +124,7 @@ class Side:
         shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
 
         def posed(frames: Tensor) -> Tensor:
-            found = of_frames(shaped, frames).vertices(motion.rotations[frames], motion.translation[frames])
+            found = shaped.of_frames(frames).vertices(motion.rotations[frames], motion.translation[frames])
             return found.masked_fill(~self.valid[frames][:, None, None], torch.nan)
 
         return posed

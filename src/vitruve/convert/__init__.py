@@ -7,6 +7,7 @@ from vitruve.lazy_names import lazy_names
 __all__ = ["Conversion", "convert_motion"]
 
 if TYPE_CHECKING:
-    from vitruve.convert.convert import Conversion, convert_motion
+    from vitruve.convert.convert import convert_motion
+    from vitruve.fit.conversion import Conversion
 
 __getattr__ = lazy_names(globals(), dict.fromkeys(__all__, "vitruve.convert.convert"))

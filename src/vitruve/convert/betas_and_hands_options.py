@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vitruve.convert.target_betas import BETAS
 from vitruve.errors import BadData, UsageError, VitruveError, nearest
+from vitruve.fit.known_shape import BETAS
 from vitruve.fit.start_pose import HANDS
 from vitruve.formats import load_motion
 

@@ -8,22 +8,23 @@ print(conversion.error.mean, "mm", conversion.warnings)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
-from vitruve.bodies.find_body import body_of, find_body
+from vitruve.bodies.find_body import find_body
 from vitruve.convert.body_pair import Pair, SeenPoints, pair_of
 from vitruve.convert.target_betas import betas_at_rest, known_betas
-from vitruve.errors import BadData
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
-from vitruve.fit.quality import ErrorMeter, ErrorReport, doubts, in_words, is_trusted, measured_frames
+from vitruve.fit.conversion import Conversion, Progress, check_some_data
+from vitruve.fit.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
 from vitruve.fit.start_pose import Start, start
 from vitruve.motion import Motion
+from vitruve.motion.body_of import body_of
 from vitruve.threads import one_thread_but_for_blocks, over_threads
 
 # Metres from which a distance costs its length, not its square: the mean distance counts, and where the two bodies
@@ -38,31 +39,6 @@ APART = 1 / 30
 LEAST_SHARED = 0.8
 # Frames that the shape is looked for among, where it is solved on posed frames.
 _SHAPE_FRAMES = 200
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Conversion:
-    """The result of a conversion.
-
-    Attributes:
-        motion: on the target body.
-        error: how far its surface is from the source's.
-        warnings: what a user must know, one sentence each.
-        trusted: False where the result should not be used without a look.
-        failed: [frames] True where the fit of a frame failed; such frames are masked in `motion` too.
-        seconds: time by stage.
-    """
-
-    motion: Motion
-    error: ErrorReport
-    warnings: tuple[str, ...]
-    trusted: bool
-    failed: Tensor
-    seconds: Mapping[str, float]
-
-    def __repr__(self) -> str:
-        return f"Conversion({self.motion}, {self.error}{in_words(self.trusted, self.failed, self.warnings)})"
 
 
 @one_thread_but_for_blocks()
@@ -128,16 +104,6 @@ def convert_motion(
     )
 
 
-def check_some_data(motion: Motion) -> None:
-    """Raise where every frame is masked: there is nothing to fit to, and no error to tell."""
-    if motion.mask is not None and not motion.mask.any():
-        raise BadData(
-            "no frame of the motion holds numbers",
-            where=f"{motion.source.file or 'motion.mask'}: all of its {len(motion)} frames are masked",
-            fix="look at the file: vitruve info FILE",
-        )
-
-
 def _fit(
     motion: Motion,
     shaped: ShapedBody,
@@ -196,7 +162,7 @@ def measure(motion: Motion, shaped: ShapedBody, result: Motion, target: BodyMode
     blocks = [block for block in measured_frames(len(motion)) if motion.mask is None or bool(motion.mask[block].any())]
 
     def residual(block: Tensor) -> Tensor:
-        reached = of_frames(posed, block).vertices(result.rotations[block], result.translation[block])
+        reached = posed.of_frames(block).vertices(result.rotations[block], result.translation[block])
         return reached - sources(block).to(reached)
 
     for block, distance in zip(blocks, over_threads(residual, blocks), strict=True):
@@ -209,20 +175,13 @@ def _targets(motion: Motion, shaped: ShapedBody, seen: SeenPoints) -> Callable[[
     few = seen.on_source(shaped)
 
     def at(frames: Tensor | slice) -> Tensor:
-        vertices = of_frames(few, frames).vertices(motion.rotations[frames], motion.translation[frames])
+        vertices = few.of_frames(frames).vertices(motion.rotations[frames], motion.translation[frames])
         mapped = seen.read(vertices)
         if motion.mask is not None:
             mapped[~motion.mask[frames]] = torch.nan  # nothing to fit to
         return mapped
 
     return at
-
-
-def of_frames(shaped: ShapedBody, frames: Tensor | slice) -> ShapedBody:
-    """Some frames of a body whose expression runs over a clip; any other body as it is."""
-    if shaped.expression is None or shaped.expression.dim() < 2:
-        return shaped
-    return replace(shaped, expression=shaped.expression[frames], rest_joints=shaped.rest_joints[frames])
 
 
 def _kept_expression(motion: Motion, target: BodyModel) -> Tensor | None:

@@ -17,12 +17,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.convert.convert import KNEE, Conversion, Progress, of_frames
+from vitruve.convert.convert import KNEE
 from vitruve.convert.fit_face import face_points, fit_face, shows_expression
-from vitruve.convert.target_betas import fixed_betas
 from vitruve.correspondence.correspondence import Correspondence
 from vitruve.errors import BadData
 from vitruve.fit import Effort, fit_clip, huber
+from vitruve.fit.conversion import Conversion, Progress
+from vitruve.fit.known_shape import fixed_betas
 from vitruve.fit.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
 from vitruve.fit.surface_points import check_points, fit_points, vertex_groups
 from vitruve.geometry.rotations import nearest_rotation
@@ -237,7 +238,7 @@ def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
     posed = body.shaped(motion.betas, motion.expression).only(ids[whole])
     meter = ErrorMeter(vertex_groups(body, ids[whole]))
     for block, part in zip(blocks, places):
-        reached = of_frames(posed, block).vertices(motion.rotations[block], motion.translation[block])
+        reached = posed.of_frames(block).vertices(motion.rotations[block], motion.translation[block])
         meter.add(block, reached - part[:, whole].to(reached))
     return meter.report(surface.map.residual_mm["mean"])
 

@@ -19,14 +19,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.find_body import body_of, find_body
+from vitruve.bodies.find_body import find_body
 from vitruve.bodies.kinematics import forward_kinematics
-from vitruve.convert.convert import Conversion, Progress, of_frames
 from vitruve.convert.fit_surface import Places, Surface, fit_surface
 from vitruve.correspondence.correspondence import Correspondence, correspondence
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import Effort
+from vitruve.fit.conversion import Conversion, Progress
 from vitruve.motion import Motion
+from vitruve.motion.body_of import body_of
 
 SIDES = ("left", "right")
 # Skin that hangs by at least this much on the wrist and the fingers belongs to the hand.
@@ -184,7 +185,7 @@ def _places(motion: Motion, body: BodyModel, surface: Correspondence, ids: Tenso
     few = shaped.only(used)
 
     def at(frames: Tensor) -> Tensor:
-        points = part.apply(of_frames(few, frames).vertices(motion.rotations[frames], motion.translation[frames]))
+        points = part.apply(few.of_frames(frames).vertices(motion.rotations[frames], motion.translation[frames]))
         return points if motion.mask is None else points.masked_fill(~motion.mask[frames][:, None, None], torch.nan)
 
     return at

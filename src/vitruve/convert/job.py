@@ -18,7 +18,7 @@ import torch
 from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import is_path, shared_body
 from vitruve.bodies.find_body import find_body, other_than_named
-from vitruve.convert.convert import Conversion, check_some_data, convert_motion
+from vitruve.convert.convert import convert_motion
 from vitruve.convert.fingerprint import fingerprint
 from vitruve.convert.meshes import MESH_FPS, convert_meshes
 from vitruve.convert.oddities import oddities
@@ -26,6 +26,7 @@ from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_pos
 from vitruve.correspondence.correspondence import correspondence
 from vitruve.errors import BadData, VitruveError
 from vitruve.fit import prepare
+from vitruve.fit.conversion import Conversion, check_some_data
 from vitruve.formats import FORMATS, load_motion, recognise, save_motion
 from vitruve.formats.glimpse import glimpse
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence

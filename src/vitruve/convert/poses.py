@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.find_body import body_of, find_body
-from vitruve.convert.convert import Conversion, Progress, convert_motion
+from vitruve.bodies.find_body import find_body
+from vitruve.convert.convert import convert_motion
 from vitruve.errors import BadData
+from vitruve.fit.conversion import Conversion, Progress
 from vitruve.fit.quality import ErrorReport, in_words
 from vitruve.formats.readers.poses_by_id import Poses, read_poses, write_poses
+from vitruve.motion.body_of import body_of
 
 __all__ = ["PoseConversion", "Poses", "convert_poses", "read_poses", "write_poses"]
 

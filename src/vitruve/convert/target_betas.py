@@ -7,10 +7,9 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.correspondence.correspondence import Correspondence
-from vitruve.errors import BadData, UsageError, nearest
+from vitruve.fit.known_shape import fixed_betas
 from vitruve.motion import Motion
 
-BETAS = ("fit", "zero", "keep-if-same")
 # Mean distance of the two bodies at rest, metres, above which they do not rest alike (arms down, another person's
 # proportions), and the shape is better solved on posed frames.
 RESTS_ALIKE = 0.006
@@ -22,21 +21,6 @@ def same_shapes(source: BodyModel, target: BodyModel) -> bool:
         return False
     columns = min(source.num_betas, target.num_betas)
     return torch.equal(source.shape_basis[..., :columns], target.shape_basis[..., :columns])
-
-
-def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
-    """The betas that were asked for as numbers or as "zero"; None where they are to be found."""
-    if isinstance(betas, Tensor):
-        if betas.dim() != 1 or len(betas) > body.num_betas:
-            raise BadData(
-                f"these betas do not fit body '{body.name}'",
-                where=f"shape {tuple(betas.shape)}, the body has {body.num_betas}",
-                fix="give one row of at most as many",
-            )
-        return betas.to(body.template)
-    if betas not in BETAS:
-        raise UsageError(f"'{betas}' says nothing about the betas", fix=nearest(betas, BETAS))
-    return body.template.new_zeros(body.num_betas) if betas == "zero" else None
 
 
 def known_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+import torch
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from vitruve.bodies import BodyModel
 from vitruve.draw.heat import heat_bar, heat_colours, round_up
 from vitruve.draw.pictures import PAGE_LABEL, picture, row
-from vitruve.draw.viewpoint import direction, fit_viewpoint
+from vitruve.draw.viewpoint import Floats, direction, fit_viewpoint
+from vitruve.geometry.rotations import axis_angle_to_matrix
+from vitruve.motion import Motion
 
 _CELL = (440, 460)
+# Arms lowered, so that a body at rest is narrow and its armpits are seen: degrees about z.
+_ARMS = {"left_shoulder": -60.0, "right_shoulder": 60.0}
 
 
 def heat_views(vertices: ArrayLike, faces: ArrayLike, errors_mm: ArrayLike, top_mm: float | None = None) -> Image.Image:
@@ -37,3 +46,24 @@ def heat_views(vertices: ArrayLike, faces: ArrayLike, errors_mm: ArrayLike, top_
     out.paste(views, (0, 0))
     out.paste(scale, (0, views.height))
     return out
+
+
+def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
+    """The mean of each vertex over blocks [frames, vertices], leaving out NaN; NaN where nothing is known."""
+    total, count = np.zeros(()), np.zeros(())
+    for block in blocks:
+        total = total + np.nansum(block, 0)
+        count = count + np.isfinite(block).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def at_rest(body: BodyModel, motion: Motion) -> Floats:
+    """Vertices of the body with the clip's shape, stood up on the ground of the z-up world, arms lowered, facing -y."""
+    rotations = body.rest_rotations()
+    for name, degrees in {body.skeleton.names[0]: 0.0, **_ARMS}.items():
+        if name in body.skeleton.names:
+            axis = (0.0, 0.0, degrees) if degrees else (90.0, 0.0, 0.0)
+            turn = torch.deg2rad(torch.tensor(axis)).to(rotations)
+            rotations[body.skeleton.index(name)] = axis_angle_to_matrix(turn)
+    vertices = np.asarray(body.shaped(motion.betas).vertices(rotations))
+    return vertices - (0.0, 0.0, vertices[:, 2].min())

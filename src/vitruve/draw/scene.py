@@ -22,11 +22,11 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.bodies.body_model import ShapedBody
 from vitruve.bodies.catalogue import LICENSED
-from vitruve.bodies.find_body import body_of
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.formats import load_motion_at
 from vitruve.formats.fields import kept_gender
 from vitruve.motion import Motion
+from vitruve.motion.body_of import body_of
 
 Colour = tuple[float, float, float]
 Errors = Callable[[Sequence[int]], NDArray[np.float32]]

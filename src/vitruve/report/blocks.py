@@ -47,7 +47,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A plot as SVG, from `vitruve.report.plots`, with a caption. It becomes markup as it is: never text from a file."""
+    """A plot as SVG, from `vitruve.report.plots`, with a caption. It is markup as it is, so never text of a file."""
 
     svg: str
     caption: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,13 +21,12 @@ from vitruve.bodies.catalogue import shared_body
 from vitruve.bodies.recognise import recognise
 from vitruve.correspondence.correspondence import Correspondence, correspondence
 from vitruve.draw.heat import nice_top
-from vitruve.draw.heat_views import heat_views
+from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
 from vitruve.draw.pictures import PAGE_LABEL, draw_joints, picture, row, spread, stack
 from vitruve.draw.scene import Actor, errors_between
 from vitruve.draw.viewpoint import Viewpoint, direction, fit_viewpoint
 from vitruve.errors import VitruveError
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
-from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion
 from vitruve.report.blocks import Block, Figure, Heading, Note, Table
 from vitruve.threads import over_threads
@@ -42,8 +41,6 @@ BOTH_SAID = "the source (blue), the result (orange), and both in one place, wher
 _CELL, _BODY_CELL = (300, 420), (400, 480)
 # Frames that the mean error of a vertex is taken over, and how many betas a page shows.
 _HEAT_FRAMES, _MOST_BETAS = 24, 10
-# Arms lowered, so that a body at rest is narrow and its armpits are seen: degrees about z.
-_ARMS = {"left_shoulder": -60.0, "right_shoulder": 60.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,15 +173,6 @@ def apart_mm(there: Correspondence, source: torch.Tensor, result: torch.Tensor) 
     return _array(found.masked_fill(~there.valid.to(found.device), torch.nan))
 
 
-def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
-    """The mean of each vertex over blocks [frames, vertices], leaving out NaN; NaN where nothing is known."""
-    total, count = np.zeros(()), np.zeros(())
-    for block in blocks:
-        total = total + np.nansum(block, 0)
-        count = count + np.isfinite(block).sum(0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
 def heat_figure(shown: Shown, errors: Floats, over: str) -> Figure:
     """The result's body, front and back, coloured by errors [vertices] in millimetres; `over` says of what."""
     top = nice_top(errors)
@@ -285,18 +273,6 @@ def _face_to_face(motion: Motion, frame: int, points: Floats) -> Viewpoint:
     """An eye that looks the body in the face, a little from its left."""
     facing = _array(motion.rotations[frame, 0]) @ (0.0, 0.0, 1.0)
     return fit_viewpoint(points, direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0), _CELL)
-
-
-def at_rest(body: BodyModel, motion: Motion) -> Floats:
-    """Vertices of the body with the clip's shape, stood up on the ground of the z-up world, arms lowered, facing -y."""
-    rotations = body.rest_rotations()
-    for name, degrees in {body.skeleton.names[0]: 0.0, **_ARMS}.items():
-        if name in body.skeleton.names:
-            axis = (0.0, 0.0, degrees) if degrees else (90.0, 0.0, 0.0)
-            turn = torch.deg2rad(torch.tensor(axis)).to(rotations)
-            rotations[body.skeleton.index(name)] = axis_angle_to_matrix(turn)
-    vertices = _array(body.shaped(motion.betas).vertices(rotations))
-    return vertices - (0.0, 0.0, vertices[:, 2].min())
 
 
 def _middle(vertices: Floats) -> Floats:

@@ -13,6 +13,7 @@ import vitruve
 from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import shared_body
 from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.draw.heat_views import vertex_means
 from vitruve.draw.pictures import spread, stack
 from vitruve.errors import VitruveError
 from vitruve.formats.readers.poses_by_id import Poses, read_poses
@@ -23,7 +24,6 @@ from vitruve.report.convert_pictures import (
     apart_mm,
     heat_figure,
     surface_row,
-    vertex_means,
     worst_shown_first,
 )
 

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.bodies.find_body import find_body
-from vitruve.convert.convert import Conversion
-from vitruve.convert.target_betas import fixed_betas
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
+from vitruve.fit.conversion import Conversion
+from vitruve.fit.known_shape import fixed_betas
 from vitruve.fit.start_pose import FACE, FINGERS, Start, start
 from vitruve.motion import Motion
 from vitruve.retarget.alignment import Aligned, align, local_rotations

@@ -11,12 +11,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from vitruve.draw.heat import heat_colours, nice_top
+from vitruve.draw.heat_views import at_rest, vertex_means
 from vitruve.draw.pictures import spread
 from vitruve.draw.scene import Actor, Scene, errors_between
 from vitruve.errors import UsageError
 from vitruve.files.atomic import replacing
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
-from vitruve.report.convert_pictures import at_rest, vertex_means
 from vitruve.runs.progress import Progress
 from vitruve.viewer.camera import across, facing_deg
 from vitruve.viewer.heat_glb import coloured_glb
