@@ -13,12 +13,15 @@ from vitruve.motion.features import (
     jitter,
     velocities,
 )
+from vitruve.motion.keypoint_editing import fill_keypoint_gaps, resample_keypoints, smooth_keypoints
+from vitruve.motion.keypoints import Keypoints
 from vitruve.motion.motion import Motion, Source
 from vitruve.motion.resampling import fill_gaps, resample
 from vitruve.motion.smoothing import smooth
 from vitruve.motion.world import change_up_axis, put_on_ground, rotate_world, start_at_origin, translate_world
 
 __all__ = [
+    "Keypoints",
     "Motion",
     "Source",
     "accelerations",
@@ -28,6 +31,7 @@ __all__ = [
     "crop",
     "derivative",
     "fill_gaps",
+    "fill_keypoint_gaps",
     "foot_contacts",
     "foot_sliding",
     "ground_speed",
@@ -37,9 +41,11 @@ __all__ = [
     "mirror",
     "put_on_ground",
     "resample",
+    "resample_keypoints",
     "rotate_world",
     "set_shape",
     "smooth",
+    "smooth_keypoints",
     "start_at_origin",
     "translate_world",
     "velocities",

@@ -38,7 +38,7 @@ def resample(motion: Motion, fps: float) -> Motion:
         )
     if fps == motion.fps:
         return motion
-    step = _step(motion.fps / fps)
+    step = frame_step(motion.fps / fps)
     count = int((len(motion) - 1) / step) + 1
     # Positions as whole numbers over one denominator, so that a frame on the grid is found exactly.
     position = torch.arange(count) * step.numerator
@@ -84,7 +84,7 @@ def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
     return out.replace(mask=~keep.to(motion.mask.device) if bool(keep.any()) else None)
 
 
-def _step(ratio: float) -> Fraction:
+def frame_step(ratio: float) -> Fraction:
     """Old frames per new frame, as the plain fraction it is meant to be."""
     simple = Fraction(ratio).limit_denominator(2002)
     return simple if simple > 0 and abs(simple / Fraction(ratio) - 1) < _SAME_RATE else Fraction(ratio)

@@ -29,13 +29,7 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
             polynomials of degree `order` (3) to a `window` in seconds (0.25), which keeps peaks best.
         settings: the filter's numbers where they differ from those above.
     """
-    if filter not in FILTERS:
-        raise UsageError(f"there is no filter '{filter}'", fix=nearest(filter, FILTERS))
-    function, defaults = FILTERS[filter]
-    unknown = [key for key in settings if key not in defaults]
-    if unknown:
-        raise UsageError(f"the filter '{filter}' has no setting '{unknown[0]}'", fix=nearest(unknown[0], defaults))
-    used = {**defaults, **settings}
+    function, used = chosen_filter(filter, settings)
     runs = valid_runs(motion.mask, len(motion))
 
     def filtered(values: Tensor | None) -> Tensor | None:
@@ -56,6 +50,17 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
         expression=filtered(motion.expression),
         offsets=filtered(motion.offsets),
     )
+
+
+def chosen_filter(name: str, settings: Mapping[str, float]) -> tuple[_Filter, dict[str, float]]:
+    """A filter by its name, and its settings with the defaults of those that are not given."""
+    if name not in FILTERS:
+        raise UsageError(f"there is no filter '{name}'", fix=nearest(name, FILTERS))
+    function, defaults = FILTERS[name]
+    unknown = [key for key in settings if key not in defaults]
+    if unknown:
+        raise UsageError(f"the filter '{name}' has no setting '{unknown[0]}'", fix=nearest(unknown[0], defaults))
+    return function, {**defaults, **settings}
 
 
 def valid_runs(mask: Tensor | None, frames: int) -> list[tuple[int, int]]:

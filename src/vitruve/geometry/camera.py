@@ -1,0 +1,270 @@
+"""The camera: what a lens at a place sees. One type for fitting, drawing, films and files.
+
+    camera = look_at((0, -4, 1), (0, 0, 1), size=(1280, 720), fov_deg=30)
+    pixels, depth = camera.project(points)           # [..., 2] pixels, [...] metres
+    points = camera.unproject(pixels, depth)         # and back
+
+OpenCV's conventions: in the camera x is to the right, y down, z forward; the centre of the first pixel is at 0, 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitruve.errors import BadData, UsageError
+from vitruve.geometry.lens import distort, lens_coefficients, undistort
+
+# Focal length and principal point are in pixels whose centres are whole numbers; a picture that is scaled keeps its
+# outer edges, which lie half a pixel out.
+_HALF = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A camera with known lens and place, standing still or moving.
+
+    Attributes:
+        intrinsics: [3, 3] or [frames, 3, 3] pixels: focal lengths, skew, principal point.
+        T_camera_world: [4, 4] or [frames, 4, 4], takes points of the z-up world, metres, to the camera.
+        size: width and height of its pictures in pixels.
+        distortion: coefficients of the lens model, in its order; none for a lens that bends nothing.
+        lens: the lens model, a name of `geometry.lens.LENSES`.
+        fps: how many frames a second has; None where the camera stands still or goes with its video.
+    """
+
+    intrinsics: Float[Tensor, "*frames 3 3"]
+    T_camera_world: Float[Tensor, "*frames 4 4"]
+    size: tuple[int, int]
+    distortion: Float[Tensor, "coefficients"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    lens: str = "opencv"
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+        object.__setattr__(self, "distortion", lens_coefficients(self.lens, self.distortion))
+
+    def __len__(self) -> int:
+        """How many frames it has; 1 for a camera that stands still."""
+        return max(
+            len(self.T_camera_world) if self.T_camera_world.dim() == 3 else 1,
+            len(self.intrinsics) if self.intrinsics.dim() == 3 else 1,
+        )
+
+    def __repr__(self) -> str:
+        moves = f"{len(self)} frames" if self.moves else "still"
+        return f"Camera({self.size[0]}x{self.size[1]}, {self.lens}, {moves})"
+
+    def __getitem__(self, frames: int | slice | Tensor) -> Camera:
+        """Some frames of a camera that moves, or the camera at one of them; a camera that stands still as it is."""
+        if isinstance(frames, slice) and (frames.step or 1) < 1:
+            raise UsageError("a camera cannot be sliced backwards", where=f"step {frames.step}", fix="use a step of 1")
+
+        def cut(value: Tensor) -> Tensor:
+            return value[frames] if value.dim() == 3 else value
+
+        step = (frames.step or 1) if isinstance(frames, slice) else 1
+        fps = None if self.fps is None or isinstance(frames, int) else self.fps / step
+        return replace(self, intrinsics=cut(self.intrinsics), T_camera_world=cut(self.T_camera_world), fps=fps)
+
+    def at(self, frame: int) -> Camera:
+        """The camera at one of its frames; the last one holds on."""
+        return self[min(frame, len(self) - 1)]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has a place or a lens for each frame."""
+        return self.T_camera_world.dim() == 3 or self.intrinsics.dim() == 3
+
+    @property
+    def axes(self) -> Float[Tensor, "*frames 3 3"]:
+        """The unit vectors right, down and forward as rows, in world coordinates."""
+        return self.T_camera_world[..., :3, :3]
+
+    @property
+    def position(self) -> Float[Tensor, "*frames 3"]:
+        """Where the camera stands in the world, metres."""
+        return -(self.axes.mT @ self.T_camera_world[..., :3, 3:])[..., 0]
+
+    @property
+    def fov_deg(self) -> Float[Tensor, "*frames"]:
+        """Angle between the upper and lower edge of an undistorted picture, degrees."""
+        return torch.rad2deg(2 * torch.atan(self.size[1] / 2 / self.intrinsics[..., 1, 1]))
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Camera:
+        """The camera on another device or in another precision."""
+        return replace(
+            self,
+            intrinsics=self.intrinsics.to(device=device, dtype=dtype),
+            T_camera_world=self.T_camera_world.to(device=device, dtype=dtype),
+            distortion=self.distortion.to(device=device, dtype=dtype),
+        )
+
+    def resized(self, size: tuple[int, int]) -> Camera:
+        """The same camera with pictures of another size; the shape of the picture must stay."""
+        scale = (size[0] / self.size[0], size[1] / self.size[1])
+        if abs(scale[0] / scale[1] - 1) > 0.01:
+            raise UsageError(
+                "the camera and the video have pictures of another shape",
+                where=f"the camera's size is {self.size[0]}x{self.size[1]}, the video's {size[0]}x{size[1]}",
+                fix="give the camera of this video (upright, as a player shows it)",
+            )
+        lens = self.intrinsics.clone()
+        for row in (0, 1):
+            lens[..., row, :] *= scale[row]
+            lens[..., row, 2] += _HALF * (scale[row] - 1)
+        return replace(self, intrinsics=lens, size=size)
+
+    def project(self, points: Float[Tensor, "*batch 3"]) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch"]]:
+        """Pixel positions [..., 2] and depths [...] in metres along the line of sight.
+
+        Args:
+            points: in the world, metres. The first axis is the frames where the camera moves.
+
+        Points at or behind the camera, and those that the lens model does not hold for (far outside of the picture,
+        where it would fold them back), get NaN as their pixel.
+        """
+        seen = self._in_camera(points)
+        depth = seen[..., 2]
+        plane = seen[..., :2] / torch.where(depth > 0, depth, torch.nan)[..., None]
+        bent, _ = distort(self.lens, self.distortion.to(seen), plane)
+        lens = self._per_point(self.intrinsics, points)
+        return (lens[..., :2, :2] @ bent[..., None])[..., 0] + lens[..., :2, 2], depth
+
+    def project_with_derivatives(
+        self, points: Float[Tensor, "*batch 3"]
+    ) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2 3"]]:
+        """Pixel positions, and their derivatives by the points in the world, pixels a metre."""
+        seen = self._in_camera(points)
+        depth = torch.where(seen[..., 2] > 0, seen[..., 2], torch.nan)
+        plane = seen[..., :2] / depth[..., None]
+        bent, slope = distort(self.lens, self.distortion.to(seen), plane)
+        lens = self._per_point(self.intrinsics, points)
+        flat = torch.eye(2, 3, dtype=seen.dtype, device=seen.device).expand(*seen.shape[:-1], 2, 3).clone()
+        flat[..., 2] = -plane
+        turned = flat @ self._per_point(self.axes, points) / depth[..., None, None]
+        pixels = (lens[..., :2, :2] @ bent[..., None])[..., 0] + lens[..., :2, 2]
+        return pixels, lens[..., :2, :2] @ slope @ turned
+
+    def rays(self, pixels: Float[Tensor, "*batch 2"]) -> tuple[Float[Tensor, "*#batch 3"], Float[Tensor, "*batch 3"]]:
+        """Lines of sight through pixels: where they begin, and their directions, one metre long in depth; world."""
+        lens = self._per_point(self.intrinsics, pixels)
+        bent = torch.linalg.solve(lens[..., :2, :2], (pixels.to(lens) - lens[..., :2, 2])[..., None])[..., 0]
+        plane = undistort(self.lens, self.distortion.to(bent), bent)
+        direction = torch.cat([plane, torch.ones_like(plane[..., :1])], -1)
+        turn = self._per_point(self.axes, pixels)
+        return self._per_point(self.position, pixels, own=1), (turn.mT @ direction[..., None])[..., 0]
+
+    def unproject(self, pixels: Float[Tensor, "*batch 2"], depth: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
+        """The points in the world, metres, that are seen at pixels and lie at depths: undoes `project`."""
+        start, direction = self.rays(pixels)
+        return start + depth.to(direction)[..., None] * direction
+
+    def _in_camera(self, points: Tensor) -> Tensor:
+        turn, shift = (
+            self._per_point(self.axes, points),
+            self._per_point(self.T_camera_world[..., :3, 3], points, own=1),
+        )
+        return (turn @ points.to(turn)[..., None])[..., 0] + shift
+
+    def _per_point(self, value: Tensor, points: Tensor, own: int = 2) -> Tensor:
+        """A value per frame with axes of one, so that it meets points [frames, ..., coordinates]."""
+        if value.dim() == own:
+            return value
+        if points.dim() < 2 or len(points) != len(value):
+            raise UsageError(
+                "the points do not run over the frames of the camera",
+                where=f"points have shape {tuple(points.shape)}, the camera has {len(value)} frames",
+                fix="give points [frames, ..., coordinates], or one frame of the camera: camera.at(frame)",
+            )
+        return value.reshape(len(value), *[1] * (points.dim() - 2), *value.shape[1:])
+
+
+def look_at(
+    position: Sequence[float],
+    target: Sequence[float],
+    size: tuple[int, int],
+    fov_deg: float = 25.0,
+    up: Sequence[float] = (0.0, 0.0, 1.0),
+) -> Camera:
+    """A camera without distortion at a place, with a point in the middle of its picture.
+
+    Args:
+        position: where it stands, metres.
+        target: the point that it looks at.
+        size: width and height of the picture in pixels.
+        fov_deg: angle between the lower and upper edge of the picture, degrees.
+        up: the direction that is up in the picture. Looking along it, the world's x axis is to the right.
+    """
+    place = torch.as_tensor(position, dtype=torch.float64)
+    axes = camera_axes(torch.as_tensor(target, dtype=torch.float64) - place, up)
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[:3, :3], pose[:3, 3] = axes, -axes @ place
+    return Camera(pinhole(size, fov_deg), pose, size)
+
+
+def pinhole(size: tuple[int, int], fov_deg: float) -> Float[Tensor, "3 3"]:
+    """The intrinsics of a lens whose axis meets the middle of the picture, with square pixels."""
+    focal = size[1] / 2 / math.tan(math.radians(fov_deg) / 2)
+    return torch.tensor(
+        [[focal, 0, size[0] / 2 - _HALF], [0, focal, size[1] / 2 - _HALF], [0, 0, 1]], dtype=torch.float64
+    )
+
+
+def camera_axes(forward: Float[Tensor, "3"], up: Sequence[float] = (0.0, 0.0, 1.0)) -> Float[Tensor, "3 3"]:
+    """The unit vectors right, down and forward, as rows, of a camera that looks along `forward`."""
+    forward = forward / forward.norm()
+    right = torch.linalg.cross(forward, torch.as_tensor(up, dtype=forward.dtype))
+    length = right.norm()
+    # Straight down or up: any direction will do as "right"; the x axis keeps maps the usual way round.
+    right = right / length if float(length) > 1e-9 else forward.new_tensor([1.0, 0.0, 0.0])
+    return torch.stack([right, torch.linalg.cross(forward, right), forward])
+
+
+def _check(camera: Camera) -> None:
+    lens, pose = camera.intrinsics, camera.T_camera_world
+    counts = {len(value) for value in (lens, pose) if value.dim() == 3}
+    shapes = (tuple(lens.shape), tuple(pose.shape))
+    if lens.shape[-2:] != (3, 3) or pose.shape[-2:] != (4, 4) or max(lens.dim(), pose.dim()) > 3 or 0 in counts:
+        raise BadData(
+            "these are no camera's numbers",
+            where=f"intrinsics and T_camera_world have shapes {shapes[0]} and {shapes[1]}",
+            fix="give [3, 3] and [4, 4], or one of each for every frame",
+        )
+    if len(counts) > 1:
+        raise BadData(
+            "the camera's lens and place run over different frames",
+            where=f"intrinsics have shape {shapes[0]}, T_camera_world {shapes[1]}",
+            fix="give both for the same frames, or one of them once",
+        )
+    flat = (lens.detach().reshape(-1, 3, 3), pose.detach().reshape(-1, 4, 4))
+    if not flat[0].isfinite().all() or not flat[1].isfinite().all():
+        raise BadData(
+            "the camera's numbers are not all finite", where="intrinsics, T_camera_world", fix="check the file"
+        )
+    last = flat[0][:, 2] - flat[0].new_tensor([0.0, 0.0, 1.0])
+    if (flat[0][:, 0, 0] <= 0).any() or (flat[0][:, 1, 1] <= 0).any() or (last.abs() > 1e-6).any():
+        raise BadData(
+            "the camera's intrinsics are no camera matrix",
+            where=f"intrinsics = {flat[0][0].tolist()}",
+            fix="write [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels",
+        )
+    turn = flat[1][:, :3, :3].double()
+    off = (turn @ turn.mT - torch.eye(3, dtype=turn.dtype, device=turn.device)).abs().amax((1, 2))
+    bottom = (flat[1][:, 3] - flat[1].new_tensor([0.0, 0.0, 0.0, 1.0])).abs().amax(1)
+    bad = (off > 1e-3) | (torch.linalg.det(turn) < 0) | (bottom > 1e-6)
+    if bad.any():
+        raise BadData(
+            "the camera's place is no rigid transform",
+            where=f"T_camera_world, frame {int(bad.nonzero()[0])}",
+            fix="its upper left 3x3 must be a rotation, its last row 0, 0, 0, 1",
+        )
+    if len(camera.size) != 2 or min(camera.size) < 1:
+        raise BadData("the camera's size is no picture", where=f"size = {camera.size}", fix="give (width, height)")
+    if camera.fps is not None and not camera.fps > 0:
+        raise BadData("the camera's fps is not a positive number", where=f"fps = {camera.fps}", fix="write fps = 30")
