@@ -24,7 +24,7 @@ from vitruve.draw.render import render_film, time_line
 from vitruve.draw.scene import Scene, load_scene
 from vitruve.draw.shading import draw
 from vitruve.draw.video import write_film
-from vitruve.draw.views import parse_camera, viewpoints
+from vitruve.draw.views import parse_camera, place_camera
 from vitruve.motion import Motion
 from vitruve.motion.clips import bundled_clip_path
 from vitruve.skeletons import load_skeleton
@@ -74,12 +74,12 @@ def whole(scene: Scene, camera: str, size: tuple[int, int], rounds: int) -> None
 def parts(scene: Scene, size: tuple[int, int], rounds: int) -> None:
     """Print what the processor's time of a frame goes into."""
     frames = list(range(0, len(scene), max(1, len(scene) // 40)))[:40]
-    eyes = viewpoints(scene, frames, parse_camera("fit"), size)
+    camera = place_camera(scene, frames, parse_camera("fit"), size)
     (actor,) = scene.actors
     assert actor.body is not None and scene.ground is not None
     ground, faces = scene.ground, actor.body.faces.numpy()
     vertices = actor.vertices(frames).double().numpy()
-    pictures = list(film(scene, frames, eyes, size))
+    pictures = list(film(scene, frames, camera, size))
     empty = backdrop(eyes[0], size, ground)
     fine = (2 * size[0], 2 * size[1])
 

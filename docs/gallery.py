@@ -24,9 +24,9 @@ from torch import Tensor
 import vitruve
 from vitruve import BodyModel, Motion
 from vitruve.bodies.open_body import open_words
+from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.pictures import picture, row, save_picture, stack, strip
 from vitruve.draw.shading import CLAY
-from vitruve.draw.viewpoint import direction, fit_viewpoint
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion.clips import bundled_clip_path
 
@@ -112,8 +112,8 @@ def views(
     seen = torch.cat([vertices if closer is None else vertices[closer] for vertices, _ in meshes])
     ground = 0.0 if closer is None else None
     for way in towards:
-        viewpoint = fit_viewpoint(seen, way, size)
-        pictures = [picture(v, f, viewpoint, size, colours, ground) for v, f in meshes]
+        camera = fit_camera(seen, way, size)
+        pictures = [picture(v, f, camera, size, colours, ground) for v, f in meshes]
         rows.append(row(pictures, labels if way is towards[-1] else ()))
     return stack(rows) if len(meshes) > 1 else row(rows)
 
@@ -252,8 +252,8 @@ def meshes() -> Image.Image:
             ("left_wrist", T_POSE, ABOVE),
         ):
             vertices = posed(model, degrees)
-            viewpoint = fit_viewpoint(vertices[part(model, joint)], way, size)
-            pictures.append(picture(vertices, model.faces, viewpoint, size, wire=True))
+            camera = fit_camera(vertices[part(model, joint)], way, size)
+            pictures.append(picture(vertices, model.faces, camera, size, wire=True))
         labels = (name, f"{model.num_vertices:,} vertices", f"{len(model.faces):,} triangles")
         rows.append(row(pictures, labels))
     return stack(rows)

@@ -12,12 +12,12 @@ from tests.material import small_body, small_motion
 from vitruve.draw import picture, save_picture, strip
 from vitruve.draw.pictures import _strip_direction, draw_joints, row, spread, stack
 from vitruve.draw.shading import render, vertex_normals
-from vitruve.draw.viewpoint import Viewpoint
 from vitruve.errors import BadData, UsageError
+from vitruve.geometry.camera import camera_axes, look_at
 
 SPHERE = trimesh.creation.icosphere(subdivisions=3)
-FRONT = Viewpoint((0.0, -6.0, 0.5), (0.0, 0.0, 0.0), 25.0)
 SIZE = (96, 80)
+FRONT = look_at((0.0, -6.0, 0.5), (0.0, 0.0, 0.0), SIZE, 25.0)
 
 
 def test_light_comes_from_the_upper_left_and_the_backdrop_is_light():
@@ -31,9 +31,9 @@ def test_light_comes_from_the_upper_left_and_the_backdrop_is_light():
 def test_turning_all_round_the_upright_axis_turns_the_picture_with_it():
     turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], float)
     colours = (SPHERE.vertices + 1) / 2
-    eye = Viewpoint(tuple(turn @ FRONT.position), (0, 0, 0), FRONT.fov_deg)
+    turned = look_at((turn @ FRONT.position.numpy()).tolist(), (0, 0, 0), SIZE, 25.0)
     before = render(SPHERE.vertices, SPHERE.faces, FRONT, SIZE, colours)
-    after = render(SPHERE.vertices @ turn.T, SPHERE.faces, eye, SIZE, colours)
+    after = render(SPHERE.vertices @ turn.T, SPHERE.faces, turned, SIZE, colours)
     assert np.abs(before.astype(int) - after).max() <= 1
 
 
@@ -149,7 +149,7 @@ def seen_from(degrees, positions):
     rotations[:, 0] = facing(degrees)
     motion = small_motion("smplh", frames=len(degrees))
     towards = np.array(_strip_direction(motion.replace(rotations=rotations, translation=torch.as_tensor(positions))))
-    return towards, Viewpoint(tuple(5 * towards), (0, 0, 0)).axes
+    return towards, camera_axes(-torch.as_tensor(towards, dtype=torch.float64)).numpy()
 
 
 @pytest.mark.parametrize("way_deg", [0, 90, 200])

@@ -2,22 +2,30 @@
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vitruve.draw.framing import direction, fit_camera, on_picture
 from vitruve.draw.raster import covered, rasterise
-from vitruve.draw.viewpoint import Viewpoint, direction, fit_viewpoint
+from vitruve.geometry.camera import camera_axes, look_at
 
-FRONT = Viewpoint(position=(0.0, -4.0, 0.0), target=(0.0, 0.0, 0.0), fov_deg=40.0)
 SIZE = (48, 36)
+FRONT = look_at((0.0, -4.0, 0.0), (0.0, 0.0, 0.0), SIZE, 40.0)
 
 
-def by_rays(vertices, faces, viewpoint, size, cull):
+def pixel_rays(camera, size):
+    """[height, width, 3]: directions of sight through the pixels, one metre long in depth."""
+    x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    return camera.rays(torch.from_numpy(np.stack([x, y], -1)).double())[1].numpy()
+
+
+def by_rays(vertices, faces, camera, size, cull):
     """Every pixel's nearest triangle by intersecting its line of sight with all of them (Moller and Trumbore)."""
-    rays = viewpoint.rays(size).reshape(-1, 1, 3)
+    rays = pixel_rays(camera, size).reshape(-1, 1, 3)
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    edge1, edge2, origin = b - a, c - a, np.asarray(viewpoint.position) - a
+    edge1, edge2, origin = b - a, c - a, camera.position.numpy() - a
     p = np.cross(rays, edge2)
     determinant = (p * edge1).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -47,9 +55,9 @@ def test_equals_ray_casting(seed, cull):
     faces = np.stack([random.permutation(30)[:3] for _ in range(25)])
     # Of two triangles in one place either may be seen: keep one.
     faces = faces[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]]
-    viewpoint = Viewpoint(tuple(random.uniform(2.5, 4, 3)), tuple(random.uniform(-0.3, 0.3, 3)), 35.0)
-    found = rasterise(vertices, faces, viewpoint, SIZE, cull=cull)
-    face, depth, unsure = by_rays(vertices, faces, viewpoint, SIZE, cull)
+    camera = look_at(random.uniform(2.5, 4, 3).tolist(), random.uniform(-0.3, 0.3, 3).tolist(), SIZE, 35.0)
+    found = rasterise(vertices, faces, camera, SIZE, cull=cull)
+    face, depth, unsure = by_rays(vertices, faces, camera, SIZE, cull)
     sure = ~unsure
     close = np.isclose(found.depth, depth, rtol=1e-5)  # two triangles cross here: either is right
     assert (face >= 0).any()
@@ -64,7 +72,7 @@ def test_weights_give_the_point_that_is_seen():
     found = rasterise(vertices, faces, FRONT, SIZE, cull=False)
     mask = found.mask
     points = (found.weights[mask][..., None] * vertices[faces[found.face[mask]]]).sum(1)
-    pixels, depth = FRONT.project(points, SIZE)
+    pixels, depth = on_picture(FRONT, points, SIZE)
     rows, columns = np.nonzero(mask)
     assert mask.sum() > 50
     np.testing.assert_allclose(pixels, np.stack([columns, rows], -1) + 0.5, atol=1e-9)
@@ -84,7 +92,8 @@ def test_nearer_triangle_hides_the_farther_whatever_their_order():
 def test_area_of_a_square_is_exact():
     square = np.array([[-0.5, 0, -0.5], [0.5, 0, -0.5], [0.5, 0, 0.5], [-0.5, 0, 0.5]])
     size = (400, 400)
-    found = rasterise(square, [[0, 1, 2], [0, 2, 3]], FRONT, size)
+    camera = look_at((0.0, -4.0, 0.0), (0.0, 0.0, 0.0), size, 40.0)
+    found = rasterise(square, [[0, 1, 2], [0, 2, 3]], camera, size)
     side = 400 / (2 * 4 * np.tan(np.radians(20)))
     assert abs(found.mask.sum() - side**2) <= 4 * side  # half a pixel on each side
     rows, columns = np.nonzero(found.mask)
@@ -95,19 +104,19 @@ def test_area_of_a_square_is_exact():
 def test_sphere_has_no_holes_and_the_right_size():
     sphere = trimesh.creation.icosphere(subdivisions=4)
     size = (300, 300)
-    viewpoint = Viewpoint((6.0, -5.0, 4.0), (0.0, 0.0, 0.0), 20.0)
-    found = rasterise(sphere.vertices, sphere.faces, viewpoint, size)
-    distance = np.linalg.norm(viewpoint.position)
+    camera = look_at((6.0, -5.0, 4.0), (0.0, 0.0, 0.0), size, 20.0)
+    found = rasterise(sphere.vertices, sphere.faces, camera, size)
+    distance = float(camera.position.norm())
     radius = np.tan(np.arcsin(1 / distance)) * 150 / np.tan(np.radians(10))
     y, x = np.mgrid[:300, :300] + 0.5 - 150
     assert found.mask[np.hypot(x, y) < 0.995 * radius].all()
     assert not found.mask[np.hypot(x, y) > 1.005 * radius].any()
     assert found.depth.min() == pytest.approx(distance - 1, abs=2e-3)
     # The inside of the far half is never seen, culled or not.
-    assert (rasterise(sphere.vertices, sphere.faces, viewpoint, size, cull=False).face == found.face).mean() > 0.999
+    assert (rasterise(sphere.vertices, sphere.faces, camera, size, cull=False).face == found.face).mean() > 0.999
 
 
-def test_triangles_behind_or_across_the_eye_are_left_out():
+def test_triangles_behind_or_across_the_camera_are_left_out():
     behind = np.array([[-1, -9, -1], [0, -9, 1], [1, -9, -1]], float)
     across = np.array([[-1, -9, -1], [1, 5, -1], [0, 0, 1]], float)
     found = rasterise(np.concatenate([behind, across]), [[0, 1, 2], [3, 4, 5]], FRONT, SIZE, cull=False)
@@ -136,7 +145,7 @@ def test_the_order_of_the_triangles_does_not_change_what_is_seen():
 def test_a_part_of_the_picture_is_the_same_as_in_the_whole():
     """What lies outside of the picture does not matter, and where the drawn part begins does not either."""
     sphere = trimesh.creation.icosphere(subdivisions=3)
-    screen, depth = FRONT.project(sphere.vertices, (400, 300))
+    screen, depth = on_picture(FRONT, sphere.vertices, (400, 300))
     whole = covered(screen, depth, sphere.faces, (400, 300))
     part = covered(screen - (130, 90), depth, sphere.faces, (140, 100))
     assert (part.left, part.top) == (0, 0) and part.owner.shape == (100, 140)
@@ -154,11 +163,11 @@ def test_a_part_of_the_picture_is_the_same_as_in_the_whole():
     width=st.integers(40, 400),
     margin=st.floats(1.01, 2),
 )
-def test_fitted_viewpoint_holds_all_points_and_no_more_room_than_asked(seed, azimuth, elevation, width, margin):
+def test_fitted_camera_holds_all_points_and_no_more_room_than_asked(seed, azimuth, elevation, width, margin):
     points = np.random.default_rng(seed).normal(size=(20, 3)) * [1, 2, 0.5] + 3
     size = (width, 200)
-    viewpoint = fit_viewpoint(points, direction(azimuth, elevation), size, margin=margin)
-    pixels, depth = viewpoint.project(points, size)
+    camera = fit_camera(points, direction(azimuth, elevation), size, margin=margin)
+    pixels, depth = on_picture(camera, points, size)
     assert (depth > 0).all()
     share = np.abs(pixels - np.divide(size, 2)) / np.divide(size, 2)
     assert share.max() == pytest.approx(1 / margin, rel=1e-6)
@@ -172,13 +181,13 @@ def test_directions_name_the_sides_of_a_body_that_faces_minus_y():
 
 @pytest.mark.parametrize("towards", [(0, 0, 1), (0, 0, -1), (1, 0, 0), (0.3, -0.5, 0.2)])
 def test_axes_are_right_handed(towards):
-    axes = Viewpoint(tuple(4.0 * np.array(towards)), (0, 0, 0)).axes
+    axes = camera_axes(-torch.tensor(towards, dtype=torch.float64)).numpy()
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(axes) == pytest.approx(1)
 
 
 def test_up_is_up_and_right_is_right():
-    pixels, _ = FRONT.project([[0, 0, 0], [1, 0, 0], [0, 0, 1]], SIZE)
+    pixels, _ = on_picture(FRONT, [[0, 0, 0], [1, 0, 0], [0, 0, 1]], SIZE)
     np.testing.assert_allclose(pixels[0], [24, 18])
     assert pixels[1][0] > 24 and pixels[1][1] == pytest.approx(18)
     assert pixels[2][1] < 18

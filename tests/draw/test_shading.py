@@ -11,15 +11,16 @@ from scipy.ndimage import gaussian_filter
 
 from tests.material import small_motion
 from vitruve.draw.backdrop import backdrop, gaussian, shadow_of
+from vitruve.draw.framing import on_picture
 from vitruve.draw.heat import draw_colour_bar, heat_colours, nice_top
 from vitruve.draw.scene import Actor
 from vitruve.draw.shading import draw, render
 from vitruve.draw.sticks import bones, sticks_of
-from vitruve.draw.viewpoint import Viewpoint
+from vitruve.geometry.camera import look_at
 
 SPHERE = trimesh.creation.icosphere(subdivisions=3)
-FRONT = Viewpoint((0.0, -6.0, 0.5), (0.0, 0.0, 0.0), 25.0)
 SIZE = (96, 80)
+FRONT = look_at((0.0, -6.0, 0.5), (0.0, 0.0, 0.0), SIZE, 25.0)
 
 
 @settings(max_examples=10, deadline=None)
@@ -56,19 +57,19 @@ def test_bodies_far_apart_need_no_more_memory():
 
 
 def test_grid_lines_stand_every_metre():
-    above = Viewpoint((0.5, 0.5, 10.0), (0.5, 0.5, 0.0), 40.0)
     size = (400, 400)
-    plain, grid = (backdrop(above, size, height).astype(int).sum(-1) for height in (None, 0.0))
+    above = look_at((0.5, 0.5, 10.0), (0.5, 0.5, 0.0), size, 40.0)
+    plain, grid = (backdrop(size, above, height).astype(int).sum(-1) for height in (None, 0.0))
     darker = plain - grid
     assert darker.min() >= -2
-    pixels, _ = above.project([[i, 0.5, 0.0] for i in range(4)], size)
+    pixels, _ = on_picture(above, [[i, 0.5, 0.0] for i in range(4)], size)
     for x, y in pixels:
         column = darker[int(y), int(x) - 3 : int(x) + 4]
         assert column.max() > 10
-    middle, _ = above.project([[0.5, 0.5, 0.0]], size)
+    middle, _ = on_picture(above, [[0.5, 0.5, 0.0]], size)
     assert abs(darker[int(middle[0][1]), int(middle[0][0])]) <= 2
-    up = Viewpoint((0, 0, 1.0), (0, 5.0, 4.0), 40.0)
-    assert (backdrop(up, size, 0.0) == backdrop(up, size)).all()  # no ground in the sky
+    up = look_at((0, 0, 1.0), (0, 5.0, 4.0), size, 40.0)
+    assert (backdrop(size, up, 0.0) == backdrop(size)).all()  # no ground in the sky
 
 
 def test_opacity_mixes_with_what_is_behind():

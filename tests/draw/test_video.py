@@ -12,12 +12,13 @@ from PIL import Image
 
 from tests.material import shared_data, small_motion
 from vitruve.draw import video as video_module
-from vitruve.draw.calibrated_camera import read_camera
 from vitruve.draw.film import Look
+from vitruve.draw.framing import on_picture
 from vitruve.draw.render import picture_over, render_over, shots_over
 from vitruve.draw.scene import load_scene
 from vitruve.draw.video import VideoSource, check_film, write_film
 from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.formats.readers.camera_file import read_camera
 from vitruve.skeletons import Skeleton
 
 SIZE = (96, 64)
@@ -134,25 +135,25 @@ POINTS = np.random.default_rng(0).uniform(-0.6, 0.6, (20, 3))
     "distortion", [(), (-0.1, 0.01, 0.002, -0.001), (-0.2, 0.05, 0, 0, 0.01), (0.1, 0.1, 0, 0.01, 0, 0.2, 0.1, 0.05)]
 )
 def test_projection_is_that_of_opencv(tmp_path, distortion):
-    eye = read_camera(camera_file(tmp_path, distortion=list(distortion) or None)).at(0)
-    pixels, depth = eye.project(POINTS, SIZE)
+    camera = read_camera(camera_file(tmp_path, distortion=list(distortion) or None))
+    pixels, depth = on_picture(camera, POINTS, SIZE)
     np.testing.assert_allclose(pixels - 0.5, by_opencv(POINTS, LENS, PLACE, distortion), atol=1e-9)
     np.testing.assert_allclose(depth, POINTS[:, 1] + 2)
     # Twice the picture: the corner of the first pixel stays, so its middle moves.
-    np.testing.assert_allclose(eye.project(POINTS, (192, 128))[0], 2 * pixels, atol=1e-9)
+    np.testing.assert_allclose(on_picture(camera, POINTS, (192, 128))[0], 2 * pixels, atol=1e-9)
 
 
 def test_points_that_the_lens_would_fold_back_are_left_out(tmp_path):
     """With k1 < 0 a point far aside would come back into the picture."""
-    eye = read_camera(camera_file(tmp_path, distortion=[-0.3, 0, 0, 0])).at(0)
-    pixels, _ = eye.project([[0.5, 0, 0], [3.5, 0, 0], [0, -3.0, 0]], SIZE)
+    camera = read_camera(camera_file(tmp_path, distortion=[-0.3, 0, 0, 0]))
+    pixels, _ = on_picture(camera, [[0.5, 0, 0], [3.5, 0, 0], [0, -3.0, 0]], SIZE)
     assert np.isfinite(pixels[0]).all() and np.isnan(pixels[1:]).all()
 
 
 def test_another_size_of_the_same_picture(tmp_path):
     camera = read_camera(camera_file(tmp_path))
-    pixels, _ = camera.at(0).project(POINTS, SIZE)
-    twice, _ = camera.resized((192, 128)).at(0).project(POINTS, (192, 128))
+    pixels, _ = on_picture(camera, POINTS, SIZE)
+    twice, _ = on_picture(camera.resized((192, 128)), POINTS, (192, 128))
     np.testing.assert_allclose(twice, 2 * pixels, atol=1e-9)
     with pytest.raises(UsageError, match="another shape"):
         camera.resized((128, 96))
@@ -162,7 +163,8 @@ def test_another_size_of_the_same_picture(tmp_path):
     ("changes", "said"),
     [
         ({"intrinsics": None}, "no 'intrinsics'"),
-        ({"lens": 1}, "'lens' is no key"),
+        ({"glass": 1}, "'glass' is no key"),
+        ({"lens": "fish"}, "fisheye"),
         ({"intrinsics": [[1, 0], [0, 1]]}, r"shape \[2, 2\]"),
         ({"intrinsics": [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]}, "no camera matrix"),
         ({"T_camera_world": [[2.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}, "frame 0"),
@@ -242,7 +244,7 @@ def test_a_moving_camera_goes_by_the_videos_frames_or_by_its_own_rate(tmp_path):
     assert by_frame.video == list(range(10))  # ends with the camera
     by_time = shots_over(scene, video, read_camera(camera_file(tmp_path, T_camera_world=places.tolist(), fps=10)))
     assert len(by_time.video) == 19
-    assert by_time.eyes[8].T_camera_world[0, 3] == pytest.approx(0.04)
+    assert float(by_time.camera.at(8).T_camera_world[0, 3]) == pytest.approx(0.04)
     assert by_time.frames[8] == 12
     some = shots_over(scene, video, read_camera(camera_file(tmp_path)), "4:10:2")
     assert some.video == [4, 6, 8] and some.fps == 10

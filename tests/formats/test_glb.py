@@ -22,10 +22,10 @@ from vitruve.bodies import load_body
 from vitruve.errors import BadData, UsageError
 from vitruve.formats.exporters.export_motion import export_motion
 from vitruve.formats.exporters.glb import write_glb
-from vitruve.formats.exporters.gltf_camera import GltfCamera
 from vitruve.formats.exporters.gltf_difference import skinning_difference
 from vitruve.formats.exporters.gltf_file import GltfFile
 from vitruve.formats.exporters.gltf_skin import continuous_quaternions, largest_weights, smooth_normals
+from vitruve.geometry.camera import Camera
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion
 from vitruve.skeletons import Skeleton
@@ -204,7 +204,7 @@ def the_kinds(folder: Path) -> list[Path]:
     export_motion(gap, folder / "held.glb", body=smplx)
     export_motion(gap, folder / "dropped.glb", body=smplx, gaps="drop", morphs="3")
     places = np.tile(np.eye(4), (4, 1, 1))
-    camera = GltfCamera(np.diag([500.0, 500, 1]), (64, 48), places, 30)
+    camera = Camera(torch.diag(torch.tensor([500.0, 500, 1])), torch.from_numpy(places), (64, 48), fps=30)
     export_motion(tree_motion(moving=True), folder / "tree.glb", camera=camera)
     return sorted(folder.glob("*.glb"))
 
@@ -310,7 +310,8 @@ def test_a_camera_in_the_file_sees_what_the_real_one_saw(tmp_path, frames):
     places = np.tile(np.eye(4), (frames, 1, 1))
     places[:, :3, :3], places[:, :3, 3] = turns.double().numpy(), [0.2, 0.3, 4]
     intrinsics = np.array([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]])
-    camera = GltfCamera(intrinsics, (640, 480), places, motion.fps)
+    placed = torch.from_numpy(places if frames > 1 else places[0])
+    camera = Camera(torch.from_numpy(intrinsics), placed, (640, 480), fps=motion.fps)
     done = export_motion(motion, tmp_path / "a.glb", body=body, camera=camera)
     assert not any("camera" in note for note in done.notes)
     glb = Glb(tmp_path / "a.glb")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from vitruve.words import counted
 if TYPE_CHECKING:
     from vitruve import BodyModel, Motion
     from vitruve.formats.exporters.export_motion import Exported
-    from vitruve.formats.exporters.gltf_camera import GltfCamera
+    from vitruve.geometry.camera import Camera
 
 
 _NOT_TRUSTED = 5
@@ -78,7 +78,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
 
     clip = load_motion(motion, fps=source_fps, gender=gender)
     chosen = slice(None) if frames is None else frame_range(frames, len(clip))
-    eye = _camera(camera, clip, chosen) if camera else None
+    seen_by = _camera(camera, clip, chosen) if camera else None
     clip = clip[chosen]
     model, notes = _body(clip, body, bodies, out, format)
     notes = [*kept_gender(clip.gender, gender), *notes]
@@ -89,7 +89,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
             out,
             body=model,
             fps=fps,
-            camera=eye,
+            camera=seen_by,
             overwrite=overwrite,
             dry_run=dry_run,
             progress=progress,
@@ -141,17 +141,18 @@ def _body(
     return body_of(clip, named, folder)
 
 
-def _camera(path: Path, clip: Motion, chosen: slice) -> GltfCamera:
+def _camera(path: Path, clip: Motion, chosen: slice) -> Camera:
     """The camera of a file at the frames that are exported; its last place holds on."""
-    from vitruve.draw.calibrated_camera import read_camera
-    from vitruve.formats.exporters.gltf_camera import GltfCamera
+    import torch
+
+    from vitruve.formats.readers.camera_file import read_camera
 
     camera = read_camera(path)
-    places, frames = camera.T_camera_world, range(len(clip))[chosen]
-    if len(places) > 1:
-        rate = (camera.fps or clip.fps) / clip.fps
-        places = places[[min(round(frame * rate), len(places) - 1) for frame in frames]]
-    return GltfCamera(camera.intrinsics, camera.size, places, clip.fps / (chosen.step or 1))
+    if not camera.moves:
+        return camera
+    rate = (camera.fps or clip.fps) / clip.fps
+    places = [min(round(frame * rate), len(camera) - 1) for frame in range(len(clip))[chosen]]
+    return replace(camera[torch.tensor(places)], fps=clip.fps / (chosen.step or 1))
 
 
 def _show(done: Exported, dry_run: bool) -> None:

@@ -176,10 +176,10 @@ def _png(
 
 
 def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
-    from vitruve.draw.calibrated_camera import read_camera
     from vitruve.draw.render import picture_over, render_over, shots_over, write_picture
     from vitruve.draw.video import VideoSource, check_film
     from vitruve.errors import UsageError
+    from vitruve.formats.readers.camera_file import read_camera
 
     if not camera.lower().endswith((".toml", ".json")):
         raise UsageError(

@@ -12,11 +12,15 @@ it is whole, and never changed. This module needs numpy alone.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vitruve.errors import BadData, MissingAsset
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VERSION = 1
 STORE_FILE, CLIPS_FILE, MASK_FILE = "store.json", "clips.jsonl", "mask.u8"
@@ -198,3 +202,30 @@ def check_store(path: Path) -> None:
             where=f"{file}: version {version}, this program reads {VERSION}",
             fix="update Vitruve, or prepare the store again",
         )
+
+
+class ClipSource(Protocol):
+    """What samples and splits need to know of a store. `Store` is one."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def clips(self) -> Sequence[Clip]:
+        """All clips, in order."""
+        ...
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of its data sets."""
+        ...
+
+    def clip(self, key: str) -> Clip:
+        """The clip of a key; an unknown key is an error that names the nearest."""
+        ...
+
+    def mask(self, rows: Any) -> Tensor:
+        """[rows] True where a frame is valid."""
+        ...

@@ -10,23 +10,20 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.data.clips import Clip
+from vitruve.data.clips import Clip, ClipSource
+from vitruve.data.splits import clips_of_part
 from vitruve.errors import UsageError
-
-if TYPE_CHECKING:
-    from vitruve.data.store import Store
 
 # Products such as 0.3 * 0.8 * 1000 can fall a hair short of the whole number they mean.
 _HAIR = 1e-9
 
 
 def sample(
-    store: Store,
+    store: ClipSource,
     split: str | None = None,
     fraction: float = 1.0,
     central: float = 1.0,
@@ -66,9 +63,7 @@ def sample(
     return np.sort(rows)
 
 
-def _clips(store: Store, split: str | None, clips: Sequence[Clip | str] | None) -> list[Clip]:
-    from vitruve.data.splits import clips_of_part
-
+def _clips(store: ClipSource, split: str | None, clips: Sequence[Clip | str] | None) -> list[Clip]:
     chosen = list(store.clips) if split is None else clips_of_part(store, split)
     if clips is not None:
         wanted = {clip if isinstance(clip, str) else clip.key for clip in clips}
@@ -89,7 +84,7 @@ def _check(fraction: float, central: float, every: int, fps: float | None) -> No
 
 
 def _of_clip(
-    store: Store, clip: Clip, fraction: float, central: float, every: int, fps: float | None, seed: int
+    store: ClipSource, clip: Clip, fraction: float, central: float, every: int, fps: float | None, seed: int
 ) -> NDArray[np.int64]:
     edge = (1 - central) / 2
     first, last = int(edge * clip.frames + _HAIR), int((1 - edge) * clip.frames + _HAIR)

@@ -15,16 +15,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vitruve.amass.published_splits import assign, named_split, split_notes
 from vitruve.amass.sets import canonical_set, probable_set
-from vitruve.data.clips import Clip
+from vitruve.data.clips import Clip, ClipSource
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.files.atomic import replacing
-
-if TYPE_CHECKING:
-    from vitruve.data.store import Store
 
 Parts = dict[str, list[Clip]]
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -289,7 +286,7 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     return parts
 
 
-def clips_of_part(store: Store, split: str) -> list[Clip]:
+def clips_of_part(store: ClipSource, split: str) -> list[Clip]:
     """The clips of a part of a split file, "FILE:PART", in the order of the store.
 
     Raises:
@@ -304,7 +301,7 @@ def clips_of_part(store: Store, split: str) -> list[Clip]:
     return clips_of_keys(store, parts[part], split)
 
 
-def clips_of_keys(store: Store, keys: Iterable[str], where: str) -> list[Clip]:
+def clips_of_keys(store: ClipSource, keys: Iterable[str], where: str) -> list[Clip]:
     """The clips of keys; an error that counts those the store lacks."""
     wanted = set(keys)
     if not wanted:
@@ -323,7 +320,7 @@ def clips_of_keys(store: Store, keys: Iterable[str], where: str) -> list[Clip]:
     return [clip for clip in store.clips if clip.key in wanted]
 
 
-def clips_of_sets(store: Store, sets: Sequence[str]) -> list[Clip]:
+def clips_of_sets(store: ClipSource, sets: Sequence[str]) -> list[Clip]:
     """The clips of some data sets, by any of their names; of all where none is given."""
     wanted = {canonical_set(name) or name for name in sets}
     unknown = sorted(wanted - set(store.sets))

@@ -116,7 +116,7 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.path}: {len(self):,} frames in {len(self.clips):,} clips of {len(self.sets)} sets)"
 
-    @cached_property
+    @property
     def sets(self) -> tuple[str, ...]:
         """The names of the data sets."""
         return tuple(sorted({clip.set for clip in self.clips}))

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from vitruve.draw.viewpoint import Floats, Viewpoint
+from vitruve.draw.framing import Floats, focal_px, on_picture
+from vitruve.geometry.camera import Camera
 
 Picture = NDArray[np.uint8]
 
@@ -23,22 +24,25 @@ _LAYERS = ((0.10, 0.025, 0.42), (0.9, 0.16, 0.34))
 _GRID_STEP, _GRID_HALF, _GRID_DARK, _GRID_NEAR, _GRID_FAR = 1.0, 0.004, 0.13, 5.0, 14.0
 
 
-def backdrop(viewpoint: Viewpoint | None, size: tuple[int, int], grid: float | None = None) -> Picture:
+def backdrop(
+    size: tuple[int, int], camera: Camera | None = None, grid: float | None = None, middle: ArrayLike = (0.0, 0.0)
+) -> Picture:
     """The light backdrop, [height, width, 3].
 
     It is a function of the row alone (but for the grid), so that pictures can stand side by side.
 
     Args:
-        viewpoint: where it is seen from; needed for the grid only.
         size: width and height in pixels.
+        camera: where it is seen from; needed for the grid only.
         grid: height of a ground with lines every metre; None for none.
+        middle: where on the ground the grid is; it fades out around, metres.
     """
     width, height = size
     share = (np.arange(height) + 0.5) / height
     rows = 255 * (_BACK_TOP + (_BACK_BOTTOM - _BACK_TOP) * share[:, None] ** 1.5)
     picture = _striped((rows + 0.5).astype(np.uint8), width)
-    if grid is not None and viewpoint is not None:
-        _draw_grid(picture, *_eye(viewpoint, size), grid, np.asarray(viewpoint.target[:2], np.float64))
+    if grid is not None and camera is not None:
+        _draw_grid(picture, *_place(camera, size), grid, np.asarray(middle, np.float64)[:2])
     return picture
 
 
@@ -79,11 +83,11 @@ def shadow_of(vertices: Floats, faces: NDArray[np.int64], ground: float) -> Shad
     return Shadow(1 - lit, corner, cell, ground)
 
 
-def cast(picture: Picture, shadow: Shadow, viewpoint: Viewpoint) -> None:
+def cast(picture: Picture, shadow: Shadow, camera: Camera) -> None:
     """Darken a picture where the shadow is seen, in place."""
     height, width = picture.shape[:2]
-    position, axes, focal = _eye(viewpoint, (width, height))
-    left, right, top, bottom = _window(shadow, viewpoint, (width, height))
+    position, axes, focal = _place(camera, (width, height))
+    left, right, top, bottom = _window(shadow, camera, (width, height))
     _cast(picture, position, axes, focal, *shadow, left, right, top, bottom)
 
 
@@ -94,15 +98,15 @@ def gaussian(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     return _separable(np.ascontiguousarray(image, np.float32), (taps / taps.sum()).astype(np.float32))
 
 
-def _eye(viewpoint: Viewpoint, size: tuple[int, int]) -> tuple[Floats, Floats, float]:
-    return np.asarray(viewpoint.position, np.float64), viewpoint.axes, viewpoint.focal_px(size)
+def _place(camera: Camera, size: tuple[int, int]) -> tuple[Floats, Floats, float]:
+    return camera.position.numpy(), np.ascontiguousarray(camera.axes.numpy()), focal_px(camera, size)
 
 
-def _window(shadow: Shadow, viewpoint: Viewpoint, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _window(shadow: Shadow, camera: Camera, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Columns and rows between which the shadow can be seen."""
     ends = np.stack([shadow.corner, shadow.corner + np.array(shadow.dark.shape) * shadow.cell])
     corners = np.array([[x, y, shadow.ground] for x in ends[:, 0] for y in ends[:, 1]])
-    pixels, depth = viewpoint.project(corners, size)
+    pixels, depth = on_picture(camera, corners, size)
     if depth.min() < 0.05:
         return 0, size[0], 0, size[1]
     low = np.floor(pixels.min(0)).clip(0, size).astype(int)

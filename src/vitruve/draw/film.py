@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from vitruve.draw.backdrop import Picture, backdrop, cast, shadow_of
+from vitruve.draw.framing import target_of
 from vitruve.draw.heat import draw_colour_bar, heat_colours, nice_top
 from vitruve.draw.pictures import draw_joints
-from vitruve.draw.raster import Eye, Floats
+from vitruve.draw.raster import Floats
 from vitruve.draw.scene import Actor, Scene
 from vitruve.draw.shading import draw
 from vitruve.draw.sticks import Sticks, sticks_of
-from vitruve.draw.viewpoint import Viewpoint
+from vitruve.geometry.camera import Camera
 from vitruve.threads import one_torch_thread
 
 # Frames posed and drawn by one core at a time: a block in work and one ready for each core is what is in memory.
@@ -53,7 +54,7 @@ class Look:
 def film(
     scene: Scene,
     frames: Sequence[int],
-    eyes: Sequence[Eye],
+    camera: Camera,
     size: tuple[int, int],
     look: Look | None = None,
     behind: Iterator[Picture] | None = None,
@@ -63,7 +64,7 @@ def film(
     Args:
         scene: what is seen.
         frames: of its time line.
-        eyes: where each of them is seen from.
+        camera: standing still, or with a place for each of these frames.
         size: width and height in pixels.
         look: how it is drawn.
         behind: a picture for each frame to draw over, changed in place; a light backdrop and a ground where None.
@@ -71,7 +72,8 @@ def film(
     look = look or Look()
     figures = [_Figure(actor) for actor in scene.actors]
     top = look.heat_top_mm or heat_top(scene, frames)
-    still = _behind(scene, eyes[0], size, look) if behind is None and all(eye is eyes[0] for eye in eyes) else None
+    middle = _middle(scene, frames)
+    still = _behind(scene, camera, size, look, middle) if behind is None and not camera.moves else None
 
     def work(block: Sequence[int], given: list[Picture] | None) -> list[Picture]:
         with torch.no_grad():
@@ -80,10 +82,11 @@ def film(
             ]
         pictures = []
         for n, i in enumerate(block):
-            picture = given[n] if given else _behind(scene, eyes[i], size, look) if still is None else still.copy()
+            here = camera.at(i)
+            picture = given[n] if given else _behind(scene, here, size, look, middle) if still is None else still.copy()
             parts = [mesh[n] for mesh in meshes]
-            _draw_frame(picture, scene, figures, parts, eyes[i], look, ground=given is None)
-            pictures.append(_written(picture, scene, figures, frames[i], eyes[i], look, top))
+            _draw_frame(picture, scene, figures, parts, here, look, ground=given is None)
+            pictures.append(_written(picture, scene, figures, frames[i], here, look, top))
         return pictures
 
     yield from _in_blocks(len(frames), work, behind)
@@ -144,8 +147,17 @@ class _Figure:
         return out
 
 
-def _behind(scene: Scene, eye: Eye, size: tuple[int, int], look: Look) -> Picture:
-    return backdrop(eye if isinstance(eye, Viewpoint) else None, size, scene.ground if look.grid else None)
+def _middle(scene: Scene, frames: Sequence[int]) -> Floats:
+    """[joints, 3] metres: joints at the first frame that has data, which say how far away the bodies are."""
+    for actor in scene.actors:
+        own = [own for own in (scene.frame_of(actor, frame) for frame in frames) if actor.valid(own)]
+        if own:
+            return actor.joint_positions(own[:1])[0].double().cpu().numpy()
+    return np.zeros((1, 3))
+
+
+def _behind(scene: Scene, camera: Camera, size: tuple[int, int], look: Look, middle: Floats) -> Picture:
+    return backdrop(size, camera, scene.ground if look.grid else None, target_of(camera, middle))
 
 
 def _draw_frame(
@@ -153,7 +165,7 @@ def _draw_frame(
     scene: Scene,
     figures: Sequence[_Figure],
     parts: Sequence[tuple[Floats | None, NDArray[np.float32] | None]],
-    eye: Eye,
+    camera: Camera,
     look: Look,
     ground: bool,
 ) -> None:
@@ -171,11 +183,11 @@ def _draw_frame(
     if not vertices:
         return
     mesh, triangles = np.concatenate(vertices), np.concatenate(faces)
-    if ground and scene.ground is not None and isinstance(eye, Viewpoint):
+    if ground and scene.ground is not None:
         shadow = shadow_of(mesh, triangles, scene.ground)
         if shadow is not None:
-            cast(picture, shadow, eye)
-    draw(picture, mesh, triangles, eye, np.concatenate(colours), opacity=look.opacity)
+            cast(picture, shadow, camera)
+    draw(picture, mesh, triangles, camera, np.concatenate(colours), opacity=look.opacity)
 
 
 def _written(
@@ -183,7 +195,7 @@ def _written(
     scene: Scene,
     figures: Sequence[_Figure],
     frame: int,
-    eye: Eye,
+    camera: Camera,
     look: Look,
     top: float,
 ) -> Picture:
@@ -197,7 +209,7 @@ def _written(
     image = Image.fromarray(picture)
     for actor in joints:
         positions = actor.joint_positions([scene.frame_of(actor, frame)])[0]
-        draw_joints(image, positions, actor.motion.skeleton.edges, eye)
+        draw_joints(image, positions, actor.motion.skeleton.edges, camera)
     size = max(10, round(0.026 * image.height))
     if names:
         draw_names(image, scene, size)

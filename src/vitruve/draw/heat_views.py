@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from vitruve.bodies import BodyModel
+from vitruve.draw.framing import Floats, direction, fit_camera
 from vitruve.draw.heat import heat_bar, heat_colours, round_up
 from vitruve.draw.pictures import PAGE_LABEL, picture, row
-from vitruve.draw.viewpoint import Floats, direction, fit_viewpoint
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion
 
@@ -37,7 +37,7 @@ def heat_views(vertices: ArrayLike, faces: ArrayLike, errors_mm: ArrayLike, top_
         top_mm = round_up(float(np.quantile(known, 0.98))) if len(known) else 1.0
     colours = heat_colours(errors, top_mm)
     cells = [
-        picture(points, faces, fit_viewpoint(points, direction(angle, 4.0), _CELL), _CELL, colours)
+        picture(points, faces, fit_camera(points, direction(angle, 4.0), _CELL), _CELL, colours)
         for angle in (0.0, 180.0)
     ]
     views = row(cells, ("front", "back"), PAGE_LABEL)

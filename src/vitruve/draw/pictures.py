@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from vitruve.bodies import BodyModel
-from vitruve.draw.raster import Eye
+from vitruve.draw.framing import Floats, direction, fit_camera, on_picture
 from vitruve.draw.shading import render
-from vitruve.draw.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 from vitruve.errors import BadData, UsageError
+from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 from vitruve.runs.progress import Progress
 
@@ -23,15 +23,15 @@ PAGE_LABEL = 40
 _LEAST_LETTERS = 8
 _INK = (60, 66, 76)
 _BONE, _JOINT = (200, 70, 40), (255, 255, 255)
-# The eye of a strip stands this far to the side of where the bodies face, and this much more to the side of a straight
-# way: a straight walk is seen from 35 degrees before its side.
+# The camera of a strip stands this far to the side of where the bodies face, and this much more to the side of a
+# straight way: a straight walk is seen from 35 degrees before its side.
 _FACE_DEG, _SIDE = -25.0, 0.875
 
 
 def picture(
     vertices: ArrayLike,
     faces: ArrayLike,
-    viewpoint: Viewpoint | None = None,
+    camera: Camera | None = None,
     size: tuple[int, int] = (512, 512),
     colours: ArrayLike | None = None,
     ground: float | None = None,
@@ -42,7 +42,7 @@ def picture(
     Args:
         vertices: [vertices, 3] metres, z up.
         faces: [faces, 3] vertex indices.
-        viewpoint: where it is seen from; where not given, all of it is in sight, from the front and a little to the
+        camera: where it is seen from; where not given, all of it is in sight, from the front and a little to the
             left of a body that faces -y.
         size: width and height in pixels.
         colours: [vertices, 3] or [3], red, green, blue from 0 to 1.
@@ -50,9 +50,9 @@ def picture(
         wire: draw the edges of the triangles.
     """
     points = _array(vertices)
-    if viewpoint is None:
-        viewpoint = fit_viewpoint(points, direction(25), size)
-    return Image.fromarray(render(points, _array(faces), viewpoint, size, colours, ground, wire))
+    if camera is None:
+        camera = fit_camera(points, direction(25), size)
+    return Image.fromarray(render(points, _array(faces), camera, size, colours, ground, wire))
 
 
 def strip(
@@ -92,12 +92,12 @@ def strip(
     towards = _strip_direction(part)
     label_height = max(14, height // 16)
     size = _cell_size(vertices, towards, height - label_height)
-    viewpoint = fit_viewpoint(vertices, towards, size, fov_deg=15.0, margin=1.08)
+    camera = fit_camera(vertices, towards, size, fov_deg=15.0, margin=1.08)
     cells = []
     for i in range(len(chosen)):
-        cell = picture(vertices[i], body.faces, viewpoint, size, None if tints is None else tints[i], ground)
+        cell = picture(vertices[i], body.faces, camera, size, None if tints is None else tints[i], ground)
         if joints:
-            draw_joints(cell, joint_positions[i], body.skeleton.edges, viewpoint)
+            draw_joints(cell, joint_positions[i], body.skeleton.edges, camera)
         cells.append(cell)
         if progress:
             progress(i + 1, len(chosen))
@@ -142,9 +142,9 @@ def stack(pictures: Sequence[Image.Image]) -> Image.Image:
     return out
 
 
-def draw_joints(image: Image.Image, joints: ArrayLike, edges: Sequence[tuple[int, int]], viewpoint: Eye) -> None:
-    """Draw bones and joints [joints, 3] (metres) over a picture that was taken from the viewpoint."""
-    points, depth = viewpoint.project(_array(joints), image.size)
+def draw_joints(image: Image.Image, joints: ArrayLike, edges: Sequence[tuple[int, int]], camera: Camera) -> None:
+    """Draw bones and joints [joints, 3] (metres) over a picture that was taken by the camera."""
+    points, depth = on_picture(camera, _array(joints), image.size)
     draw = ImageDraw.Draw(image)
     radius = max(1.5, image.height / 220)
     for a, b in edges:
@@ -203,7 +203,7 @@ def _tints(colours: ArrayLike | None, shape: tuple[int, ...]) -> Floats | None:
 
 
 def _strip_direction(motion: Motion) -> tuple[float, float, float]:
-    """From the body to the eye: faces are seen from a little to their right, and a straight way leads to the right."""
+    """From the body to the camera: faces are seen a little from their right, and a straight way leads to the right."""
     facing = (_array(motion.rotations)[:, 0] @ (0.0, 0.0, 1.0))[:, :2]
     steps = np.diff(_array(motion.translation)[:, :2], axis=0)
     path = np.linalg.norm(steps, axis=-1).sum()

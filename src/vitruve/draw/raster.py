@@ -6,35 +6,19 @@ The kernels release Python's lock, so that two frames of a film are drawn on two
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from vitruve.draw.framing import Floats, on_picture
+from vitruve.geometry.camera import Camera
 
 # A pixel centre this far outside an edge (as a share of the triangle) still counts: rounding leaves no pinholes.
 _EDGE = -1e-9
 # The drawn part begins at a multiple of so many pixels: what is computed on coarser grids does not swim with the body.
 _ALIGN = 64
-
-
-class Eye(Protocol):
-    """What drawing must know of a camera: `Viewpoint` and `CalibratedCamera` are such."""
-
-    @property
-    def axes(self) -> Floats:
-        """[3, 3]: the unit vectors right, down and forward as rows, in world coordinates."""
-        ...
-
-    def focal_px(self, size: tuple[int, int]) -> float:
-        """How many pixels one metre is, one metre away."""
-        ...
-
-    def project(self, points: ArrayLike, size: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Pixel positions [..., 2] and depths [...] of points in the world."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +63,7 @@ class Cover(NamedTuple):
 def rasterise(
     vertices: ArrayLike,
     faces: ArrayLike,
-    viewpoint: Eye,
+    camera: Camera,
     size: tuple[int, int],
     cull: bool = True,
     near: float = 0.01,
@@ -89,14 +73,14 @@ def rasterise(
     Args:
         vertices: [vertices, 3] metres.
         faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
-        viewpoint: where it is seen from.
+        camera: what it is seen by; the picture may be of any size.
         size: width and height in pixels.
         cull: leave out triangles seen from behind.
-        near: triangles with a corner nearer than this to the eye (or behind it) are left out, metres.
+        near: triangles with a corner nearer than this to the camera (or behind it) are left out, metres.
     """
     width, height = size
     faces = np.ascontiguousarray(np.asarray(faces, np.int64).reshape(-1, 3))
-    screen, depth = viewpoint.project(np.asarray(vertices, np.float64), size)
+    screen, depth = on_picture(camera, vertices, size)
     cover = covered(screen, depth, faces, size, cull, near)
     face, distance, weights = (
         np.full((height, width), -1, np.int64),

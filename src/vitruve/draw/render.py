@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from vitruve.draw.backdrop import Picture
-from vitruve.draw.calibrated_camera import CalibratedCamera, CalibratedEye
 from vitruve.draw.film import Look, draw_names, film, heat_top
 from vitruve.draw.heat import heat_bar
 from vitruve.draw.pictures import row, save_picture, spread, stack
 from vitruve.draw.scene import Scene, side_by_side
 from vitruve.draw.sticks import joints_of
 from vitruve.draw.video import VideoSource, check_film, write_film
-from vitruve.draw.views import CameraChoice, across, aspect, viewpoints
+from vitruve.draw.views import CameraChoice, across, aspect, place_camera
 from vitruve.errors import BadData, UsageError
 from vitruve.files.atomic import replacing
+from vitruve.geometry.camera import Camera
 from vitruve.motion.frame_range import frame_range
 from vitruve.runs.progress import Progress
 
@@ -95,8 +96,8 @@ def render_film(
     times, out = times or time_line(scene), Path(out)
     check_film(out, size, len(times.frames))
     with replacing(out, overwrite=overwrite) as temporary:
-        eyes = viewpoints(scene, times.frames, camera or CameraChoice(), size)
-        pictures = film(scene, times.frames, eyes, size, look)
+        seen_by = place_camera(scene, times.frames, camera or CameraChoice(), size)
+        pictures = film(scene, times.frames, seen_by, size, look)
         return write_film(_counted(pictures, len(times.frames), progress), temporary, times.fps, size)
 
 
@@ -112,8 +113,8 @@ def render_frame(
         raise UsageError(
             f"there is no frame {frame}", where=f"the time line has {len(scene)} frames", fix="--frame 0 is the first"
         )
-    eyes = viewpoints(scene, [frame], camera or CameraChoice(), size)
-    return Image.fromarray(next(film(scene, [frame], eyes, size, look)))
+    seen_by = place_camera(scene, [frame], camera or CameraChoice(), size)
+    return Image.fromarray(next(film(scene, [frame], seen_by, size, look)))
 
 
 def render_strip(
@@ -153,8 +154,8 @@ def render_strip(
     top = (look and look.heat_top_mm) or heat_top(scene, chosen)
     # The camera goes along, so lines on the ground would only show seams; numbers stand below, names above.
     look = replace(look or Look(), grid=False, numbers=False, names=False, heat_top_mm=top)
-    eyes = viewpoints(scene, chosen, camera, cell)
-    pictures = _counted(film(scene, chosen, eyes, cell, look), len(chosen), progress)
+    seen_by = place_camera(scene, chosen, camera, cell)
+    pictures = _counted(film(scene, chosen, seen_by, cell, look), len(chosen), progress)
     images = [Image.fromarray(picture) for picture in pictures]
     labels = [f"{scene.frame_of(scene.actors[0], frame)}: {frame / scene.fps:.2f} s" for frame in chosen]
     rows = [row(images[i : i + _COLUMNS], labels[i : i + _COLUMNS]) for i in range(0, len(images), _COLUMNS)]
@@ -179,7 +180,7 @@ class Shots:
 
     video: list[int]
     frames: list[int]
-    eyes: list[CalibratedEye]
+    camera: Camera
     fps: float
     size: tuple[int, int]
 
@@ -207,17 +208,17 @@ def render_over(
     out = Path(out)
     check_film(out, shots.size, len(shots.video))
     with replacing(out, overwrite=overwrite) as temporary:
-        pictures = film(scene, shots.frames, shots.eyes, shots.size, look, _behind(video, shots))
+        pictures = film(scene, shots.frames, shots.camera, shots.size, look, _behind(video, shots))
         return write_film(_counted(pictures, len(shots.video), progress), temporary, shots.fps, shots.size)
 
 
 def picture_over(scene: Scene, video: VideoSource, shots: Shots, look: Look | None = None) -> Image.Image:
     """The first of the shots as a picture."""
     behind = _behind(video, shots)
-    return Image.fromarray(next(film(scene, shots.frames[:1], shots.eyes[:1], shots.size, look, behind)))
+    return Image.fromarray(next(film(scene, shots.frames[:1], shots.camera[:1], shots.size, look, behind)))
 
 
-def shots_over(scene: Scene, video: VideoSource, camera: CalibratedCamera, chosen: str | None = None) -> Shots:
+def shots_over(scene: Scene, video: VideoSource, camera: Camera, chosen: str | None = None) -> Shots:
     """Which frame of the scene and of the camera belongs to which frame of the video.
 
     The motion's frame is the one nearest in time, counted from the video's first frame; so is the camera's where its
@@ -234,23 +235,22 @@ def shots_over(scene: Scene, video: VideoSource, camera: CalibratedCamera, chose
     lens = replace(camera.resized(video.size), size=size)
     times = video.times()
     start, stop, step = _slice(chosen, len(times))
-    moving = len(camera.T_camera_world) > 1
-    shots = Shots([], [], [], video.fps / (step or 1), size)
+    chosen_frames, own_frames, places = list[int](), list[int](), list[int]()
     for i in range(start, stop, step or 1):
         own = int(times[i] * scene.fps + 0.5)
-        place = (i if camera.fps is None else int(times[i] * camera.fps + 0.5)) if moving else 0
-        if own >= len(scene) or place >= len(camera.T_camera_world):
+        place = (i if camera.fps is None else int(times[i] * camera.fps + 0.5)) if camera.moves else 0
+        if own >= len(scene) or place >= len(camera):
             break
-        shots.video.append(i)
-        shots.frames.append(own)
-        shots.eyes.append(lens.at(place))
-    if not shots.video:
+        chosen_frames.append(i)
+        own_frames.append(own)
+        places.append(place)
+    if not chosen_frames:
         raise BadData(
             "the motion and the camera have nothing for these frames of the video",
             where=f"frames {start} to {stop} of {video.path}; the motion lasts {len(scene) / scene.fps:.2f} s",
             fix="choose earlier frames of the video with --frames",
         )
-    return shots
+    return Shots(chosen_frames, own_frames, lens[torch.tensor(places)], video.fps / (step or 1), size)
 
 
 def _behind(video: VideoSource, shots: Shots) -> Iterator[Picture]:

@@ -10,8 +10,9 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from vitruve.draw.backdrop import Picture, backdrop, cast, gaussian, shadow_of
-from vitruve.draw.raster import Cover, Eye, Floats, corner_weights, covered
-from vitruve.draw.viewpoint import Viewpoint
+from vitruve.draw.framing import focal_px, on_picture
+from vitruve.draw.raster import Cover, Floats, corner_weights, covered
+from vitruve.geometry.camera import Camera
 
 CLAY = (0.64, 0.72, 0.82)
 """The colour of a body that is given none: red, green, blue from 0 to 1."""
@@ -37,7 +38,7 @@ _GAMMA = np.linspace(0, 1, _STEPS + 2) ** (2 / 2.2)
 def render(
     vertices: ArrayLike,
     faces: ArrayLike,
-    viewpoint: Viewpoint,
+    camera: Camera,
     size: tuple[int, int],
     colours: ArrayLike | None = None,
     ground: float | None = None,
@@ -48,7 +49,7 @@ def render(
     Args:
         vertices: [vertices, 3] metres, z up.
         faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
-        viewpoint: where it is seen from.
+        camera: where it is seen from.
         size: width and height in pixels.
         colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay where not given.
         ground: height of the ground that the shadow falls on, metres; None for no shadow.
@@ -57,12 +58,12 @@ def render(
     Returns:
         [height, width, 3] picture.
     """
-    picture = backdrop(viewpoint, size)
+    picture = backdrop(size)
     if ground is not None:
         shadow = shadow_of(np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3), ground)
         if shadow is not None:
-            cast(picture, shadow, viewpoint)
-    draw(picture, vertices, faces, viewpoint, colours, wire)
+            cast(picture, shadow, camera)
+    draw(picture, vertices, faces, camera, colours, wire)
     return picture
 
 
@@ -70,7 +71,7 @@ def draw(
     picture: Picture,
     vertices: ArrayLike,
     faces: ArrayLike,
-    eye: Eye,
+    camera: Camera,
     colours: ArrayLike | None = None,
     wire: bool = False,
     opacity: float = 1.0,
@@ -81,7 +82,7 @@ def draw(
         picture: what is behind.
         vertices: [vertices, 3] metres, z up; triangles with a corner that is NaN are left out.
         faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
-        eye: where it is seen from.
+        camera: where it is seen from.
         colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay where not given.
         wire: draw the edges of the triangles.
         opacity: 1 hides what is behind, less lets it shine through.
@@ -90,17 +91,17 @@ def draw(
     points = np.ascontiguousarray(np.asarray(vertices, np.float64))
     triangles = np.ascontiguousarray(np.asarray(faces, np.int64).reshape(-1, 3))
     fine = (width * _OVERSAMPLING, height * _OVERSAMPLING)
-    screen, depth = eye.project(points, fine)
+    screen, depth = on_picture(camera, points, fine)
     cover = covered(np.ascontiguousarray(screen), np.ascontiguousarray(depth), triangles, fine)
     if not cover.owner.size:
         return
     tint = np.asarray(CLAY if colours is None else colours, np.float64) ** 2.2
     albedo = np.ascontiguousarray(np.broadcast_to(tint, points.shape))
     ahead = depth[depth > 0.01]
-    metre = eye.focal_px((width, height)) / float(np.median(ahead))
+    metre = focal_px(camera, (width, height)) / float(np.median(ahead))
     shade = _creases(cover, metre, height)
     normals = _normals(points, triangles)
-    _paint(picture, cover, triangles, normals, albedo, shade, eye.axes, wire, opacity)
+    _paint(picture, cover, triangles, normals, albedo, shade, np.ascontiguousarray(camera.axes.numpy()), wire, opacity)
 
 
 def vertex_normals(vertices: ArrayLike, faces: ArrayLike) -> Floats:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter1d
 
+from vitruve.draw.framing import Floats, direction, fit_camera, target_of
 from vitruve.draw.scene import Actor, Scene
 from vitruve.draw.sticks import joints_of
-from vitruve.draw.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
 from vitruve.errors import BadData, UsageError, nearest
+from vitruve.geometry.camera import Camera, camera_axes, look_at
 
 # word -> azimuth and elevation in degrees; azimuth 0 looks the body in the face, 90 sees its left side.
 PRESETS = {
@@ -22,7 +24,7 @@ PRESETS = {
     "back": (180.0, 8.0),
     "top": (0.0, 90.0),
 }
-_FOLLOW_SECONDS = 0.35  # how smoothly a following eye goes along
+_FOLLOW_SECONDS = 0.35  # how smoothly a following camera goes along
 # Frames that are looked at to fit the picture: surfaces are slower than joints.
 _SURFACES, _TREES = 32, 400
 _CLIMB = 1.2  # metres
@@ -109,8 +111,8 @@ def across(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> tuple[f
     return math.cos(angle), math.sin(angle)
 
 
-def viewpoints(scene: Scene, frames: Sequence[int], choice: CameraChoice, size: tuple[int, int]) -> list[Viewpoint]:
-    """Where each frame is seen from.
+def place_camera(scene: Scene, frames: Sequence[int], choice: CameraChoice, size: tuple[int, int]) -> Camera:
+    """The camera that a user chose: standing still, or with a place for each frame where it goes along.
 
     Args:
         scene: what is seen.
@@ -121,25 +123,20 @@ def viewpoints(scene: Scene, frames: Sequence[int], choice: CameraChoice, size: 
     towards = direction(choice.azimuth + facing_deg(scene, frames), choice.elevation)
     path = _path(scene, frames) if choice.follow else np.zeros((len(frames), 3))
     points = _points(scene, frames, path)
-    fitted = fit_viewpoint(points, towards, size, choice.fov_deg)
+    fitted = fit_camera(points, towards, size, choice.fov_deg)
     if choice.distance is not None:
-        place = np.add(fitted.target, np.multiply(choice.distance, towards))
-        fitted = replace(fitted, position=tuple(place.tolist()))
-    if not choice.follow:
-        return [fitted] * len(frames)
-    return [
-        replace(
-            fitted, position=tuple((fitted.position + step).tolist()), target=tuple((fitted.target + step).tolist())
+        target = target_of(fitted, points)
+        fitted = look_at(
+            (target + np.multiply(choice.distance, towards)).tolist(), target.tolist(), size, choice.fov_deg
         )
-        for step in path
-    ]
+    return fitted.moved(torch.from_numpy(path)) if choice.follow else fitted
 
 
 def aspect(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> float:
     """How wide the bodies are over how tall, as a camera that goes along sees them in some frames."""
     points = _points(scene, frames, _path(scene, frames))
     towards = direction(choice.azimuth + facing_deg(scene, frames), choice.elevation)
-    right, down, _ = Viewpoint(towards, (0.0, 0.0, 0.0)).axes
+    right, down, _ = camera_axes(-torch.tensor(towards, dtype=torch.float64)).numpy()
     return float(np.ptp(points @ right) / max(np.ptp(points @ down), 1e-6))
 
 
@@ -193,7 +190,7 @@ def _path(scene: Scene, frames: Sequence[int]) -> Floats:
     if np.ptp(path[:, 2]) < _CLIMB:
         path[:, 2] = 0
     rate = scene.fps * (len(frames) - 1) / max(abs(frames[-1] - frames[0]), 1) if len(frames) > 1 else 1.0
-    # Carried on straight at both ends, or the eye would be late at the start and early at the end.
+    # Carried on straight at both ends, or the camera would be late at the start and early at the end.
     sigma = max(_FOLLOW_SECONDS * rate, 1e-3)
     room = min(round(4 * sigma), len(path) - 1)
     longer = np.pad(path, ((room, room), (0, 0)), mode="reflect", reflect_type="odd")

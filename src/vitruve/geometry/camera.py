@@ -105,6 +105,12 @@ class Camera:
             distortion=self.distortion.to(device=device, dtype=dtype),
         )
 
+    def moved(self, way: Float[Tensor, "*frames 3"]) -> Camera:
+        """The camera at other places: moved in the world by a vector, metres, or by one for each frame."""
+        pose = self.T_camera_world.expand(*way.shape[:-1], 4, 4).clone()
+        pose[..., :3, 3] -= (self.axes @ way.to(pose)[..., None])[..., 0]
+        return replace(self, T_camera_world=pose)
+
     def resized(self, size: tuple[int, int]) -> Camera:
         """The same camera with pictures of another size; the shape of the picture must stay."""
         scale = (size[0] / self.size[0], size[1] / self.size[1])

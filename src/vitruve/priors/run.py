@@ -12,13 +12,13 @@ from typing import Any
 from vitruve.data import Store
 from vitruve.data.splits import read_split
 from vitruve.errors import UsageError, writing
+from vitruve.files.toml import to_toml
 from vitruve.learn.checkpoint import write_whole
 from vitruve.learn.loop import STATE
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.training import PoseData
 from vitruve.runs.lock import alone
 from vitruve.runs.run_folder import RUN_FILE, check_out
-from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
 
 # Where no split is given, this part of the clips is held out, by a hash of their keys.

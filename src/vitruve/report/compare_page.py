@@ -13,11 +13,12 @@ from vitruve.compare import Comparison
 from vitruve.compare.notes import verdict
 from vitruve.compare.sides import Side
 from vitruve.compare.tables import joint_rows, part_rows, side_rows, sides_said, summary
+from vitruve.draw.framing import Floats, direction, fit_camera, on_picture
 from vitruve.draw.heat import round_up
 from vitruve.draw.heat_views import heat_views
 from vitruve.draw.pictures import PAGE_LABEL, picture, row, stack
 from vitruve.draw.scene import COLOURS, Colour
-from vitruve.draw.viewpoint import Floats, Viewpoint, direction, fit_viewpoint
+from vitruve.geometry.camera import Camera
 from vitruve.report.blocks import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.report.credits import credits, likely_sources
 from vitruve.report.plots import bars, histogram, line_plot
@@ -78,9 +79,9 @@ def overlay(comparison: Comparison) -> tuple[Image.Image, str]:
         shapes[1] = laid.apply(shapes[1])
         points = [shape[0].double().numpy() for shape in shapes]
         finite = np.concatenate([part[np.isfinite(part).all(1)] for part in points])
-        viewpoint = fit_viewpoint(finite, _towards(comparison, frame), _CELL)
+        camera = fit_camera(finite, _towards(comparison, frame), _CELL)
         sides = list(zip((comparison.first, comparison.second), points, COLOURS))
-        cells = [_drawn(shown, viewpoint) for shown in (sides[:1], sides[1:], sides)]
+        cells = [_drawn(shown, camera) for shown in (sides[:1], sides[1:], sides)]
         error = float(comparison.per_frame[comparison.measure][frame])
         rows.append(row(cells, (f"{word}: frame {frame}, {error:.1f} mm", "second", "both"), PAGE_LABEL))
     caption = (
@@ -101,7 +102,7 @@ def _outside(side: Side) -> int:
     return int(skeleton is not None and len(skeleton) > 2 and len(skeleton.children(0)) == 1)
 
 
-def _drawn(shown: list[tuple[Side, Floats, Colour]], viewpoint: Viewpoint) -> Image.Image:
+def _drawn(shown: list[tuple[Side, Floats, Colour]], camera: Camera) -> Image.Image:
     """Surfaces in one picture, so that they hide each other; then the trees over them."""
     solid = [(points, side.faces, tint) for side, points, tint in shown if side.faces is not None and len(side.faces)]
     image = Image.new("RGB", _CELL, _PAPER)
@@ -109,13 +110,13 @@ def _drawn(shown: list[tuple[Side, Floats, Colour]], viewpoint: Viewpoint) -> Im
         counts = np.cumsum([0, *(len(points) for points, _, _ in solid)])
         faces = np.concatenate([np.asarray(faces) + start for (_, faces, _), start in zip(solid, counts)])
         tints = np.concatenate([np.broadcast_to(tint, points.shape) for points, _, tint in solid])
-        image = picture(np.concatenate([points for points, _, _ in solid]), faces, viewpoint, _CELL, tints)
+        image = picture(np.concatenate([points for points, _, _ in solid]), faces, camera, _CELL, tints)
     draw = ImageDraw.Draw(image)
     for side, points, tint in shown:
         if side.faces is not None and len(side.faces):
             continue
         colour = tuple(round(255 * 0.8 * part) for part in tint)
-        places, depth = viewpoint.project(points, _CELL)
+        places, depth = on_picture(camera, points, _CELL)
         first = _outside(side)
         edges = () if side.skeleton is None else side.skeleton.edges
         edges = [(a - first, b - first) for a, b in edges if min(a, b) >= first]
@@ -129,7 +130,7 @@ def _drawn(shown: list[tuple[Side, Floats, Colour]], viewpoint: Viewpoint) -> Im
 
 
 def _towards(comparison: Comparison, frame: int) -> tuple[float, float, float]:
-    """From the bodies to an eye that looks the first in the face, a little from its left."""
+    """From the bodies to a camera that looks the first in the face, a little from its left."""
     for side in (comparison.first, comparison.second):
         if side.motion is not None and side.body is not None:
             facing = side.motion.rotations[frame, 0].double().numpy() @ (0.0, 0.0, 1.0)

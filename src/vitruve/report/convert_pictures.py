@@ -20,13 +20,14 @@ from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import shared_body
 from vitruve.bodies.recognise import recognise
 from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import nice_top
 from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
 from vitruve.draw.pictures import PAGE_LABEL, draw_joints, picture, row, spread, stack
 from vitruve.draw.scene import Actor, errors_between
-from vitruve.draw.viewpoint import Viewpoint, direction, fit_viewpoint
 from vitruve.errors import VitruveError
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
+from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 from vitruve.report.blocks import Block, Figure, Heading, Note, Table
 from vitruve.threads import over_threads
@@ -191,10 +192,10 @@ def shapes(shown: Shown) -> list[Block]:
         bodies.insert(0, ("source", shown.body, shown.source))
     meshes = [at_rest(body, motion) for _, body, motion in bodies]
     # One scale for both, so that a difference in height is seen.
-    viewpoint = fit_viewpoint(np.concatenate([mesh - _middle(mesh) for mesh in meshes]), direction(15), _BODY_CELL)
+    camera = fit_camera(np.concatenate([mesh - _middle(mesh) for mesh in meshes]), direction(15), _BODY_CELL)
     tints = (_SOURCE_COLOUR, _RESULT_COLOUR)[-len(bodies) :]
     cells = [
-        picture(mesh - _middle(mesh), body.faces, viewpoint, _BODY_CELL, tint)
+        picture(mesh - _middle(mesh), body.faces, camera, _BODY_CELL, tint)
         for mesh, (_, body, _), tint in zip(meshes, bodies, tints)
     ]
     tall = [height(body, motion) for _, body, motion in bodies]
@@ -235,11 +236,11 @@ def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
     assert surface is not None
     vertices = (surface[0], _posed(shown.result, shown.target, frame))
     faces = (surface[1], _array(shown.target.faces))
-    viewpoint = _face_to_face(shown.result, frame, np.concatenate(vertices))
+    camera = _face_to_face(shown.result, frame, np.concatenate(vertices))
     tints = [np.broadcast_to(tint, mesh.shape) for tint, mesh in zip((_SOURCE_COLOUR, _RESULT_COLOUR), vertices)]
-    cells = [picture(v, f, viewpoint, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
+    cells = [picture(v, f, camera, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
     both = np.concatenate([faces[0], faces[1] + len(vertices[0])])
-    cells.append(picture(np.concatenate(vertices), both, viewpoint, _CELL, np.concatenate(tints)))
+    cells.append(picture(np.concatenate(vertices), both, camera, _CELL, np.concatenate(tints)))
     return row(cells, (f"{label}, source", "result", "both"), PAGE_LABEL)
 
 
@@ -252,10 +253,10 @@ def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
         joints, edges = joints[1:], tuple((a - 1, b - 1) for a, b in edges if a and b)
     vertices = _posed(shown.result, shown.target, frame)
     cells = [Image.new("RGB", _CELL, (236, 238, 242))]
-    viewpoint = _face_to_face(shown.result, frame, joints)
-    draw_joints(cells[0], joints, edges, viewpoint)
-    viewpoint = _face_to_face(shown.result, frame, vertices)
-    cells.append(picture(vertices, shown.target.faces, viewpoint, _CELL, _RESULT_COLOUR))
+    camera = _face_to_face(shown.result, frame, joints)
+    draw_joints(cells[0], joints, edges, camera)
+    camera = _face_to_face(shown.result, frame, vertices)
+    cells.append(picture(vertices, shown.target.faces, camera, _CELL, _RESULT_COLOUR))
     return row(cells, (f"{label}, source", "result"), PAGE_LABEL)
 
 
@@ -269,10 +270,10 @@ def _topology(meshes: MeshSequence, entry: Entry) -> BodyModel | None:
         return None
 
 
-def _face_to_face(motion: Motion, frame: int, points: Floats) -> Viewpoint:
-    """An eye that looks the body in the face, a little from its left."""
+def _face_to_face(motion: Motion, frame: int, points: Floats) -> Camera:
+    """A camera that looks the body in the face, a little from its left."""
     facing = _array(motion.rotations[frame, 0]) @ (0.0, 0.0, 1.0)
-    return fit_viewpoint(points, direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0), _CELL)
+    return fit_camera(points, direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0), _CELL)
 
 
 def _middle(vertices: Floats) -> Floats:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import vitruve
 from vitruve.bodies import BodyModel, load_body
+from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.pictures import picture, row, save_picture, stack
-from vitruve.draw.viewpoint import direction, fit_viewpoint
 from vitruve.errors import writing
 from vitruve.geometry.rotations import rotation_about
 from vitruve.learn.checkpoint import write_whole
@@ -83,9 +83,9 @@ def pose_sheet(
     vertices = standing_vertices(rotations, body).numpy()
     vertices = vertices - (vertices.min(1) + vertices.max(1))[:, None] / 2 * (1, 1, 0)
     size = (180, 240)
-    viewpoint = fit_viewpoint(vertices, direction(25, 7), size, fov_deg=15.0, margin=1.05)
+    camera = fit_camera(vertices, direction(25, 7), size, fov_deg=15.0, margin=1.05)
     ground = vertices[..., 2].min(1)
-    pictures = [picture(points, body.faces, viewpoint, size, ground=low) for points, low in zip(vertices, ground)]
+    pictures = [picture(points, body.faces, camera, size, ground=low) for points, low in zip(vertices, ground)]
     lines = range(0, len(pictures), columns)
     return stack([row(pictures[i : i + columns], list(labels[i : i + columns]), 20) for i in lines])
 

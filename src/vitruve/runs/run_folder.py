@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError, is_unwritable, not_written, writing
+from vitruve.files.toml import to_toml
 from vitruve.runs.lock import LOCK_FILE
-from vitruve.runs.toml import to_toml
 from vitruve.runs.versions import versions
 
 RUN_FILE = "run.toml"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from vitruve.bodies.catalogue import body_names, find_bodies
 from vitruve.bodies.files import SKELETONS
 from vitruve.draw.heat import heat_gradient
-from vitruve.draw.scene import Actor
-from vitruve.viewer.actor import SURFACES
-from vitruve.viewer.camera import PRESETS
+from vitruve.draw.scene import Actor, Scene
+from vitruve.viewer.actor import SURFACES, ActorNodes, Look, Surface
+from vitruve.viewer.aim import PRESETS
+from vitruve.viewer.timeline import Player
 from vitruve.words import counted
 
 if TYPE_CHECKING:
-    from vitruve.viewer.viewer import Viewer
+    import viser
 
 _SPEEDS = {"0.1x": 0.1, "0.25x": 0.25, "0.5x": 0.5, "1x": 1.0, "2x": 2.0, "4x": 4.0}
 _BARE = "joints only"
@@ -30,10 +31,40 @@ def fitting_bodies(actor: Actor, folder: Any = None) -> list[str]:
     return [name for name in names if name.removeprefix("open-").split("-")[0] in layouts]
 
 
+class Controlled(Protocol):
+    """What the panel reads of a viewer, and what it can ask it to do. `Viewer` is one."""
+
+    server: viser.ViserServer
+    scene: Scene
+    folder: Any
+    nodes: list[ActorNodes]
+    looks: list[Look]
+    player: Player
+    surface: Surface
+    following: bool
+    ground: Any
+    axes: Any
+
+    def change(self, index: int | None = None, **look: Any) -> None:
+        """Change what is drawn of one actor, or of all."""
+
+    def look_from(self, view: tuple[float, float]) -> None:
+        """Turn all cameras to a view."""
+
+    def set_heat(self, heat: bool) -> None:
+        """Show or hide the heat map."""
+
+    def place(self, beside: bool) -> None:
+        """The actors side by side, or in their true places."""
+
+    def set_body(self, index: int, name: str) -> None:
+        """Draw an actor on another body."""
+
+
 class Controls:
     """The panel of a viewer."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Controlled) -> None:
         self._viewer = viewer
         self._gui = viewer.server.gui
         self._last = len(viewer.scene) - 1

@@ -18,7 +18,7 @@ from vitruve.errors import UsageError
 from vitruve.files.atomic import replacing
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
 from vitruve.runs.progress import Progress
-from vitruve.viewer.camera import across, facing_deg
+from vitruve.viewer.aim import across, facing_deg
 from vitruve.viewer.heat_glb import coloured_glb
 from vitruve.viewer.server import open_server
 from vitruve.viewer.viewer import Viewer, check_heat

@@ -22,7 +22,7 @@ from vitruve.draw.heat import nice_top
 from vitruve.draw.scene import Actor, Scene, errors_between, load_scene, side_by_side
 from vitruve.errors import UsageError
 from vitruve.viewer.actor import ActorNodes, Look, Surface
-from vitruve.viewer.camera import FOV_DEG, START, abreast, across, aim, facing_deg, followed_path
+from vitruve.viewer.aim import FOV_DEG, START, abreast, across, aim, facing_deg, followed_path
 from vitruve.viewer.controls import Controls
 from vitruve.viewer.server import close_server
 from vitruve.viewer.timeline import Player
@@ -263,11 +263,11 @@ class Viewer:
         facing = facing_deg(first, own) if first.valid(own) else 0.0
         camera = self.server.initial_camera if client is None else client.camera
         aspect = _USUAL if client is None else min(client.camera.aspect, _WIDEST)
-        viewpoint = aim(np.concatenate([self.joints(), self._bystanders]), facing, self._view, aspect)
+        position, target = aim(np.concatenate([self.joints(), self._bystanders]), facing, self._view, aspect)
         with self.server.atomic() if client is None else client.atomic():
             camera.fov = np.radians(FOV_DEG)
-            camera.position = viewpoint.position
-            camera.look_at = viewpoint.target
+            camera.position = position
+            camera.look_at = target
 
 
 def check_heat(scene: Scene) -> None:

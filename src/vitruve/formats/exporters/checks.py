@@ -6,8 +6,8 @@ from pathlib import Path
 
 from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError, nearest
-from vitruve.formats.exporters.gltf_camera import GltfCamera
 from vitruve.formats.exporters.table import EXPORTS, Export
+from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 
 # Morph targets of a kind where no number is given, unless the motion has more coefficients.
@@ -95,7 +95,7 @@ def morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export)
     return counts["shape"], counts["expression"]
 
 
-def check_camera(camera: GltfCamera | None, row: Export, gaps: str) -> None:
+def check_camera(camera: Camera | None, row: Export, gaps: str) -> None:
     """Raise UsageError where the camera cannot be in the file."""
     if camera is not None and not row.camera:
         raise UsageError("this format holds no camera", where=row.line, fix="write a .glb, or leave --camera out")

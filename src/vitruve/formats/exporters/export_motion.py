@@ -22,10 +22,10 @@ from vitruve.bodies import BodyModel
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.files.atomic import check_place, replacing
 from vitruve.formats.exporters.checks import check_body, check_camera, choice, ending_of, morph_counts
-from vitruve.formats.exporters.gltf_camera import GltfCamera
 from vitruve.formats.exporters.gltf_difference import Difference
 from vitruve.formats.exporters.table import EXPORTS, Export, Job
 from vitruve.formats.fields import read_elsewhere
+from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion, resample
 from vitruve.motion.provenance import edited
 from vitruve.threads import one_torch_thread
@@ -84,7 +84,7 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     fps: float | None = None,
     gaps: str = "hold",
     morphs: str = "",
-    camera: GltfCamera | None = None,
+    camera: Camera | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -223,9 +223,10 @@ def _warnings(job: Job, row: Export) -> list[str]:
     return notes
 
 
-def _is_centred(camera: GltfCamera) -> bool:
-    centre = np.divide(camera.size, 2) - camera.intrinsics[:2, 2]
-    return bool((np.abs(centre) <= 1).all() and abs(camera.intrinsics[0, 0] / camera.intrinsics[1, 1] - 1) < 1e-3)
+def _is_centred(camera: Camera) -> bool:
+    lens = camera.intrinsics.reshape(-1, 3, 3)[0].double().numpy()
+    centre = np.divide(camera.size, 2) - lens[:2, 2]
+    return bool((np.abs(centre) <= 1).all() and abs(lens[0, 0] / lens[1, 1] - 1) < 1e-3)
 
 
 def _size(path: Path) -> int:

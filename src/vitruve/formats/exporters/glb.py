@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitruve.bodies import BodyModel
-from vitruve.formats.exporters.gltf_camera import GltfCamera, add_camera
+from vitruve.formats.exporters.gltf_camera import add_camera
 from vitruve.formats.exporters.gltf_file import TRIANGLES, VERTICES, GltfFile, add_channel
 from vitruve.formats.exporters.gltf_skin import (
     Surface,
@@ -26,6 +26,7 @@ from vitruve.formats.exporters.gltf_skin import (
     smooth_normals,
 )
 from vitruve.formats.readers.plain_text import z_up_from
+from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 
 # A quiet blue that is neither skin nor cloth.
@@ -42,7 +43,7 @@ def write_glb(
     name: str = "motion",
     shapes: int = 0,
     expressions: int = 0,
-    camera: GltfCamera | None = None,
+    camera: Camera | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a GLB.
@@ -75,7 +76,7 @@ def write_glb(
             times = animation["samplers"][0]["input"]
             add_channel(animation, nodes[-1], "weights", times, file.accessor(surface.morph_weights.ravel()))
     if camera is not None:
-        nodes.append(add_camera(file, camera, animation))
+        nodes.append(add_camera(file, camera, animation, motion.fps))
     file.add("animations", name=name, **animation)
     file.add("scenes", name=name, nodes=nodes, extras=facts)
     file.write(path)

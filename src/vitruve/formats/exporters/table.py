@@ -11,8 +11,8 @@ import numpy as np
 
 import vitruve
 from vitruve.bodies import BodyModel
-from vitruve.formats.exporters.gltf_camera import GltfCamera
 from vitruve.formats.exporters.gltf_difference import Difference, skinning_difference
+from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 
 
@@ -58,7 +58,7 @@ class Job:
     unit: str
     shapes: int
     expressions: int
-    camera: GltfCamera | None
+    camera: Camera | None
     overwrite: bool
     progress: Callable[[int, int], None] | None
 

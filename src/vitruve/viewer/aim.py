@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitruve.draw.framing import direction, fit_camera, target_of
 from vitruve.draw.scene import Actor, Scene
 from vitruve.draw.sticks import joints_of
-from vitruve.draw.viewpoint import Viewpoint, direction, fit_viewpoint
 from vitruve.errors import UsageError
 from vitruve.motion.features import heading
 
@@ -28,7 +28,7 @@ _FLESH, _SMOOTH = 0.15, 0.4
 
 
 def facing_deg(actor: Actor, frame: int) -> float:
-    """Where the body faces at a frame, as the azimuth of `viewpoint.direction`: 0 looks it in the face along -y."""
+    """Where the body faces at a frame, as the azimuth of `framing.direction`: 0 looks it in the face along -y."""
     try:
         angle = float(heading(actor.motion[frame : frame + 1], actor.body)[0])
     except UsageError:  # a tree whose hips and shoulders have other names
@@ -36,8 +36,8 @@ def facing_deg(actor: Actor, frame: int) -> float:
     return math.degrees(angle) + 90.0 if math.isfinite(angle) else 0.0
 
 
-def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: float) -> Viewpoint:
-    """A viewpoint that has joints [..., 3] and the flesh around them in the picture.
+def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: float) -> tuple[Floats, Floats]:
+    """Where a camera stands that has joints [..., 3] and the flesh around them in the picture, and where it looks.
 
     Args:
         points: metres, z up.
@@ -48,7 +48,8 @@ def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: 
     points = points.reshape(-1, 3)
     box = np.stack([points.min(0) - _FLESH, points.max(0) + _FLESH])
     corners = np.array([[box[i, 0], box[j, 1], box[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    return fit_viewpoint(corners, direction(facing + view[0], view[1]), (round(1000 * aspect), 1000), FOV_DEG)
+    camera = fit_camera(corners, direction(facing + view[0], view[1]), (round(1000 * aspect), 1000), FOV_DEG)
+    return camera.position.numpy(), target_of(camera, corners)
 
 
 def across(scene: Scene) -> tuple[float, float]:

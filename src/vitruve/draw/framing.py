@@ -1,0 +1,74 @@
+"""A camera fitted to what is to be seen, and points as pictures have them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from vitruve.geometry.camera import Camera, camera_axes, look_at
+
+Floats = NDArray[np.float64]
+
+
+def direction(azimuth_deg: float, elevation_deg: float = 8.0) -> tuple[float, float, float]:
+    """Unit vector from the body to the camera.
+
+    Azimuth 0 looks a body that faces -y (a body at rest, stood up) in the face, 90 sees its left side, 180 its back.
+    """
+    azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
+    flat = math.cos(elevation)
+    return flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation)
+
+
+def fit_camera(
+    points: ArrayLike,
+    towards: tuple[float, float, float],
+    size: tuple[int, int],
+    fov_deg: float = 25.0,
+    margin: float = 1.12,
+) -> Camera:
+    """The nearest camera in a given direction that has all points in the picture.
+
+    Args:
+        points: [..., 3] metres.
+        towards: direction from the points to the camera, as `direction` gives.
+        size: width and height of the picture in pixels.
+        fov_deg: vertical angle of view.
+        margin: how much larger than the points the picture is.
+    """
+    points = np.asarray(points, np.float64).reshape(-1, 3)
+    axes = camera_axes(-torch.tensor(towards, dtype=torch.float64)).numpy()
+    local = points @ axes.T
+    centre = (local.min(0) + local.max(0)) / 2
+    tangent = math.tan(math.radians(fov_deg) / 2) / margin
+    tangents = np.array([tangent * size[0] / size[1], tangent])
+    offset = local - centre
+    distance = max(float((np.abs(offset[:, :2]) / tangents - offset[:, 2:]).max()), 1e-3)
+    target = centre @ axes
+    return look_at((target - distance * axes[2]).tolist(), target.tolist(), size, fov_deg)
+
+
+def target_of(camera: Camera, points: ArrayLike) -> Floats:
+    """The point in the middle of the picture that is as far away as the points [..., 3] are; metres."""
+    position, forward = camera.position.numpy(), camera.axes[2].numpy()
+    depth = (np.asarray(points, np.float64).reshape(-1, 3) - position) @ forward
+    return position + (np.nanmin(depth) + np.nanmax(depth)) / 2 * forward
+
+
+def focal_px(camera: Camera, size: tuple[int, int]) -> float:
+    """How many pixels one metre is, one metre away, in a picture of any size."""
+    return float(camera.intrinsics[0, 0]) * size[0] / camera.size[0]
+
+
+def on_picture(camera: Camera, points: ArrayLike, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Positions [..., 2] and depths [...] of points [..., 3] in a picture of any size that the camera takes.
+
+    The centre of the first pixel is at 0.5, 0.5 here, so that a picture of another size shows the same at the same
+    share of its width. Points that the camera cannot see, such as those behind it, have NaN as their position.
+    """
+    pixels, depth = camera.project(torch.from_numpy(np.ascontiguousarray(np.asarray(points, np.float64))))
+    scale = (size[0] / camera.size[0], size[1] / camera.size[1])
+    return (pixels.numpy() + 0.5) * scale, depth.numpy()
