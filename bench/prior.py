@@ -168,7 +168,7 @@ def _our_step(recipe: Recipe, size: int) -> Callable[[], object]:
     network = new_network(recipe, 0).train()
     optimiser = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-5, fused=True)
     vectors = 0.4 * torch.randn(size, 21, 3, generator=torch.Generator().manual_seed(0))
-    return lambda: _step(optimiser, objective.loss(network, vectors, Moment(0, 0.0, 0.5))[0])
+    return lambda: _step(optimiser, objective.loss(network, {"axis_angle": vectors}, Moment(0, 0.0, 0.5))[0])
 
 
 def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

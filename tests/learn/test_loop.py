@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +13,20 @@ import pytest
 import torch
 from torch import nn
 
+from tests.fake_device import fake_gpu
 from tests.learn import small_task as program
 from tests.learn.small_task import PLAN, small_task
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.learn import loop
-from vitruve.learn.checkpoint import load_checkpoint
+from vitruve.learn.checkpoint import load_checkpoint, save_checkpoint
 from vitruve.learn.loop import BEST, LAST, STATE, train
 from vitruve.learn.plan import Plan
-from vitruve.learn.team import find_team
+from vitruve.learn.task import DataSet, Group
+from vitruve.learn.team import Team, find_team
 
 FILES = (STATE, BEST, LAST)
+# Numbers that plans of the first version did not have.
+LATER = ("decay_all", "floor", "accumulate", "bf16", "compile")
 
 
 def run(folder: Path, plan: Plan = PLAN, **options):
@@ -57,6 +62,101 @@ def test_a_run_that_was_stopped_ends_at_the_same_bits(whole: Path, tmp_path: Pat
         seen = []
         run(tmp_path, resume=number > 0, on_step=seen.append, stop=lambda: seen[-1].step >= stop)  # noqa: B023
     same(whole, tmp_path)
+
+
+def two_sets() -> Sequence[DataSet]:
+    (first,) = small_task().data
+    return [replace(first, weight=3.0), DataSet(lambda rows: first.fetch(rows + 30), 20)]
+
+
+@pytest.mark.parametrize(
+    ("plan", "changes", "readers"),
+    [
+        (replace(PLAN, accumulate=2), {}, 1),
+        (replace(PLAN, schedule="cosine", warmup_steps=10), {"data": two_sets()}, 2),
+        (
+            replace(PLAN, accumulate=4, weight_decay=0.1, decoupled=True, decay_all=False, bf16=True),
+            {"data": two_sets(), "groups": {"slow": Group(("4.*",), learning_rate=0.1)}},
+            3,
+        ),
+    ],
+    ids=["accumulated", "mixed", "everything"],
+)
+def test_other_ways_of_training_end_at_the_same_bits_too(tmp_path: Path, plan: Plan, changes: dict, readers: int):
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    train(small_task(**changes), plan, tmp_path / "whole", device="cpu")
+    for number, stop in enumerate([5, 33, math.inf]):
+        seen = []
+        train(
+            small_task(**changes),
+            plan,
+            tmp_path / "stopped",
+            device="cpu",
+            readers=readers,
+            resume=number > 0,
+            on_step=seen.append,
+            stop=lambda: seen[-1].step >= stop,  # noqa: B023
+        )
+    same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_run_of_an_earlier_version_goes_on(whole: Path, tmp_path: Path):
+    """Its state says nothing of data sets, groups, and the numbers that plans got later."""
+    seen = []
+    run(tmp_path, on_step=seen.append, stop=lambda: seen[-1].step >= 20)
+    tensors, words = load_checkpoint(tmp_path / STATE)
+    del words["setup"]
+    words["plan"] = {key: value for key, value in words["plan"].items() if key not in LATER}
+    save_checkpoint(tmp_path / STATE, tensors, words)
+    with pytest.raises(UsageError, match="other settings") as error:
+        train(small_task(data=two_sets()), PLAN, tmp_path, device="cpu", resume=True)
+    assert "data 1 was None" in str(error.value)
+    with pytest.raises(UsageError, match="bf16 was False, is True"):
+        run(tmp_path, replace(PLAN, bf16=True), resume=True)
+    run(tmp_path, resume=True)
+    same(whole, tmp_path)
+
+
+def test_other_data_and_groups_cannot_go_on(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    train(small_task(data=two_sets()), replace(PLAN, steps=2), tmp_path / "a", device="cpu")
+    for changes in ({}, {"data": two_sets()[::-1]}, {"data": two_sets(), "groups": {"slow": Group(("4.*",), 0.1)}}):
+        with pytest.raises(UsageError, match="other settings"):
+            train(small_task(**changes), PLAN, tmp_path / "a", device="cpu", resume=True)
+
+
+def test_the_curves_tell_the_gradient_and_the_learning_rate(whole: Path):
+    rows = list(csv.DictReader((whole / "curves.csv").open()))
+    assert all(float(row["train_gradient_norm"]) > 0 for row in rows[1:])
+    assert [float(rows[i]["learning_rate"]) for i in (0, -1)] == [1e-3, 0.0]
+
+
+def test_a_run_on_a_gpu_keeps_its_tensors_there(tmp_path: Path):
+    """Each step, validation and file of a run whose network is not where its data are; also when it goes on."""
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        with torch.no_grad():
+            return {"error": float(network(torch.ones(5, 6, device="meta")).square().mean())}
+
+    task = small_task(validate=validate, groups={"slow": Group(("4.*",), 0.1)}, data=two_sets())
+    plan = replace(PLAN, steps=9, accumulate=2)
+    with fake_gpu():
+        train(task, plan, tmp_path, device="meta", readers=2)
+        train(task, replace(plan, steps=12), tmp_path, device="meta", resume=True)
+        with pytest.raises(RuntimeError, match="on the CPU"):  # this validation forgets to bring its data over
+            train(small_task(), plan, tmp_path, device="meta")
+    assert load_checkpoint(tmp_path / STATE)[1]["progress"]["step"] == 12
+
+
+def test_data_are_pinned_for_a_gpu_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for device, expected in (("cuda", (4, True)), ("cpu", (1, False))):
+        seen = []
+        monkeypatch.setattr(loop, "Feed", lambda *args, seen=seen, **options: seen.append((args[5], options["pin"])))
+        team = Team(0, 1, torch.device(device))
+        monkeypatch.setattr(loop, "Learner", lambda *args: None)
+        loop._Run(small_task(), PLAN, tmp_path, team, 0)._feed()
+        assert seen == [expected]
 
 
 def test_a_run_that_was_killed_ends_at_the_same_bits(whole: Path, tmp_path: Path):
@@ -156,7 +256,19 @@ def test_divergence_is_said_and_the_files_stay_good(tmp_path: Path):
 
 def test_nothing_to_learn_from(tmp_path: Path):
     with pytest.raises(BadData, match="nothing to learn"):
-        train(small_task(count=0), PLAN, tmp_path)
+        train(small_task(data=[DataSet(lambda rows: {}, 0)]), PLAN, tmp_path)
+
+
+def test_a_number_that_the_validation_does_not_give(tmp_path: Path):
+    with pytest.raises(UsageError, match="'eror'") as error:
+        run(tmp_path, replace(PLAN, watch="eror"))
+    assert "'error'" in error.value.fix
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
+def test_a_weight_that_cannot_be(weight: float, tmp_path: Path):
+    with pytest.raises(UsageError, match="weight"):
+        train(small_task(data=[replace(two_sets()[0], weight=weight)]), PLAN, tmp_path)
 
 
 def _member(folder: str, network: nn.Module) -> None:

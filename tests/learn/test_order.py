@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitruve.learn.order import Feed, Order, seed_of
+from vitruve.learn.order import Mixture, Order, seed_of
 
 
 @settings(deadline=None, max_examples=40)
@@ -30,24 +30,45 @@ def test_rounds_and_seeds_differ():
     assert len({seed_of(*parts) for parts in ((1, 12), (11, 2), ("1", 12, 0), (112,))}) == 4
 
 
-def test_a_feed_begun_anywhere_gives_the_same_data():
-    data = torch.arange(70.0)[:, None] * torch.ones(2)
-    whole = Feed(lambda rows: data[rows], Order(70, 3), 6, 0)
-    steps = [whole.next() for _ in range(25)]
-    whole.close()
-    for first in (1, 7, 8, 20):
-        feed = Feed(lambda rows: data[rows], Order(70, 3), 6, first)
-        for step in range(first, 25):
-            assert torch.equal(feed.next(), steps[step])
-        feed.close()
-    assert torch.equal(steps[0], data[Order(70, 3).rows(0, 6)])
+MIXED = ((50, 3.0), (7, 1.0), (1000, 0.5))
 
 
-def test_shares_of_several_processes_make_up_the_step():
-    data = torch.arange(40.0)
-    feeds = [Feed(lambda rows: data[rows], Order(40, 0), 6, 0, (number, 3)) for number in range(3)]
-    for step in range(12):
-        together = torch.cat([feed.next() for feed in feeds])
-        assert torch.equal(together, data[Order(40, 0).rows(6 * step, 6 * step + 6)])
-    for feed in feeds:
-        feed.close()
+def mixture(seed: int = 0) -> Mixture:
+    return Mixture([count for count, _ in MIXED], [weight for _, weight in MIXED], seed)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 9000), st.integers(0, 60), st.integers(1, 5000))
+def test_a_mixture_does_not_depend_on_how_it_is_asked_for(start: int, first: int, second: int):
+    whole = mixture().rows(start, start + first + second)
+    parts = [mixture().rows(start, start + first), mixture().rows(start + first, start + first + second)]
+    for side in (0, 1):
+        assert torch.equal(torch.cat([part[side] for part in parts]), whole[side])
+
+
+def test_every_set_of_a_mixture_is_seen_whole_before_it_repeats():
+    sets, rows = mixture().rows(0, 20_000)
+    for number, (count, _) in enumerate(MIXED):
+        mine = rows[sets == number]
+        assert len(mine) > count
+        for start in range(0, len(mine) - count, count):
+            assert mine[start : start + count].sort().values.tolist() == list(range(count))
+    assert not torch.equal(rows[sets == 0][:50], rows[sets == 0][50:100])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(0.01, 10.0), min_size=1, max_size=6), st.integers(0, 10_000), st.integers(1, 3000))
+def test_any_stretch_of_a_mixture_follows_the_weights(weights: list[float], start: int, length: int):
+    sets, _ = Mixture([10] * len(weights), weights, 0).rows(start, start + length)
+    for number, weight in enumerate(weights):
+        expected = length * weight / sum(weights)
+        assert abs(int((sets == number).sum()) - expected) <= 2 + length / 1000
+
+
+def test_a_mixture_of_one_set_is_its_order():
+    assert torch.equal(Mixture([70], [2.0], 3).rows(5, 300)[1], Order(70, 3).rows(5, 300))
+
+
+def test_sets_of_one_size_are_not_in_the_same_order():
+    sets, rows = Mixture([100, 100], [1.0, 1.0], 0).rows(0, 200)
+    assert not torch.equal(rows[sets == 0], rows[sets == 1])

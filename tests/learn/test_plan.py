@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitruve.errors import UsageError
 from vitruve.learn.plan import Plan, Progress, learning_rate
 
 
@@ -31,6 +32,39 @@ def test_the_warm_up_reaches_the_full_rate():
     plan = Plan(warmup_steps=4, learning_rate=1.0)
     rates = [learning_rate(plan, p, p.moment(plan, 10)) for p in (Progress(step=step) for step in range(6))]
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_the_cosine_is_that_of_torch():
+    plan = Plan(schedule="cosine", steps=40, learning_rate=2.0, floor=0.1)
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 40, eta_min=0.2)
+    for step in range(41):
+        progress = Progress(step=step)
+        rate = learning_rate(plan, progress, progress.moment(plan, 10))
+        assert rate == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-6)
+        optimiser.step()
+        theirs.step()
+
+
+def test_the_cosine_has_a_warm_up():
+    plan = Plan(schedule="cosine", steps=1000, learning_rate=1.0, warmup_steps=4)
+    rates = [learning_rate(plan, p, p.moment(plan, 10)) for p in (Progress(step=step) for step in range(6))]
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (Plan(schedule="cosinus"), "no schedule"),
+        (Plan(schedule="cosine"), "needs a length"),
+        (Plan(batch=8, accumulate=3), "does not divide"),
+        (Plan(batch=8, accumulate=0), "does not divide"),
+    ],
+)
+def test_numbers_that_do_not_go_together(plan: Plan, said: str):
+    with pytest.raises(UsageError, match=said):
+        plan.check()
+    Plan(batch=12, accumulate=3).check(processes=2)
 
 
 def test_reasons_to_end():

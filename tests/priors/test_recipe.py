@@ -50,7 +50,7 @@ def test_a_recipe_comes_back_from_its_plain_values(name: str):
         ("weights = 3", "weights is no table"),
         ("about = 3", "about is no str"),
         ("[weights]\nkl = 1.0", "compares nothing"),
-        ("[training]\nschedule = 'cosine'", "no schedule 'cosine'"),
+        ("[training]\nschedule = 'cosinus'", "no schedule 'cosinus'"),
         ("[training]\ndecoupled = 1", "decoupled is no bool"),
         ("kl_warmup = 2.0", "kl_warmup is out of bounds"),
         ("hidden = ", "no TOML"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fake_device import fake_gpu
 from tests.priors import prior_material as material
 from vitruve.errors import BadData, UsageError
 from vitruve.learn.checkpoint import load_checkpoint
@@ -103,6 +104,13 @@ def test_it_goes_on(tmp_path: Path, run: tuple[Path, dict]):
     train_prior(data, tmp_path, recipe, resume=True, **options)
     expected, found = (material.tensors(folder / "last.safetensors") for folder in (run[0], tmp_path))
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_a_training_on_a_gpu_keeps_its_tensors_there(tmp_path: Path):
+    recipe = replace(material.recipe(steps=2), noise=0.1, mirror=0.5, turned=0.5, turned_by=0.2, masked=0.5)
+    with fake_gpu():
+        results = train_prior(material.data(), tmp_path, recipe, body=material.body(), device="meta")
+    assert results["steps"] == 2
 
 
 def test_noise_and_mirror_are_only_for_learning(tmp_path: Path):

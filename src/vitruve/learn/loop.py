@@ -10,54 +10,32 @@ of threads, where the length is given in steps or epochs).
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.learn.checkpoint import load_checkpoint, save_checkpoint
 from vitruve.learn.curves import Curves
-from vitruve.learn.order import Feed, Order, seed_of
-from vitruve.learn.plan import Moment, Plan, Progress, learning_rate
+from vitruve.learn.feed import Feed
+from vitruve.learn.learner import Learner, starting
+from vitruve.learn.order import Mixture
+from vitruve.learn.plan import Plan, Progress, learning_rate
+from vitruve.learn.task import Batch, Task
 from vitruve.learn.team import Team, find_team
 
 STATE, BEST, LAST = "state.safetensors", "best.safetensors", "last.safetensors"
 FORMAT = "vitruve-training-1"
 # A kill loses at most this much work.
 _SAVE_SECONDS = 60.0
+_GPU_READERS = 4
 _BEGIN = "begin: leave out --resume; where a first attempt left a folder, give --overwrite"
-
-Loss = Callable[[nn.Module, Tensor, Moment], tuple[Tensor, dict[str, Tensor]]]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be learned.
-
-    Attributes:
-        network: with its first weights.
-        fetch: the data of some rows, on the processor; called from another thread.
-        count: rows there are.
-        loss: (what is made small, its components) of a batch.
-        validate: numbers by name; the network is in eval mode.
-        words: goes into every checkpoint of the network, to say what it is.
-        identity: what must be the same when a run goes on.
-    """
-
-    network: nn.Module
-    fetch: Callable[[Tensor], Tensor]
-    count: int
-    loss: Loss
-    validate: Callable[[nn.Module], dict[str, float]]
-    words: dict[str, Any] = field(default_factory=dict)
-    identity: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +68,7 @@ def train(
     *,
     resume: bool = False,
     device: str | None = None,
+    readers: int = 0,
     on_validation: Callable[[list[dict[str, float]]], None] | None = None,
     on_step: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -102,11 +81,13 @@ def train(
         folder: exists; gets the files named above.
         resume: go on with the state in the folder.
         device: where to compute; a CUDA device where there is one if left out.
+        readers: threads that fetch data ahead; 0 for one, or for four where a GPU computes. The results are the same
+            for any number.
         on_validation: called with the rows of curves.csv after each validation, in the first process.
         on_step: called after each step, in the first process.
         stop: asked after each step; True saves and ends. Of several processes the first one decides.
     """
-    run = _Run(task, plan, Path(folder), find_team(device))
+    run = _Run(task, plan, Path(folder), find_team(device), readers)
     devices = [run.team.device] if run.team.device.type == "cuda" else []
     with torch.random.fork_rng(devices):  # each step sets the seed: nothing of it is left outside
         if resume:
@@ -115,17 +96,16 @@ def train(
 
 
 class _Run:
-    def __init__(self, task: Task, plan: Plan, folder: Path, team: Team) -> None:
-        if task.count < 1:
-            raise BadData("there is nothing to learn from", where="0 rows", fix="check the split")
-        if plan.batch % team.size:
-            raise UsageError(f"a batch of {plan.batch} does not divide among {team.size} processes", fix="change it")
+    def __init__(self, task: Task, plan: Plan, folder: Path, team: Team, readers: int) -> None:
+        plan.check(team.size)
+        _check_data(task)
         self.task, self.plan, self.folder, self.team = task, plan, folder, team
-        self.network = task.network.to(team.device).train()
-        self.mean = copy.deepcopy(self.network).eval() if plan.average else self.network
-        self.optimiser = _optimiser(plan, self.network)
+        self.gpu = team.device.type == "cuda"
+        self.readers = readers or (_GPU_READERS if self.gpu else 1)
+        self.learner = Learner(task, plan, team)
         self.progress, self.curves = Progress(), Curves(folder / "curves.csv")
-        self.sums, self.summed = {}, 0
+        self.sums: dict[str, Tensor] = {}
+        self.summed = 0
 
     # ---- files ------------------------------------------------------------------------------------------------------
 
@@ -133,24 +113,16 @@ class _Run:
         """Write the state, and the network alone as the last."""
         if self.team.number:
             return
-        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        if self.plan.average:
-            tensors |= {f"average.{key}": value for key, value in self.mean.state_dict().items()}
-        for number, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
-        tensors |= {f"sums.{key}": value for key, value in self.sums.items()}
+        tensors = self.learner.tensors() | {f"sums.{key}": value for key, value in self.sums.items()}
         counters = asdict(self.progress) | {"summed": self.summed}
         self._check_numbers()
         self.save_network(LAST)
-        save_checkpoint(
-            self.folder / STATE,
-            tensors,
-            {"format": FORMAT, "progress": counters, "plan": asdict(self.plan), "identity": self.task.identity},
-        )
+        words = {"plan": asdict(self.plan), "setup": self.task.setup(), "identity": self.task.identity}
+        save_checkpoint(self.folder / STATE, tensors, {"format": FORMAT, "progress": counters, **words})
 
     def save_network(self, name: str) -> None:
         words = self.task.words | {"training": {"step": self.progress.step, "average": self.plan.average}}
-        save_checkpoint(self.folder / name, self.mean.state_dict(), words)
+        save_checkpoint(self.folder / name, self.learner.mean.state_dict(), words)
 
     def restore(self) -> None:
         path = self.folder / STATE
@@ -165,23 +137,19 @@ class _Run:
         self.progress = Progress(**counters)
         if self.progress.finished:  # a longer plan goes on
             self.progress.finished = ""
-        self.network.load_state_dict(_part(tensors, "network."))
-        if self.plan.average:
-            self.mean.load_state_dict(_part(tensors, "average."))
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in _part(tensors, "optimiser.").items():
-            number, _, name = key.partition(".")
-            states.setdefault(int(number), {})[name] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
-        self.sums = {key: value.to(self.team.device) for key, value in _part(tensors, "sums.").items()}
+        self.learner.restore(tensors)
+        self.sums = {key: value.to(self.team.device) for key, value in starting(tensors, "sums.").items()}
         self.curves.read(self.progress.step)
 
     def _same(self, words: dict[str, Any]) -> None:
         """What cannot change when a run goes on."""
         free = {"steps", "minutes", "epochs", "patience"}
-        now = {key: value for key, value in asdict(self.plan).items() if key not in free} | self.task.identity
-        then = {key: value for key, value in words["plan"].items() if key not in free} | words["identity"]
-        other = [f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in now if now[key] != then.get(key)]
+        setup = self.task.setup()
+        now = asdict(self.plan) | setup | self.task.identity
+        # States of earlier versions lack the numbers that came later, and had one data set.
+        then = asdict(Plan()) | words["plan"] | words.get("setup", {"data 0": setup["data 0"]}) | words["identity"]
+        keys = [key for key in {**now, **then} if key not in free]
+        other = [f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys if now.get(key) != then.get(key)]
         if other:
             raise UsageError(
                 "the training cannot go on with other settings",
@@ -190,7 +158,7 @@ class _Run:
             )
 
     def _check_numbers(self) -> None:
-        for key, value in self.network.state_dict().items():
+        for key, value in self.learner.network.state_dict().items():
             if not bool(value.isfinite().all()):
                 raise BadData(
                     "the training has diverged: a weight is no number",
@@ -207,8 +175,7 @@ class _Run:
         stop: Callable[[], bool],
     ) -> Outcome:
         plan, team, progress = self.plan, self.team, self.progress
-        share = (team.number, team.size)
-        feed = Feed(self.task.fetch, Order(self.task.count, plan.seed), plan.batch, progress.step, share)
+        feed = self._feed()
         begun, first, stepping, saved = time.perf_counter() - progress.seconds, progress.step, 0.0, time.monotonic()
         try:
             if self.curves.last_step() < 0:
@@ -254,54 +221,33 @@ class _Run:
         epoch = max(1, self.task.count // self.plan.batch)
         return self.plan.validate_steps or epoch
 
-    def _step(self, batch: Tensor) -> None:
-        plan, progress = self.plan, self.progress
-        moment = progress.moment(plan, self.task.count)
-        torch.manual_seed(seed_of("step", plan.seed, progress.step, self.team.number))
-        rate = learning_rate(plan, progress, moment)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        loss, parts = self.task.loss(self.network, batch.to(self.team.device, non_blocking=True), moment)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        self.team.average([p.grad for p in parameters if p.grad is not None])
-        if plan.clip:
-            nn.utils.clip_grad_norm_(parameters, plan.clip)
-        self.optimiser.step()
-        progress.step += 1
-        if plan.average:
-            self._average()
-        for key, value in {"total": loss, **parts}.items():
-            self.sums[key] = self.sums.get(key, 0.0) + value.detach().double()
-        self.summed += 1
+    def _feed(self) -> Feed:
+        data, share = self.task.data, (self.team.number, self.team.size)
+        mixture = Mixture([each.count for each in data], [each.weight for each in data], self.plan.seed)
+        return Feed(data, mixture, self.plan.batch, self.progress.step, share, self.readers, pin=self.gpu)
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        # Few steps are averaged over little, so that the first weights are soon forgotten.
-        decay = min(self.plan.average, (1 + self.progress.step) / (10 + self.progress.step))
-        mine, theirs = self.mean.state_dict(), self.network.state_dict()
-        floats = [key for key, value in mine.items() if value.is_floating_point()]
-        for key in floats:
-            mine[key].lerp_(theirs[key], 1 - decay)
-        for key in mine.keys() - set(floats):
-            mine[key].copy_(theirs[key])
+    def _step(self, batch: Batch) -> None:
+        moment = self.progress.moment(self.plan, self.task.count)
+        losses = self.learner.step(batch, moment, learning_rate(self.plan, self.progress, moment))
+        self.progress.step += 1
+        for key, value in losses.items():
+            self.sums[key] = self.sums[key] + value.double() if key in self.sums else value.double()
+        self.summed += 1
 
     def _validate(self, on_validation: Callable[[list[dict[str, float]]], None] | None) -> None:
         plan, progress = self.plan, self.progress
         moment = progress.moment(plan, self.task.count)
         self._check_numbers()
-        self.team.average([buffer for buffer in self.network.buffers() if buffer.is_floating_point()])
+        self.team.average([buffer for buffer in self.learner.network.buffers() if buffer.is_floating_point()])
         row = {"step": progress.step, "epoch": moment.epoch, "seconds": progress.seconds}
         row["learning_rate"] = learning_rate(plan, progress, moment)
         row |= {f"train_{key}": float(self.sums[key]) / self.summed for key in sorted(self.sums)}
         score = math.inf
         if self.team.number == 0:
-            self.mean.eval()
-            found = self.task.validate(self.mean)
+            found = self.task.validate(self.learner.mean.eval())
             row |= {f"valid_{key}": value for key, value in found.items()}
-            score = found[plan.watch]
-        self.network.train()
+            score = _watched(found, plan.watch)
+        self.learner.network.train()
         score = self.team.agree(score)
         self.sums, self.summed = {}, 0
         better = progress.validated(plan, score)
@@ -314,10 +260,17 @@ class _Run:
                 on_validation(self.curves.rows)
 
 
-def _optimiser(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if plan.decoupled else torch.optim.Adam
-    return kind(network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
+def _watched(found: dict[str, float], name: str) -> float:
+    if name not in found:
+        raise UsageError(f"no number of the validation is named '{name}'", where="watch", fix=nearest(name, found))
+    return found[name]
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+def _check_data(task: Task) -> None:
+    for data in task.data:
+        if data.count < 1:
+            raise BadData("there is nothing to learn from", where=f"{data.name}: 0 rows", fix="check the split")
+        if not (data.weight > 0 and math.isfinite(data.weight)):
+            raise UsageError(f"a weight of {data.weight} cannot be", where=data.name, fix="give a positive number")
+    if not task.data:
+        raise UsageError("there is nothing to learn from: no data set", fix="give the task a DataSet")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# How many steps' data are fetched at once: many small reads cost more than one large one.
-_AHEAD = 8
+# Rows after which the pattern of several data sets repeats: their weights are rounded to one part in so many.
+_PATTERN = 4096
 
 
 def seed_of(*parts: int | str) -> int:
@@ -31,11 +29,11 @@ class Order:
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed = count, seed
-        self._round, self._shuffled = -1, np.empty(0, np.int64)
+        self._shuffled = (-1, np.empty(0, np.int64))
 
     def rows(self, start: int, stop: int) -> Tensor:
         """The places from `start` to `stop` of the endless row."""
-        parts = []
+        parts = [np.empty(0, np.int64)]
         while start < stop:
             place = start % self.count
             length = min(stop - start, self.count - place)
@@ -44,59 +42,60 @@ class Order:
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
     def _permutation(self, number: int) -> np.ndarray:
-        if number != self._round:
+        known, shuffled = self._shuffled  # taken and put as one, since several readers ask
+        if number != known:
             generator = np.random.Generator(np.random.Philox(seed_of("order", self.seed, number)))
             kind = np.int32 if self.count < 2**31 else np.int64
-            self._round, self._shuffled = number, generator.permutation(np.arange(self.count, dtype=kind))
-        return self._shuffled
+            shuffled = generator.permutation(np.arange(self.count, dtype=kind))
+            self._shuffled = (number, shuffled)
+        return shuffled
 
 
-class Feed:
-    """The data of one step after another, read in the background.
+class Mixture:
+    """Rows of several data sets by their weights, as one endless row; each set in its own `Order`.
+
+    The sets are spread evenly: any stretch has each by its weight, give or take a row or two.
 
     Args:
-        fetch: gives the data of rows, first axis as the rows.
-        order: which rows.
-        batch: rows a step, over all processes.
-        step: the first step.
-        share: (number of this process, how many there are): each takes its part of every step.
-
-    Attributes:
-        waited: seconds that `next` has waited for data.
+        counts: rows of each set.
+        weights: of each set, positive; only their ratios matter.
+        seed: another seed gives another order.
     """
 
-    def __init__(
-        self, fetch: Callable[[Tensor], Tensor], order: Order, batch: int, step: int, share: tuple[int, int] = (0, 1)
-    ) -> None:
-        self._fetch, self._order, self._batch, self._share = fetch, order, batch, share
-        self._step, self._block, self._first = step, torch.empty(0), step
-        self.waited = 0.0
-        self._pool = ThreadPoolExecutor(1)
-        self._coming: Future[Tensor] = self._pool.submit(self._read, step)
+    def __init__(self, counts: Sequence[int], weights: Sequence[float], seed: int) -> None:
+        self._orders = [
+            Order(count, seed if number == 0 else seed_of("data set", seed, number))
+            for number, count in enumerate(counts)
+        ]
+        self._quotas = _quotas(weights)
+        # The k-th row of a set stands at (k + 1/2) / quota of the pattern.
+        when = np.concatenate([(np.arange(quota) + 0.5) / quota for quota in self._quotas])
+        sets = np.repeat(np.arange(len(weights)), self._quotas)
+        self._set = sets[np.argsort(when, kind="stable")]
+        self._rank = np.empty(len(self._set), np.int64)
+        for number, quota in enumerate(self._quotas):
+            self._rank[self._set == number] = np.arange(quota)
 
-    def next(self) -> Tensor:
-        """The data of the next step."""
-        place = self._step - self._first
-        size = self._size()
-        if place * size >= len(self._block):
-            clock = time.perf_counter()
-            self._block, self._first, place = self._coming.result(), self._step, 0
-            self.waited += time.perf_counter() - clock
-            self._coming = self._pool.submit(self._read, self._first + len(self._block) // size)
-        self._step += 1
-        return self._block[place * size : (place + 1) * size]
+    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """(number of the set, row in it) of the places from `start` to `stop` of the endless row."""
+        pattern, place = np.divmod(np.arange(start, stop), len(self._set))
+        sets = self._set[place]
+        drawn = pattern * self._quotas[sets] + self._rank[place]  # how many were drawn of the same set before
+        rows = torch.empty(stop - start, dtype=torch.int64)
+        for number, order in enumerate(self._orders):
+            mine = sets == number
+            if mine.any():
+                first = int(drawn[mine][0])
+                rows[torch.from_numpy(mine)] = order.rows(first, first + int(mine.sum()))
+        return torch.from_numpy(sets), rows
 
-    def close(self) -> None:
-        """Stop reading."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _size(self) -> int:
-        return self._batch // self._share[1]
-
-    def _read(self, step: int) -> Tensor:
-        size, number = self._size(), self._share[0]
-        rows = self._order.rows(step * self._batch, (step + _AHEAD) * self._batch).view(_AHEAD, self._batch)
-        rows = rows[:, number * size : (number + 1) * size].reshape(-1)
-        sorted_rows, place = rows.sort()  # neighbours of a file are read together
-        data = self._fetch(sorted_rows)
-        return torch.empty_like(data).index_copy_(0, place, data)
+def _quotas(weights: Sequence[float]) -> np.ndarray:
+    """How many rows of a pattern each set has: at least one, by largest remainders."""
+    if len(weights) == 1:
+        return np.ones(1, np.int64)
+    exact = np.asarray(weights, float) / sum(weights) * _PATTERN
+    quotas = np.maximum(1, np.floor(exact)).astype(np.int64)
+    for number in np.argsort(quotas - exact, kind="stable")[: max(0, _PATTERN - int(quotas.sum()))]:
+        quotas[number] += 1
+    return quotas

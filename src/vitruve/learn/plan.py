@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-SCHEDULES = ("constant", "plateau", "decay")
+from vitruve.errors import UsageError, nearest
+
+SCHEDULES = ("constant", "plateau", "decay", "cosine")
 
 
 @dataclass(frozen=True)
@@ -16,13 +19,20 @@ class Plan:
         learning_rate: of Adam.
         weight_decay: added to the gradient, or, where `decoupled`, taken from the weights.
         decoupled: AdamW rather than Adam.
+        decay_all: weight decay also for parameters of less than two axes: biases, and what normalisation layers learn.
         schedule: of the learning rate: "constant"; "plateau" (a tenth after `plateau_patience` validations without
-            progress); "decay" (a straight line to zero over the last `decay` part of the training).
+            progress); "decay" (a straight line to zero over the last `decay` part of the training); "cosine" (half a
+            wave over the whole training, down to `floor` of the learning rate).
         plateau_patience: see `schedule`.
         decay: see `schedule`.
-        warmup_steps: steps over which the learning rate grows from zero.
+        floor: see `schedule`.
+        warmup_steps: steps over which the learning rate grows from zero, whatever the schedule.
         clip: largest norm of the gradient; 0 for no limit.
         average: decay of the moving average of the weights, which is what is validated and saved; 0 for none.
+        accumulate: parts that a batch is computed in, one after another, to save memory; gradients and losses are
+            those of the whole batch, but batch normalisation sees the parts.
+        bf16: compute in bfloat16 where torch's autocast does; weights and optimiser stay in float32.
+        compile: compile the network's forward pass, or that of its children where it has none, with torch.compile.
         epochs: at most so many passes over the data; 0 for no limit.
         steps: at most so many steps; 0 for no limit.
         minutes: at most so much time in the loop, validations included, over all resumes; 0 for no limit.
@@ -36,12 +46,17 @@ class Plan:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     decoupled: bool = False
+    decay_all: bool = True
     schedule: str = "constant"
     plateau_patience: int = 5
     decay: float = 0.0
+    floor: float = 0.0
     warmup_steps: int = 0
     clip: float = 0.0
     average: float = 0.0
+    accumulate: int = 1
+    bf16: bool = False
+    compile: bool = False
     epochs: int = 0
     steps: int = 0
     minutes: float = 0.0
@@ -49,6 +64,19 @@ class Plan:
     patience: int = 0
     watch: str = "score"
     seed: int = 0
+
+    def check(self, processes: int = 1) -> None:
+        """Raise UsageError where the numbers do not go together, for so many processes."""
+        if self.schedule not in SCHEDULES:
+            raise UsageError(f"there is no schedule '{self.schedule}'", fix=nearest(self.schedule, SCHEDULES))
+        if self.schedule == "cosine" and not (self.steps or self.epochs or self.minutes):
+            raise UsageError("the schedule cosine needs a length", fix="give steps, epochs or minutes")
+        if self.accumulate < 1 or self.batch < 1 or self.batch % (processes * self.accumulate):
+            raise UsageError(
+                f"a batch of {self.batch} does not divide among {processes} processes",
+                where=f"each computes it in {self.accumulate} parts (accumulate)",
+                fix=f"give a batch that is a multiple of {processes * max(1, self.accumulate)}",
+            )
 
 
 @dataclass(frozen=True)
@@ -138,6 +166,8 @@ def learning_rate(plan: Plan, progress: Progress, moment: Moment) -> float:
     rate = plan.learning_rate * progress.rate_factor
     if plan.schedule == "decay" and plan.decay:
         rate *= min(1.0, max(0.0, 1.0 - moment.fraction) / plan.decay)
+    if plan.schedule == "cosine":
+        rate *= plan.floor + (1 - plan.floor) * 0.5 * (1 + math.cos(math.pi * moment.fraction))
     if plan.warmup_steps:
         rate *= min(1.0, (moment.step + 1) / plan.warmup_steps)
     return rate

@@ -23,8 +23,9 @@ WATCHED = (
 
 # Least and greatest value of a number; others are not negative. A batch of one has no spread to be normalised by.
 _BOUNDS = {
-    **{"hidden": (1, 1 << 16), "latent": (1, 1 << 16), "batch": (2, math.inf), "seed": (-math.inf, math.inf)},
-    **{key: (0, 1) for key in ("kl_warmup", "mirror", "central", "fraction", "decay", "average")},
+    **{key: (1, 1 << 16) for key in ("hidden", "latent")},
+    **{"batch": (2, math.inf), "accumulate": (1, math.inf), "seed": (-math.inf, math.inf)},
+    **{key: (0, 1) for key in ("kl_warmup", "mirror", "central", "fraction", "decay", "floor", "average")},
     **{key: (0, 1) for key in ("turned", "masked", "masked_parts")},
 }
 

@@ -19,9 +19,10 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.errors import BadData
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 from vitruve.learn.checkpoint import load_checkpoint, save_checkpoint
-from vitruve.learn.loop import BEST, LAST, Outcome, Task, train
+from vitruve.learn.loop import BEST, LAST, Outcome, train
 from vitruve.learn.order import seed_of
 from vitruve.learn.plan import Moment, Progress
+from vitruve.learn.task import Batch, DataSet, Task
 from vitruve.learn.team import find_team
 from vitruve.priors.augmentation import show
 from vitruve.priors.licences import may_be_used_commercially
@@ -99,8 +100,9 @@ def train_prior(
     outcome = train(
         Task(
             network=network,
-            fetch=lambda rows: data.body(data.train[rows.numpy()]),
-            count=len(data.train),
+            data=[
+                DataSet(lambda rows: {"axis_angle": data.body(data.train[rows.numpy()])}, len(data.train), name="train")
+            ],
             loss=objective.loss,
             validate=lambda trained: measure(trained, data, objective.surface_on(_device(trained))),
             words=words,
@@ -131,9 +133,9 @@ class Objective:
             self._surface = self._surface.to(device)
         return self._surface
 
-    def loss(self, network: nn.Module, vectors: Tensor, moment: Moment) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum for a batch [poses, 21, 3] of axis-angle, and its components."""
-        recipe = self.recipe
+    def loss(self, network: nn.Module, batch: Batch, moment: Moment) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum for a batch with "axis_angle" [poses, 21, 3] (radians), and its components."""
+        recipe, vectors = self.recipe, batch["axis_angle"]
         assert isinstance(network, VPoser)
         shown = show(vectors, recipe)
         wanted = axis_angle_to_matrix(shown.wanted)
