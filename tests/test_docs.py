@@ -36,6 +36,7 @@ PYTHON = {
     "compare.md": {},
     "smplx.md": {},
     "demo.md": {"frames=10": "frames=2"},
+    "training.md": {"steps=200": "steps=20", "validate_steps=50": "validate_steps=10"},
     "data.md": {"workers=8": "workers=1"},
     "render.md": {'"0:100"': '"0:4"', "strip(scene, 16)": "strip(scene, 2)", "frame(scene, 30)": "frame(scene, 3)"},
     "view.md": {"go_to(120)": "go_to(20)", "wait()": "wait(0.1)"},
