@@ -35,14 +35,14 @@ class _FakeGpu(TorchDispatchMode):
             raise RuntimeError(f"{name}: the generator is on the CPU, the tensor on the GPU")
         if not any(on_gpu):
             return func(*args, **kwargs)
-        if name in _READS:
-            return 1.0 if tensors[0].is_floating_point() else 1
         if name in _COPIES:
             return self._copy(name, func, args, kwargs)
-        free = tensors[1:] if name in _PLACES_ON_CPU and on_gpu[0] else []
+        free = tree_leaves(args[1]) if name in _PLACES_ON_CPU and on_gpu[0] else []
         wrong = [t for t in tensors if not t.is_meta and t.ndim and not any(t is place for place in free)]
         if wrong:
             raise RuntimeError(f"{name}: a tensor {list(wrong[0].shape)} on the CPU, others on the GPU")
+        if name in _READS:
+            return 1.0 if tensors[0].is_floating_point() else 1
         return func(*args, **kwargs)
 
     def _copy(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
