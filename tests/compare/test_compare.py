@@ -17,10 +17,10 @@ from vitruve.compare.matching import name_joints, shared_joints
 from vitruve.compare.sides import make_sides
 from vitruve.compare.tables import frames_csv, joint_rows, part_rows, side_rows, summary
 from vitruve.errors import BadData, UsageError
+from vitruve.files.atomic import write_json
 from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Source, bundled_clip_path, mirror, put_on_ground, resample, rotate_world, translate_world
-from vitruve.runs.run_folder import write_json
 
 seeds = st.integers(0, 1000)
 

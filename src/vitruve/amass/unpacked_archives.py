@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vitruve.runs.run_folder import file_hash
+from vitruve.files.hashes import file_hash
 
 # In the folder that the sets go to: the stamps, the lock, and the rooms of archives that are being unpacked.
 OURS = ".vitruve-unpack"

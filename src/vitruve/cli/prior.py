@@ -76,12 +76,12 @@ def train(  # noqa: PLR0913 (one parameter per option)
     """
     from vitruve.bodies import load_body
     from vitruve.data import open_store
+    from vitruve.files.atomic import write_json
     from vitruve.learn.team import find_team
     from vitruve.priors.run import begin_run, check_run, only_training, pose_data, record
     from vitruve.priors.training import BODY, train_prior
     from vitruve.report.prior_page import write_curves, write_training_page
     from vitruve.runs import progress_bar
-    from vitruve.runs.run_folder import write_json
 
     if resume and overwrite:
         raise UsageError("a run goes on or begins anew, not both", fix="give --resume, or --overwrite")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.errors import VitruveError
-from vitruve.runs.run_folder import file_hash
+from vitruve.files.hashes import file_hash
 
 
 def content_hash(path: Path) -> str:

@@ -23,12 +23,12 @@ from vitruve.convert.inputs import Input
 from vitruve.convert.job import Facts, Job, Options, asked_of_readers, body, body_hash, chosen_body, failure, look
 from vitruve.convert.ledger import Entry, Ledger
 from vitruve.errors import UsageError, VitruveError, nearest
+from vitruve.files.hashes import file_hash
 from vitruve.formats import FORMATS
 from vitruve.formats.exporters.table import EXPORTS
 from vitruve.formats.fields import kept_gender, read_elsewhere
 from vitruve.formats.readers.poses_by_id import ENDINGS
 from vitruve.runs.progress import Progress
-from vitruve.runs.run_folder import file_hash
 
 # What somebody writes who means a file; folders are called v1.5 or 2024.03 too.
 _AN_ENDING = r"\.[A-Za-z][A-Za-z0-9]{1,11}"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vitruve.convert.ledger import Entry
+from vitruve.files.atomic import write_text
 from vitruve.motion.finding import Finding
 from vitruve.motion.found import gathered, in_words
-from vitruve.runs.run_folder import write_text
 
 _COLUMNS = ("input", "output", "what", "where", "do")
 

@@ -41,10 +41,11 @@ from vitruve.data.shards import (
 )
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, UsageError, not_written, writing
+from vitruve.files.atomic import write_json, write_text
 from vitruve.files.toml import to_toml
 from vitruve.motion.found import gathered
 from vitruve.runs.lock import alone
-from vitruve.runs.run_folder import RUN_FILE, write_json, write_text
+from vitruve.runs.run_folder import RUN_FILE
 from vitruve.runs.versions import versions
 from vitruve.threads import one_torch_thread
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from vitruve.errors import UsageError, not_written, writing
+from vitruve.errors import BadData, UsageError, not_written, writing
 
 
 @contextmanager
@@ -61,3 +64,50 @@ def check_place(path: Path, overwrite: bool = False, folder_of: tuple[str, ...] 
         raise UsageError(
             f"{path} exists already", where=str(path), fix="choose another name, or give overwrite (--overwrite)"
         )
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False, then: str = "run it again") -> None:
+    """Write a file under a temporary name and rename it: what stood there before stays until the new one is whole.
+
+    Args:
+        path: the file; it is replaced.
+        data: its content.
+        durable: wait until the content is on the disk before the rename.
+        then: what to do where it cannot be written, once that is mended.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with writing(path, then):
+            with partial.open("wb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            partial.replace(path)
+    finally:
+        with suppress(OSError):  # an error above is the one to tell
+            partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as `write_bytes` does. Names of files need not be text: what is not becomes question marks."""
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON under a temporary name and rename it. NaN and infinity are no JSON, so they are an error."""
+    text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Numbers and arrays of numpy and torch as plain Python."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadData(f"a result is {value}", where=where.lstrip("."), fix="check the input for frames without data")
+    return str(value) if isinstance(value, Path) else value

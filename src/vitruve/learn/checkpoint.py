@@ -12,7 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from vitruve.errors import BadData, MissingAsset, not_written
+from vitruve.errors import BadData, MissingAsset
+from vitruve.files.atomic import write_bytes
+
+# What to do where a file of a training cannot be written.
+GO_ON = "go on with --resume; what stood there before is untouched"
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], words: Mapping[str, Any]) -> None:
@@ -28,7 +32,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], words: Mapp
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
         {key: json.dumps(value, sort_keys=True) for key, value in words.items()},
     )
-    write_whole(path, _in_order(data))
+    write_bytes(path, _in_order(data), durable=True, then=GO_ON)
 
 
 def _in_order(data: bytes) -> bytes:
@@ -42,20 +46,6 @@ def _in_order(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of eight
     return len(text).to_bytes(8, "little") + text + data[end:]
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, wait until it is on the disk, and rename it."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise not_written(error, path, "go on with --resume; what stood there before is untouched") from None
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

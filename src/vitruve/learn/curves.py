@@ -7,7 +7,8 @@ import io
 import math
 from pathlib import Path
 
-from vitruve.learn.checkpoint import write_whole
+from vitruve.files.atomic import write_bytes
+from vitruve.learn.checkpoint import GO_ON
 
 
 class Curves:
@@ -40,7 +41,7 @@ class Curves:
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_whole(self.path, text.getvalue().encode())
+        write_bytes(self.path, text.getvalue().encode(), durable=True, then=GO_ON)
 
     def last_step(self) -> int:
         """The step of the last row; -1 where there is none."""

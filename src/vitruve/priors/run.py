@@ -12,8 +12,9 @@ from typing import Any
 from vitruve.data import Store
 from vitruve.data.splits import read_split
 from vitruve.errors import UsageError, writing
+from vitruve.files.atomic import write_bytes
 from vitruve.files.toml import to_toml
-from vitruve.learn.checkpoint import write_whole
+from vitruve.learn.checkpoint import GO_ON
 from vitruve.learn.loop import STATE
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.training import PoseData
@@ -96,7 +97,7 @@ def record(folder: Path, options: Mapping[str, Any], notes: Mapping[str, Any]) -
         "versions": versions(),
         "notes": dict(notes),
     }
-    write_whole(folder / RUN_FILE, to_toml(values).encode())
+    write_bytes(folder / RUN_FILE, to_toml(values).encode(), durable=True, then=GO_ON)
 
 
 def _part(split: Path, wanted: tuple[str, ...]) -> str:

@@ -17,8 +17,9 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.pictures import picture, row, save_picture, stack
 from vitruve.errors import writing
+from vitruve.files.atomic import write_bytes
 from vitruve.geometry.rotations import rotation_about
-from vitruve.learn.checkpoint import write_whole
+from vitruve.learn.checkpoint import GO_ON
 from vitruve.learn.curves import Curves
 from vitruve.priors import load_prior
 from vitruve.priors.losses import with_published
@@ -180,7 +181,7 @@ def _footer(verb: str) -> str:
 
 def write_curves(rows: Rows, folder: Path) -> None:
     """Write the picture of a training's main curve into its folder."""
-    write_whole(folder / "curves.svg", curves_svg(rows).encode())
+    write_bytes(folder / "curves.svg", curves_svg(rows).encode(), durable=True, then=GO_ON)
 
 
 def write_training_page(folder: Path, results: Mapping[str, Any]) -> None:
@@ -191,4 +192,9 @@ def write_training_page(folder: Path, results: Mapping[str, Any]) -> None:
     sheet = pose_sheet(prior.sample(18, torch.Generator().manual_seed(0)), load_body("open-smplx-neutral"))
     with writing(folder / "samples.png"):
         save_picture(sheet, folder / "samples.png")
-    write_whole(folder / "report.html", training_page(results, curves.rows, sheet, prior.words).encode())
+    write_bytes(
+        folder / "report.html",
+        training_page(results, curves.rows, sheet, prior.words).encode(),
+        durable=True,
+        then=GO_ON,
+    )

@@ -12,21 +12,20 @@ is interrupted leaves nothing. A command whose folder grows over several runs ma
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError, is_unwritable, not_written, writing
+from vitruve.errors import NotWritten, UsageError, is_unwritable, not_written, writing
+from vitruve.files.atomic import write_json, write_text
+from vitruve.files.hashes import file_hash
 from vitruve.files.toml import to_toml
 from vitruve.runs.lock import LOCK_FILE
 from vitruve.runs.versions import versions
@@ -153,48 +152,6 @@ def check_out(place: str | Path, overwrite: bool = False) -> None:
         raise UsageError(
             "the output folder exists already", where=str(place), fix="choose another with --out, or give --overwrite"
         )
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file's content."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device might never end
-        raise BadData(f"{Path(path).name} is no file", where=str(path), fix="copy it to a file first")
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise MissingAsset(f"cannot read the input: {error.strerror}", where=str(path), fix="check the path") from None
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON under a temporary name and rename it. NaN and infinity are no JSON, so they are an error."""
-    text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with writing(path):
-            partial.write_text(text, encoding="utf-8", errors="replace")  # names of files need not be text
-            partial.replace(path)
-    finally:
-        with suppress(OSError):  # an error above is the one to tell
-            partial.unlink(missing_ok=True)
-
-
-def _plain(value: Any, where: str) -> Any:
-    """Numbers and arrays of numpy and torch as plain Python."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadData(f"a result is {value}", where=where.lstrip("."), fix="check the input for frames without data")
-    return str(value) if isinstance(value, Path) else value
 
 
 def _make_partial(place: Path) -> Path:
