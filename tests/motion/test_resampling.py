@@ -113,3 +113,12 @@ def test_gaps_that_are_too_long_stay():
     filled = fill_gaps(motion, longest=0.2)
     assert filled.mask is not None and filled.mask.tolist() == [True] * 5 + [False] * 4 + [True] * 3
     assert filled.translation[5:9].isnan().all()
+
+
+def test_a_rate_that_is_no_plain_fraction_of_the_other_does_not_overflow():
+    frames = torch.arange(6000).double()[:, None]
+    rotations = torch.eye(3).expand(len(frames), 52, 3, 3)
+    motion = small_motion(frames=2).replace(rotations=rotations, translation=frames.expand(-1, 3), fps=30.003)
+    out = resample(motion, 30.0)
+    assert len(out) == 5999
+    assert torch.allclose(out.translation[:, 0], frames[:5999, 0] * 1.0001, atol=1e-6)
