@@ -49,7 +49,7 @@ def sample(
         clips: only these clips, or their keys; together with a split, those that are in both.
     """
     _check(fraction, central, every, fps)
-    chosen = _clips(store, split, clips)
+    chosen = chosen_clips(store, split, clips)
     drawn = {clip: _of_clip(store, clip, fraction, central, every, fps, seed) for clip in chosen}
     if balanced:
         drawn = _balanced(drawn, seed)
@@ -63,7 +63,8 @@ def sample(
     return np.sort(rows)
 
 
-def _clips(store: ClipSource, split: str | None, clips: Sequence[Clip | str] | None) -> list[Clip]:
+def chosen_clips(store: ClipSource, split: str | None, clips: Sequence[Clip | str] | None) -> list[Clip]:
+    """The clips of a part of a split, "FILE:PART", or all; of them those that `clips` names, where it is given."""
     chosen = list(store.clips) if split is None else clips_of_part(store, split)
     if clips is not None:
         wanted = {clip if isinstance(clip, str) else clip.key for clip in clips}

@@ -140,13 +140,7 @@ def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts
     Raises:
         UsageError: an entry names no clip, or more than one.
     """
-    names: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        path = Path(clip.source)
-        steps = path.as_posix().split("/")[-4:]
-        ends = {"/".join(steps[i:]) for i in range(len(steps))}
-        for name in {clip.key, *ends, *(end.removesuffix(path.suffix) for end in ends)}:
-            names[name].append(clip)
+    names = clips_by_name(clips)
     out: Parts = {}
     for part, entries in read_split(file).items():
         listed: dict[str, Clip] = {}
@@ -161,6 +155,18 @@ def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts
             listed[found[0].key] = found[0]
         out[part] = list(listed.values())
     return out
+
+
+def clips_by_name(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
+    """Clips by all that lists may call them: the key, and every end of the source's path, with and without ending."""
+    names: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        path = Path(clip.source)
+        steps = path.as_posix().split("/")[-4:]
+        ends = {"/".join(steps[i:]) for i in range(len(steps))}
+        for name in {clip.key, *ends, *(end.removesuffix(path.suffix) for end in ends)}:
+            names[name].append(clip)
+    return names
 
 
 def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False) -> Parts:

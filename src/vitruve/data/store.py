@@ -34,6 +34,7 @@ from vitruve.data.clips import (
     shard_folders,
     widths,
 )
+from vitruve.data.fields import FieldInfo, field_infos, map_field
 from vitruve.errors import UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source
@@ -79,16 +80,23 @@ class _Block:
     _mapped: dict[str, np.ndarray] = field(default_factory=dict)
 
     def array(self, name: str) -> np.ndarray | None:
-        """[frames, values] of a field; None where the block does not have it."""
+        """[frames, values] of a field, also of those that were added; None where the block does not have it."""
         if name not in self._mapped:
             if name == "mask":
                 self._mapped[name] = self._map(MASK_FILE, np.uint8, 1)
+            elif name in (own := widths(self.skeleton, self.expressions)):
+                self._mapped[name] = self._map(field_file(name), np.float32, own[name])
+            elif name in self.added:
+                info = self.added[name]
+                self._mapped[name] = map_field(self.folder.parent, name, self.folder.name, self.frames, info)
             else:
-                width = widths(self.skeleton, self.expressions).get(name)
-                if width is None:
-                    return None
-                self._mapped[name] = self._map(field_file(name), np.float32, width)
+                return None
         return self._mapped[name]
+
+    @cached_property
+    def added(self) -> dict[str, FieldInfo]:
+        """The fields that were added to its shard."""
+        return field_infos(self.folder.parent)
 
     def _map(self, file: str, dtype: type, width: int) -> np.ndarray:
         path = self.folder / file
@@ -120,6 +128,27 @@ class Store:
     def sets(self) -> tuple[str, ...]:
         """The names of the data sets."""
         return tuple(sorted({clip.set for clip in self.clips}))
+
+    @cached_property
+    def fields(self) -> dict[str, FieldInfo]:
+        """The fields that were added to the frames, by name; those of the body are not among them."""
+        out: dict[str, FieldInfo] = {}
+        for block in self._blocks:
+            for name, info in block.added.items():
+                if out.setdefault(name, info).kind != info.kind:
+                    raise BadData(
+                        f"the field '{name}' is not of one kind throughout the store",
+                        where=f"{block.folder.parent}: found {info.kind}, expected {out[name].kind}",
+                        fix="add it anew with overwrite=True",
+                    )
+        return out
+
+    def shards(self) -> dict[Path, list[Clip]]:
+        """The folder of each shard with its clips."""
+        out: dict[Path, list[Clip]] = {}
+        for clip in self.clips:
+            out.setdefault(self._block_of(clip).folder.parent, []).append(clip)
+        return out
 
     @cached_property
     def starts(self) -> Rows:
@@ -189,16 +218,51 @@ class Store:
             row[: len(clip.betas)] = clip.betas
         return out
 
+    def field(self, name: str, rows: Sequence[int] | Rows | Tensor) -> Tensor:
+        """[rows, ...] of a field that was added; an error where one of the rows does not have it."""
+        info = self.field_info(name)
+        numbers = self._checked(rows)
+        for clip in np.unique(self.locate(numbers)[0]):
+            self.view(self.clips[clip], name)
+        width = int(np.prod(info.shape, dtype=np.int64))
+        return self._rows(name, numbers, width, np.dtype(info.dtype).type).view(-1, *info.shape)
+
+    def field_info(self, name: str) -> FieldInfo:
+        """What an added field is; an error that names the nearest where there is none of that name."""
+        if name not in self.fields:
+            hint = nearest(name, self.fields) if self.fields else "add it: vitruve.data.fields.add_field"
+            raise UsageError(f"the store has no field '{name}'", where=str(self.path), fix=hint)
+        return self.fields[name]
+
+    def fields_of(self, clip: Clip) -> dict[str, FieldInfo]:
+        """The fields that were added to the frames of a clip."""
+        return self._block_of(clip).added
+
+    def view(self, clip: Clip, name: str) -> np.ndarray | None:
+        """[frames, values] of a field or the mask of a clip: not a copy, but the disk's pages, which cannot be written.
+
+        None where the body of the clip has no such field; an error where an added field is lacking for the clip.
+        """
+        block = self._block_of(clip)
+        array = block.array(name)
+        if array is None:
+            if name in self.fields:
+                raise BadData(
+                    f"a part of the store lacks the field '{name}'",
+                    where=f"{block.folder.parent}, clip {clip.key}",
+                    fix="add the field again: only what lacks it is computed",
+                )
+            return None
+        return array[clip.start - block.start :][: clip.frames]
+
     def motion(self, clip: Clip | str) -> Motion:
-        """A clip as a motion, with every field it has."""
+        """A clip as a motion, with every field that its body has."""
         clip = self.clip(clip) if isinstance(clip, str) else clip
-        block = self._blocks[int(np.searchsorted(self._block_starts, clip.start, side="right")) - 1]
-        cut = slice(clip.start - block.start, clip.start - block.start + clip.frames)
 
         def part(name: str) -> Tensor:
-            array = block.array(name)
+            array = self.view(clip, name)
             assert array is not None
-            return torch.from_numpy(array[cut].copy())
+            return torch.from_numpy(array.copy())
 
         names = [name for name in widths(clip.skeleton, 0) if name != "translation"]
         vectors = torch.cat([part(name) for name in names], 1).unflatten(1, (-1, 3))
@@ -217,6 +281,9 @@ class Store:
 
     # Its first argument is the store.
     sample = sampling.sample
+
+    def _block_of(self, clip: Clip) -> _Block:
+        return self._blocks[int(np.searchsorted(self._block_starts, clip.start, side="right")) - 1]
 
     def _rows(self, name: str, rows: Sequence[int] | Rows | Tensor, width: int, dtype: type = np.float32) -> Tensor:
         numbers = self._checked(rows)

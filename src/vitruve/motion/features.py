@@ -128,8 +128,7 @@ def foot_contacts(
         heights = positions[valid.to(positions.device), :, 2]
         standing = heights.quantile(0.05, dim=0, interpolation="lower") - ground
     else:
-        shaped = body.shaped(motion.betas)
-        standing = shaped.rest_joints[indices, 1] - shaped.rest_vertices[:, 1].min()
+        standing = _standing_heights(motion, body, indices)
     above = positions[..., 2] - ground - standing
     speeds = _averaged(derivative(positions, motion.fps, motion.mask).norm(dim=-1), round(0.05 * motion.fps))
     # A single frame has no speed: the height alone decides.
@@ -137,6 +136,26 @@ def foot_contacts(
     surely = (above <= height) & (speeds <= speed)
     maybe = (above <= _LEAVE * height) & (speeds <= _LEAVE * speed) & valid.to(above.device)[:, None]
     return _runs_with(surely.cpu(), maybe.cpu()).to(positions.device)
+
+
+def foot_level(motion: Motion, body: BodyModel, joints: Sequence[str] = FOOT_JOINTS) -> float:
+    """The height of the ground that the feet stand on, metres: in 5 % of the valid frames the lower foot is below it.
+
+    Args:
+        motion: a clip whose ground is level.
+        body: the body of the motion. Its sole says how high an ankle stands.
+        joints: names of the foot joints.
+    """
+    indices = [_named(motion.skeleton, name, "joints") for name in joints]
+    heights = (motion.joints(body)[:, indices, 2] - _standing_heights(motion, body, indices)).amin(1)
+    valid = heights if motion.mask is None else heights[motion.mask]
+    return float(np.quantile(valid.cpu().double().numpy(), 0.05)) if len(valid) else 0.0
+
+
+def _standing_heights(motion: Motion, body: BodyModel, indices: Sequence[int]) -> Tensor:
+    """How high joints are above the sole at rest."""
+    shaped = body.shaped(motion.betas)
+    return shaped.rest_joints[list(indices), 1] - shaped.rest_vertices[:, 1].min()
 
 
 def foot_sliding(

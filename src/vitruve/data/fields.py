@@ -1,0 +1,269 @@
+"""Further values of a store's frames beside those of the body: foot contacts, keypoints, other skeletons' rotations.
+
+    add_field(store, "speed", lambda clip: ground_speed(store.motion(clip)))
+    add_contacts(store)
+    store.field("contacts", [0, 5, 99])           # [3, 4]
+
+A field lies beside the frames of each shard, and is mapped into memory like them:
+
+    STORE/<set>/<number>/fields/<name>/field.json        shape, type, how to interpolate, a hash of the values
+    STORE/<set>/<number>/fields/<name>/<block>.npy       the values of the block's frames
+
+It appears in a shard whole or not at all. Shards that have it already are left as they are, so a run that was stopped
+goes on when it is called again, and after more data was prepared the same call fills the new shards.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitruve.data.clips import FIELDS, Clip
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.files.atomic import replacing
+from vitruve.files.npy_header import read_npy_header
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitruve.data.store import Store
+
+FIELDS_FOLDER, FIELD_FILE, FIELD_VERSION = "fields", "field.json", 1
+INTERPOLATIONS = ("linear", "rotation", "nearest")
+_TYPES = ("float32", "bool", "uint8", "int32", "int64")
+# Names that mean something else in a store or in a batch of windows.
+_TAKEN = frozenset(
+    {"translation", "expression", "mask", "betas", "fps", "yaw", "origin", *(n for f in FIELDS.values() for n in f)}
+)
+
+ClipValues = Callable[[Clip], "np.ndarray | Tensor"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """What a field of a shard is.
+
+    Attributes:
+        shape: of the values of one frame.
+        dtype: of a value.
+        interpolation: what stands between two frames: "linear"; "rotation" for axis-angle vectors along the last axis;
+            "nearest" for the value of the nearer frame.
+        sha256: of the values.
+        version: of this description.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    interpolation: str
+    sha256: str
+    version: int = FIELD_VERSION
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], str, str]:
+        """What must be the same in all shards."""
+        return self.shape, self.dtype, self.interpolation
+
+
+def add_field(
+    store: Store,
+    name: str,
+    values: ClipValues,
+    interpolation: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Add values to every frame of a store.
+
+    Args:
+        store: an open store.
+        name: letters, digits and underscores.
+        values: gives the values of a clip, one row for each of its frames: float (kept as float32), bool or integers,
+            of the same shape for all clips. NaN is missing.
+        interpolation: what stands between two frames: "linear", "rotation" (axis-angle vectors along the last axis) or
+            "nearest"; where not given, linear for floats and nearest for others.
+        overwrite: compute all shards anew; those that have the field are left as they are otherwise.
+        progress: called with clips done and clips in all.
+
+    Returns:
+        How many shards were written. Open the store again to see them.
+    """
+    _check_name(name, interpolation)
+    done, written, kinds = 0, 0, set() if overwrite else _kinds(store, name)
+    for shard, clips in store.shards().items():
+        folder = shard / FIELDS_FOLDER / name
+        if overwrite or not (folder / FIELD_FILE).is_file():
+            with replacing(folder, overwrite=overwrite, folder_of=(".npy", ".json")) as room:
+                info = _write(room, clips, values, interpolation)
+                _check_same(kinds, info, name, shard)
+                (room / FIELD_FILE).write_text(json.dumps(asdict(info)) + "\n", encoding="utf-8")
+            kinds.add(info.kind)
+            written += 1
+        done += len(clips)
+        if progress:
+            progress(done, len(store.clips))
+    return written
+
+
+def add_contacts(
+    store: Store,
+    body: str = "",
+    bodies: str | Path | None = None,
+    height: float = 0.04,
+    speed: float = 0.2,
+    progress: Progress | None = None,
+) -> int:
+    """Add the field "contacts": which of left ankle, left foot, right ankle and right foot stand, see `foot_contacts`.
+
+    The ground of each clip is where its feet stand (`foot_level`), so clips need not stand on z = 0.
+
+    Args:
+        store: an open store.
+        body: the body of all clips, by name, such as "open-smplh-neutral"; each clip's own where empty.
+        bodies: folder of model files.
+        height, speed: thresholds of `foot_contacts`.
+        progress: as of `add_field`.
+
+    Raises:
+        MissingAsset: there is no model file of a clip's body.
+    """
+    from vitruve.bodies import load_body
+    from vitruve.motion.features import foot_contacts, foot_level
+
+    load = functools.lru_cache(maxsize=3)(load_body)
+
+    def contacts(clip: Clip) -> Tensor:
+        motion = store.motion(clip)
+        model = load(body or motion.body_name, folder=bodies)
+        return foot_contacts(motion, model, height, speed, foot_level(motion, model))
+
+    return add_field(store, "contacts", contacts, progress=progress)
+
+
+def field_infos(shard: Path) -> dict[str, FieldInfo]:
+    """The fields of a shard by name."""
+    folders = sorted((shard / FIELDS_FOLDER).glob(f"*/{FIELD_FILE}"))
+    return {file.parent.name: _read_info(file) for file in folders if not file.parent.name.startswith(".")}
+
+
+def map_field(shard: Path, name: str, block: str, frames: int, info: FieldInfo) -> np.ndarray:
+    """[frames, values] of a block, straight from the disk's pages."""
+    path = shard / FIELDS_FOLDER / name / f"{block}.npy"
+    try:
+        with path.open("rb") as stream:
+            header = read_npy_header(stream)
+            offset = stream.tell()
+        if header.shape != (frames, *info.shape) or header.dtype != np.dtype(info.dtype):
+            raise ValueError(f"found {header.dtype} {header.shape}, expected {info.dtype} {(frames, *info.shape)}")
+        mapped = np.memmap(path, header.dtype, mode="r", offset=offset, shape=header.shape)
+    except (OSError, ValueError) as error:
+        raise BadData(
+            f"the field '{name}' of a shard is damaged",
+            where=f"{path}: {error}",
+            fix=f"remove the folder {path.parent} and add the field again",
+        ) from None
+    return np.asarray(mapped).reshape(frames, -1)
+
+
+def field_counts(store: Store) -> dict[str, dict[str, Any]]:
+    """Field -> shape, dtype, interpolation, and how many of the frames have it."""
+    out: dict[str, dict[str, Any]] = {}
+    for shard, clips in store.shards().items():
+        for name, info in field_infos(shard).items():
+            row = {"shape": list(info.shape), "dtype": info.dtype, "interpolation": info.interpolation, "frames": 0}
+            out.setdefault(name, row)["frames"] += sum(clip.frames for clip in clips)
+    return out
+
+
+def _write(room: Path, clips: Sequence[Clip], values: ClipValues, interpolation: str | None) -> FieldInfo:
+    """The values of a shard's clips, one after the other; one clip is held at a time."""
+    digest, info = hashlib.sha256(), None
+    for block in dict.fromkeys(clip.block for clip in clips):
+        inside = [clip for clip in clips if clip.block == block]
+        with (room / f"{block}.npy").open("wb") as file:
+            for clip in inside:
+                array = _checked_values(values(clip), clip)
+                if info is None:
+                    between = interpolation or ("linear" if array.dtype == np.float32 else "nearest")
+                    info = FieldInfo(array.shape[1:], str(array.dtype), between, "")
+                if (array.shape[1:], str(array.dtype)) != (info.shape, info.dtype):
+                    raise _differs(f"clip {clip.key}", (array.shape[1:], str(array.dtype)), (info.shape, info.dtype))
+                if clip is inside[0]:
+                    shape = (sum(each.frames for each in inside), *info.shape)
+                    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False}
+                    np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+                data = np.ascontiguousarray(array).tobytes()
+                digest.update(data)
+                file.write(data)
+    assert info is not None  # a shard has clips
+    if info.interpolation == "rotation" and (info.dtype != "float32" or info.shape[-1:] != (3,)):
+        raise UsageError(
+            "rotations are axis-angle vectors, three numbers along the last axis",
+            where=f"values of shape {info.shape}, {info.dtype}",
+            fix="turn matrices into axis-angle: vitruve.geometry.rotations.matrix_to_axis_angle",
+        )
+    return FieldInfo(info.shape, info.dtype, info.interpolation, digest.hexdigest())
+
+
+def _checked_values(values: Any, clip: Clip) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    array = np.asarray(values)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    if array.ndim == 0 or len(array) != clip.frames or str(array.dtype) not in _TYPES:
+        raise BadData(
+            "the values do not fit the clip",
+            where=f"{clip.key}: found {array.dtype} {array.shape}, expected {clip.frames} rows",
+            fix=f"give one row a frame, of floats or {', '.join(_TYPES[1:])}",
+        )
+    return array
+
+
+def _check_name(name: str, interpolation: str | None) -> None:
+    if name in _TAKEN or not (name.isascii() and name.isidentifier()):
+        raise UsageError(
+            f"a field cannot be called '{name}'",
+            fix="use letters, digits and underscores, and no name that the store has itself, such as 'body'",
+        )
+    if interpolation is not None and interpolation not in INTERPOLATIONS:
+        raise UsageError(f"there is no interpolation '{interpolation}'", fix=nearest(interpolation, INTERPOLATIONS))
+
+
+def _kinds(store: Store, name: str) -> set[Any]:
+    infos = (field_infos(shard).get(name) for shard in store.shards())
+    return {info.kind for info in infos if info is not None}
+
+
+def _check_same(kinds: set[Any], info: FieldInfo, name: str, shard: Path) -> None:
+    for kind in kinds - {info.kind}:
+        raise _differs(f"field '{name}' in {shard}", info.kind, kind)
+
+
+def _differs(where: str, found: Any, expected: Any) -> BadData:
+    return BadData(
+        "the values of a field are not of one kind",
+        where=f"{where}: found {found}, expected {expected}",
+        fix="give the same shape and type for all clips, or add it anew with overwrite=True",
+    )
+
+
+def _read_info(file: Path) -> FieldInfo:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values["version"] > FIELD_VERSION:
+            raise ValueError(f"it is of version {values['version']}, this program reads {FIELD_VERSION}")
+        return FieldInfo(**{**values, "shape": tuple(values["shape"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadData(
+            "the description of a field cannot be read",
+            where=f"{file}: {error}",
+            fix=f"update Vitruve, or remove the folder {file.parent} and add the field again",
+        ) from None
