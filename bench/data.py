@@ -1,4 +1,5 @@
-"""How fast a clip store is prepared and read, beside the preparation that VPoser was published with; and its memory.
+"""How fast a clip store is prepared, beside the preparation that VPoser was published with; its memory; how fast rows
+and windows of it are read.
 
     python bench/data.py [--files 2000] [--frames 500] [--sets 11] [--compressed]
 
@@ -54,6 +55,7 @@ def main() -> None:
             read = ours["read"] / ours["seconds"] / (other["read"] / other["seconds"])
             print(f"against {part}: {kept:.1f} times the frames made ready a second, {read:.1f} times the frames read")
         read_speed(Path(room) / "ours0")
+        window_speed(Path(room) / "ours0")
 
 
 def generate(folder: Path, files: int, frames: int, sets: int, compressed: bool) -> int:
@@ -164,6 +166,26 @@ def read_speed(path: Path, batch: int = 512) -> None:
     seconds = min(times) / len(batches)
     shards = len(list(path.glob("*/*/clips.jsonl")))
     print(f"batches of {batch} random rows from {shards} shards: {batch / seconds:,.0f} rows/s, {1e3 * seconds:.3f} ms")
+
+
+def window_speed(path: Path, batch: int = 256, length: int = 128) -> None:
+    """Random windows with the body's fields, of clips at 120 fps: where the rates divide, and where they do not."""
+    from vitruve.data import make_windows, open_store
+
+    store, generator = open_store(path), np.random.default_rng(0)
+    for fps in (30.0, 50.0):
+        for fields in (("root", "body", "translation"), ("root", "body", "hands", "translation")):
+            for frame in (None, 0):
+                windows = make_windows(store, length, fps, hop=length // 2, fields=fields, canonical_frame=frame)
+                rows = generator.integers(0, len(windows), batch)
+                times = []
+                for _ in range(6):  # the first one brings pages into memory
+                    clock = time.process_time()
+                    windows.fetch(rows)
+                    times.append(time.process_time() - clock)
+                how = f"{fps:g} fps, {'with' if 'hands' in fields else 'without'} hands"
+                how += ", canonical" if frame == 0 else ""
+                print(f"{batch} windows of {length} frames at {how}: {batch / min(times):,.0f} a second")
 
 
 if __name__ == "__main__":

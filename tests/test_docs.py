@@ -18,6 +18,7 @@ import vitruve
 from tests.material import shared_data
 from vitruve.bodies.export import export_body
 from vitruve.cli import _VERBS, build_app
+from vitruve.data.prepare import prepare
 from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 from vitruve.motion import bundled_clip_path
 
@@ -38,6 +39,7 @@ PYTHON = {
     "demo.md": {"frames=10": "frames=2"},
     "training.md": {"steps=200": "steps=20", "validate_steps=50": "validate_steps=10"},
     "data.md": {"workers=8": "workers=1"},
+    "windows.md": {},
     "render.md": {'"0:100"': '"0:4"', "strip(scene, 16)": "strip(scene, 2)", "frame(scene, 30)": "frame(scene, 3)"},
     "view.md": {"go_to(120)": "go_to(20)", "wait()": "wait(0.1)"},
 }
@@ -170,6 +172,12 @@ def write_files_of(page: str) -> None:
     if page == "smplx.md":
         pytest.importorskip("smplx", reason="the page is about the smplx package: pip install 'vitruve[dev]'")
         export_body(vitruve.load_body("open-smplx-neutral"), "body_models")
+    if page == "windows.md":
+        walk = vitruve.load_motion(bundled_clip_path()).replace(body="open-smplh")
+        walk.save("recordings/someone/walk.safetensors")
+        prepare(["recordings"], "motions")
+        Path("labels.csv").write_text("clip,start,end,style,action\nrecordings/*,,,calm,\nrecordings/*,3,9,,walk\n")
+        Path("split.json").write_text(json.dumps({"parts": {"train": ["recordings/someone/walk"]}}))
     if page in ("compare.md", "view.md", "render.md", "smplx.md"):
         clip.save("walk_poses.npz")
         vitruve.convert_motion(clip, "open-smplx", source="open-smplh").motion.save("walk_smplx.npz")

@@ -68,3 +68,18 @@ def test_a_dry_split_fails_as_the_real_one_would(tmp_path, capsys):
     assert "of the split is empty" in capsys.readouterr().err
     assert run_command(*call, "hash", "--fractions", "all=1") == 0
     assert "nothing was written" in capsys.readouterr().out and not (tmp_path / "s.json").exists()
+
+
+def test_labels_are_added_and_shown(tmp_path, capsys):
+    data, store = tree(tmp_path / "AMASS", {"CMU": 2}), tmp_path / "store"
+    assert run_command("data", "prepare", data, "--out", store, "--quiet") == 0
+    (tmp_path / "labels.csv").write_text("clip,style\nCMU/s0/clip_0,calm\nCMU/s9/none,calm\n")
+    call = ("data", "label", store, "--by", tmp_path / "labels.csv")
+    assert run_command(*call, "--dry-run") == 0 and not (store / "labels.jsonl").exists()
+    assert run_command(*call) == 0
+    said = capsys.readouterr()
+    assert "calm" in said.out and "1 label added" in said.out and "CMU/s9/none" in said.err
+    assert run_command(*call) == 0 and "0 labels added; the store has 1" in capsys.readouterr().out
+    assert run_command("data", "show", store, "--inspect", "0") == 0 and "calm" in capsys.readouterr().out
+    assert run_command("data", "label", store, "--by", "bandai-namco") == 2
+    assert "no label for any clip" in capsys.readouterr().err

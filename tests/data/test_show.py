@@ -7,6 +7,8 @@ import pytest
 
 from tests.amass.amass import arrays, tree, write
 from vitruve.data import open_store
+from vitruve.data.fields import add_field
+from vitruve.data.labels import Label, add_labels
 from vitruve.data.prepare import prepare
 from vitruve.data.show import is_non_commercial, store_figures
 from vitruve.motion.findings import Finding
@@ -88,3 +90,23 @@ def test_one_jump_and_several_are_the_same_finding(store, monkeypatch):
     found = lambda motion: [Finding("warning", f"rotations jump {next(jumps)}", "", "")]  # noqa: E731
     monkeypatch.setattr("vitruve.data.show.inspect_motion", found)
     assert [row["clips"] for row in store_figures(store)["findings"]] == [7]
+
+
+def test_labels_and_added_fields_are_counted(store):
+    from vitruve.report.data_page import field_rows, label_rows
+
+    plain = store_figures(store, inspect=0)
+    assert plain["labels"] == {} == plain["fields"] and "Added fields" not in data_page(plain)
+    words = [Label(clip.key, "text", f"take {number}") for number, clip in enumerate(store.clips)]
+    try:
+        add_labels(store, [*words, *(Label(store.clips[0].key, "text", f"word {i}", 0.0, 0.1) for i in range(20))])
+        add_field(store, "twos", lambda clip: np.full((clip.frames, 2), 2.0))
+        figures = store_figures(open_store(store.path), inspect=0)
+    finally:
+        (store.path / "labels.jsonl").unlink()
+    assert figures["labels"]["text"]["take 3"] == {"clips": 1, "hours": store.clips[3].seconds / 3600}
+    assert len(label_rows(figures["labels"])) == 21 and label_rows(figures["labels"])[-1][1] == "and 7 more"
+    assert field_rows(figures) == [("twos", "[2]", "float32", "linear", f"{len(store)} of {len(store)}")]
+    text = data_page(figures)
+    assert "take 3" in text and "twos" in text
+    json.dumps(figures, allow_nan=False)

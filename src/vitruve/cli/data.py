@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from vitruve.cli.data_export_vposer import export_vposer
+from vitruve.cli.data_label import label
 from vitruve.cli.data_poses import poses
 from vitruve.cli.data_unpack import unpack
 from vitruve.cli.options import AsJson, Count, Gender, Out, OutIfAny, Rate
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="data",
-    help="Make data sets ready once: unpack, prepare, split, show; annotated poses.\n\n"
+    help="Make data sets ready once: unpack, prepare, split, label, show; annotated poses.\n\n"
     "Examples: `vitruve data prepare AMASS --out motions --workers 8`, `vitruve data split motions --by subject --out "
     "split.json`, `vitruve data show motions`.",
 )
@@ -172,7 +173,7 @@ def show(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Say what is in a store: sets, hours, rates, licences, lengths, how far joints turn, what is odd.
+    """Say what is in a store: sets, hours, rates, licences, labels, lengths, how far joints turn, what is odd.
 
     Example: `vitruve data show motions --out motions-report`.
 
@@ -186,7 +187,16 @@ def show(
     """
     from vitruve.data import open_store
     from vitruve.data.show import store_figures
-    from vitruve.report.data_page import SET_HEADER, data_page, licence_rows, set_rows
+    from vitruve.report.data_page import (
+        FIELD_HEADER,
+        LABEL_HEADER,
+        SET_HEADER,
+        data_page,
+        field_rows,
+        label_rows,
+        licence_rows,
+        set_rows,
+    )
     from vitruve.runs import progress_bar, run_folder
     from vitruve.runs.run_folder import check_out
 
@@ -201,6 +211,9 @@ def show(
         print_table(SET_HEADER, set_rows(figures))
         for line, sets in licence_rows(figures):
             print(f"licence: {line} ({sets})")
+        for header, rows in ((LABEL_HEADER, label_rows(figures["labels"])), (FIELD_HEADER, field_rows(figures))):
+            if rows:
+                print_table(header, rows)
         looked = f"of {figures['clips_looked_through']} clips looked through"
         for row in figures["findings"]:
             where = f" ({row['where']})" if row["where"] else ""
@@ -242,5 +255,6 @@ def _notes(lines: list[str]) -> None:
         print(f"note: {line}")
 
 
+app.command(label)
 app.command(poses)
 app.command(export_vposer, name="export-vposer")

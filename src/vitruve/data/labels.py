@@ -111,20 +111,21 @@ def add_labels(store: ClipSource, labels: Iterable[Label], overwrite: bool = Fal
     Returns:
         How many the store has now.
     """
-    kept = _sorted({*labels, *([] if overwrite else read_labels(store))})
-    for key in {label.clip for label in kept}:
+    new = set(labels)
+    for key in sorted({label.clip for label in new}):
         store.clip(key)  # raises the error that names the nearest
+    kept = _sorted(new | set([] if overwrite else read_labels(store)))
     with replacing(store.path / LABELS_FILE, overwrite=True) as temporary:
         lines = (json.dumps(asdict(label), ensure_ascii=False) + "\n" for label in kept)
         temporary.write_text("".join(lines), encoding="utf-8")
     return len(kept)
 
 
-def label_figures(store: ClipSource) -> dict[str, dict[str, dict[str, float]]]:
-    """Kind -> label -> in how many clips it occurs, and for how many hours."""
+def label_figures(store: ClipSource, labels: Iterable[Label] | None = None) -> dict[str, dict[str, dict[str, float]]]:
+    """Kind -> label -> in how many clips it occurs, and for how many hours. The store's labels where none are given."""
     clips = {clip.key: clip for clip in store.clips}
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for label in read_labels(store):
+    for label in read_labels(store) if labels is None else labels:
         clip = clips.get(label.clip)
         if clip is None:
             continue  # a set was written anew, and has it no longer

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from vitruve.data.clips import Clip
+from vitruve.data.fields import field_counts
+from vitruve.data.labels import label_figures
 from vitruve.data.store import Store
 from vitruve.motion.finding import Finding
 from vitruve.motion.findings import inspect_motion
@@ -47,6 +49,8 @@ def store_figures(store: Store, inspect: int = 100, progress: Progress | None = 
         "seconds": _spread([clip.seconds for clip in store.clips]),
         "seconds_histogram": _lengths(store.clips),
         "turns_deg": _turns(store),
+        "labels": label_figures(store),
+        "fields": field_counts(store),
         "clips_looked_through": looked,
         "frames_looked_through": LOOKED,
         "findings": findings,

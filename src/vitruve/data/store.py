@@ -35,7 +35,7 @@ from vitruve.data.clips import (
     widths,
 )
 from vitruve.data.fields import FieldInfo, field_infos, map_field
-from vitruve.errors import UsageError, nearest
+from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton

@@ -15,6 +15,10 @@ from vitruve.words import counted
 
 SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "masked", "retarget, mm")
 LICENCE_HEADER = ("licence", "sets")
+LABEL_HEADER = ("labels", "", "clips", "hours")
+FIELD_HEADER = ("added field", "a frame", "type", "between frames", "frames")
+# Labels of a kind that a table shows: texts can be thousands.
+_LABELS = 20
 _COLUMNS_SAID = (
     "Masked frames are there and hold no valid data. The last column is how far the joints of a clip are from those "
     "that were recorded, on average, where a recording on another skeleton was brought to a body."
@@ -48,6 +52,30 @@ def licence_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [(line, ", ".join(n for n, values in sets if line in values["licences"])) for line in figures["licences"]]
 
 
+def label_rows(labels: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[tuple[str, ...]]:
+    """One row for each label under LABEL_HEADER, the most frequent first; many labels of a kind are counted only.
+
+    Args:
+        labels: of `vitruve.data.labels.label_figures`.
+    """
+    rows: list[tuple[str, ...]] = []
+    for kind, counts in labels.items():
+        order = sorted(counts, key=lambda label: (-counts[label]["clips"], label))
+        for label in order[:_LABELS]:
+            rows.append((kind, label, f"{counts[label]['clips']:,}", hours_text(counts[label]["hours"])))
+        if order[_LABELS:]:
+            rows.append((kind, f"and {len(order) - _LABELS:,} more", "", ""))
+    return rows
+
+
+def field_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each field that was added, under FIELD_HEADER."""
+    return [
+        (name, str(row["shape"]), row["dtype"], row["interpolation"], f"{row['frames']:,} of {figures['frames']:,}")
+        for name, row in figures["fields"].items()
+    ]
+
+
 def _few(words: list[str], most: int = 3) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
@@ -71,6 +99,7 @@ def data_page(figures: Mapping[str, Any]) -> str:
         Table(SET_HEADER, set_rows(figures)),
         Note(_COLUMNS_SAID),
         Table(LICENCE_HEADER, licence_rows(figures)),
+        *_added(figures),
         *_findings(figures),
         Heading("How long clips are"),
         _lengths(figures["seconds_histogram"]),
@@ -112,6 +141,13 @@ def _licence(figures: Mapping[str, Any]) -> Note:
 
 def _lengths(bins: Mapping[str, Any]) -> Drawing:
     return Drawing(histogram(bins["bin_s"], bins["clips"], "length, s", "clips"), "How many clips there are by length.")
+
+
+def _added(figures: Mapping[str, Any]) -> list[Block]:
+    """Labels and fields, where the store has any."""
+    labels, fields = label_rows(figures["labels"]), field_rows(figures)
+    blocks: list[Block] = [Heading("Labels"), Table(LABEL_HEADER, labels)] if labels else []
+    return blocks + ([Heading("Added fields"), Table(FIELD_HEADER, fields)] if fields else [])
 
 
 def _findings(figures: Mapping[str, Any]) -> list[Block]:
