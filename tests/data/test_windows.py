@@ -1,5 +1,8 @@
 """Windows hold every valid frame, and what they hold is the clip at the common rate."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.window_stores import INVALID, window_store
+from vitruve.data import open_store
 from vitruve.data.between_frames import between_frames
+from vitruve.data.prepare import prepare
 from vitruve.data.window_index import TAILS, WindowRule, _of_run
 from vitruve.data.windows import make_windows
 from vitruve.errors import UsageError
@@ -131,6 +136,15 @@ def test_a_batch_is_its_members_in_any_order_and_on_any_number_of_threads(store,
     assert windows.fetch([])["body"].shape == (0, 16, 21, 3)
 
 
+@pytest.mark.parametrize("fps", [30.0, 29.97])
+def test_readers_in_several_threads_see_the_same(store, fps):
+    windows = make_windows(open_store(store.path), 16, fps, hop=3, fields=ALL_FIELDS, canonical_frame=2)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(windows.fetch, [range(len(windows))] * 8))
+    alone = make_windows(store, 16, fps, hop=3, fields=ALL_FIELDS, canonical_frame=2).fetch(range(len(windows)))
+    assert all(same(alone, each) for each in found)
+
+
 def test_invalid_frames_end_a_run_or_are_masked(store):
     invalid = set(INVALID)
     windows = make_windows(store, 10, 60, clips=["SFU/2/d"])
@@ -182,6 +196,17 @@ def test_the_fingerprint_tells_data_and_rule(store):
         make_windows(store, 16, 30, hop=4, canonical_frame=0),
     ]
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 6
+
+
+def test_the_fingerprint_does_not_ask_where_the_store_lies_or_what_else_is_in_it(store, tmp_path):
+    data = [path for path in store.path.parent.iterdir() if path.name in ("AMASS", "own")]
+    shutil.copytree(store.path.parent / "AMASS" / "KIT", tmp_path / "AMASS" / "KIT")
+    prepare([tmp_path / "AMASS"], tmp_path / "store")
+    small = make_windows(open_store(tmp_path / "store"), 16, 30).fingerprint
+    prepare(data, tmp_path / "store")
+    large = open_store(tmp_path / "store")
+    assert small == make_windows(large, 16, 30, clips=["KIT/3/c"]).fingerprint
+    assert make_windows(large, 16, 30).fingerprint == make_windows(store, 16, 30).fingerprint
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,11 @@ class Windows:
         is in it does not matter."""
         hashed = hashlib.sha256()
         clips = [self.store.clips[number] for number in np.unique(self.index.clips)]
-        told = [(each.key, each.content, each.frames, each.fps, each.body, each.masked, each.betas) for each in clips]
+        # A clip's content is that of its source; how a retargeted one came out shows in its shape and its error.
+        told = [
+            (each.key, each.content, each.frames, each.fps, each.body, each.masked, each.betas, each.error_mm)
+            for each in clips
+        ]
         added = [self.store.fields_of(clip) for clip in clips]
         values = [[fields[each.name].sha256 for each in self.fields if each.name in fields] for fields in added]
         fields = [asdict(each) for each in self.fields]
