@@ -128,7 +128,7 @@ def test_windows_carry_labels_frame_by_frame_and_the_shorter_one_counts(store, t
     # The numbers are the same for any part of the store.
     part = make_windows(store, 20, 20, labels=["style"], clips=["CMU/01/a"])
     assert part.classes["style"] == ("angry", "calm")
-    given = make_windows(store, 20, 20, labels=["mood"], labels_from=[Label("CMU/01/a", "mood", "fine")])
+    given = make_windows(store, 20, 20, labels=[Label("CMU/01/a", "mood", "fine")])
     assert given.classes == {"mood": ("fine",)}
 
 

@@ -167,6 +167,16 @@ def test_windows_follow_a_split(store, tmp_path):
         make_windows(store, 8, 30, tails="drop", split=f"{tmp_path / 's.json'}:test")
 
 
+def test_whole_numbers_serve_as_rates_and_betas_have_the_width_that_is_asked_for(store):
+    whole, real = make_windows(store, 16, 30), make_windows(store, 16, 30.0)
+    assert whole.fingerprint == real.fingerprint and same(whole.fetch([0]), real.fetch([0]))
+    assert whole.fetch([0])["fps"].dtype == torch.float32
+    betas = whole.fetch([0])["betas"]
+    assert torch.equal(make_windows(store, 16, 30, num_betas=10).fetch([0])["betas"], betas[:, :10])
+    wide = make_windows(store, 16, 30, num_betas=20).fetch([0])["betas"]
+    assert torch.equal(wide[:, :16], betas) and wide.shape == (1, 20) and not wide[:, 16:].any()
+
+
 def test_nothing_is_copied_before_it_is_asked_for(store):
     import tracemalloc
 

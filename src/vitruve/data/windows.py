@@ -73,9 +73,9 @@ def make_windows(
     split: str | None = None,
     clips: Sequence[Clip | str] | None = None,
     fields: Sequence[str] = DEFAULT_FIELDS,
-    labels: Sequence[str] = (),
-    labels_from: Sequence[Label] | None = None,
+    labels: Sequence[str] | Sequence[Label] = (),
     canonical_frame: int | None = None,
+    num_betas: int | None = None,
 ) -> Windows:
     """Lay windows over the clips of a store, so that every valid frame is in one.
 
@@ -88,18 +88,20 @@ def make_windows(
         split: "FILE:PART", a part of a split file of `vitruve data split`; all clips where None.
         clips: only these clips, or their keys; together with a split, those that are in both.
         fields: of BODY_FIELDS, or added by `vitruve.data.fields`. Zeros stand for what a clip's body does not have.
-        labels: kinds of labels, such as "style".
-        labels_from: the labels; those of the store where not given.
+        labels: kinds of the store's labels, such as "style"; or labels that are not in the store, all kinds of them.
         canonical_frame: turn and move each window so that this frame faces +x at the origin, see
             `vitruve.data.canonical`.
+        num_betas: how many betas are fetched, so that windows of several stores go together: the first ones, zeros
+            where a clip has fewer. As many as the clip of the store with the most where not given.
 
     Raises:
         UsageError: no windows; an unknown field or kind of labels.
     """
-    rule = WindowRule(length, fps, length if hop is None else hop, tails, longest_gap)
+    rule = WindowRule(length, float(fps), length if hop is None else hop, tails, longest_gap)
     chosen = chosen_clips(store, split, clips)
     found = tuple(_field(store, name) for name in fields)
-    _check_fields(store, chosen, found, labels)
+    kinds, known = _labels(store, labels)
+    _check_fields(store, chosen, found, kinds)
     if canonical_frame is not None and not (0 <= canonical_frame < length and {"root", "translation"} <= set(fields)):
         raise UsageError(
             "canonical windows need root and translation, and one of their frames to begin with",
@@ -113,9 +115,7 @@ def make_windows(
             where=f"{len(chosen)} clips of {store.path}, windows of {length} frames at {fps:g} fps",
             fix="take other clips, or shorter windows; tails='shift' also takes clips shorter than a window",
         )
-    known = () if not labels else tuple(read_labels(store) if labels_from is None else labels_from)
-    _check_kinds(labels, known)
-    return Windows(store, rule, found, index, tuple(labels), known, canonical_frame)
+    return Windows(store, rule, found, index, kinds, known, canonical_frame, num_betas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,7 @@ class Windows:
         kinds: of labels that are fetched.
         labels: of the clips.
         canonical_frame: the frame of each window that stands at the origin; None where windows are as recorded.
+        num_betas: how many betas are fetched; None for all.
     """
 
     store: Store
@@ -139,6 +140,7 @@ class Windows:
     kinds: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     canonical_frame: int | None = None
+    num_betas: int | None = None
 
     def __len__(self) -> int:
         """How many windows there are."""
@@ -168,8 +170,10 @@ class Windows:
         out = {each.name: torch.from_numpy(arrays[each.name]).view(count, length, *each.shape) for each in self.fields}
         out |= {kind: torch.from_numpy(arrays[kind]) for kind in self.kinds}
         out["mask"] = torch.from_numpy(mask)
-        out["betas"] = self.store.betas(self.store.starts[self.index.clips[numbers]])
-        out["fps"] = torch.full((count,), self.rule.fps)
+        betas = self.store.betas(self.store.starts[self.index.clips[numbers]])
+        width = betas.shape[1] if self.num_betas is None else self.num_betas
+        out["betas"] = torch.nn.functional.pad(betas, (0, width - betas.shape[1]))
+        out["fps"] = torch.full((count,), self.rule.fps, dtype=torch.float32)
         if self.canonical_frame is not None:
             out, placement = canonical(out, self.canonical_frame)
             out |= {"yaw": placement.yaw.float(), "origin": placement.origin.float()}
@@ -287,9 +291,16 @@ def _check_fields(store: Store, clips: Sequence[Clip], fields: Sequence[WindowFi
             )
 
 
-def _check_kinds(kinds: Sequence[str], labels: Sequence[Label]) -> None:
-    known = sorted({label.kind for label in labels})
+def _labels(store: Store, labels: Sequence[str] | Sequence[Label]) -> tuple[tuple[str, ...], tuple[Label, ...]]:
+    """The kinds that are asked for, and the labels."""
+    given = tuple(label for label in labels if isinstance(label, Label))
+    if given:
+        return tuple(sorted({label.kind for label in given})), given
+    kinds = tuple(str(kind) for kind in labels)
+    stored = tuple(read_labels(store)) if kinds else ()
+    known = sorted({label.kind for label in stored})
     for kind in kinds:
         if kind not in known:
             hint = nearest(kind, known) if known else "add labels: vitruve data label STORE --by labels.csv"
-            raise UsageError(f"there are no labels of the kind '{kind}'", where="labels=...", fix=hint)
+            raise UsageError(f"there are no labels of the kind '{kind}'", where=str(store.path), fix=hint)
+    return kinds, stored
