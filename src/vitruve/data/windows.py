@@ -27,10 +27,11 @@ from torch import Tensor
 from vitruve.data.between_frames import between_frames, frame_positions
 from vitruve.data.canonical import canonical
 from vitruve.data.clips import Clip
-from vitruve.data.labels import Label, read_labels
+from vitruve.data.labels import Label
 from vitruve.data.sampling import chosen_clips
 from vitruve.data.store import Store
 from vitruve.data.window_index import WindowIndex, WindowRule, lay_windows
+from vitruve.data.window_labels import WindowLabels, window_labels
 from vitruve.errors import BadData, UsageError, nearest
 
 # Fields of the body: the shape of a frame's values, and what stands between two frames.
@@ -43,8 +44,6 @@ BODY_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "translation": ((3,), "linear"),
     "expression": ((-1,), "linear"),
 }
-# Seconds: a label's time can fall a hair beside the frame that is meant.
-_HAIR = 1e-6
 DEFAULT_FIELDS = ("root", "body", "hands", "translation")
 
 
@@ -100,8 +99,8 @@ def make_windows(
     rule = WindowRule(length, float(fps), length if hop is None else hop, tails, longest_gap)
     chosen = chosen_clips(store, split, clips)
     found = tuple(_field(store, name) for name in fields)
-    kinds, known = _labels(store, labels)
-    _check_fields(store, chosen, found, kinds)
+    found_labels = window_labels(store, labels)
+    _check_fields(store, chosen, found, found_labels.kinds)
     if canonical_frame is not None and not (0 <= canonical_frame < length and {"root", "translation"} <= set(fields)):
         raise UsageError(
             "canonical windows need root and translation, and one of their frames to begin with",
@@ -115,7 +114,7 @@ def make_windows(
             where=f"{len(chosen)} clips of {store.path}, windows of {length} frames at {fps:g} fps",
             fix="take other clips, or shorter windows; tails='shift' also takes clips shorter than a window",
         )
-    return Windows(store, rule, found, index, kinds, known, canonical_frame, num_betas)
+    return Windows(store, rule, found, index, found_labels, canonical_frame, num_betas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +126,7 @@ class Windows:
         rule: how they were laid.
         fields: what is fetched.
         index: where each window lies.
-        kinds: of labels that are fetched.
-        labels: of the clips.
+        labels: that are fetched.
         canonical_frame: the frame of each window that stands at the origin; None where windows are as recorded.
         num_betas: how many betas are fetched; None for all.
     """
@@ -137,8 +135,7 @@ class Windows:
     rule: WindowRule
     fields: tuple[WindowField, ...]
     index: WindowIndex
-    kinds: tuple[str, ...] = ()
-    labels: tuple[Label, ...] = ()
+    labels: WindowLabels
     canonical_frame: int | None = None
     num_betas: int | None = None
 
@@ -163,12 +160,12 @@ class Windows:
         count, length = len(numbers), self.rule.length
         # Fields that a clip's body does not have stay zero.
         arrays = {each.name: np.zeros((count, length, each.width), each.dtype) for each in self.fields}
-        arrays |= {kind: np.full((count, length), -1, np.int64) for kind in self.kinds}
+        arrays |= {kind: np.full((count, length), -1, np.int64) for kind in self.labels.kinds}
         mask = np.zeros((count, length), np.bool_)
         for place, number in enumerate(numbers):
             self._read(int(number), place, arrays, mask)
         out = {each.name: torch.from_numpy(arrays[each.name]).view(count, length, *each.shape) for each in self.fields}
-        out |= {kind: torch.from_numpy(arrays[kind]) for kind in self.kinds}
+        out |= {kind: torch.from_numpy(arrays[kind]) for kind in self.labels.kinds}
         out["mask"] = torch.from_numpy(mask)
         betas = self.store.betas(self.store.starts[self.index.clips[numbers]])
         width = betas.shape[1] if self.num_betas is None else self.num_betas
@@ -188,14 +185,12 @@ class Windows:
 
     def labels_of(self, row: int) -> list[Label]:
         """All labels of the fetched kinds that a window meets, also those that overlap: texts for the whole window."""
-        clip, start, end = self.locate(row)
-        found = [self.labels[number] for number in self._labels_by_clip.get(clip.key, ())]
-        return [label for label in found if label.start < end and (label.end is None or label.end > start)]
+        return self.labels.between(*self.locate(row))
 
-    @cached_property
+    @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Kind -> its labels in order: what the numbers of a batch mean. The same for all splits of a store."""
-        return {kind: tuple(sorted({each.label for each in self.labels if each.kind == kind})) for kind in self.kinds}
+        return self.labels.classes
 
     @cached_property
     def fingerprint(self) -> str:
@@ -216,21 +211,6 @@ class Windows:
             hashed.update(array.astype("<i8").tobytes())
         return hashed.hexdigest()
 
-    @cached_property
-    def _labels_by_clip(self) -> dict[str, list[int]]:
-        """Numbers of labels; the longest first, so that a shorter one stands over it."""
-        out: dict[str, list[int]] = {}
-        for number, label in sorted(enumerate(self.labels), key=lambda pair: (-pair[1].seconds, pair[0])):
-            if label.kind in self.kinds:
-                out.setdefault(label.clip, []).append(number)
-        return out
-
-    @cached_property
-    def _class_of(self) -> list[int]:
-        """The class of each label."""
-        places = {kind: {label: place for place, label in enumerate(names)} for kind, names in self.classes.items()}
-        return [places[each.kind][each.label] if each.kind in places else -1 for each in self.labels]
-
     def _read(self, number: int, place: int, arrays: dict[str, np.ndarray], mask: NDArray[np.bool_]) -> None:
         """One window, into row `place` of the arrays."""
         clip = self.store.clips[self.index.clips[number]]
@@ -245,12 +225,10 @@ class Windows:
         mask[place, :frames] = True
         if clip.masked and (valid := self.store.view(clip, "mask")) is not None:
             mask[place, :frames] = (valid[left] & valid[left + (share > 0)])[:, 0]
-        if self.kinds:
-            moments = np.minimum(np.arange(start, start + self.rule.length), start + frames - 1) / self.rule.fps + _HAIR
-            for label_number in self._labels_by_clip.get(clip.key, ()):
-                label = self.labels[label_number]
-                inside = (moments >= label.start) & (moments < (np.inf if label.end is None else label.end))
-                arrays[label.kind][place, inside] = self._class_of[label_number]
+        if self.labels.kinds:
+            moments = np.minimum(np.arange(start, start + self.rule.length), start + frames - 1) / self.rule.fps
+            for kind, numbers in self.labels.at(clip, moments).items():
+                arrays[kind][place] = numbers
 
     def _checked(self, rows: Sequence[int] | NDArray[np.int64] | Tensor) -> NDArray[np.int64]:
         numbers = np.asarray(rows, dtype=np.int64).reshape(-1)
@@ -289,18 +267,3 @@ def _check_fields(store: Store, clips: Sequence[Clip], fields: Sequence[WindowFi
                 where=f"{len(lacking)} clips, the first {lacking[0].key}",
                 fix="add the field again: only what lacks it is computed; then open the store again",
             )
-
-
-def _labels(store: Store, labels: Sequence[str] | Sequence[Label]) -> tuple[tuple[str, ...], tuple[Label, ...]]:
-    """The kinds that are asked for, and the labels."""
-    given = tuple(label for label in labels if isinstance(label, Label))
-    if given:
-        return tuple(sorted({label.kind for label in given})), given
-    kinds = tuple(str(kind) for kind in labels)
-    stored = tuple(read_labels(store)) if kinds else ()
-    known = sorted({label.kind for label in stored})
-    for kind in kinds:
-        if kind not in known:
-            hint = nearest(kind, known) if known else "add labels: vitruve data label STORE --by labels.csv"
-            raise UsageError(f"there are no labels of the kind '{kind}'", where=str(store.path), fix=hint)
-    return kinds, stored
