@@ -40,7 +40,12 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.kinematics import forward_kinematics
-from vitruve.geometry.rotations import rotation_about, slerp, swing_twist
+from vitruve.geometry.rotations import (
+    matrix_to_quaternion_xyzw,
+    quaternion_xyzw_to_matrix,
+    rotation_about,
+    slerp,
+)
 from vitruve.motion import Motion
 
 SIDES = ("left", "right")
@@ -252,7 +257,7 @@ def _rest_hand(
     hand = thigh @ torch.stack([sign * away, up, torch.linalg.cross(sign * away, up)], -1)
     whole = lower.transpose(-1, -2) @ hand
     # The forearm turns over its whole length: half at the elbow, half at the wrist.
-    _, twist = swing_twist(whole, torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+    twist = quaternion_xyzw_to_matrix(matrix_to_quaternion_xyzw(whole) * torch.tensor([1.0, 0.0, 0.0, 1.0]).double())
     half = slerp(torch.eye(3, dtype=torch.float64).expand_as(twist), twist, 0.5)
     posture = torch.stack(
         [chest.transpose(-1, -2) @ upper, upper.transpose(-1, -2) @ lower @ half, half.transpose(-1, -2) @ whole], 1

@@ -181,7 +181,7 @@ def test_hands_with_and_without_pca(random_files: dict[str, Path], layout: str, 
         coefficients = torch.randn(BATCH, components, dtype=dtype)
         space = body.hands[side]
         if components == 45:
-            hand = coefficients if flat else space.with_mean(coefficients)
+            hand = coefficients if flat else coefficients + space.mean.to(dtype)
             hand = axis_angle_to_matrix(hand.unflatten(-1, (15, 3)))
         else:
             hand = space.rotations(coefficients, flat_mean=flat)

@@ -14,7 +14,7 @@ from vitruve.draw.framing import on_picture, target_of
 from vitruve.draw.render import render_film, render_frame, render_strip, spread_out, time_line
 from vitruve.draw.scene import Scene, load_scene
 from vitruve.draw.video import VideoSource
-from vitruve.draw.views import CameraChoice, across, facing_deg, parse_camera, place_camera
+from vitruve.draw.views import CameraChoice, across, parse_camera, place_camera, scene_facing_deg
 from vitruve.errors import BadData, UsageError
 
 SIZE = (96, 64)
@@ -106,7 +106,7 @@ def turned(scene, degrees):
 @given(degrees=st.floats(-170, 170))
 def test_facing_turns_with_the_body(degrees):
     scene = scene_of(3)
-    difference = facing_deg(turned(scene, degrees), [0]) - facing_deg(scene, [0]) - degrees
+    difference = scene_facing_deg(turned(scene, degrees), [0]) - scene_facing_deg(scene, [0]) - degrees
     assert abs((difference + 180) % 360 - 180) < 1e-6
 
 

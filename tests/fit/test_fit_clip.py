@@ -92,14 +92,6 @@ def test_a_known_expression_is_taken_into_account():
     assert fit.error.max() < 0.05e-3 < 1e-3 < without.error.min()
 
 
-def test_scale_is_found_with_the_shape(hand):
-    effort = Effort(rounds=20, solve_scale=True, shape_iterations=15)
-    start = hand.start[0], 1.3 * hand.start[1]
-    fit = fit_clip(hand.body, hand.vertices, 1.3 * hand.targets, *start, start_betas=torch.zeros(0), effort=effort)
-    assert abs(fit.scale - 1.3) < 1e-3
-    assert fit.error.max() < 0.1e-3
-
-
 def test_frames_that_start_far_off_are_found_out_and_mended(hand):
     rotations, translation = (value.clone() for value in hand.start)
     rotations[7, 0] = axis_angle_to_matrix(torch.tensor([0.0, 3.1, 0.0])) @ rotations[7, 0]
@@ -163,18 +155,12 @@ def test_targets_can_be_a_function_and_the_clip_longer_than_a_chunk(hand):
     assert fit.error.shape == (frames,) and fit.error.max() < 0.2e-3
 
 
-def test_frozen_joints_stay_and_smoothness_takes_jitter_out(hand):
-    generator = torch.Generator().manual_seed(0)
-    noisy = hand.targets + 0.003 * torch.randn(hand.targets.shape, generator=generator)
+def test_frozen_joints_stay(hand):
     free = torch.ones(16, dtype=torch.bool)
     free[3] = False
-    jitter = []
-    for smoothness in (None, torch.full((16,), 0.03)):
-        fit = fit_clip(hand.body, hand.vertices, noisy, *hand.start, betas=hand.betas, free=free, smoothness=smoothness)
-        assert torch.equal(fit.rotations[:, 3], hand.start[0][:, 3])
-        away = (hand.rotations.mT @ fit.rotations)[:, 4:]
-        jitter.append(away.diff(dim=0).diff(dim=0).norm())
-    assert jitter[1] < 0.3 * jitter[0]
+    fit = fit_clip(hand.body, hand.vertices, hand.targets, *hand.start, betas=hand.betas, free=free)
+    assert torch.equal(fit.rotations[:, 3], hand.start[0][:, 3])
+    assert not torch.equal(fit.rotations[:, 4], hand.start[0][:, 4])
 
 
 def test_a_prior_keeps_directions_that_no_point_holds(hand):

@@ -37,7 +37,7 @@ def posed_case():
     return open_points, betas, rotations, translation
 
 
-def test_turns_shape_expression_and_scale_move_points_as_their_rows_say(posed_case):
+def test_turns_shape_and_expression_move_points_as_their_rows_say(posed_case):
     open_points, betas, rotations, translation = posed_case
     points = open_points.shaped(betas)
     posed = pose_points(points, rotations, translation)

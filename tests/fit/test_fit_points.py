@@ -30,7 +30,7 @@ def test_vertices_regressed_points_and_joints_stand_where_the_body_says(layout):
     )
 
 
-def test_expression_per_frame_and_scale():
+def test_expression_per_frame():
     body = small_body("smplx")
     rotations, translation = smooth_motion(body.num_joints, 4, torch.float64)
     expression = torch.randn(4, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -41,8 +41,6 @@ def test_expression_per_frame_and_scale():
     )
     found = points.shaped(expression=expression).positions(rotations, translation)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-    scaled = points.shaped(expression=expression, scale=1.5).positions(rotations, 1.5 * translation)
-    torch.testing.assert_close(scaled, 1.5 * expected, rtol=0, atol=1e-12)
 
 
 def test_bad_choices_say_what_to_do():

@@ -22,7 +22,6 @@ from vitruve.motion import (
     foot_sliding,
     ground_speed,
     heading,
-    jitter,
     rotate_world,
     translate_world,
     velocities,
@@ -49,14 +48,6 @@ def test_a_parabola_has_its_speed_and_acceleration_at_every_rate(fps: float, spe
     assert torch.allclose(accelerations(motion)[1:-1, :, 0], torch.tensor(rate, dtype=torch.float64), atol=1e-6)
     assert accelerations(motion)[[0, -1]].isnan().all()
     assert torch.allclose(ground_speed(motion), along[:, 0].abs(), atol=1e-9)
-    assert jitter(motion) == pytest.approx(0.0, abs=1e-5)
-
-
-def test_jitter_is_the_third_derivative():
-    time = torch.arange(12, dtype=torch.float64) / 10
-    motion = moving(10.0, torch.stack([0 * time, time**3, 0 * time], -1))
-    assert jitter(motion) == pytest.approx(6.0)
-    assert math.isnan(jitter(motion[:3]))
 
 
 @settings(max_examples=20, deadline=None)
@@ -73,7 +64,6 @@ def test_speeds_do_not_depend_on_where_the_world_is(seed: int):
     assert torch.equal(heading(other, BODY).isnan(), heading(motion, BODY).isnan())
     known = change[~change.isnan()]
     assert torch.allclose(torch.cos(known - 1.2), torch.ones_like(known), atol=1e-8)
-    assert jitter(other, BODY) == pytest.approx(jitter(motion, BODY), rel=1e-6)
 
 
 @pytest.mark.parametrize("fps", [30.0, 120.0])

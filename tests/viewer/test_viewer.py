@@ -29,10 +29,10 @@ pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 import msgspec
 import zstandard
 
-from vitruve.draw.framing import on_picture
+from vitruve.draw.framing import facing_deg, on_picture
 from vitruve.geometry.camera import camera_axes, look_at
 from vitruve.viewer.actor import ActorNodes, Look, skinned
-from vitruve.viewer.aim import FOV_DEG, PRESETS, abreast, aim, facing_deg, followed_path
+from vitruve.viewer.aim import FOV_DEG, PRESETS, abreast, aim, followed_path
 from vitruve.viewer.controls import fitting_bodies
 from vitruve.viewer.recording import _mean_errors, check_recording, save_recording
 
@@ -286,7 +286,6 @@ def test_the_camera_stands_in_front_and_has_all_in_the_picture():
     assert position[0] > points[:, 0].max()
     pixels, depth = on_picture(look_at(position, target, (1500, 1000), FOV_DEG), points, (1500, 1000))
     assert (depth > 0).all() and (pixels > 0).all() and (pixels < (1500, 1000)).all()
-    assert np.isfinite(facing_deg(mine, 4))
 
 
 @pytest.mark.parametrize("turn", [0.0, 1.2, 3.0])
@@ -302,7 +301,7 @@ def test_side_by_side_the_first_stands_on_the_left_from_the_front_whichever_way_
     placed = abreast(side_by_side(scene)).actors
     middles = np.stack([one.joint_positions([0])[0, 0].numpy() for one in placed])
     np.testing.assert_allclose(np.linalg.norm(middles[1] - middles[0]), 1.0)
-    position, target = aim(middles, facing_deg(mine, 0), PRESETS["Front"], 1.0)
+    position, target = aim(middles, facing_deg(mine.joint_positions([0]), mine.motion.skeleton), PRESETS["Front"], 1.0)
     right = camera_axes(torch.from_numpy(target - position))[0].numpy()
     np.testing.assert_allclose((middles[1] - middles[0]) @ right, 1.0, atol=1e-6)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,7 +47,3 @@ class HandSpace:
         if not flat_mean:
             axis_angle = axis_angle + self.mean.to(coefficients)
         return axis_angle_to_matrix(axis_angle.unflatten(-1, (15, 3)))
-
-    def with_mean(self, axis_angle: Float[Tensor, "*batch 45"]) -> Float[Tensor, "*batch 45"]:
-        """Absolute axis-angle values of values given relative to the mean."""
-        return axis_angle + torch.as_tensor(self.mean).to(axis_angle)

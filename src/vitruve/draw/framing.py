@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from vitruve.geometry.camera import Camera, camera_axes, look_at
+from vitruve.skeletons import Skeleton
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +24,22 @@ def direction(azimuth_deg: float, elevation_deg: float = 8.0) -> tuple[float, fl
     azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
     flat = math.cos(elevation)
     return flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation)
+
+
+def facing_deg(joints: Float[Tensor, "frames joints 3"], skeleton: Skeleton) -> float:
+    """Which way a body faces on the whole: the azimuth of `direction` that looks it in the face, degrees.
+
+    Limbs begin in pairs. The line from right to left, summed over these pairs and the frames, runs across the body. 0
+    for a skeleton without pairs, a body on its side, and frames without data.
+    """
+    paired = {joint for pair in skeleton.pairs for joint in pair}
+    roots = [pair for pair in skeleton.pairs if not paired & {skeleton.parents[joint] for joint in pair}]
+    if not roots:
+        return 0.0
+    left, right = (joints[:, [pair[side] for pair in roots]] for side in (0, 1))
+    x, y, z = (left - right).sum(1).nansum(0).tolist()
+    # A body that faces -y has its left on +x.
+    return 0.0 if math.hypot(x, y) <= 0.1 * math.hypot(x, y, z) else math.degrees(math.atan2(y, x))
 
 
 def fit_camera(

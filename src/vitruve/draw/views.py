@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from vitruve.draw.framing import Floats, direction, fit_camera, target_of
+from vitruve.draw.framing import Floats, direction, facing_deg, fit_camera, target_of
 from vitruve.draw.scene import Actor, Scene
 from vitruve.draw.sticks import joints_of
 from vitruve.errors import BadData, UsageError, nearest
@@ -84,30 +84,15 @@ def parse_camera(text: str) -> CameraChoice:
     return CameraChoice(angles[0], angles[1], distance, fov, "follow" in names)
 
 
-def facing_deg(scene: Scene, frames: Sequence[int]) -> float:
-    """Where the first actor mostly faces, degrees about the upright axis; 0 is -y.
-
-    It is told by where the limbs begin, which come in pairs: left less right, turned by a quarter.
-    """
+def scene_facing_deg(scene: Scene, frames: Sequence[int]) -> float:
+    """Which way the first actor faces on the whole in some frames of the time line, see `facing_deg`."""
     actor = scene.actors[0]
-    skeleton = actor.motion.skeleton
-    paired = {joint for pair in skeleton.pairs for joint in pair}
-    roots = [pair for pair in skeleton.pairs if not paired & {skeleton.parents[joint] for joint in pair}]
-    if not roots:
-        return 0.0
-    chosen = _own(scene, actor, frames, _SURFACES)
-    points = actor.joint_positions(chosen).double().cpu().numpy()
-    left, right = (points[:, [pair[side] for pair in roots]] for side in (0, 1))
-    across = (left - right).sum((0, 1))
-    if np.linalg.norm(across[:2]) < 1e-6:
-        return 0.0
-    # A body that faces -y has its left on +x.
-    return math.degrees(math.atan2(across[1], across[0]))
+    return facing_deg(actor.joint_positions(_own(scene, actor, frames, _SURFACES)), actor.motion.skeleton)
 
 
 def across(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> tuple[float, float]:
     """The direction on the ground that is to the right in the picture; bodies side by side stand along it."""
-    angle = math.radians(choice.azimuth + facing_deg(scene, frames))
+    angle = math.radians(choice.azimuth + scene_facing_deg(scene, frames))
     return math.cos(angle), math.sin(angle)
 
 
@@ -120,7 +105,7 @@ def place_camera(scene: Scene, frames: Sequence[int], choice: CameraChoice, size
         choice: what the user asked for.
         size: of the picture in pixels.
     """
-    towards = direction(choice.azimuth + facing_deg(scene, frames), choice.elevation)
+    towards = direction(choice.azimuth + scene_facing_deg(scene, frames), choice.elevation)
     path = _path(scene, frames) if choice.follow else np.zeros((len(frames), 3))
     points = _points(scene, frames, path)
     fitted = fit_camera(points, towards, size, choice.fov_deg)
@@ -135,7 +120,7 @@ def place_camera(scene: Scene, frames: Sequence[int], choice: CameraChoice, size
 def aspect(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> float:
     """How wide the bodies are over how tall, as a camera that goes along sees them in some frames."""
     points = _points(scene, frames, _path(scene, frames))
-    towards = direction(choice.azimuth + facing_deg(scene, frames), choice.elevation)
+    towards = direction(choice.azimuth + scene_facing_deg(scene, frames), choice.elevation)
     right, down, _ = camera_axes(-torch.tensor(towards, dtype=torch.float64)).numpy()
     return float(np.ptp(points @ right) / max(np.ptp(points @ down), 1e-6))
 

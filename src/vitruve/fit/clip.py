@@ -18,8 +18,7 @@ from vitruve.fit.points import Points, choose_points
 from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
 from vitruve.fit.retry import failures, retry_frames, suspects
 from vitruve.fit.shape import solve_shape
-from vitruve.fit.terms import Loss, RotationTerm, TowardRotations
-from vitruve.geometry.rotations import slerp
+from vitruve.fit.terms import Loss, RotationTerm
 from vitruve.threads import one_thread_but_for_blocks, over_threads
 
 Targets = Tensor | Callable[[Tensor], Tensor]
@@ -34,9 +33,7 @@ class Effort:
         key_frames: frames that the shape is solved on.
         shape_iterations: most steps of the shape solve.
         ridge: pull of solved betas to zero: one standard deviation costs the square of this many metres.
-        solve_scale: also find one uniform scale.
         dense: full Jacobians for every frame instead of the compiled step; always so on a graphics processor.
-        smoothing_sweeps: times that each frame is drawn to its neighbours, where smoothness is asked for.
         apart: fit frames so far apart, and interpolate what the fit adds to the start in between (see anchors.py). For
             clips whose start moves as the targets do; 1 fits every frame.
     """
@@ -45,8 +42,6 @@ class Effort:
     key_frames: int = 24
     shape_iterations: int = 8
     ridge: float = 0.0
-    solve_scale: bool = False
-    smoothing_sweeps: int = 3
     dense: bool = False
     apart: int = 1
 
@@ -59,7 +54,6 @@ class ClipFit:
         rotations: [frames, joints, 3, 3] parent-relative.
         translation: [frames, 3].
         betas: [betas] one shape for the clip.
-        scale: one uniform scale; 1.0 unless it was solved.
         error: [frames] root mean square distance to the targets in metres; infinite where a frame had none. That of an
             interpolated frame is the larger of those it stands between.
         failed: [frames] True where the result must not be trusted: no targets, or an error far above the clip's after
@@ -70,7 +64,6 @@ class ClipFit:
     rotations: Tensor
     translation: Tensor
     betas: Tensor
-    scale: float
     error: Tensor
     failed: Tensor
     retried: Tensor
@@ -91,7 +84,6 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
     loss: Loss | None = None,
     free: Tensor | None = None,
     terms: tuple[RotationTerm, ...] = (),
-    smoothness: Tensor | None = None,
     effort: Effort = Effort(),
     progress: Callable[[int, int], None] | None = None,
 ) -> ClipFit:
@@ -112,7 +104,6 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
         loss: robust cost of a distance (`huber`, `geman_mcclure`); squares where not given.
         free: [joints] False where a joint keeps its start; all turn where not given.
         terms: on the rotations: `TowardRotations`, `RotationLimits`.
-        smoothness: [joints] metres: how strongly each frame's rotations are drawn to the middle of their neighbours'.
         effort: how hard to try.
         progress: called with (frames done, frames) now and then, from the threads that work.
     """
@@ -132,20 +123,16 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
         dense=effort.dense,
     )
     with torch.no_grad():
-        return _fit(
-            problem, betas, body.num_betas if start_betas is None else start_betas, smoothness, effort, progress
-        )
+        return _fit(problem, betas, body.num_betas if start_betas is None else start_betas, effort, progress)
 
 
 def _fit(
     problem: Problem,
     betas: Tensor | None,
     start_betas: Tensor | int,
-    smoothness: Tensor | None,
     effort: Effort,
     progress: Callable[[int, int], None] | None,
 ) -> ClipFit:
-    scale = problem.rotations.new_ones(())
     if betas is None:
         start = problem.rotations.new_zeros(start_betas) if isinstance(start_betas, int) else start_betas
         solve = functools.partial(
@@ -154,13 +141,12 @@ def _fit(
             key_frames=effort.key_frames,
             iterations=effort.shape_iterations,
             ridge=effort.ridge,
-            solve_scale=effort.solve_scale,
         )
-        ((betas, scale),) = over_threads(solve, [start.to(problem.rotations)])
+        (betas,) = over_threads(solve, [start.to(problem.rotations)])
         # The frames start with the root where it was, whatever the shape has become.
-        moved = problem.points.shaped(start).joints[0] - problem.points.shaped(betas, scale=scale).joints[0]
+        moved = problem.points.shaped(start).joints[0] - problem.points.shaped(betas).joints[0]
         problem = replace(problem, translation=problem.translation + moved)
-    moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
+    moments = Moments.of(problem.points.shaped(betas), problem.weights)
     told = _Told(progress, len(problem))
 
     def fit(rows: Tensor, rotations: Tensor, translation: Tensor, rounds: int | None) -> Fitted:
@@ -176,12 +162,7 @@ def _fit(
     if retried.any():
         best = retry_frames(problem, moments, best, retried)
     failed = failures(best.error)
-    if smoothness is not None and len(problem) > 2:
-        for _ in range(effort.smoothing_sweeps):
-            middle = TowardRotations(_toward_neighbours(best.rotations), smoothness)
-            terms = (*problem.terms, middle)
-            best = _fit_rows(problem, moments, every, (best.rotations, best.translation), terms, _Told(None, 0))
-    return ClipFit(best.rotations, best.translation, betas, float(scale), best.error, failed, retried)
+    return ClipFit(best.rotations, best.translation, betas, best.error, failed, retried)
 
 
 class _Told:
@@ -227,21 +208,6 @@ def _fit_rows(
     # Few frames in two halves, so that two threads get some; smaller blocks would cost more than further threads gain.
     # The number of threads must not change the result.
     over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rows) // 2)))))
-    return out
-
-
-def _toward_neighbours(rotations: Tensor) -> Tensor:
-    """Each frame's rotations half way to the middle of the frames before and after; the ends keep their own.
-
-    Half way only: drawn to the middle itself, every other frame could go on swinging against its neighbours.
-    """
-    out = rotations.clone()
-
-    def draw(rows: Tensor) -> None:
-        middle = slerp(rotations[rows - 1], rotations[rows + 1], 0.5)
-        out[rows] = slerp(rotations[rows], middle, 0.5)
-
-    over_threads(draw, torch.arange(1, len(rotations) - 1).split(4 * FRAMES_AT_A_TIME))
     return out
 
 

@@ -1,9 +1,9 @@
 """Levenberg-Marquardt with full Jacobians, in batches, on any device.
 
-The general way, and the slower one: any point term, the correctives' derivatives in the matrix, and unknowns that
-frames share (shape, scale), which are solved with each frame's own unknowns eliminated (Schur complement). It is the
-twin that the compiled step is tested against, the second try for frames that failed, the shape solve on key frames, and
-what runs on a graphics processor.
+The general way, and the slower one: any point term, the correctives' derivatives in the matrix, and the shape, which
+all frames share and which is solved with each frame's own unknowns eliminated (Schur complement). It is the twin that
+the compiled step is tested against, the second try for frames that failed, the shape solve on key frames, and what runs
+on a graphics processor.
 """
 
 from __future__ import annotations
@@ -24,34 +24,31 @@ _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-9, 1e8
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """What a dense fit finds. All frames share betas and scale.
+    """What a dense fit finds. All frames share the betas.
 
     Attributes:
         rotations: [frames, joints, 3, 3] parent-relative.
         translation: [frames, 3].
         betas: [betas]; may be of length zero.
         expression: [frames, expressions]; may have no columns.
-        scale: one number.
     """
 
     rotations: Tensor
     translation: Tensor
     betas: Tensor
     expression: Tensor
-    scale: Tensor
 
     @staticmethod
     def of(
         rotations: Tensor, translation: Tensor, betas: Tensor | None = None, expression: Tensor | None = None
     ) -> Pose:
-        """A start, with scale one."""
+        """A start."""
         none = rotations.new_zeros(0)
         return Pose(
             rotations,
             translation,
             none if betas is None else betas.to(rotations),
             none.expand(len(rotations), 0) if expression is None else expression.to(rotations),
-            rotations.new_ones(()),
         )
 
 
@@ -62,7 +59,6 @@ class Unknowns:
     Attributes:
         joints: [joints] True where a joint may turn; all where None.
         betas: the shape, shared by all frames.
-        scale: the size, shared by all frames.
         expression: per frame.
         ridge: pull of the betas to zero: a shape of one standard deviation costs the square of this many metres.
         expression_ridge: the same for the expression.
@@ -70,7 +66,6 @@ class Unknowns:
 
     joints: Tensor | None = None
     betas: bool = False
-    scale: bool = False
     expression: bool = False
     ridge: float = 0.0
     expression_ridge: float = 1e-3
@@ -81,11 +76,6 @@ class Unknowns:
         if self.joints is None:
             return torch.arange(pose.rotations.shape[1], device=device)
         return self.joints.to(device).nonzero()[:, 0]
-
-    @property
-    def shared(self) -> bool:
-        """Whether frames share an unknown, and so are judged together."""
-        return self.betas or self.scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +108,7 @@ def fit_dense(
     """Minimise terms on points and rotations from a start.
 
     Args:
-        points: with the shape open; the pose's betas, expression and scale are put in here.
+        points: with the shape open; the pose's betas and expression are put in here.
         terms: on the points; their frames are those of the start.
         start: where to begin.
         unknowns: what may change; rotations and translation where not given.
@@ -136,23 +126,23 @@ def fit_dense(
     damping, share = torch.full_like(energy, _START_DAMPING), torch.ones_like(energy)
     left = torch.ones(count, dtype=torch.bool, device=energy.device)
     for _ in range(iterations):
-        rows = torch.arange(count, device=energy.device) if unknowns.shared else left.nonzero()[:, 0]
-        part = pose if unknowns.shared else _rows(pose, rows)
+        rows = torch.arange(count, device=energy.device) if unknowns.betas else left.nonzero()[:, 0]
+        part = pose if unknowns.betas else _rows(pose, rows)
         step = _step(points, terms, rotation_terms, part, unknowns, frames[rows], rows, damping[rows])
         trial = _moved(part, (step[0] * share[rows, None], step[1] * share[:1]), unknowns)
         new, new_point = _energy(points, terms, rotation_terms, trial, unknowns, frames[rows], rows)
         old = energy[rows]
-        if unknowns.shared:
+        if unknowns.betas:
             gained = ((old.sum() - new.sum()) / old.sum().clamp_min(1e-30)).expand_as(new)
         else:
             gained = (old - new) / old.clamp_min(1e-30)
         better = gained > -tolerance  # where nothing is left to gain, its sign is rounding
-        pose = _put(pose, rows, trial, better, unknowns.shared)
+        pose = _put(pose, rows, trial, better, unknowns.betas)
         energy[rows] = torch.where(better, new, old)
         point_energy[rows] = torch.where(better, new_point, point_energy[rows])
         held = damping[rows]
         damping[rows] = torch.where(better, held * 0.1, held * 10).clamp(_LEAST_DAMPING, None)
-        left_over = new.mean().expand_as(new) if unknowns.shared else new
+        left_over = new.mean().expand_as(new) if unknowns.betas else new
         share[rows] *= torch.where(better, rise(gained, tolerance, 3 * tolerance), 1.0)
         done = torch.where(better, (share[rows] == 0) | (left_over < enough), damping[rows] > _MOST_DAMPING)
         left[rows] = ~done
@@ -178,7 +168,7 @@ def _put(pose: Pose, rows: Tensor, trial: Pose, better: Tensor, shared: bool) ->
 
 
 def _posed(points: Points, pose: Pose) -> tuple[Points, PosedPoints]:
-    shaped = points.shaped(pose.betas, pose.expression, pose.scale)
+    shaped = points.shaped(pose.betas, pose.expression)
     return shaped, pose_points(shaped, pose.rotations, pose.translation)
 
 
@@ -235,8 +225,9 @@ def _step(
         diagonal[:, faces] += unknowns.expression_ridge**2
         right[:, faces] -= unknowns.expression_ridge**2 * pose.expression.double()
     factor, _ = torch.linalg.cholesky_ex(matrix)
-    if unknowns.shared:
-        shared = _shared_rows(shaped, posed, pose, unknowns)
+    if unknowns.betas:
+        betas = len(pose.betas)
+        shared = linear_rows(shaped, posed, shaped.shape_basis[..., :betas], shaped.joints_shape[..., :betas])
         own_step, shared_step = _shared_step(shared, pull, bent, pose.betas, unknowns, factor, right, damping)
     else:
         own_step, shared_step = torch.cholesky_solve(right[..., None], factor)[..., 0], right.new_zeros(0)
@@ -244,16 +235,6 @@ def _step(
     upper = parent_rotations(posed.world, points.parents)[:, free].double()
     own_step[:, turns] = (upper.mT @ own_step[:, turns].unflatten(1, (-1, 3, 1))).flatten(1)
     return own_step, shared_step
-
-
-def _shared_rows(points: Points, posed: PosedPoints, pose: Pose, unknowns: Unknowns) -> Tensor:
-    rows = []
-    if unknowns.betas:
-        betas = len(pose.betas)
-        rows.append(linear_rows(points, posed, points.shape_basis[..., :betas], points.joints_shape[..., :betas]))
-    if unknowns.scale:
-        rows.append(((posed.by_coordinate - pose.translation[..., None]) / pose.scale)[:, None])
-    return torch.cat(rows, 1)
 
 
 def _shared_step(
@@ -272,9 +253,8 @@ def _shared_step(
     below = _products(shared, pull.slope.mT[:, None])[..., 0]
     diagonal = matrix.diagonal(dim1=1, dim2=2)
     diagonal += diagonal * damping[:, None] + 1e-10
-    if unknowns.betas:
-        diagonal[:, : len(betas)] += unknowns.ridge**2
-        below[:, : len(betas)] -= unknowns.ridge**2 * betas.double()
+    diagonal += unknowns.ridge**2
+    below -= unknowns.ridge**2 * betas.double()
     solved = torch.cholesky_solve(torch.cat([across, right[..., None]], -1), factor)
     by_shared, alone = solved[..., :-1], solved[..., -1]
     schur = (matrix - across.mT @ by_shared).sum(0)
@@ -289,14 +269,12 @@ def _moved(pose: Pose, step: tuple[Tensor, Tensor], unknowns: Unknowns) -> Pose:
     turns = own.new_zeros(*pose.rotations.shape[:2], 3)
     turns[:, free] = own[:, 3 : 3 + 3 * len(free)].unflatten(1, (-1, 3))
     rotations = (axis_angle_to_matrix(turns) @ pose.rotations.double()).to(pose.rotations)
-    expression, betas, scale = pose.expression, pose.betas, pose.scale
+    expression, betas = pose.expression, pose.betas
     if unknowns.expression:
         expression = expression + own[:, 3 + 3 * len(free) :].to(expression)
     if unknowns.betas:
-        betas = betas + shared[: len(betas)].to(betas)
-    if unknowns.scale:
-        scale = scale * (shared[-1] / scale).exp().to(scale)
-    return Pose(rotations, pose.translation + own[:, :3].to(pose.translation), betas, expression, scale)
+        betas = betas + shared.to(betas)
+    return Pose(rotations, pose.translation + own[:, :3].to(pose.translation), betas, expression)
 
 
 def turn_rows(

@@ -52,15 +52,12 @@ class Points:
     def __len__(self) -> int:
         return self.count
 
-    def shaped(
-        self, betas: Tensor | None = None, expression: Tensor | None = None, scale: Tensor | float = 1.0
-    ) -> Points:
-        """The same points with coefficients added to the rest positions, and a uniform scale.
+    def shaped(self, betas: Tensor | None = None, expression: Tensor | None = None) -> Points:
+        """The same points with coefficients added to the rest positions.
 
         Args:
             betas: the first few or all.
             expression: likewise; with one row per frame `rest` and `joints` get a frame axis.
-            scale: of everything.
         """
         rest, joints = self.rest, self.joints
         if betas is not None and len(betas):
@@ -70,18 +67,7 @@ class Points:
             count = expression.shape[-1]
             rest = rest + torch.einsum("pcn,...n->...pc", self.expression_basis[..., :count], expression.to(rest))
             joints = joints + torch.einsum("jcn,...n->...jc", self.joints_expression[..., :count], expression.to(rest))
-        if isinstance(scale, float) and scale == 1.0:
-            return replace(self, rest=rest, joints=joints)
-        return replace(
-            self,
-            rest=rest * scale,
-            joints=joints * scale,
-            shape_basis=self.shape_basis * scale,
-            expression_basis=self.expression_basis * scale,
-            pose_basis=self.pose_basis * scale,
-            joints_shape=self.joints_shape * scale,
-            joints_expression=self.joints_expression * scale,
-        )
+        return replace(self, rest=rest, joints=joints)
 
     def select(self, chosen: Int[Tensor, "chosen"]) -> Points:
         """Some of the points, in the given order."""

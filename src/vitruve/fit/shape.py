@@ -22,9 +22,8 @@ def solve_shape(
     key_frames: int = 24,
     iterations: int = 8,
     ridge: float = 0.0,
-    solve_scale: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Betas [betas] and scale of a clip; the rotations of the key frames are found with them and thrown away.
+) -> Tensor:
+    """Betas [betas] of a clip; the rotations of the key frames are found with them and thrown away.
 
     Args:
         problem: the clip.
@@ -32,7 +31,6 @@ def solve_shape(
         key_frames: how many frames to use, fewer if the clip is shorter.
         iterations: most steps.
         ridge: pull of the betas to zero: one standard deviation costs the square of this many metres.
-        solve_scale: also find one uniform scale; betas alone if False.
     """
     rows = farthest_frames(problem.rotations, key_frames)
     rows = rows[problem.targets_of(rows).share() > 0.5]
@@ -42,13 +40,13 @@ def solve_shape(
             where=f"{len(problem)} frames, the targets of all that were tried are not finite",
             fix="give `betas`, or targets with finite points",
         )
-    unknowns = Unknowns(joints=problem.free, betas=len(start_betas) > 0, scale=solve_scale, ridge=ridge)
+    unknowns = Unknowns(joints=problem.free, betas=len(start_betas) > 0, ridge=ridge)
     fit = _solve(problem, rows, start_betas, unknowns, iterations)
     # Frames that started too far off would bend the shape: leave them out and solve again.
     good = fit.error <= 3 * fit.error.median() + 1e-3
     if not good.all():
         fit = _solve(problem, rows[good], start_betas, unknowns, iterations)
-    return fit.pose.betas, fit.pose.scale
+    return fit.pose.betas
 
 
 def _solve(problem: Problem, rows: Tensor, betas: Tensor, unknowns: Unknowns, iterations: int) -> DenseFit:

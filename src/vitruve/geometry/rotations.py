@@ -102,24 +102,9 @@ def matrix_to_sixd_columns(matrix: Matrix) -> Float[Tensor, "*batch 6"]:
     return torch.cat([matrix[..., 0], matrix[..., 1]], -1)
 
 
-def sixd_rows_to_matrix(sixd: Float[Tensor, "*batch 6"]) -> Matrix:
-    """Rotation matrices by Gram-Schmidt from [first row, second row]."""
-    return sixd_columns_to_matrix(sixd).transpose(-1, -2)
-
-
-def matrix_to_sixd_rows(matrix: Matrix) -> Float[Tensor, "*batch 6"]:
-    """[first row, second row] of rotation matrices."""
-    return matrix_to_sixd_columns(matrix.transpose(-1, -2))
-
-
 def sixd_interleaved_to_matrix(sixd: Float[Tensor, "*batch 6"]) -> Matrix:
     """Rotation matrices by Gram-Schmidt from the first two columns, read row by row."""
     return _orthonormal_columns(sixd[..., 0::2], sixd[..., 1::2])
-
-
-def matrix_to_sixd_interleaved(matrix: Matrix) -> Float[Tensor, "*batch 6"]:
-    """The first two columns of rotation matrices, read row by row."""
-    return matrix[..., :2].flatten(-2)
 
 
 def euler_to_matrix(angles: Float[Tensor, "*batch 3"], order: str) -> Matrix:
@@ -251,29 +236,13 @@ class _Nearest(torch.autograd.Function):
         return (left @ right).masked_fill(~known, torch.nan)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
         left, sizes, right = ctx.saved_tensors
         inner = left.mT @ gradient @ right.mT
         # The derivative divides by the sums of two singular values, which may be zero.
         sums = sizes[..., :, None] + sizes[..., None, :]
         return left @ ((inner - inner.mT) * sums / (sums * sums + _DAMPED * _DAMPED)) @ right
-
-
-def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Matrix, Matrix]:
-    """Split a rotation into swing @ twist: the twist turns about `axis`, the swing does not.
-
-    Args:
-        rotation: rotation matrices.
-        axis: unit direction in the frame before the rotation.
-    """
-    quaternion = matrix_to_quaternion_xyzw(rotation)
-    along = (quaternion[..., :3] * axis).sum(-1, keepdim=True)
-    twist = torch.cat([along * axis, quaternion[..., 3:]], -1)
-    # A half turn across the axis has no twist part: take the identity there.
-    none = (twist * twist).sum(-1, keepdim=True) < 1e-12
-    identity = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=twist.dtype, device=twist.device)
-    twist = quaternion_xyzw_to_matrix(torch.where(none, identity, twist))
-    return rotation @ twist.transpose(-1, -2), twist
 
 
 def mirrored(rotation: Matrix, axis: str = "X") -> Matrix:

@@ -10,7 +10,6 @@ from vitruve.motion.features import (
     foot_sliding,
     ground_speed,
     heading,
-    jitter,
     velocities,
 )
 from vitruve.motion.keypoint_editing import fill_keypoint_gaps, resample_keypoints, smooth_keypoints
@@ -36,7 +35,6 @@ __all__ = [
     "foot_sliding",
     "ground_speed",
     "heading",
-    "jitter",
     "join",
     "mirror",
     "put_on_ground",

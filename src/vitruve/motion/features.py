@@ -45,14 +45,6 @@ def accelerations(motion: Motion, body: BodyModel | None = None) -> Float[Tensor
     return _differences(motion.joints(body), motion.mask, 2, motion.fps)
 
 
-def jitter(motion: Motion, body: BodyModel | None = None) -> float:
-    """The mean length of the third derivative of the joint positions, m/s^3. Recorded walking has tens to hundreds.
-
-    NaN for clips without four valid frames in a row.
-    """
-    return float(_differences(motion.joints(body), motion.mask, 3, motion.fps).norm(dim=-1).nanmean())
-
-
 def angular_velocities(motion: Motion) -> Float[Tensor, "frames joints 3"]:
     """How fast each joint turns against its parent, rad/s: a vector in the parent's frame (the root's in the world)."""
     steps = motion.rotations[1:] @ motion.rotations[:-1].transpose(-1, -2)

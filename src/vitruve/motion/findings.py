@@ -21,7 +21,7 @@ from vitruve.motion.pace import seen_pace
 from vitruve.motion.sizes import longest_chain, shape_findings, unit_findings
 
 # Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
-_USUAL_RATES = (12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 150, 180, 200, 240, 250, 300)
+USUAL_RATES = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 144, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
 # Metres that the longest chain of bones measures in people, for checks that need their size.
 _PERSON = (0.6, 2.0)
@@ -219,7 +219,7 @@ def _shape(motion: Motion) -> Iterator[Finding]:
 
 def _rate(motion: Motion) -> Iterator[Finding]:
     """A frame rate that no usual source has."""
-    if not any(abs(motion.fps - rate) < 1.1e-3 * rate for rate in _USUAL_RATES):
+    if not any(abs(motion.fps - rate) < 1.1e-3 * rate for rate in USUAL_RATES):
         yield Finding("note", f"{motion.fps:g} fps is an unusual frame rate", "fps", "check it against the source")
 
 

@@ -131,16 +131,15 @@ def fit_mixture(values: Float[Tensor, "count features"], parts: int = COMPONENTS
     parts = max(1, min(parts, len(values) // 10))
     centres = _spread_start(values, parts, torch.Generator().manual_seed(seed_of("mixture", seed)))
     shares = torch.nn.functional.one_hot(torch.cdist(values, centres).argmin(1), parts).double()
-    before = -math.inf
-    for _ in range(_ROUNDS):
-        mixture = _maximised(values, shares)
+    mixture, before = _maximised(values, shares), -math.inf
+    for _ in range(_ROUNDS - 1):
         logs = mixture.log_parts(values)
         whole = logs.logsumexp(1)
         shares = (logs - whole[:, None]).exp()
         now = float(whole.mean())
         if now - before < _GAIN:
             break
-        before = now
+        mixture, before = _maximised(values, shares), now
     return mixture
 
 

@@ -13,7 +13,7 @@ from vitruve.compare import Comparison
 from vitruve.compare.notes import verdict
 from vitruve.compare.sides import Side
 from vitruve.compare.tables import joint_rows, part_rows, side_rows, sides_said, summary
-from vitruve.draw.framing import Floats, direction, fit_camera, on_picture
+from vitruve.draw.framing import Floats, direction, facing_deg, fit_camera, on_picture
 from vitruve.draw.heat import round_up
 from vitruve.draw.heat_views import heat_views
 from vitruve.draw.pictures import PAGE_LABEL, picture, row, stack
@@ -133,8 +133,7 @@ def _towards(comparison: Comparison, frame: int) -> tuple[float, float, float]:
     """From the bodies to a camera that looks the first in the face, a little from its left."""
     for side in (comparison.first, comparison.second):
         if side.motion is not None and side.body is not None:
-            facing = side.motion.rotations[frame, 0].double().numpy() @ (0.0, 0.0, 1.0)
-            return direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0)
+            return direction(facing_deg(side.joints[frame : frame + 1], side.motion.skeleton) + 30.0)
     return direction(30.0)
 
 

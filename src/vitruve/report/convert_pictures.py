@@ -20,7 +20,7 @@ from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import shared_body
 from vitruve.bodies.recognise import recognise
 from vitruve.correspondence.correspondence import Correspondence, correspondence
-from vitruve.draw.framing import direction, fit_camera
+from vitruve.draw.framing import direction, facing_deg, fit_camera
 from vitruve.draw.heat import nice_top
 from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
 from vitruve.draw.pictures import PAGE_LABEL, draw_joints, picture, row, spread, stack
@@ -236,7 +236,7 @@ def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
     assert surface is not None
     vertices = (surface[0], _posed(shown.result, shown.target, frame))
     faces = (surface[1], _array(shown.target.faces))
-    camera = _face_to_face(shown.result, frame, np.concatenate(vertices))
+    camera = _face_to_face(shown, frame, np.concatenate(vertices))
     tints = [np.broadcast_to(tint, mesh.shape) for tint, mesh in zip((_SOURCE_COLOUR, _RESULT_COLOUR), vertices)]
     cells = [picture(v, f, camera, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
     both = np.concatenate([faces[0], faces[1] + len(vertices[0])])
@@ -253,9 +253,9 @@ def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
         joints, edges = joints[1:], tuple((a - 1, b - 1) for a, b in edges if a and b)
     vertices = _posed(shown.result, shown.target, frame)
     cells = [Image.new("RGB", _CELL, (236, 238, 242))]
-    camera = _face_to_face(shown.result, frame, joints)
+    camera = _face_to_face(shown, frame, joints)
     draw_joints(cells[0], joints, edges, camera)
-    camera = _face_to_face(shown.result, frame, vertices)
+    camera = _face_to_face(shown, frame, vertices)
     cells.append(picture(vertices, shown.target.faces, camera, _CELL, _RESULT_COLOUR))
     return row(cells, (f"{label}, source", "result"), PAGE_LABEL)
 
@@ -270,10 +270,10 @@ def _topology(meshes: MeshSequence, entry: Entry) -> BodyModel | None:
         return None
 
 
-def _face_to_face(motion: Motion, frame: int, points: Floats) -> Camera:
-    """A camera that looks the body in the face, a little from its left."""
-    facing = _array(motion.rotations[frame, 0]) @ (0.0, 0.0, 1.0)
-    return fit_camera(points, direction(float(np.degrees(np.arctan2(facing[0], -facing[1]))) + 30.0), _CELL)
+def _face_to_face(shown: Shown, frame: int, points: Floats) -> Camera:
+    """A camera that looks the result in the face, a little from its left."""
+    joints = shown.result[frame : frame + 1].joints(shown.target)
+    return fit_camera(points, direction(facing_deg(joints, shown.target.skeleton) + 30.0), _CELL)
 
 
 def _middle(vertices: Floats) -> Floats:

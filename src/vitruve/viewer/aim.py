@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.draw.framing import direction, fit_camera, target_of
-from vitruve.draw.scene import Actor, Scene
+from vitruve.draw.framing import direction, facing_deg, fit_camera, target_of
+from vitruve.draw.scene import Scene
 from vitruve.draw.sticks import joints_of
-from vitruve.errors import UsageError
-from vitruve.motion.features import heading
 
 Floats = NDArray[np.float64]
 
@@ -25,15 +23,6 @@ FOV_DEG = 30.0
 
 # The surface reaches this far beyond the joints, metres. A path is smoothed over this many seconds.
 _FLESH, _SMOOTH = 0.15, 0.4
-
-
-def facing_deg(actor: Actor, frame: int) -> float:
-    """Where the body faces at a frame, as the azimuth of `framing.direction`: 0 looks it in the face along -y."""
-    try:
-        angle = float(heading(actor.motion[frame : frame + 1], actor.body)[0])
-    except UsageError:  # a tree whose hips and shoulders have other names
-        return 0.0
-    return math.degrees(angle) + 90.0 if math.isfinite(angle) else 0.0
 
 
 def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: float) -> tuple[Floats, Floats]:
@@ -58,7 +47,7 @@ def across(scene: Scene) -> tuple[float, float]:
     Side by side along it, no body hides another in the view from the front, whichever way they face.
     """
     first = scene.actors[0]
-    angle = math.radians(facing_deg(first, int(first.valid_frames()[0])))
+    angle = math.radians(facing_deg(first.joint_positions(first.valid_frames()[:1].tolist()), first.motion.skeleton))
     return math.cos(angle), math.sin(angle)
 
 

@@ -18,7 +18,7 @@ from vitruve.errors import UsageError
 from vitruve.files.atomic import replacing
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
 from vitruve.runs.progress import Progress
-from vitruve.viewer.aim import across, facing_deg
+from vitruve.viewer.aim import across
 from vitruve.viewer.heat_glb import coloured_glb
 from vitruve.viewer.server import open_server
 from vitruve.viewer.viewer import Viewer, check_heat
@@ -101,7 +101,7 @@ def _stand_beside(viewer: Viewer) -> None:
     right = np.array([*across(viewer.scene), 0.0])
     reach = max(float(np.dot(actor.offset, right[:2])) for actor in viewer.scene.actors)
     start = viewer.joints().mean(0) * (1, 1, 0)  # offsets are the same on both sides
-    angle = math.radians(facing_deg(first, int(first.valid_frames()[0])))
+    angle = math.atan2(right[1], right[0])  # a body at rest has its left on +x
     board = matrix_to_quaternion_wxyz(torch.from_numpy(np.stack([right, (0, 0, -1), np.cross(right, (0, 0, -1))], 1)))
     scene = viewer.server.scene
     for i, actor in enumerate(others, 1):

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitruve.draw.framing import facing_deg
 from vitruve.draw.heat import nice_top
 from vitruve.draw.scene import Actor, Scene, errors_between, load_scene, side_by_side
 from vitruve.errors import UsageError
 from vitruve.viewer.actor import ActorNodes, Look, Surface
-from vitruve.viewer.aim import FOV_DEG, START, abreast, across, aim, facing_deg, followed_path
+from vitruve.viewer.aim import FOV_DEG, START, abreast, across, aim, followed_path
 from vitruve.viewer.controls import Controls
 from vitruve.viewer.server import close_server
 from vitruve.viewer.timeline import Player
@@ -260,7 +261,7 @@ class Viewer:
         """Set the camera of a page; or the one that new pages and "Reset view" get."""
         first = self.nodes[0].actor
         own = self.scene.frame_of(first, self.player.frame)
-        facing = facing_deg(first, own) if first.valid(own) else 0.0
+        facing = facing_deg(first.joint_positions([own]), first.motion.skeleton) if first.valid(own) else 0.0
         camera = self.server.initial_camera if client is None else client.camera
         aspect = _USUAL if client is None else min(client.camera.aspect, _WIDEST)
         position, target = aim(np.concatenate([self.joints(), self._bystanders]), facing, self._view, aspect)

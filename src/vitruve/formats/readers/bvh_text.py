@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from vitruve.errors import BadData
 from vitruve.formats.readers.plain_text import numbers
+from vitruve.motion.findings import USUAL_RATES
 
 _CHANNELS = {f"{axis}{kind}".lower(): f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
-_USUAL_RATES = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 144, 150, 180, 200, 240, 250, 300)
 
 
 @dataclass
@@ -218,7 +218,7 @@ def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
     raw = 1 / time
     candidates = [round(raw)] if abs(raw - round(raw)) < 1e-6 * raw else []
     # What was written short is a usual rate, or nothing can be said about it; many digits may be of any round rate.
-    candidates += sorted(_USUAL_RATES, key=lambda rate: abs(rate - raw))[:1] if digits > 1 else []
+    candidates += sorted(USUAL_RATES, key=lambda rate: abs(rate - raw))[:1] if digits > 1 else []
     candidates += [round(raw, decimals) for decimals in range(12)] if digits > 3 else []
     fps = next((float(rate) for rate in candidates if rate > 0 and abs(1 / rate - time) <= slack), raw)
     return fps, (f"the frame time of {word} s was read as {fps:g} fps",) if abs(fps - raw) > 1e-9 * raw else ()
