@@ -32,7 +32,7 @@ from vitruve.learn.plan import Moment
 from vitruve.metrics.generation import frechet_distance, moments
 from vitruve.priors import PoseData, load_prior, load_recipe, train_prior
 from vitruve.priors.recipe import Recipe
-from vitruve.priors.surface import Surface, body_surface
+from vitruve.priors.surface import BodySurface, body_surface
 from vitruve.priors.training import BODY, Objective, measure, new_network
 
 # Clips whose right forearm is turned by half a turn in the source.
@@ -236,7 +236,7 @@ def _scores(folder: Path, others: dict[str, PoseData], store: Store) -> dict[str
     return out
 
 
-def _points(rotations: Tensor, surface: Surface) -> Tensor:
+def _points(rotations: Tensor, surface: BodySurface) -> Tensor:
     parts = [surface.pose(part)[1][:, :22].flatten(1) for part in rotations.split(1024)]
     return torch.cat(parts).double()
 

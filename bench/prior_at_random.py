@@ -18,7 +18,7 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.data import open_store
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 from vitruve.priors import load_recipe
-from vitruve.priors.surface import Surface, body_surface
+from vitruve.priors.surface import BodySurface, body_surface
 from vitruve.priors.training import new_network
 
 _COLUMNS = ("v2v, m", "v2v L1, m", "KL, nats", "geodesic, rad", "joints L1, m", "v2v by area, m", "v2v L1 by area, m")
@@ -45,7 +45,7 @@ def main() -> None:
             print(f"  {name:<20}{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})")
 
 
-def components(surface: Surface, area: Tensor, wanted: Tensor, seed: int) -> list[float]:
+def components(surface: BodySurface, area: Tensor, wanted: Tensor, seed: int) -> list[float]:
     """One number for each of the columns."""
     network = new_network(load_recipe("vposer-v02_05"), seed).eval()
     posterior = network.encode(wanted)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitruve.correspondence.closest_points import (
-    Surface,
+    ClosestPointMesh,
     boundary_vertices,
     closest_on_triangles,
     components,
@@ -46,7 +46,7 @@ def test_corners_are_their_own_closest_points():
 
 def test_points_above_a_ball_fall_straight_down():
     vertices, faces = _ball(3)
-    surface = Surface(vertices, faces, np.zeros(len(vertices), int))
+    surface = ClosestPointMesh(vertices, faces, np.zeros(len(vertices), int))
     directions = np.random.default_rng(1).normal(size=(200, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     met = surface.closest(1.3 * directions, directions, np.ones((1, 1), bool), np.zeros(200, int))
@@ -59,7 +59,7 @@ def test_a_sheet_that_looks_away_is_not_met():
     sheet = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])
     near, far = sheet + np.array([0, 0, 0.01]), sheet - np.array([0, 0, 0.02])
     faces = np.array([[0, 2, 1], [0, 3, 2], [4, 5, 6], [4, 6, 7]])  # the near one looks down, the far one up
-    surface = Surface(np.concatenate([near, far]), faces, np.zeros(8, int))
+    surface = ClosestPointMesh(np.concatenate([near, far]), faces, np.zeros(8, int))
     up = np.array([[0.0, 0, 1]])
     met = surface.closest(np.array([[0.5, 0.4, 0]]), up, np.ones((1, 1), bool), np.zeros(1, int))
     assert np.isclose(met.distance[0], 0.02)
@@ -68,7 +68,7 @@ def test_a_sheet_that_looks_away_is_not_met():
 def test_a_part_that_is_not_allowed_is_not_met():
     sheet = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.0]])
     faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
-    surface = Surface(np.concatenate([sheet, sheet - np.array([0, 0, 0.05])]), faces, np.repeat([0, 1], 4))
+    surface = ClosestPointMesh(np.concatenate([sheet, sheet - np.array([0, 0, 0.05])]), faces, np.repeat([0, 1], 4))
     point, up = np.array([[0.5, 0.4, 0]]), np.array([[0.0, 0, 1]])
     met = surface.closest(point, up, np.eye(2, dtype=bool), np.array([1]))
     assert met.compatible[0]

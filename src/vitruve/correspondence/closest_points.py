@@ -45,7 +45,7 @@ class Closest:
     on_open_edge: Bools
 
 
-class Surface:
+class ClosestPointMesh:
     """A triangle mesh ready to be asked for closest points.
 
     Attributes:

@@ -9,9 +9,9 @@ import numpy as np
 from vitruve.bodies import BodyModel
 from vitruve.correspondence.closest_points import (
     Bools,
+    ClosestPointMesh,
     Floats,
     Ints,
-    Surface,
     rays_hit,
     vertex_normals,
 )
@@ -67,8 +67,8 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
     first, second = (target, source) if swap else (source, target)
     parts = shared_parts(first, second)
     registered = register(first, second, parts)
-    one = Surface(registered.first, first.faces.cpu().numpy(), parts.first)
-    two = Surface(registered.second, second.faces.cpu().numpy(), parts.second)
+    one = ClosestPointMesh(registered.first, first.faces.cpu().numpy(), parts.first)
+    two = ClosestPointMesh(registered.second, second.faces.cpu().numpy(), parts.second)
     to_first = _map(first, one, two, parts, parts.allowed)
     to_second = _map(second, two, one, parts, parts.allowed.T)
     return (to_second, to_first) if not swap else (to_first, to_second)
@@ -82,7 +82,9 @@ def _rank(body: BodyModel, other: BodyModel) -> tuple[int, int, float]:
     return joints, body.num_vertices, float(body.template.double().abs().sum())
 
 
-def _map(body: BodyModel, points: Surface, surface: Surface, parts: SharedParts, allowed: Bools) -> VertexMap:
+def _map(
+    body: BodyModel, points: ClosestPointMesh, surface: ClosestPointMesh, parts: SharedParts, allowed: Bools
+) -> VertexMap:
     met = surface.closest(points.vertices, points.normals, allowed, points.parts)
     valid = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST)
     past_edge = met.on_open_edge & (met.distance > _FARTHEST_PAST_EDGE)

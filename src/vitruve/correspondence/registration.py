@@ -16,9 +16,9 @@ from vitruve.bodies import BodyModel
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.correspondence.closest_points import (
     Closest,
+    ClosestPointMesh,
     Floats,
     Ints,
-    Surface,
     edges_of,
     vertex_areas,
     vertex_normals,
@@ -69,9 +69,9 @@ def register(first: BodyModel, second: BodyModel, parts: SharedParts) -> Registe
         state = _step(moving, fixed, joints, state, None, *_BY_JOINTS)
     moving.at_ease = state.rotations
     for _ in range(_SURFACE_ROUNDS):
-        surface = Surface(fixed.vertices(state.second_betas), fixed.faces, parts.second)
+        surface = ClosestPointMesh(fixed.vertices(state.second_betas), fixed.faces, parts.second)
         state = _step(moving, fixed, joints, state, surface, *_BY_SURFACE)
-    surface = Surface(fixed.vertices(state.second_betas), fixed.faces, parts.second)
+    surface = ClosestPointMesh(fixed.vertices(state.second_betas), fixed.faces, parts.second)
     return Registered(_displace(moving.vertices_at(state), moving.faces, surface, parts), surface.vertices)
 
 
@@ -201,7 +201,13 @@ class _Moving(_Shape):
 
 
 def _step(
-    moving: _Moving, fixed: _Shape, joints: Ints, state: _State, surface: Surface | None, joint: float, turn: float
+    moving: _Moving,
+    fixed: _Shape,
+    joints: Ints,
+    state: _State,
+    surface: ClosestPointMesh | None,
+    joint: float,
+    turn: float,
 ) -> _State:
     """One Gauss-Newton step towards the fixed joints and, where given, the fixed surface.
 
@@ -258,7 +264,7 @@ class _Equations:
 
 
 def _meet(
-    vertices: Floats, faces: Ints, surface: Surface, parts: SharedParts, chosen: Ints | slice = slice(None)
+    vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: SharedParts, chosen: Ints | slice = slice(None)
 ) -> tuple[Closest, Floats]:
     """Where vertices meet the fixed surface, and how much each counts: 0 where part, normal or distance is wrong."""
     normals = vertex_normals(vertices, faces)[chosen]
@@ -268,7 +274,7 @@ def _meet(
     return met, good * (spread**2 / (spread**2 + met.distance**2)) ** 2
 
 
-def _displace(vertices: Floats, faces: Ints, surface: Surface, parts: SharedParts) -> Floats:
+def _displace(vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: SharedParts) -> Floats:
     """Moves vertices onto the surface by a smooth displacement that is allowed to bend more from round to round."""
     from scipy import sparse
     from scipy.sparse.linalg import splu

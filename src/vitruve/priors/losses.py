@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.geometry.rotations import geodesic_distance
-from vitruve.priors.surface import Surface
+from vitruve.priors.surface import BodySurface
 from vitruve.priors.vposer import Gaussian
 
 PUBLISHED_NAMES = {
@@ -64,7 +64,7 @@ def components(
     found: Float[Tensor, "poses 21 3 3"],
     wanted: Float[Tensor, "poses 21 3 3"],
     posterior: Gaussian,
-    surface: Surface,
+    surface: BodySurface,
     weights: Weights,
     kl_factors: Float[Tensor, "poses"] | None = None,
 ) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from vitruve.priors.completion import NAMES
 from vitruve.priors.judged_poses import JudgedPoses
 from vitruve.priors.losses import distance
 from vitruve.priors.sample_scores import features
-from vitruve.priors.surface import Surface
+from vitruve.priors.surface import BodySurface
 from vitruve.priors.vposer import JOINTS
 from vitruve.runs.progress import Progress
 from vitruve.threads import over_threads
@@ -114,7 +114,7 @@ def measure_reconstruction(
     candidates: Sequence[Candidate],
     meters: dict[str, ReconstructionMeter],
     poses: JudgedPoses,
-    surface: Surface,
+    surface: BodySurface,
     seed: int,
     progress: Progress,
 ) -> dict[str, Moments]:
@@ -143,7 +143,7 @@ def measure_reconstruction(
 
 
 def _of_block(
-    one: Candidate, wanted: Tensor, target: tuple[Tensor, Tensor], rows: np.ndarray, surface: Surface, seed: int
+    one: Candidate, wanted: Tensor, target: tuple[Tensor, Tensor], rows: np.ndarray, surface: BodySurface, seed: int
 ) -> dict[str, Tensor]:
     """What a candidate scores on poses, each score [poses] or with an axis more."""
     assert one.reconstruct is not None

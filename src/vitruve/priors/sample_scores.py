@@ -22,7 +22,7 @@ from vitruve.metrics.generation import (
 from vitruve.priors.baselines import Candidate
 from vitruve.priors.joint_limits import JointLimits
 from vitruve.priors.judged_poses import JudgedPoses
-from vitruve.priors.surface import Surface
+from vitruve.priors.surface import BodySurface
 from vitruve.priors.vposer import JOINTS
 
 FEW = 500
@@ -46,7 +46,7 @@ def score_samples(
     poses: JudgedPoses,
     learned: Tensor,
     limits: JointLimits,
-    surface: Surface,
+    surface: BodySurface,
     real: dict[str, Moments],
     samples: int,
     seed: int,
@@ -68,7 +68,7 @@ def score_samples(
     yield "held-out poses", _of_samples(held_out, surface, limits) | _nearest(held_out, reference)
 
 
-def _of_samples(drawn: Tensor, surface: Surface, limits: JointLimits) -> dict[str, float]:
+def _of_samples(drawn: Tensor, surface: BodySurface, limits: JointLimits) -> dict[str, float]:
     joints = _joints(surface, drawn[:FEW])[:, : JOINTS + 1]
     beyond = limits.excess(matrix_to_axis_angle(drawn))
     apd = {f"apd_cm/joints22@{len(joints)}": 100 * average_pairwise_distance(joints)} if len(joints) > 1 else {}
@@ -84,7 +84,7 @@ def _nearest(drawn: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def _against(
-    drawn: Tensor, surface: Surface, targets: Tensor, real: dict[str, Moments], count: int
+    drawn: Tensor, surface: BodySurface, targets: Tensor, real: dict[str, Moments], count: int
 ) -> dict[str, float]:
     sets = features(drawn, _joints(surface, drawn))
     out = {f"fid/{name}@{len(drawn)}": frechet_distance(moments(values), real[name]) for name, values in sets.items()}
@@ -96,5 +96,5 @@ def _against(
     return out | {f"1nna/aa63@{count}": two_sample_accuracy(targets, found)}
 
 
-def _joints(surface: Surface, rotations: Tensor) -> Tensor:
+def _joints(surface: BodySurface, rotations: Tensor) -> Tensor:
     return torch.cat([surface.pose(part)[1] for part in rotations.split(_BLOCK)])

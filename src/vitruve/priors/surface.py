@@ -23,7 +23,7 @@ _KEPT = JOINTS + 1
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class BodySurface:
     """A body of mean shape, or a part of its skin, moved by the 21 body joints.
 
     Attributes:
@@ -59,13 +59,13 @@ class Surface:
         vertices = pose_skin(self.skin, transforms, (rotations - eye).flatten(1), None, self.rest)
         return vertices, turned + offsets[:, self.carrier]
 
-    def to(self, device: torch.device | str) -> Surface:
+    def to(self, device: torch.device | str) -> BodySurface:
         """The surface on another device."""
         moved = {key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, skin=self.skin.map(lambda value: value.to(device)), **moved)
 
 
-def body_surface(body: BodyModel, count: int = 0) -> Surface:
+def body_surface(body: BodyModel, count: int = 0) -> BodySurface:
     """The surface of a body of mean shape.
 
     Args:
@@ -85,7 +85,7 @@ def body_surface(body: BodyModel, count: int = 0) -> Surface:
     if basis is not None:
         basis = basis[: 9 * JOINTS].unflatten(1, (-1, 3))[:, chosen].flatten(1)
     rest_joints = body.shaped().rest_joints
-    return Surface(
+    return BodySurface(
         body=body.name,
         vertices=chosen,
         joints=len(parents),

@@ -29,7 +29,7 @@ from vitruve.priors.licences import may_be_used_commercially
 from vitruve.priors.losses import PUBLISHED_NAMES, active_units, components, distance, total
 from vitruve.priors.prior import FORMAT
 from vitruve.priors.recipe import Recipe
-from vitruve.priors.surface import Surface, body_surface
+from vitruve.priors.surface import BodySurface, body_surface
 from vitruve.priors.vposer import JOINTS, VPoser
 
 BODY = "open-smplx-neutral"
@@ -124,10 +124,10 @@ def train_prior(
 class Objective:
     """The loss of a recipe on a body."""
 
-    def __init__(self, recipe: Recipe, surface: Surface) -> None:
+    def __init__(self, recipe: Recipe, surface: BodySurface) -> None:
         self.recipe, self._surface = recipe, surface
 
-    def surface_on(self, device: torch.device) -> Surface:
+    def surface_on(self, device: torch.device) -> BodySurface:
         """The body on the device that asks for it."""
         if self._surface.rest.device != device:
             self._surface = self._surface.to(device)
@@ -156,7 +156,7 @@ def new_network(recipe: Recipe, seed: int) -> VPoser:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, data: PoseData, surface: Surface) -> dict[str, float]:
+def measure(network: nn.Module, data: PoseData, surface: BodySurface) -> dict[str, float]:
     """The components over all held-out poses, at the posterior's mean and at one draw with a fixed seed.
 
     Names end in "_sampled" (before the unit) where z was drawn. `mesh_m` and `joints_m` are mean distances, `_l1_` mean

@@ -23,7 +23,7 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.files.atomic import check_place, replacing
 from vitruve.formats.exporters.checks import check_body, check_camera, choice, ending_of, morph_counts
 from vitruve.formats.exporters.gltf_difference import Difference
-from vitruve.formats.exporters.table import EXPORTS, Export, Job
+from vitruve.formats.exporters.table import EXPORTS, Export, ExportRequest
 from vitruve.formats.fields import read_elsewhere
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion, resample
@@ -129,33 +129,33 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
         if body is not None and motion.offsets is not None:
             more.append("the motion's bones change their length; the body's do not")
             motion = motion.replace(offsets=None)
-        job = Job(motion, path, ending, body, up, unit, shapes, expressions, camera, overwrite, progress)
-        notes += more + _warnings(job, row)
-        difference = None if dry_run else _write(job, row, in_place=bool(folder))
-    done = _summary(job, row)
+        request = ExportRequest(motion, path, ending, body, up, unit, shapes, expressions, camera, overwrite, progress)
+        notes += more + _warnings(request, row)
+        difference = None if dry_run else _write(request, row, in_place=bool(folder))
+    done = _summary(request, row)
     return replace(done, gaps=missing, bytes=0 if dry_run else _size(path), difference=difference, notes=tuple(notes))
 
 
-def _write(job: Job, row: Export, in_place: bool) -> Difference | None:
+def _write(request: ExportRequest, row: Export, in_place: bool) -> Difference | None:
     """Write under a temporary name; a folder's writer does that itself."""
     if in_place:
-        return row.write(job)
-    with replacing(job.path, overwrite=job.overwrite) as temporary:
-        return row.write(replace(job, path=temporary))
+        return row.write(request)
+    with replacing(request.path, overwrite=request.overwrite) as temporary:
+        return row.write(replace(request, path=temporary))
 
 
-def _summary(job: Job, row: Export) -> Exported:
-    kinds = (("shape", job.shapes), ("expression", job.expressions))
+def _summary(request: ExportRequest, row: Export) -> Exported:
+    kinds = (("shape", request.shapes), ("expression", request.expressions))
     return Exported(
-        path=job.path,
-        format=job.ending,
-        frames=len(job.motion),
-        fps=job.motion.fps,
-        seconds=job.motion.duration,
-        up=job.up,
-        unit=job.unit,
-        body=job.body.name if job.body is not None else "",
-        joints=() if row.folder else job.motion.skeleton.names,
+        path=request.path,
+        format=request.ending,
+        frames=len(request.motion),
+        fps=request.motion.fps,
+        seconds=request.motion.duration,
+        up=request.up,
+        unit=request.unit,
+        body=request.body.name if request.body is not None else "",
+        joints=() if row.folder else request.motion.skeleton.names,
         morphs=tuple(f"{kind}_{i:03d}" for kind, count in kinds for i in range(count)),
     )
 
@@ -205,20 +205,20 @@ def _at_rate(motion: Motion, fps: float | None, ending: str) -> tuple[Motion, li
     return motion, notes
 
 
-def _warnings(job: Job, row: Export) -> list[str]:
+def _warnings(request: ExportRequest, row: Export) -> list[str]:
     """What a user would not expect of this file."""
-    motion, body, notes = job.motion, job.body, []
-    if job.ending == ".npz" and (motion.fps < _ADD_ON_FPS or abs(motion.fps - round(motion.fps)) > 1e-3):
+    motion, body, notes = request.motion, request.body, []
+    if request.ending == ".npz" and (motion.fps < _ADD_ON_FPS or abs(motion.fps - round(motion.fps)) > 1e-3):
         notes.append(f"the add-on cuts {motion.fps:g} fps to a whole number, and refuses less than 30 by default")
-    if job.ending == ".npz" and (said := read_elsewhere(motion.body_name, "smplx")):
+    if request.ending == ".npz" and (said := read_elsewhere(motion.body_name, "smplx")):
         notes.append(said)
-    if row.morphs and not job.expressions and motion.expression is not None and motion.expression.any():
+    if row.morphs and not request.expressions and motion.expression is not None and motion.expression.any():
         notes.append("the expression is left out; --morphs expression puts it in")
-    if job.shapes:
+    if request.shapes:
         notes.append("the joints do not follow the morph targets of the shape: they serve small changes")
-    if body is not None and job.ending != ".bvh" and "not to be passed on" in body.licence:
+    if body is not None and request.ending != ".bvh" and "not to be passed on" in body.licence:
         notes.append(f"the file holds the body itself: {body.licence}")
-    if job.camera is not None and not _is_centred(job.camera):
+    if request.camera is not None and not _is_centred(request.camera):
         notes.append("glTF has neither an off-centre lens nor pixels that are not square: the camera's are left out")
     return notes
 

@@ -19,9 +19,9 @@ from vitruve.bodies import BodyModel
 from vitruve.formats.exporters.gltf_camera import add_camera
 from vitruve.formats.exporters.gltf_file import TRIANGLES, VERTICES, GltfFile, add_channel
 from vitruve.formats.exporters.gltf_skin import (
-    Surface,
-    body_surface,
-    bone_surface,
+    SkinnedMesh,
+    body_mesh,
+    bone_mesh,
     continuous_quaternions,
     smooth_normals,
 )
@@ -65,7 +65,7 @@ def write_glb(
     licence = {"copyright": facts["licence"]} if facts.get("licence") else {}
     file = GltfFile({"generator": "Vitruve", **licence, "extras": facts})
     rest = motion.rest_joints(body).detach().double().cpu().numpy()
-    surface = bone_surface(motion, rest) if body is None else body_surface(motion, body, shapes, expressions)
+    surface = bone_mesh(motion, rest) if body is None else body_mesh(motion, body, shapes, expressions)
     joints = _joint_nodes(file, motion, rest)
     animation = _animation(file, motion, rest, joints)
     nodes = [joints[0]]
@@ -96,7 +96,7 @@ def _joint_nodes(file: GltfFile, motion: Motion, rest: NDArray[np.float64]) -> l
     return nodes
 
 
-def _mesh(file: GltfFile, surface: Surface) -> int:
+def _mesh(file: GltfFile, surface: SkinnedMesh) -> int:
     attributes = {
         "POSITION": file.accessor(surface.vertices, VERTICES, bounds=True),
         "NORMAL": file.accessor(smooth_normals(surface.vertices, surface.faces), VERTICES),

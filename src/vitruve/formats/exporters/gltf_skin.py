@@ -24,7 +24,7 @@ _WANDERING = 0.25
 
 
 @dataclass(frozen=True)
-class Surface:
+class SkinnedMesh:
     """A mesh at rest and what moves it.
 
     Attributes:
@@ -46,9 +46,9 @@ class Surface:
     morph_weights: Floats | None = None
 
 
-def body_surface(
+def body_mesh(
     motion: Motion, body: BodyModel, shapes: int = 0, expressions: int = 0, influences: int = INFLUENCES
-) -> Surface:
+) -> SkinnedMesh:
     """The surface of a body in the clip's shape, with the first shapes and expressions as morph targets."""
     rest = body.shaped(motion.betas).rest_vertices
     joints, weights = largest_weights(body.skin_weights, influences)
@@ -60,7 +60,7 @@ def body_surface(
         used = min(expressions, motion.expression.shape[1])
         values[:, shapes : shapes + used] = _floats(motion.expression[:, :used])
     faces = _smallest(body.faces.cpu().numpy(), len(rest))
-    return Surface(body.name, _floats(rest), faces, joints, weights, morphs, values)
+    return SkinnedMesh(body.name, _floats(rest), faces, joints, weights, morphs, values)
 
 
 def largest_weights(
@@ -102,7 +102,7 @@ def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Flo
     return np.ascontiguousarray(quaternions.transpose(1, 0, 2).astype(np.float32))
 
 
-def bone_surface(motion: Motion, rest: NDArray[np.floating]) -> Surface | None:
+def bone_mesh(motion: Motion, rest: NDArray[np.floating]) -> SkinnedMesh | None:
     """A joint tree without a body, as something to look at: a long octahedron for every bone, moved by its upper joint.
 
     Joints that wander, as hips do below a fixed origin, get no bone. None where no bone is left.
@@ -132,7 +132,7 @@ def bone_surface(motion: Motion, rest: NDArray[np.floating]) -> Surface | None:
     weights = np.zeros((len(vertices), INFLUENCES), np.float32)
     weights[:, 0] = 1
     surface = _smallest(np.concatenate(faces), len(vertices))
-    return Surface(f"{motion.skeleton.name} bones", np.array(vertices, np.float32), surface, joints, weights)
+    return SkinnedMesh(f"{motion.skeleton.name} bones", np.array(vertices, np.float32), surface, joints, weights)
 
 
 def _smallest(faces: NDArray[np.integer], vertices: int) -> NDArray[np.unsignedinteger]:

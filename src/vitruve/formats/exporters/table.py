@@ -22,7 +22,7 @@ class Export:
 
     Attributes:
         line: what it is.
-        write: writes a job.
+        write: writes a request.
         keeps, loses: what of a motion is in the file, and what is not.
         ups: the axes that can point upwards in the file, the usual one first.
         units: the units it can be in, the usual one first.
@@ -34,7 +34,7 @@ class Export:
     """
 
     line: str
-    write: Callable[[Job], Difference | None]
+    write: Callable[[ExportRequest], Difference | None]
     keeps: str
     loses: str
     ups: tuple[str, ...] = ("y",)
@@ -47,8 +47,8 @@ class Export:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """What one writer is given: everything is checked and decided. `path` is what is written now."""
+class ExportRequest:
+    """What one writer is asked for, checked. `path` is the file to write now, which may have a temporary name."""
 
     motion: Motion
     path: Path
@@ -63,81 +63,85 @@ class Job:
     progress: Callable[[int, int], None] | None
 
 
-def _glb(job: Job) -> Difference | None:
+def _glb(request: ExportRequest) -> Difference | None:
     from vitruve.formats.exporters.glb import write_glb
 
     write_glb(
-        job.motion,
-        job.path,
-        body=job.body,
-        name=job.path.stem,
-        shapes=job.shapes,
-        expressions=job.expressions,
-        camera=job.camera,
-        facts=_facts(job),
+        request.motion,
+        request.path,
+        body=request.body,
+        name=request.path.stem,
+        shapes=request.shapes,
+        expressions=request.expressions,
+        camera=request.camera,
+        facts=_facts(request),
     )
-    return None if job.body is None else skinning_difference(job.motion, job.body, expressions=job.expressions)
+    return (
+        None
+        if request.body is None
+        else skinning_difference(request.motion, request.body, expressions=request.expressions)
+    )
 
 
-def _usd(job: Job) -> Difference | None:
+def _usd(request: ExportRequest) -> Difference | None:
     from vitruve.formats.exporters.usd import write_usd
 
     write_usd(
-        job.motion,
-        job.path,
-        body=job.body,
-        up=job.up,
-        shapes=job.shapes,
-        expressions=job.expressions,
-        facts=_facts(job),
+        request.motion,
+        request.path,
+        body=request.body,
+        up=request.up,
+        shapes=request.shapes,
+        expressions=request.expressions,
+        facts=_facts(request),
     )
-    if job.body is None:
+    if request.body is None:
         return None
-    return skinning_difference(job.motion, job.body, expressions=job.expressions, influences=None)
+    return skinning_difference(request.motion, request.body, expressions=request.expressions, influences=None)
 
 
-def _bvh(job: Job) -> None:
+def _bvh(request: ExportRequest) -> None:
     from vitruve.formats.readers.bvh import write_bvh
 
-    write_bvh(job.motion, job.path, body=job.body, unit=job.unit, up=job.up)
+    write_bvh(request.motion, request.path, body=request.body, unit=request.unit, up=request.up)
 
 
-def _addon_npz(job: Job) -> None:
+def _addon_npz(request: ExportRequest) -> None:
     from vitruve.formats.readers.amass import write_amass_smplx
 
-    write_amass_smplx(job.motion, job.path)
+    write_amass_smplx(request.motion, request.path)
 
 
-def _meshes(job: Job) -> None:
+def _meshes(request: ExportRequest) -> None:
     from vitruve.formats.readers.bvh import UNITS
     from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 
-    assert job.body is not None  # it is needed, and was checked
-    motion, body, total = job.motion, job.body, len(job.motion)
+    assert request.body is not None  # it is needed, and was checked
+    motion, body, total = request.motion, request.body, len(request.motion)
     shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
-    scale = 1 / UNITS[job.unit]
+    scale = 1 / UNITS[request.unit]
     chunks = shaped.vertex_chunks(motion.rotations, motion.translation, chunk=32)
-    comment = f"Vitruve {vitruve.__version__}; {body.name}; {motion.fps:.9g} fps; {job.up} up; {job.unit}"
-    report = job.progress
+    comment = f"Vitruve {vitruve.__version__}; {body.name}; {motion.fps:.9g} fps; {request.up} up; {request.unit}"
+    report = request.progress
     # One frame as a file is a folder of one, whose only file is taken out.
-    single = job.path.suffix.lower() == job.ending
+    single = request.path.suffix.lower() == request.ending
     folder = write_mesh_sequence(
         (scale * vertices for chunk in chunks for vertices in chunk),
         body.faces,
-        job.path.parent / "frames" if single else job.path,
-        format=job.ending[1:],
-        up=job.up,
+        request.path.parent / "frames" if single else request.path,
+        format=request.ending[1:],
+        up=request.up,
         comment=comment.encode("ascii", "replace").decode(),
-        overwrite=job.overwrite,
+        overwrite=request.overwrite,
         progress=(lambda done, _: report(done, total)) if report else None,
     )
     if single:
-        next(folder.iterdir()).replace(job.path)
+        next(folder.iterdir()).replace(request.path)
 
 
-def _facts(job: Job) -> dict[str, Any]:
+def _facts(request: ExportRequest) -> dict[str, Any]:
     """What a file says of itself."""
-    motion, body = job.motion, job.body
+    motion, body = request.motion, request.body
     return {
         "made_by": f"Vitruve {vitruve.__version__}",
         "source": Path(motion.source.file).name,
@@ -145,8 +149,8 @@ def _facts(job: Job) -> dict[str, Any]:
         "frames": len(motion),
         "fps": motion.fps,
         "seconds": motion.duration,
-        "unit": job.unit,
-        "up_axis": job.up,
+        "unit": request.unit,
+        "up_axis": request.up,
         "body": body.name if body is not None else motion.body_name,
         "gender": motion.gender,
         "betas": np.round(motion.betas.detach().double().cpu().numpy(), 6).tolist(),

@@ -17,9 +17,9 @@ from vitruve.bodies import BodyModel
 from vitruve.errors import MissingAsset
 from vitruve.formats.exporters.gltf_skin import (
     INFLUENCES,
-    Surface,
-    body_surface,
-    bone_surface,
+    SkinnedMesh,
+    body_mesh,
+    bone_mesh,
     continuous_quaternions,
     smooth_normals,
 )
@@ -53,9 +53,9 @@ def write_usd(
     pxr = _pxr()
     rest = motion.rest_joints(body).detach().double().cpu().numpy()
     if body is not None:
-        surface = body_surface(motion, body, shapes, expressions, influences=_most_influences(body))
+        surface = body_mesh(motion, body, shapes, expressions, influences=_most_influences(body))
     else:
-        surface = bone_surface(motion, rest)
+        surface = bone_mesh(motion, rest)
     stage = pxr.Usd.Stage.CreateNew(str(path))
     pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y if up == "y" else pxr.UsdGeom.Tokens.z)
     pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
@@ -145,7 +145,7 @@ def _animate(animation: Any, motion: Motion, joints: list[str], rest: NDArray, u
         moving.Set(pxr.Vt.Vec3fArray.FromNumpy(bones[frame].astype(np.float32)), frame)
 
 
-def _mesh(stage: Any, surface: Surface) -> Any:
+def _mesh(stage: Any, surface: SkinnedMesh) -> Any:
     pxr = _pxr()
 
     mesh = pxr.UsdGeom.Mesh.Define(stage, "/motion/surface")
@@ -167,7 +167,7 @@ def _mesh(stage: Any, surface: Surface) -> Any:
     return mesh
 
 
-def _blend_shapes(stage: Any, mesh: Any, animation: Any, surface: Surface) -> None:
+def _blend_shapes(stage: Any, mesh: Any, animation: Any, surface: SkinnedMesh) -> None:
     pxr = _pxr()
 
     names, targets = list(surface.morphs), []
