@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check install -q -c constraints.txt
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-all check lint types bench gallery clean
+.PHONY: demo test test-all check lint types package bench gallery clean
 
 demo: .venv/installed
 	.venv/bin/vitruve demo --overwrite
@@ -14,7 +14,7 @@ test: .venv/installed-dev
 test-all: .venv/installed-dev
 	.venv/bin/python -m pytest -n 2
 
-check: lint types test
+check: lint types package test
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
@@ -23,6 +23,9 @@ lint: .venv/installed-dev
 
 types: .venv/installed-dev
 	.venv/bin/pyright
+
+package: .venv/installed-dev
+	.venv/bin/python scripts/check_package.py
 
 bench: .venv/installed-dev
 	.venv/bin/python bench/bodies.py
