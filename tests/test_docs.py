@@ -23,7 +23,7 @@ from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 from vitruve.motion import bundled_clip_path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "DEVELOPMENT"))]
+PAGES = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING"))]
 # Their help is enough.
 PLAIN = {"--help", "--version", "--count", "--samples", "--steps", "--batch", "--device"}
 # Options of other programs that pages speak of.
