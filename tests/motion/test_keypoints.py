@@ -46,6 +46,13 @@ def test_points_are_picked_by_name_in_the_order_given():
         walk().select(["left_wirst"])
 
 
+def test_points_are_picked_from_a_joint_tree_whether_or_not_they_hang_together():
+    keypoints = Keypoints(torch.zeros(3, 24, 3), 30.0, load_skeleton("smpl24"))
+    assert keypoints.select(["left_wrist", "right_wrist"]).skeleton.parents == ()
+    assert keypoints.select(["left_wrist", "left_elbow"]).skeleton.parents == ()
+    assert keypoints.select(["left_hip", "left_ankle"]).skeleton.parents == (-1, 0)
+
+
 def test_frames_are_cut_with_their_numbers_rate_and_camera():
     camera = look_at((0, -4, 1), (0, 0, 1), (640, 480))
     seen = walk().projected(camera)

@@ -111,7 +111,7 @@ class Keypoints:
             self,
             positions=self.positions[:, keep],
             confidence=self.confidence[:, keep],
-            skeleton=self.skeleton.subset(names),
+            skeleton=self.skeleton.subset(names, tree=False),
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Keypoints:

@@ -101,8 +101,14 @@ class Skeleton:
         position = {name: i for i, name in enumerate(other.names)}
         return {i: position[name] for i, name in enumerate(self.names) if name in position}
 
-    def subset(self, names: Sequence[str], name: str | None = None) -> Skeleton:
-        """The skeleton of some joints, in the order given; a joint hangs on its nearest ancestor that is kept."""
+    def subset(self, names: Sequence[str], name: str | None = None, tree: bool = True) -> Skeleton:
+        """The skeleton of some joints, in the order given; a joint hangs on its nearest ancestor that is kept.
+
+        Args:
+            names: of the joints.
+            name: of the new skeleton.
+            tree: joints that do not form one tree are an error; where False they become points without parents.
+        """
         keep = [self.index(joint) for joint in names]
         new = {old: i for i, old in enumerate(keep)}
 
@@ -112,10 +118,13 @@ class Skeleton:
                 parent = self.parents[parent]
             return new.get(parent, -1)
 
+        parents = tuple(kept_ancestor(joint) for joint in keep) if self.parents else ()
+        if not tree and (parents.count(-1) != 1 or any(parent >= i for i, parent in enumerate(parents))):
+            parents = ()
         return Skeleton(
             name=name or f"{self.name}-subset",
             names=tuple(names),
-            parents=tuple(kept_ancestor(joint) for joint in keep) if self.parents else (),
+            parents=parents,
             pairs=tuple((new[a], new[b]) for a, b in self.pairs if a in new and b in new),
             edges=tuple((new[a], new[b]) for a, b in self.edges if a in new and b in new),
             root=tuple(new[i] for i in self.root if i in new),
