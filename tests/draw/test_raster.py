@@ -1,5 +1,7 @@
 """The rasteriser against a plain loop over pixels, and against what geometry says must be seen."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,24 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vitruve.draw.framing import direction, fit_camera, on_picture
-from vitruve.draw.raster import covered, rasterise
+from vitruve.draw.raster import corner_weights, covered
 from vitruve.geometry.camera import camera_axes, look_at
 
 SIZE = (48, 36)
 FRONT = look_at((0.0, -4.0, 0.0), (0.0, 0.0, 0.0), SIZE, 40.0)
+
+
+def rasterise(vertices, faces, camera, size, cull=True):
+    """Of each pixel the nearest triangle, -1 for none; its depth, the weights of its corners, whether there is one."""
+    screen, depth = on_picture(camera, vertices, size)
+    cover = covered(screen, depth, np.asarray(faces, np.int64).reshape(-1, 3), size, cull)
+    shape = size[::-1]
+    face, distance, weights = np.full(shape, -1), np.full(shape, np.inf), np.zeros((*shape, 3))
+    for row, column in np.argwhere(cover.owner >= 0):
+        y, x, t = row + cover.top, column + cover.left, cover.owner[row, column]
+        *weights[y, x], distance[y, x] = corner_weights(cover.linear, cover.inverse_depth, t, x + 0.5, y + 0.5)
+        face[y, x] = cover.face[t]
+    return SimpleNamespace(face=face, depth=distance, weights=weights, mask=face >= 0)
 
 
 def pixel_rays(camera, size):

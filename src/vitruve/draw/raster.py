@@ -5,40 +5,18 @@ The kernels release Python's lock, so that two frames of a film are drawn on two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from vitruve.draw.framing import Floats, on_picture
-from vitruve.geometry.camera import Camera
+from vitruve.draw.framing import Floats
 
 # A pixel centre this far outside an edge (as a share of the triangle) still counts: rounding leaves no pinholes.
 _EDGE = -1e-9
 # The drawn part begins at a multiple of so many pixels: what is computed on coarser grids does not swim with the body.
 _ALIGN = 64
-
-
-@dataclass(frozen=True)
-class Raster:
-    """What is seen at each pixel.
-
-    Attributes:
-        face: [height, width] index of the nearest triangle, -1 where there is none.
-        depth: [height, width] metres along the line of sight, inf where there is nothing.
-        weights: [height, width, 3] weights of the triangle's corners, right in perspective; their sum is one.
-    """
-
-    face: NDArray[np.int64]
-    depth: NDArray[np.float64]
-    weights: NDArray[np.float64]
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """[height, width], True where something is seen."""
-        return self.face >= 0
 
 
 class Cover(NamedTuple):
@@ -58,37 +36,6 @@ class Cover(NamedTuple):
     face: NDArray[np.int64]
     linear: Floats
     inverse_depth: Floats
-
-
-def rasterise(
-    vertices: ArrayLike,
-    faces: ArrayLike,
-    camera: Camera,
-    size: tuple[int, int],
-    cull: bool = True,
-    near: float = 0.01,
-) -> Raster:
-    """Find the nearest triangle at every pixel centre.
-
-    Args:
-        vertices: [vertices, 3] metres.
-        faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
-        camera: what it is seen by; the picture may be of any size.
-        size: width and height in pixels.
-        cull: leave out triangles seen from behind.
-        near: triangles with a corner nearer than this to the camera (or behind it) are left out, metres.
-    """
-    width, height = size
-    faces = np.ascontiguousarray(np.asarray(faces, np.int64).reshape(-1, 3))
-    screen, depth = on_picture(camera, vertices, size)
-    cover = covered(screen, depth, faces, size, cull, near)
-    face, distance, weights = (
-        np.full((height, width), -1, np.int64),
-        np.full((height, width), np.inf),
-        np.zeros((height, width, 3)),
-    )
-    _resolve(cover, face, distance, weights)
-    return Raster(face, distance, weights)
 
 
 def covered(
@@ -188,17 +135,3 @@ def corner_weights(linear: Any, inverse: Any, t: int, x: float, y: float) -> tup
     near_a, near_b, near_c = a * inverse[t, 0], b * inverse[t, 1], c * inverse[t, 2]
     scale = 1 / (near_a + near_b + near_c)
     return near_a * scale, near_b * scale, near_c * scale, (a + b + c) * scale
-
-
-@njit(nogil=True, cache=True)
-def _resolve(cover: Any, face: Any, distance: Any, weights: Any) -> None:
-    owner, left, top, faces, linear, inverse = cover
-    for row in range(owner.shape[0]):
-        for column in range(owner.shape[1]):
-            t = owner[row, column]
-            if t < 0:
-                continue
-            y, x = row + top, column + left
-            a, b, c, depth = corner_weights(linear, inverse, t, x + 0.5, y + 0.5)
-            face[y, x], distance[y, x] = faces[t], depth
-            weights[y, x, 0], weights[y, x, 1], weights[y, x, 2] = a, b, c

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitruve.draw.backdrop import Picture, backdrop, cast, gaussian, shadow_of
 from vitruve.draw.framing import focal_px, on_picture
-from vitruve.draw.raster import Cover, Floats, corner_weights, covered
+from vitruve.draw.raster import Cover, corner_weights, covered
 from vitruve.geometry.camera import Camera
 
 CLAY = (0.64, 0.72, 0.82)
@@ -102,13 +102,6 @@ def draw(
     shade = _creases(cover, metre, height)
     normals = _normals(points, triangles)
     _paint(picture, cover, triangles, normals, albedo, shade, np.ascontiguousarray(camera.axes.numpy()), wire, opacity)
-
-
-def vertex_normals(vertices: ArrayLike, faces: ArrayLike) -> Floats:
-    """Unit normals [vertices, 3], the mean of the faces around each vertex weighted by area."""
-    return _normals(
-        np.ascontiguousarray(np.asarray(vertices, np.float64)), np.ascontiguousarray(np.asarray(faces, np.int64))
-    )
 
 
 def _creases(cover: Cover, metre: float, height: int) -> NDArray[np.float32]:
