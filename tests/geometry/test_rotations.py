@@ -170,6 +170,17 @@ def test_the_gradient_of_the_nearest_rotation_against_finite_differences():
     assert torch.autograd.gradcheck(r.nearest_rotation, matrices, atol=1e-6)
 
 
+@given(directions, angles, directions)
+def test_swing_and_twist(direction, angle, axis):
+    rotation = r.axis_angle_to_matrix(axis_angle(direction, angle))
+    axis_unit = axis_angle(axis, 1.0)
+    swing, twist = r.swing_twist(rotation, axis_unit)
+    assert (swing @ twist - rotation).abs().max() < 1e-7
+    assert (twist @ axis_unit - axis_unit).abs().max() < 1e-7
+    # The swing turns about an axis across the twist axis.
+    assert abs(float(r.matrix_to_axis_angle(swing) @ axis_unit)) < 1e-4
+
+
 @given(directions, directions)
 def test_the_rotation_between_two_directions(start, end):
     start, end = axis_angle(start, 1.0), axis_angle(end, 1.0)

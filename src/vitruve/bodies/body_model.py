@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vitruve.bodies.hands import HandSpace
-from vitruve.bodies.kinematics import forward_kinematics
+from vitruve.bodies.kinematics import flat_batch, forward_kinematics
 from vitruve.bodies.skin import POSES_AT_A_TIME, Skin, pose_skin, split_skin
 from vitruve.errors import BadData, UsageError
 from vitruve.skeletons import Skeleton
@@ -356,21 +356,13 @@ class ShapedBody:
         # NumPy's, since the one of torch imports sympy, for a third of a second.
         batch = np.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
         count = math.prod(batch)
-        flat = [_flat_batch(value, own, batch) for value, own in inputs]
+        flat = [flat_batch(value, own, batch) for value, own in inputs]
         step = max(1, chunk or POSES_AT_A_TIME)
         out = [rest.new_zeros(0, rest.shape[-2], 3)]
         for start in range(0, count, step):
             part = [value if len(value) == 1 else value[start : start + step] for value in flat]
             out.append(_skin_chunk(body, skin, *part))
         return torch.cat(out).reshape(*batch, rest.shape[-2], 3)
-
-
-def _flat_batch(value: Tensor, own: int, batch: tuple[int, ...]) -> Tensor:
-    """All batch axes as one; a value that is the same for the whole batch stays a batch of one."""
-    core = value.shape[value.dim() - own :]
-    if math.prod(value.shape[: value.dim() - own]) == 1:
-        return value.reshape(1, *core)
-    return value.expand(*batch, *core).reshape(math.prod(batch), *core)
 
 
 def _skin_chunk(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 import torch
@@ -56,3 +57,11 @@ def _levels(parents: tuple[int, ...], device: torch.device) -> tuple[list[tuple[
 
     place = on_device([joined.index(joint) for joint in range(len(parents))])
     return [(on_device(level), on_device(up)) for level, up in levels], place, on_device(list(parents[1:]))
+
+
+def flat_batch(value: Tensor, own: int, batch: tuple[int, ...]) -> Tensor:
+    """All batch axes as one; a value that is the same for the whole batch stays a batch of one."""
+    core = value.shape[value.dim() - own :]
+    if math.prod(value.shape[: value.dim() - own]) == 1:
+        return value.reshape(1, *core)
+    return value.expand(*batch, *core).reshape(math.prod(batch), *core)

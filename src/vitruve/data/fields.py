@@ -19,23 +19,22 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitruve.data.clips import FIELDS, Clip
+from vitruve.data.field_files import FIELD_FILE, FIELDS_FOLDER, FieldInfo, field_infos
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.files.atomic import replacing
-from vitruve.files.npy_header import read_npy_header
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vitruve.data.store import Store
 
-FIELDS_FOLDER, FIELD_FILE, FIELD_VERSION = "fields", "field.json", 1
 INTERPOLATIONS = ("linear", "rotation", "nearest")
 _TYPES = ("float32", "bool", "uint8", "int32", "int64")
 # Names that mean something else in a store or in a batch of windows.
@@ -45,31 +44,6 @@ _TAKEN = frozenset(
 
 ClipValues = Callable[[Clip], "np.ndarray | Tensor"]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class FieldInfo:
-    """What a field of a shard is.
-
-    Attributes:
-        shape: of the values of one frame.
-        dtype: of a value.
-        interpolation: what stands between two frames: "linear"; "rotation" for axis-angle vectors along the last axis;
-            "nearest" for the value of the nearer frame.
-        sha256: of the values.
-        version: of this description.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    interpolation: str
-    sha256: str
-    version: int = FIELD_VERSION
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], str, str]:
-        """What must be the same in all shards."""
-        return self.shape, self.dtype, self.interpolation
 
 
 def add_field(
@@ -145,31 +119,6 @@ def add_contacts(
         return foot_contacts(motion, model, height, speed, foot_level(motion, model))
 
     return add_field(store, "contacts", contacts, progress=progress)
-
-
-def field_infos(shard: Path) -> dict[str, FieldInfo]:
-    """The fields of a shard by name."""
-    folders = sorted((shard / FIELDS_FOLDER).glob(f"*/{FIELD_FILE}"))
-    return {file.parent.name: _read_info(file) for file in folders if not file.parent.name.startswith(".")}
-
-
-def map_field(shard: Path, name: str, block: str, frames: int, info: FieldInfo) -> np.ndarray:
-    """[frames, values] of a block, straight from the disk's pages."""
-    path = shard / FIELDS_FOLDER / name / f"{block}.npy"
-    try:
-        with path.open("rb") as stream:
-            header = read_npy_header(stream)
-            offset = stream.tell()
-        if header.shape != (frames, *info.shape) or header.dtype != np.dtype(info.dtype):
-            raise ValueError(f"found {header.dtype} {header.shape}, expected {info.dtype} {(frames, *info.shape)}")
-        mapped = np.memmap(path, header.dtype, mode="r", offset=offset, shape=header.shape)
-    except (OSError, ValueError) as error:
-        raise BadData(
-            f"the field '{name}' of a shard is damaged",
-            where=f"{path}: {error}",
-            fix=f"remove the folder {path.parent} and add the field again",
-        ) from None
-    return np.asarray(mapped).reshape(frames, -1)
 
 
 def field_counts(store: Store) -> dict[str, dict[str, Any]]:
@@ -253,17 +202,3 @@ def _differs(where: str, found: Any, expected: Any) -> BadData:
         where=f"{where}: found {found}, expected {expected}",
         fix="give the same shape and type for all clips, or add it anew with overwrite=True",
     )
-
-
-def _read_info(file: Path) -> FieldInfo:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if values["version"] > FIELD_VERSION:
-            raise ValueError(f"it is of version {values['version']}, this program reads {FIELD_VERSION}")
-        return FieldInfo(**{**values, "shape": tuple(values["shape"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadData(
-            "the description of a field cannot be read",
-            where=f"{file}: {error}",
-            fix=f"update Vitruve, or remove the folder {file.parent} and add the field again",
-        ) from None

@@ -34,7 +34,7 @@ from vitruve.data.clips import (
     shard_folders,
     widths,
 )
-from vitruve.data.fields import FieldInfo, field_infos, map_field
+from vitruve.data.field_files import FieldInfo, field_infos, map_field
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source

@@ -222,6 +222,23 @@ def nearest_rotation(matrix: Matrix) -> Matrix:
     return _Nearest.apply(matrix)  # type: ignore[return-value]
 
 
+def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Matrix, Matrix]:
+    """Split a rotation into swing @ twist: the twist turns about `axis`, the swing does not.
+
+    Args:
+        rotation: rotation matrices.
+        axis: unit direction in the frame before the rotation.
+    """
+    quaternion = matrix_to_quaternion_xyzw(rotation)
+    along = (quaternion[..., :3] * axis).sum(-1, keepdim=True)
+    twist = torch.cat([along * axis, quaternion[..., 3:]], -1)
+    # A half turn across the axis has no twist part: take the identity there.
+    none = (twist * twist).sum(-1, keepdim=True) < 1e-12
+    identity = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=twist.dtype, device=twist.device)
+    twist = quaternion_xyzw_to_matrix(torch.where(none, identity, twist))
+    return rotation @ twist.transpose(-1, -2), twist
+
+
 class _Nearest(torch.autograd.Function):
     """U V^T of the singular value decomposition U S V^T, the last direction turned round where that is a reflection."""
 

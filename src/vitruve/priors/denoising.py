@@ -28,7 +28,7 @@ from vitruve.geometry.rotations import (
 from vitruve.motion.smoothing import valid_runs
 from vitruve.priors.completion import likely_codes
 from vitruve.priors.prior import Prior
-from vitruve.priors.surface import Surface, body_surface
+from vitruve.priors.surface import BodySurface, body_surface
 from vitruve.priors.vposer import JOINTS
 
 # Poses worked on at a time; poses that measure how far the prior is off, at least, by turning few ones in several ways.
@@ -198,7 +198,7 @@ def _joints() -> functools.partial[Tensor]:
     return functools.partial(_positions, body_surface(load_body("open-smplx-neutral"), 1))
 
 
-def _positions(surface: Surface, rotations: Tensor) -> Tensor:
+def _positions(surface: BodySurface, rotations: Tensor) -> Tensor:
     return surface.pose(rotations.to(surface.rest))[1][:, : JOINTS + 1].to(rotations)
 
 
