@@ -20,7 +20,7 @@ KEPT = "its gender is female, which is kept"
 def clips(tmp_path_factory) -> Path:
     """said.npz says that it is female; silent.npz says no gender and, as files of others, no body."""
     folder = tmp_path_factory.mktemp("clips")
-    save_motion(small_motion("smplh", 3), folder / "said.npz")
+    save_motion(small_motion("smplh", 30), folder / "said.npz")
     with np.load(folder / "said.npz") as file:
         np.savez(folder / "silent.npz", **{key: file[key] for key in file if key not in ("gender", "vitruve_body")})
     return folder

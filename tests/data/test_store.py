@@ -107,7 +107,7 @@ def test_the_quick_way_reads_what_the_careful_reader_reads(tmp_path, make, packe
     if change == "nan":
         members["poses"][4, 50], members["trans"][9, 0] = np.nan, np.inf
     path = write(tmp_path / "clip_poses.npz", make, packed=packed, **members)
-    quick, careful = _read_quickly(path), arrays_of_motion(load_motion(path))
+    quick, careful = _read_quickly(path, None), arrays_of_motion(load_motion(path))
     assert quick is not None
     for name in careful.fields:
         a, b = (torch.from_numpy(read.fields[name].astype(np.float64)) for read in (quick, careful))
@@ -132,8 +132,8 @@ def test_what_no_motion_holds_is_kept_out_as_everywhere(tmp_path, key, value):
 def test_an_unusual_file_goes_to_the_careful_reader(tmp_path):
     path = write(tmp_path / "clip.npz", betas=np.tile(np.arange(10.0), (20, 1)))
     assert read_arrays(path).betas == tuple(np.arange(10.0))
-    assert _read_quickly(write(tmp_path / "more.npz", expression=np.zeros((20, 10)))) is None
-    assert _read_quickly(write(tmp_path / "two.npz", mocap_frame_rate=np.array(60.0))) is None
+    assert _read_quickly(write(tmp_path / "more.npz", expression=np.zeros((20, 10))), None) is None
+    assert _read_quickly(write(tmp_path / "two.npz", mocap_frame_rate=np.array(60.0)), None) is None
 
 
 def test_frames_without_data_are_kept_and_masked(tmp_path):

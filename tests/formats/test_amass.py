@@ -181,7 +181,7 @@ def test_smplh_files_with_parts_and_other_names_give_every_key_back(tmp_path: Pa
     motion = load_motion(write_npz(tmp_path / "a.npz", arrays))
     assert motion.body == "smplh" and motion.fps == 59.94 and not motion.source.notes
     back = read_back(save_motion(motion, tmp_path / "b.npz"))
-    assert back.keys() == arrays.keys() | {"mocap_framerate"}
+    assert back.keys() == arrays.keys() | {"mocap_framerate", "vitruve_body"}
     assert all(np.array_equal(back[key], value) for key, value in arrays.items())
     # What follows from the motion is never as old as the file.
     turned = motion.replace(rotations=motion.rotations.transpose(-1, -2))[:10]

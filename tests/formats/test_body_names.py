@@ -21,6 +21,7 @@ from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.exporters.export_motion import export_motion
 from vitruve.motion.body_of import body_of
+from vitruve.motion.found import look_through
 from vitruve.priors.files import poses_of
 
 OUTPUTS = [
@@ -121,6 +122,17 @@ def test_the_named_body_says_its_gender(tmp_path: Path):
         np.savez(tmp_path / "bare.npz", **{key: file[key] for key in file if key != "gender"})
     motion = load_motion(tmp_path / "bare.npz")
     assert motion.body_name == "open-smplx-female" and not motion.source.notes
+
+
+@pytest.mark.parametrize(("gender", "odd"), [("male", True), (3, True), (b"F", False), ("unknown", False)])
+def test_another_gender_than_that_of_the_named_body_is_not_trusted(tmp_path: Path, gender: object, odd: bool):
+    save_motion(small_motion("smplx", 3).replace(body="open-smplx"), tmp_path / "walk.npz")
+    with np.load(tmp_path / "walk.npz") as file:
+        np.savez(tmp_path / "changed.npz", **{**file, "gender": np.array(gender)})
+    motion = load_motion(tmp_path / "changed.npz")
+    assert motion.body_name == "open-smplx-female"
+    found = [finding for finding in look_through(motion) if "is not that of the body" in finding.what]
+    assert [finding.trusted for finding in found] == [False] * odd
 
 
 @pytest.mark.parametrize("named", ["open-smplh-neutral", "smplx", "smplx-tall", "open-mano-left"])

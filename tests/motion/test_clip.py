@@ -64,7 +64,9 @@ def test_the_file_has_the_layout_of_amass():
         "dmpls": (600, 8),
         "gender": (),
         "mocap_framerate": (),
+        "vitruve_body": (),
     }
+    assert clip().body_name == open_body().name
 
 
 def test_rotations_are_sound_and_nothing_jumps():

@@ -55,4 +55,4 @@ def test_a_lock_alone_makes_no_folder_of_somebody(tmp_path):
     with alone(tmp_path, "x"):
         pass
     assert (tmp_path / LOCK_FILE).exists()
-    check_out(tmp_path)
+    check_out(tmp_path, "demo")

@@ -109,6 +109,17 @@ def test_an_interrupt_while_replacing_keeps_the_earlier_run(tmp_path, monkeypatc
     assert os.listdir(tmp_path) == ["o"] and (out / "file.txt").read_text() == "one"
 
 
+def test_the_folder_of_another_command_is_never_replaced(tmp_path):
+    RunFolder(tmp_path, tmp_path, "convert", {}).record({})
+    (tmp_path / "walk.npz").write_text("hours of work")
+    with pytest.raises(UsageError, match="not one of `vitruve demo`") as caught:
+        make(tmp_path, overwrite=True)
+    assert "vitruve convert" in caught.value.where and (tmp_path / "walk.npz").is_file()
+    (tmp_path / "run.toml").write_text("no toml")
+    with pytest.raises(UsageError, match="not one of `vitruve demo`"):
+        make(tmp_path, overwrite=True)
+
+
 def test_a_run_that_finishes_second_does_not_replace_the_first(tmp_path):
     with pytest.raises(UsageError), run_folder(tmp_path / "o", "demo", {}):
         make(tmp_path / "o")
@@ -135,8 +146,8 @@ def test_out_below_a_file_is_a_usage_error(tmp_path):
 
 
 def test_check_out_accepts_new_and_empty(tmp_path):
-    check_out(tmp_path / "new")
-    check_out(tmp_path)
+    check_out(tmp_path / "new", "demo")
+    check_out(tmp_path, "demo")
 
 
 def test_results_take_arrays_and_refuse_nan(tmp_path):

@@ -141,7 +141,7 @@ def load_body(
         if not _is_exported(body):
             body.name = f"{layout}-{gender}"
         return body
-    if str(name).lower() == layout and not any(find_file(layout, other, folder) for other in _BODY_GENDERS):
+    if str(name).lower() == layout and not is_installed(layout, folder):
         warnings.warn(
             f"no {layout} file was found: '{name}' is taken as the open body 'open-{layout}-{gender}'",
             BodyNotice,
@@ -213,6 +213,11 @@ def find_file(layout: str, gender: str, folder: str | Path | Sequence[str | Path
             if candidate.is_file():
                 return candidate
     return None
+
+
+def is_installed(layout: str, folder: str | Path | Sequence[str | Path] | None = None) -> bool:
+    """Whether there is a licensed file of a layout, of any gender."""
+    return any(find_file(layout, gender, folder) for gender in _genders(layout))
 
 
 def find_bodies(folder: str | Path | Sequence[str | Path] | None = None) -> dict[str, Path]:

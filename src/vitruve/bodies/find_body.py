@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.catalogue import is_own, is_path, parse_name, shared_body
-from vitruve.bodies.files import BodyNotice
+from vitruve.bodies.catalogue import is_installed, is_own, is_path, parse_name, shared_body
 from vitruve.errors import MissingAsset, UsageError
 
 _SAID = ("neutral", "female", "male", "left", "right")
@@ -49,18 +47,17 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
     if which.rpartition("-")[2] in _SAID:
         body = shared_body(which, folder)
         return body, _found_open(which, body)
-    parse_name(which)  # an unknown name is an error in the user's own word
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BodyNotice)  # said in our own words below
+    layout, _, is_open = parse_name(which)  # an unknown name is an error in the user's own word
+    if is_open or is_installed(layout, folder):
         try:
             body = shared_body(f"{which}-{gender}", folder)
             return body, _found_open(which, body)
         except MissingAsset:
             body = shared_body(which, folder)
-    if body.name.startswith("open-"):
-        body = shared_body(f"open-{which}-{gender}", folder)
-        return body, [f"no {which} file was found, so '{which}' is taken as {body.name}, whose betas mean other shapes"]
-    return body, [f"there is no {which}-{gender}, so {body.name} is used"]
+        if not body.name.startswith("open-"):
+            return body, [f"there is no {which}-{gender}, so {body.name} is used"]
+    body = shared_body(f"open-{layout}-{gender}", folder)
+    return body, [f"no {which} file was found, so '{which}' is taken as {body.name}, whose betas mean other shapes"]
 
 
 def _found_open(which: str, body: BodyModel) -> list[str]:

@@ -81,7 +81,7 @@ def convert(
     asked = {"from": source, "to": to, "motion": motion, "frames": frames, "num_betas": num_betas}
     options = {**asked, "threads": threads, "rounds": rounds, "bodies": bodies, "out": out, "overwrite": overwrite}
     if out is not None:
-        check_out(out, overwrite)  # before anything slow
+        check_out(out, "bench convert", overwrite)  # before anything slow
     pair = [load_body(name, folder=bodies) for name in (source, to)]
     pair = [load_body(body.name, folder=bodies, num_betas=min(num_betas, body.num_betas)) for body in pair]
     clip = _clip(motion, frames)

@@ -77,7 +77,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
 
     place = out if out is not None or as_json else Path("vitruve-compare")
     if place is not None:
-        check_out(place, overwrite)  # before anything slow
+        check_out(place, "compare", overwrite)  # before anything slow
     from vitruve.compare import compare_motions
     from vitruve.compare.sides import described, read
     from vitruve.compare.timeline import parse_shift

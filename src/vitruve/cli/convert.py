@@ -119,7 +119,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
             _write_page(batch, outcome)
     else:
         batch.record("report.html").unlink(missing_ok=True)  # it would tell of another run
-    _say_problems(outcome)
+    _say_problems(batch, outcome)
     if not quiet:
         _say_warnings(outcome)
         _show_outcome(batch, outcome, report)
@@ -141,7 +141,7 @@ def _say_notes(batch: Batch) -> None:
         print(f"vitruve: note: passed over: {first} {why}{more}", file=sys.stderr)
 
 
-def _say_problems(outcome: Outcome) -> None:
+def _say_problems(batch: Batch, outcome: Outcome) -> None:
     for entry in outcome.failed[:_SHOWN]:
         lines = [f"vitruve: {entry['input']} skipped: {entry['what']}"]
         lines += [f"  {word}: {entry[key]}" for word, key in (("where", "where"), ("do", "do")) if entry[key]]
@@ -152,10 +152,8 @@ def _say_problems(outcome: Outcome) -> None:
 
     untrusted = [entry for entry in outcome.entries if not entry["trusted"]]
     for entry in untrusted[:_SHOWN]:
-        print(
-            f"vitruve: DO NOT TRUST {entry['output'].removeprefix('../')}: {'; '.join(reasons(entry))}",
-            file=sys.stderr,
-        )
+        why = "; ".join(reason for reason in reasons(entry) if reason not in batch.plan.notes)
+        print(f"vitruve: DO NOT TRUST {entry['output'].removeprefix('../')}: {why}", file=sys.stderr)
     if len(untrusted) > _SHOWN:
         print(f"vitruve: and {len(untrusted) - _SHOWN} more; see report.html", file=sys.stderr)
 
@@ -218,7 +216,8 @@ def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
     for entry in outcome.entries if len(outcome.entries) == 1 else ():
         notes = [row["what"] for row in entry.get("findings", ()) if row["severity"] == "note"]
         for note in (*entry["warnings"], *notes):
-            print(f"  note: {note}")
+            if note not in batch.plan.notes:  # those are said already
+                print(f"  note: {note}")
     look = "open {} in a browser" if report else "the figures stand in {}"
     look = look.format(batch.record("report.html" if report else "results.json"))
     print(f"Written to {batch.place.file or batch.place.folder}; {look}.")

@@ -201,7 +201,7 @@ def show(
     from vitruve.runs.run_folder import check_out
 
     if out is not None:
-        check_out(out, overwrite)
+        check_out(out, "data show", overwrite)
     with progress_bar("looking through clips", "clips", quiet) as progress:
         chosen = {} if inspect is None else {"inspect": inspect}
         figures = store_figures(open_store(store), progress=progress, **chosen)

@@ -63,7 +63,7 @@ def demo(
     """
     from vitruve.runs.run_folder import check_out
 
-    check_out(out, overwrite)  # before anything slow
+    check_out(out, "demo", overwrite)  # before anything slow
     from vitruve.motion.clips import bundled_clip_path
 
     clip = bundled_clip_path()

@@ -66,7 +66,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
         camera: a camera file (docs/render.md), for a GLB.
         dry_run: check everything, say what would be written, and stop.
         overwrite: replace what is there.
-        quiet: show no progress and no summary.
+        quiet: show no progress, notes and summary.
         as_json: print the summary as JSON.
     """
     from vitruve import load_motion
@@ -100,7 +100,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
     if as_json:
         print(json.dumps({**done.as_json(), "notes": notes, "findings": found, "written": not dry_run}, indent=2))
     else:
-        _say(notes, found, clip)
+        _say([] if quiet else notes, [row for row in found if not (quiet and row["trusted"])], clip)
     if not (as_json or quiet):
         _show(done, dry_run)
     return 0 if dry_run or all(row["trusted"] for row in found) else _NOT_TRUSTED

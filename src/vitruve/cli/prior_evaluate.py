@@ -67,7 +67,7 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
 
     named = prior.resolve()
     place = out or named.with_name(f"{named.name if named.is_dir() else named.stem}-evaluation")
-    check_out(place, overwrite)
+    check_out(place, "prior evaluate", overwrite)
     loaded, source = load_prior(prior), open_store(store)
     poses, learned = poses_of_store(source, split, part, every, trained_on and open_store(trained_on))
     if dry_run:

@@ -55,7 +55,7 @@ def sample(
     from vitruve.runs import run_folder
     from vitruve.runs.run_folder import check_out
 
-    check_out(out, overwrite)
+    check_out(out, "prior sample", overwrite)
     loaded, model = load_prior(prior), load_body(body)
     if dry_run:
         print(f"would write {count} poses to {', '.join(str(out / name) for name in ('poses.npz', 'samples.png'))}")

@@ -80,7 +80,8 @@ def start(
                 rotations[:, joint] = _hand_rotation(name, target, hands)
     root = source.rest_joints[..., 0, :] + motion.translation.to(source.rest_joints)
     rest_root = target.shaped(betas).rest_joints[0]
-    turning = (given - torch.eye(3).to(given)).abs().amax((0, 2, 3)) > 1e-4
+    farthest = torch.stack([given.amax(0), given.amin(0)])  # of all frames, without another copy of them
+    turning = (farthest - torch.eye(3).to(given)).abs().amax((0, 2, 3)) > 1e-4
     dropped = [name for joint, name in enumerate(names) if name not in used and turning[joint]]
     return Start(rotations, (root - rest_root).to(rotations), free, tuple(invented), tuple(dropped))
 

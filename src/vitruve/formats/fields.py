@@ -73,6 +73,10 @@ def read_body_and_gender(
             where=f"{path}: {BODY_KEY} is '{named[:40]}', the rotations are those of {layout}",
             fix=f"write the body it was made on, such as 'open-{layout}-{GENDERS[0]}', or remove the key",
         )
+    said = _gender_word(content.get("gender", gender))
+    if said != gender and said not in _UNTOLD:
+        what = f"the gender in the file, {said[:40]!r}, is not that of the body it names, {named}"
+        notes.append(f"{DOUBTFUL}{what}; taken as {gender}")
     return body, read_gender(gender, path, notes, given)
 
 
@@ -85,9 +89,7 @@ def read_gender(value: Any, path: Path, notes: list[str], given: str | None = No
         if given is None:
             notes.append("the file names no gender; taken as neutral")
         return given or "neutral"
-    text = word(value)
-    gender = text.strip().strip("\0").lower()
-    gender = _SHORT.get(gender, gender)
+    text, gender = word(value), _gender_word(value)
     if gender not in GENDERS:
         if gender in _UNTOLD:
             notes.append(f"the file names no gender ({text[:40]!r}); taken as {given or 'neutral'}")
@@ -97,6 +99,12 @@ def read_gender(value: Any, path: Path, notes: list[str], given: str | None = No
         return given or "neutral"
     notes += kept_gender(gender, given)
     return gender
+
+
+def _gender_word(value: Any) -> str:
+    """What a file says its gender is, in small letters and in full."""
+    text = word(value).strip().strip("\0").lower()
+    return _SHORT.get(text, text)
 
 
 def kept_gender(said: str, given: str | None) -> list[str]:

@@ -23,6 +23,7 @@ from vitruve.motion.sizes import longest_chain, shape_findings, unit_findings
 # Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
 USUAL_RATES = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 144, 150, 180, 200, 240, 250, 300)
 _SAME = 1e-6
+_FRAMES_AT_A_TIME = 2048
 # Metres that the longest chain of bones measures in people, for checks that need their size.
 _PERSON = (0.6, 2.0)
 # Degrees: far beyond what any joint of a person reaches, short of half a turn where axis-angle changes its sign.
@@ -44,7 +45,7 @@ def _values(motion: Motion) -> Iterator[Finding]:
             where = f"{'numbers' if name == 'betas' else 'frames'} {_runs(bad)}"
             what = f"the {name} hold values that are not numbers"
             yield Finding("error", what, where, "write the motion again", trusted=False)
-    error = rotation_error(torch.nan_to_num(motion.rotations))
+    error = _in_blocks(lambda part: rotation_error(torch.nan_to_num(part)), motion.rotations)
     if float(error.max()) > 1e-3:
         bad = (error > 1e-3).any(1)
         yield Finding(
@@ -101,7 +102,7 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
             f"into frame {shown}{', ...' if len(jumps) > 5 else ''}",
             "cut there, or remove the glitch",
         )
-    turns = geodesic_distance(motion.rotations[:-1], motion.rotations[1:]).masked_fill(unknown[:, None], 0)
+    turns = _in_blocks(geodesic_distance, motion.rotations[:-1], motion.rotations[1:]).masked_fill(unknown[:, None], 0)
     # One entry per frame, of the joint that turns most.
     worst = {
         frame: int(turns[frame - 1].argmax())
@@ -122,11 +123,11 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
 
 def _wrong_turns(motion: Motion) -> Iterator[Finding]:
     """Joints below the root that are turned nearly right round most of the time, which no person's are."""
-    rotations = motion.rotations[_valid(motion).to(motion.rotations.device)][:, 1:]
-    if not motion.body or not len(rotations):
+    valid = _valid(motion).to(motion.rotations.device)
+    if not motion.body or not valid.any():
         return
-    rest = torch.eye(3, dtype=rotations.dtype, device=rotations.device).expand_as(rotations)
-    angles = geodesic_distance(rotations, rest)
+    rest = torch.eye(3, dtype=motion.rotations.dtype, device=motion.rotations.device)
+    angles = _in_blocks(lambda part: geodesic_distance(part, rest.expand_as(part)), motion.rotations[:, 1:])[valid]
     usual = angles.rad2deg().median(0).values.tolist()
     turned = [f"{name} {angle:.0f}°" for name, angle in zip(motion.skeleton.names[1:], usual) if angle > _RIGHT_ROUND]
     if turned:
@@ -144,7 +145,7 @@ def _repeats(motion: Motion) -> Iterator[Finding]:
     if len(motion) < 2:
         yield Finding("note", "a single frame: a pose, not a motion")
         return
-    step = (motion.rotations[1:] - motion.rotations[:-1]).abs().flatten(1).amax(1)
+    step = _in_blocks(lambda a, b: (b - a).abs().flatten(1).amax(1), motion.rotations[:-1], motion.rotations[1:])
     same = torch.maximum(step, (motion.translation[1:] - motion.translation[:-1]).abs().amax(1)) < _SAME
     same = torch.cat([same.new_zeros(1), same])
     if motion.mask is not None:
@@ -175,7 +176,7 @@ def _hands(motion: Motion) -> Iterator[Finding]:
     for side, joints in fingers.items():
         if not joints:
             continue
-        rotations = motion.rotations[_valid(motion)][:, list(joints)]
+        rotations = motion.rotations[:, list(joints)][_valid(motion)]
         if len(rotations) and float((rotations - rotations[:1]).abs().max()) < 1e-4:
             still[side] = rotations[0]
     if not still:
@@ -253,6 +254,11 @@ CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
     _feet,
     _shape,
 )
+
+
+def _in_blocks(measure: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """What `measure` says of each frame of the values: it needs the memory of a block, however long the clip."""
+    return torch.cat([measure(*parts) for parts in zip(*(value.split(_FRAMES_AT_A_TIME) for value in values))])
 
 
 def _valid(motion: Motion) -> Tensor:

@@ -37,6 +37,7 @@ _RISE, _ROUGHNESS = 0.03, 0.05
 _WALKING, _GROUND, _RARELY, _STANDING = 2.3, 0.03, 0.02, 0.4
 # Rates that a wrong one is guessed to be.
 _USUAL = (24, 25, 30, 50, 60, 100, 120, 240)
+_FRAMES_AT_A_TIME = 2048
 _Joints = NDArray[np.float64]
 
 
@@ -137,8 +138,9 @@ def _positions(motion: Motion) -> _Joints | None:
     if rest is None:
         return None
     rotations = motion.rotations.detach().cpu()[:, :22]
-    turned = forward_kinematics(rotations, rest.to(rotations), skeleton.parents[:22])[1]
-    return (turned + motion.translation.detach().cpu()[:, None]).double().numpy()
+    parts = rotations.split(_FRAMES_AT_A_TIME)  # of a long clip, all at once would take gigabytes
+    turned = [forward_kinematics(part, rest.to(part), skeleton.parents[:22])[1].clone() for part in parts]
+    return (torch.cat(turned) + motion.translation.detach().cpu()[:, None]).double().numpy()
 
 
 @functools.cache

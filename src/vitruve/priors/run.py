@@ -57,7 +57,7 @@ def check_run(folder: Path, overwrite: bool) -> None:
             where=str(folder / STATE),
             fix="go on with it: --resume; or begin anew: --overwrite",
         )
-    check_out(folder, overwrite)
+    check_out(folder, "prior train", overwrite)
 
 
 @contextmanager

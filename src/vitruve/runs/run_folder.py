@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,17 +108,17 @@ def run_folder(
         command: the verb, for example "demo".
         options: every option with the value it had.
         inputs: files that were read; their hashes are kept.
-        overwrite: replace the folder of an earlier run. A folder that holds no `run.toml` is never replaced.
+        overwrite: replace the folder of an earlier run. One that another command or no run has made is never replaced.
     """
     place = Path(os.path.abspath(out))  # not resolve(): a link stays a link
-    check_out(place, overwrite)
+    check_out(place, command, overwrite)
     hashes = {str(path): file_hash(path) for path in inputs}
     partial = _make_partial(place)
     try:
         run = RunFolder(partial, place, command, options)
         yield run
         run.record(hashes)
-        _move(partial, place, overwrite)
+        _move(partial, place, command, overwrite)
     except NotWritten as error:
         error.where = error.where.replace(str(partial), str(place))  # the name that it was to have
         raise
@@ -129,8 +130,14 @@ def run_folder(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_out(place: str | Path, overwrite: bool = False) -> None:
-    """Raise UsageError where a run may not write to a folder: something is there, and it may not be replaced."""
+def check_out(place: str | Path, command: str, overwrite: bool = False) -> None:
+    """Raise UsageError where a run may not write to a folder: something is there, and it may not be replaced.
+
+    Args:
+        place: the folder.
+        command: the verb that is to write it. Only a folder that the same verb has made can be replaced.
+        overwrite: whether it may be.
+    """
     place = Path(place)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise UsageError("the output is not a folder", where=str(place), fix="choose another: --out FOLDER")
@@ -148,10 +155,25 @@ def check_out(place: str | Path, overwrite: bool = False) -> None:
             where=f"{place} has no {RUN_FILE}",
             fix="choose another: --out FOLDER",
         )
+    made_by = _made_by(place / RUN_FILE)
+    if made_by != f"vitruve {command}":
+        raise UsageError(
+            f"the output folder is not one of `vitruve {command}`; it will not be replaced",
+            where=f"{place / RUN_FILE}: made by `{made_by}`" if made_by else f"{place / RUN_FILE} cannot be read",
+            fix="choose another: --out FOLDER",
+        )
     if not overwrite:
         raise UsageError(
             "the output folder exists already", where=str(place), fix="choose another with --out, or give --overwrite"
         )
+
+
+def _made_by(record: Path) -> str:
+    """The command in a run.toml; empty where it does not tell."""
+    try:
+        return str(tomllib.loads(record.read_text(encoding="utf-8")).get("command", ""))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return ""
 
 
 def _make_partial(place: Path) -> Path:
@@ -164,9 +186,9 @@ def _make_partial(place: Path) -> Path:
     return partial
 
 
-def _move(partial: Path, place: Path, overwrite: bool) -> None:
+def _move(partial: Path, place: Path, command: str, overwrite: bool) -> None:
     """Put the finished folder in its place; an earlier one goes only when the new one stands."""
-    check_out(place, overwrite)  # again: another run may have finished meanwhile
+    check_out(place, command, overwrite)  # again: another run may have finished meanwhile
     if not place.exists():
         partial.rename(place)
         return

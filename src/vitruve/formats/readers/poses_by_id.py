@@ -203,6 +203,8 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
             fix="add `ids`, one for each row of `poses`; a clip is read by load_motion(path)",
         )
     else:
+        if all(_values(value) is None for value in content.values()):
+            raise _no_poses(content, path)
         ids = tuple(_name(key) for key in content)
         rows = [_row(name, value, path) for name, value in zip(ids, content.values())]
         keys = rows[0].keys()
@@ -224,23 +226,39 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
 
 def _row(name: str, value: Any, path: Path) -> dict[str, Any]:
     """The fields of one pose: a row of values alone, or a mapping."""
-    if isinstance(value, Mapping):
-        row = {key: field for key, field in value.items() if key in FIELDS}
-        if "poses" in row:
-            row["poses"] = _numbers(row["poses"]).reshape(-1)
-            return row
-    elif isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[1], str):
+    values = _values(value)
+    if values is None:
         raise BadData(
+            f"pose '{name}' has no values",
+            where=f"{path}: found {str(value)[:60]}",
+            fix="give the axis-angle values of each id, or a mapping with `poses`",
+        )
+    fields = value if isinstance(value, Mapping) else {}
+    return {key: field for key, field in fields.items() if key in FIELDS} | {"poses": values}
+
+
+def _values(value: Any) -> np.ndarray | None:
+    """[values] of one pose; None where there are none: text, a single number, lists of unequal length."""
+    try:
+        array = _numbers(value.get("poses") if isinstance(value, Mapping) else value)
+    except (TypeError, ValueError):
+        return None
+    return array.reshape(-1) if array.ndim and array.dtype.kind in "fiu" else None
+
+
+def _no_poses(content: Mapping[Any, Any], path: Path) -> BadData:
+    """The error for a file none of whose entries has values: it says where poses are, or is another file."""
+    name, value = next(iter(content.items()))
+    if isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[1], str) and isinstance(value[2], int):
+        return BadData(
             f"{path.name} says where poses are to be found, but does not hold them",
             where=f"{path}: pose {name} is frame {value[2]} of {value[1]}",
             fix=f"take them from the data set first: vitruve data poses {path} --amass FOLDER --out poses.npz",
         )
-    elif np.ndim(value) > 0:
-        return {"poses": _numbers(value).reshape(-1)}
-    raise BadData(
-        f"pose '{name}' has no values",
-        where=f"{path}: found {str(value)[:60]}",
-        fix="give the axis-angle values of each id, or a mapping with `poses`",
+    return BadData(
+        f"{path.name} holds no poses",
+        where=f"{path}: '{name}' is {str(value)[:60]}",
+        fix="give the axis-angle values of each id, or a mapping with `poses` (docs/convert-inputs.md)",
     )
 
 
