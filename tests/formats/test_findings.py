@@ -249,3 +249,16 @@ def test_the_same_finding_of_several_motions_is_one_row() -> None:
     found = [("a", Finding("note", "1 frame")), ("a", Finding("note", "2 frame")), ("b", Finding("note", "30 frame"))]
     rows = gathered([*found, ("b", Finding("error", "broken"))])
     assert [(row["what"], row["clips"], row["first"]) for row in rows] == [("broken", 1, "b"), ("1 frame", 2, "a")]
+
+
+def test_blocks_of_frames_find_what_the_whole_clip_shows(monkeypatch) -> None:
+    motion = clip(frames=40)
+    rotations = motion.rotations.clone()
+    rotations[21], rotations[28:] = rotations[20], rotations[28:].flip(0)
+    rotations[35, 4] *= 1.1
+    motion = motion.replace(rotations=rotations, translation=torch.zeros(40, 3).double())
+    whole = inspect_motion(motion)
+    for module in ("findings", "pace"):
+        monkeypatch.setattr(f"vitruve.motion.{module}._FRAMES_AT_A_TIME", 7)
+    assert inspect_motion(motion) == whole
+    assert {"some matrices are not rotations", "1 of 40 frames equal the frame before"} <= {row.what for row in whole}

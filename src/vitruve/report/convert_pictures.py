@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,9 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
             source = read_mesh_sequence(entry["input"], up=up)
             topology = _topology(source, entry)
         else:
-            source = vitruve.load_motion(entry["input"], fps=fps)
+            source = _for_drawing(vitruve.load_motion(entry["input"], fps=fps))
         rate = source.fps if isinstance(source, Motion) else entry["fps"]
-        result = vitruve.load_motion(folder / entry["output"], fps=rate)
+        result = _for_drawing(vitruve.load_motion(folder / entry["output"], fps=rate))
         target = shared_body(entry["target"], entry["folder"])
         body = shared_body(entry["source"], entry["folder"]) if kind == "motion" else None
     except (VitruveError, OSError):
@@ -103,6 +103,11 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
     drawable = result.skeleton.names == target.skeleton.names and len(result) == len(source)
     name = Path(entry["input"]).name
     return Shown(name, source, result, body, target, worst_shown_first(entry), topology) if drawable else None
+
+
+def _for_drawing(motion: Motion) -> Motion:
+    """In single precision and without what else the file holds: of two long clips this halves the memory."""
+    return replace(motion.to(dtype=torch.float32), source=replace(motion.source, extras={}))
 
 
 def worst_shown_first(entry: Entry) -> dict[str, int]:
