@@ -161,7 +161,7 @@ def test_the_list_of_a_data_set_is_told_from_the_poses_themselves(tmp_path):
         ({"ids": ["a"], "poses": [[0.0] * 60]}, "no|not poses"),
         ({"ids": ["a", "a"], "poses": [[0.0] * 66] * 2}, "occurs twice"),
         ({"poses": [[0.0] * 66]}, "without ids"),
-        ({"a": [0.0] * 66, "b": [0.0] * 72}, "unlike the others"),
+        ({"a": [0.0] * 66, "b": [0.0] * 72}, "other fields"),
         ({"a": "walk"}, "has no values"),
         ({"ids": ["a"], "poses": [[0.0] * 66], "trans": [[0.0] * 4]}, "three numbers"),
         ({"ids": ["a", "b"], "poses": [[0.0] * 66] * 2, "betas": [[0.0]] * 3}, "betas do not fit"),

@@ -1,4 +1,4 @@
-"""Fit a whole clip: the shape on key frames, then every frame, then those that failed once more."""
+"""Fit a whole clip: the shape on key frames, then every frame, then a retry of failed frames."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Targets = Tensor | Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try.
+    """Settings that trade speed for accuracy.
 
     Attributes:
-        rounds: most steps a frame; most frames need two or three from a copied pose.
-        key_frames: frames that the shape is solved on.
-        shape_iterations: most steps of the shape solve.
-        ridge: pull of solved betas to zero: one standard deviation costs the square of this many metres.
-        solve_scale: also find one uniform scale.
-        dense: full Jacobians for every frame instead of the compiled step; always so on a graphics processor.
-        smoothing_sweeps: times that each frame is drawn to its neighbours, where smoothness is asked for.
-        apart: fit frames so far apart, and interpolate what the fit adds to the start in between (see anchors.py). For
-            clips whose start moves as the targets do; 1 fits every frame.
+        rounds: maximum steps per frame; most frames need two or three from a copied pose.
+        key_frames: number of frames for the shape solve.
+        shape_iterations: maximum steps of the shape solve.
+        ridge: regularisation of solved betas: one standard deviation costs the square of this many metres.
+        solve_scale: also solve one uniform scale.
+        dense: full Jacobians for every frame instead of the compiled step; always used on a GPU.
+        smoothing_sweeps: how often each frame is pulled towards its neighbours, if smoothness is set.
+        apart: distance of fitted anchor frames; the corrections in between are interpolated (see anchors.py). For clips
+            whose start moves like the targets; 1 fits every frame.
     """
 
     rounds: int = 10
@@ -60,11 +60,11 @@ class ClipFit:
         translation: [frames, 3].
         betas: [betas] one shape for the clip.
         scale: one uniform scale; 1.0 unless it was solved.
-        error: [frames] root mean square distance to the targets in metres; infinite where a frame had none. That of an
-            interpolated frame is the larger of those it stands between.
-        failed: [frames] True where the result must not be trusted: no targets, or an error far above the clip's after
-            every retry. Such frames hold the best found, or the start.
-        retried: [frames] True where a second try was made.
+        error: [frames] root mean square distance to the targets in metres; infinite for a frame without targets. An
+            interpolated frame has the larger error of its two anchors.
+        failed: [frames] True where the result is not to be trusted: no targets, or an error far above the clip's after
+            every retry. Such frames hold the best result, or the start.
+        retried: [frames] True for frames that were retried.
     """
 
     rotations: Tensor
@@ -77,7 +77,7 @@ class ClipFit:
 
 
 @one_thread_but_for_blocks()
-def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
+def fit_clip(  # noqa: PLR0913 (all but five by keyword)
     body: BodyModel,
     points: Points | Tensor,
     targets: Targets,
@@ -95,26 +95,25 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
     effort: Effort = Effort(),
     progress: Callable[[int, int], None] | None = None,
 ) -> ClipFit:
-    """Fit rotations, translation and, where not given, one shape of a body to points over a clip.
+    """Fit rotations, translation and, unless given, one shape of a body to points over a clip.
 
     Args:
         body: the body to fit.
-        points: which of its points: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
+        points: its points to fit: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
         targets: [frames, points, 3] metres, or a function from frame indices to the targets of those frames, for clips
-            whose targets do not fit in memory; it may be called from several threads. A point that is not finite does
-            not count in its frame.
-        rotations: where to start, on the body's joints: a copied pose is a good start. Must be finite.
-        translation: likewise.
-        betas: the shape, if known; solved on key frames otherwise.
-        start_betas: where the shape solve starts; zero where not given. Their number is the number of betas solved.
+            whose targets do not fit in memory; it may be called from several threads. Non-finite points are ignored.
+        rotations: the start, on the body's joints: a copied pose is a good start. Must be finite.
+        translation: the start.
+        betas: the shape, if known; otherwise solved on key frames.
+        start_betas: start of the shape solve; zero by default. Their number is the number of betas solved.
         expression: [frames, expressions] known coefficients.
-        weights: [points]; equal where not given.
-        loss: robust cost of a distance (`huber`, `geman_mcclure`); squares where not given.
-        free: [joints] False where a joint keeps its start; all turn where not given.
+        weights: [points]; equal by default.
+        loss: robust cost of a distance (`huber`, `geman_mcclure`); squares by default.
+        free: [joints] False for joints that keep their start; all are free by default.
         terms: on the rotations: `TowardRotations`, `RotationLimits`.
-        smoothness: [joints] metres: how strongly each frame's rotations are drawn to the middle of their neighbours'.
-        effort: how hard to try.
-        progress: called with (frames done, frames) now and then, from the threads that work.
+        smoothness: [joints] metres: how strongly each frame's rotations are pulled towards the mean of its neighbours.
+        effort: settings that trade speed for accuracy.
+        progress: called with (frames done, frames) now and then, from the worker threads.
     """
     chosen = _chosen(body, points)
     _check(body, rotations, translation)
@@ -157,7 +156,7 @@ def _fit(
             solve_scale=effort.solve_scale,
         )
         ((betas, scale),) = over_threads(solve, [start.to(problem.rotations)])
-        # The frames start with the root where it was, whatever the shape has become.
+        # Keep the root's position at the start, whatever the shape is now.
         moved = problem.points.shaped(start).joints[0] - problem.points.shaped(betas, scale=scale).joints[0]
         problem = replace(problem, translation=problem.translation + moved)
     moments = Moments.of(problem.points.shaped(betas, scale=scale), problem.weights)
@@ -185,7 +184,7 @@ def _fit(
 
 
 class _Told:
-    """Says how many frames are fitted; those that are never fitted are told at the end."""
+    """Reports the number of fitted frames; frames that are never fitted are reported at the end."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, frames: int) -> None:
         self.progress, self.frames, self.done = progress, frames, 0
@@ -209,7 +208,7 @@ def _fit_rows(
     told: _Told,
     rounds: int | None = None,
 ) -> Fitted:
-    """Some frames from a start, in blocks that share the threads."""
+    """Fit some frames from a start, in blocks over the threads."""
     rotations, translation = start
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
 
@@ -224,16 +223,16 @@ def _fit_rows(
         for part in every.split(16 * FRAMES_AT_A_TIME):
             fit(part)
         return out
-    # Few frames in two halves, so that two threads get some; smaller blocks would cost more than further threads gain.
-    # The number of threads must not change the result.
+    # Split few frames into two halves for two threads; smaller blocks would cost more than further threads gain. The
+    # split does not depend on the number of threads, which must not change the result.
     over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rows) // 2)))))
     return out
 
 
 def _toward_neighbours(rotations: Tensor) -> Tensor:
-    """Each frame's rotations half way to the middle of the frames before and after; the ends keep their own.
+    """Each frame's rotations, moved half-way towards the mean of the frames before and after; the ends keep theirs.
 
-    Half way only: drawn to the middle itself, every other frame could go on swinging against its neighbours.
+    With the full step, alternating frames could oscillate against each other.
     """
     out = rotations.clone()
 
@@ -254,9 +253,9 @@ def _chosen(body: BodyModel, points: Points | Tensor) -> Points:
 
 
 def _check(body: BodyModel, rotations: Tensor, translation: Tensor) -> None:
-    """Shapes, and that there is something to fit."""
+    """Check the shapes, and that there are frames."""
     if not len(rotations):
-        raise BadData("a clip without frames cannot be fitted", where="rotations: 0 frames", fix="leave the clip out")
+        raise BadData("a clip without frames cannot be fitted", where="rotations: 0 frames", fix="skip the clip")
     found, expected = tuple(rotations.shape), (len(translation), body.num_joints, 3, 3)
     if found != expected or translation.shape[1:] != (3,):
         raise BadData(

@@ -1,4 +1,4 @@
-"""What a motion can be exported as: the table EXPORTS, a writer each."""
+"""The table EXPORTS of export formats, each with its writer."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Export:
     """One row of the table of exports.
 
     Attributes:
-        line: what it is.
-        write: writes a job.
-        keeps, loses: what of a motion is in the file, and what is not.
-        ups: the axes that can point upwards in the file, the usual one first.
-        units: the units it can be in, the usual one first.
-        body: whether the body is "needed", "used" where there is one, or "not used".
-        skeletons: the joint trees it can hold; empty where it holds any.
+        line: description.
+        write: the writer.
+        keeps, loses: which data of a motion the file keeps and loses.
+        ups: possible up axes of the file, the default first.
+        units: possible units, the default first.
+        body: whether the body is "needed", "used" if there is one, or "not used".
+        skeletons: the joint trees it can hold; empty for any.
         morphs: whether shapes and expressions can be morph targets.
-        camera: whether a camera can be in the file.
-        folder: the file ending inside, where it is a folder of one file per frame.
+        camera: whether the file can hold a camera.
+        folder: suffix of the files inside, for a folder with one file per frame.
     """
 
     line: str
@@ -48,7 +48,7 @@ class Export:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What one writer is given: everything is checked and decided. `path` is what is written now."""
+    """The arguments of a writer, already checked. `path` is the temporary path to write to."""
 
     motion: Motion
     path: Path
@@ -112,14 +112,14 @@ def _meshes(job: Job) -> None:
     from vitruve.formats.readers.bvh import UNITS
     from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 
-    assert job.body is not None  # it is needed, and was checked
+    assert job.body is not None  # checked before
     motion, body, total = job.motion, job.body, len(job.motion)
     shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
     scale = 1 / UNITS[job.unit]
     chunks = shaped.vertex_chunks(motion.rotations, motion.translation, chunk=32)
     comment = f"Vitruve {vitruve.__version__}; {body.name}; {motion.fps:.9g} fps; {job.up} up; {job.unit}"
     report = job.progress
-    # One frame as a file is a folder of one, whose only file is taken out.
+    # A single frame is written as a folder with one file, which is then moved out.
     single = job.path.suffix.lower() == job.ending
     folder = write_mesh_sequence(
         (scale * vertices for chunk in chunks for vertices in chunk),
@@ -136,7 +136,7 @@ def _meshes(job: Job) -> None:
 
 
 def _facts(job: Job) -> dict[str, Any]:
-    """What a file says of itself."""
+    """Metadata to store in the file."""
     motion, body = job.motion, job.body
     return {
         "made_by": f"Vitruve {vitruve.__version__}",
@@ -157,32 +157,32 @@ def _facts(job: Job) -> dict[str, Any]:
 _USD = Export(
     "a skinned mesh with skeleton and animation (UsdSkel)",
     _usd,
-    keeps="skeleton, rotations, way of the root, one shape, all skin weights, frame rate, morph targets if asked for",
+    keeps="skeleton, rotations, root path, one shape, all skin weights, frame rate, morph targets on request",
     loses="pose correctives, gender (as text only), mask",
     ups=("y", "z"),
     morphs=True,
 )
 _MESHES = {
-    "keeps": "every vertex as the body has it: shape, expression and pose correctives",
+    "keeps": "every vertex of the body: shape, expression and pose correctives",
     "loses": "joints, rotations, frame rate (as a comment only), names, mask",
     "ups": ("z", "y"),
     "units": ("m", "cm", "mm"),
     "body": "needed",
 }
-# ending -> what is written
+# suffix -> export format
 EXPORTS: dict[str, Export] = {
     ".glb": Export(
         "one skinned mesh with skeleton and animation (glTF 2.0, binary)",
         _glb,
-        keeps="skeleton, rotations, way of the root, one shape, frame rate, morph targets if asked for",
-        loses="pose correctives, skin weights beyond four joints a vertex, gender (as text only), mask",
+        keeps="skeleton, rotations, root path, one shape, frame rate, morph targets on request",
+        loses="pose correctives, skin weights beyond four joints per vertex, gender (as text only), mask",
         morphs=True,
         camera=True,
     ),
     ".bvh": Export(
         "a joint tree with Euler angles",
         _bvh,
-        keeps="joint tree in the clip's shape, rotations, way of the root, bones that change, frame rate",
+        keeps="joint tree in the clip's shape, rotations, root path, bones that change length, frame rate",
         loses="surface, betas, gender, expression, mask",
         ups=("y", "z"),
         units=("cm", "m", "mm", "inch"),
@@ -190,7 +190,7 @@ EXPORTS: dict[str, Export] = {
     ".obj": Export("a folder of OBJ meshes, one per frame", _meshes, folder=".obj", **_MESHES),
     ".ply": Export("a folder of binary PLY meshes, one per frame", _meshes, folder=".ply", **_MESHES),
     ".npz": Export(
-        "the file that the SMPL-X Blender add-on reads, in AMASS's keys",
+        "the npz of the SMPL-X Blender add-on, with AMASS's keys",
         _addon_npz,
         keeps="rotations, translation, betas, gender, expression (which the add-on does not read), whole frame rates",
         loses="mask, frame rates below 30 or between whole numbers: the clip is resampled",
