@@ -1,4 +1,4 @@
-"""The errors Vitruve raises: what is wrong, where, and what to do about it, in three lines."""
+"""The errors Vitruve raises: three lines that say what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 class VitruveError(Exception):
-    """Something the user can mend. The command line prints it without a traceback.
+    """An error that the user can fix. The command line prints it without a traceback.
 
     Args:
-        what: one sentence: what is wrong.
+        what: what is wrong, in one sentence; lower case, no full stop.
         where: file, key, frame, and the shape found and expected.
         fix: what to do, as a command where there is one.
     """
@@ -35,62 +35,62 @@ class VitruveError(Exception):
 
 
 def _printable(line: str) -> str:
-    """Without what breaks lines or commands a terminal: names of files and keys may hold anything."""
+    """Escape line breaks and terminal control codes: file names and keys may hold anything."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 class UsageError(VitruveError):
-    """The call itself cannot be meant: an unknown name, an impossible option."""
+    """The call is invalid: an unknown name, an impossible option."""
 
     exit_code = 2
 
 
 class OutOfRange(UsageError, IndexError):
-    """An index beyond the end. Python's own loops end by the IndexError that it is, too."""
+    """An index beyond the end. It is an IndexError too, so that Python's own loops end."""
 
 
 class MissingAsset(VitruveError):
-    """A body, extra or file that is needed was not found."""
+    """A required body, extra or file is missing."""
 
     exit_code = 3
 
 
 class BadData(VitruveError):
-    """A file or array has content that cannot be right."""
+    """A file or array has invalid content."""
 
     exit_code = 4
 
 
 class NotWritten(VitruveError):
-    """The machine did not take what was to be written; the same call works once that is mended."""
+    """Writing failed because of the machine (disk full, no permission); retry once that is fixed."""
 
     exit_code = 6
 
 
-# A limit on the size of files (EFBIG) is mended as a full disk is. Windows knows no quota.
+# EFBIG (file size limit) has the same fix as a full disk. Windows has no EDQUOT.
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-# There can be no such file, a file below a file say.
+# The path itself is impossible, such as a file below a file.
 _IMPOSSIBLE = {errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
 def not_written(error: OSError, place: str | PathLike[str], then: str = "run it again") -> VitruveError:
-    """The error to show where a file or folder could not be written: one rule for all that writes.
+    """Turn an OSError from writing into the error to raise; everything that writes files uses it.
 
     Args:
-        error: what the system says.
-        place: the file or folder, by the name that it was to have in the end.
-        then: what to do when the reason is mended.
+        error: the system's error.
+        place: the final path of the file or folder, not its temporary name.
+        then: what to do once the cause is fixed.
 
     Returns:
-        NotWritten where the machine is to blame; UsageError where there can be no such place, such as below a file.
+        NotWritten where the machine is to blame; UsageError where the path is impossible, such as below a file.
     """
     reason = (error.strerror or str(error) or type(error).__name__).lower()
     what = f"{Path(place).name or place} cannot be written: {reason}"
     if error.errno in _FULL:
         return NotWritten(what, where=str(place), fix=f"make room on the disk, and {then}")
     if error.errno in _FORBIDDEN:
-        fix = f"see who may write there and {then}, or choose another place"
+        fix = f"check the permissions and {then}, or choose another place"
         return NotWritten(what, where=str(place), fix=fix)
     if error.errno in _IMPOSSIBLE:
         return UsageError(what, where=str(place), fix="choose another place: --out")
@@ -98,13 +98,13 @@ def not_written(error: OSError, place: str | PathLike[str], then: str = "run it 
 
 
 def is_unwritable(error: OSError) -> bool:
-    """Whether an error can only come from writing, whatever was at work."""
+    """Whether an error can only come from writing (disk full, read-only file system)."""
     return error.errno in _FULL or error.errno == errno.EROFS
 
 
 @contextmanager
 def writing(place: str | PathLike[str], then: str = "run it again") -> Iterator[None]:
-    """Tell of the system's errors within as `not_written` does; for blocks that do nothing but write."""
+    """Translate OSErrors inside the block with `not_written`; for blocks that only write."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Names of a package that load when they are first used, so that importing it stays fast."""
+"""Lazy imports: names of a package load when first used, so that importing the package stays fast."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def lazy_names(package: dict[str, Any], homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """What a package takes as its `__getattr__`.
+    """The `__getattr__` of a package with lazy names.
 
     Args:
-        package: its `globals()`.
-        homes: each name, and the module it lives in.
+        package: the package's `globals()`.
+        homes: public name to the module that defines it.
     """
 
     def get(name: str) -> Any:

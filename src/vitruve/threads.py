@@ -1,11 +1,10 @@
-"""Blocks of work on the processor's threads.
+"""Run blocks of frames on threads, with torch held at one thread inside each.
 
-Many small tensor operations with several threads inside each wait for one another at every operation as soon as the
-machine does anything else. One thread for each block of frames, with torch at a single thread inside, keeps every core
-busy instead.
+Torch's own threads synchronise at every small operation and stall as soon as the machine is busy with anything else.
+One thread per block of frames keeps every core busy.
 
-A sum that several threads share is rounded by how many they are, so what is not done in blocks, such as bringing two
-bodies together, is done by a single thread: results do not depend on the number of threads.
+The rounding of a sum depends on the number of threads that share it. Work that is not split into blocks, such as the
+registration of two bodies, runs on a single thread, so that results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ Block = TypeVar("Block")
 Result = TypeVar("Result")
 
 
-# How many threads `over_threads` takes where torch is held at one.
+# How many threads `over_threads` uses while torch is held at one.
 _for_blocks: ContextVar[int] = ContextVar("_for_blocks", default=1)
 
 
 def over_threads(work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
     """The results of `work` for every block, in order, on as many threads as torch is set to use.
 
-    No gradients are recorded. An error in one block is raised once those that have begun are
-    done; the rest are left.
+    No gradients are recorded. After an error in one block, running blocks finish, no new ones start, and the error is
+    raised.
     """
     with one_torch_thread() as threads:
         return _over(max(threads, _for_blocks.get()), work, blocks)
@@ -38,7 +37,7 @@ def over_threads(work: Callable[[Block], Result], blocks: Sequence[Block]) -> li
 
 @contextmanager
 def one_torch_thread() -> Iterator[int]:
-    """Torch works with a single thread inside of the block; what is given is how many it had."""
+    """Hold torch at a single thread inside the block; yields how many it had."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -49,7 +48,7 @@ def one_torch_thread() -> Iterator[int]:
 
 @contextmanager
 def one_thread_but_for_blocks() -> Iterator[None]:
-    """As `one_torch_thread`, but `over_threads` inside still takes as many threads as torch had."""
+    """Like `one_torch_thread`, but `over_threads` inside still uses as many threads as torch had."""
     with one_torch_thread() as threads:
         token = _for_blocks.set(max(threads, _for_blocks.get()))
         try:
@@ -59,11 +58,11 @@ def one_thread_but_for_blocks() -> Iterator[None]:
 
 
 def _over(threads: int, work: Callable[[Block], Result], blocks: Sequence[Block]) -> list[Result]:
-    def quietly(block: Block) -> Result:
-        with torch.no_grad():  # a setting of each thread
+    def without_gradients(block: Block) -> Result:
+        with torch.no_grad():  # a setting per thread
             return work(block)
 
     if threads == 1 or len(blocks) <= 1:
-        return [quietly(block) for block in blocks]
+        return [without_gradients(block) for block in blocks]
     with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
-        return list(pool.map(quietly, blocks))
+        return list(pool.map(without_gradients, blocks))

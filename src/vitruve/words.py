@@ -1,4 +1,4 @@
-"""Words that commands and pages put round numbers."""
+"""Numbers with their nouns, for commands and report pages."""
 
 from __future__ import annotations
 

@@ -192,5 +192,5 @@ def test_unknown_names(name: str, hint: str):
 
 def test_open_betas():
     assert load_body("open-mano-left", num_betas=10).num_betas == 10
-    with pytest.raises(UsageError, match="99 betas asked for, the open body has 32"):
+    with pytest.raises(UsageError, match="99 betas requested, the open body has 32"):
         load_body("open-smplx", num_betas=99)

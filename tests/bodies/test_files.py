@@ -137,7 +137,7 @@ def test_fewer_betas_are_said_and_more_are_refused(tmp_path: Path):
     with pytest.warns(BodyNotice, match="4 of its 10"):
         body = read_body(path, num_betas=4)
     assert body.num_betas == 4 and body.num_expressions == 10
-    with pytest.raises(UsageError, match="16 betas asked for, the file has 10"):
+    with pytest.raises(UsageError, match="16 betas requested, the file has 10"):
         read_body(path, num_betas=16)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -195,7 +195,7 @@ def test_merged_hands_are_those_of_mano(tmp_path: Path, suffix: str):
     for values, side in zip(hands, ("left", "right"), strict=True):
         np.testing.assert_array_equal(body.hands[side].mean, values["hands_mean"])
         np.testing.assert_array_equal(body.hands[side].components, values["hands_components"])
-    with pytest.raises(BadData, match="no left hand"):
+    with pytest.raises(BadData, match="not a left hand"):
         merge_hands(smplh, right, left, tmp_path / "swapped.pkl")
     with pytest.raises(BadData, match="not smplh"):
         merge_hands(left, left, right, tmp_path / "wrong.pkl")
@@ -276,7 +276,7 @@ def cycle(table: np.ndarray) -> np.ndarray:
 BAD = {
     "no file": (lambda folder: folder / "SMPL_MALE.pkl", "does not exist", "SMPL_MALE.pkl"),
     "a folder": (a_folder, "is a folder", "SMPL_MALE.pkl"),
-    "a device": (lambda folder: Path(os.devnull), "is no file", os.devnull),
+    "a device": (lambda folder: Path(os.devnull), "is not a file", os.devnull),
     "an empty file": (content(b""), "is empty", "0 bytes"),
     "JSON": (content(b'{"v_template": []}'), "JSON", "begins with"),
     "a web page": (content(b"<!DOCTYPE html><html>login</html>"), "web page", "begins with"),
@@ -286,8 +286,8 @@ BAD = {
     "a truncated safetensors": (cut_safetensors, "not a complete safetensors", "SMPL_MALE.safetensors"),
     "a motion": (a_motion, "a motion", "poses"),
     "code in an array": (hostile_member, "system", "weights.npy"),
-    "no template": (without("v_template"), "no 'v_template'", "keys"),
-    "no tree": (without("kintree_table"), "no 'kintree_table'", "keys"),
+    "no template": (without("v_template"), "'v_template' is missing", "keys"),
+    "no tree": (without("kintree_table"), "'kintree_table' is missing", "keys"),
     "NaN in the template": (changed("v_template", with_nan), "NaN", "v_template"),
     "NaN in the shapes": (changed("shapedirs", with_nan), "NaN", "first at (0, 0, 7)"),
     "NaN in the correctives": (changed("posedirs", with_nan), "NaN", "posedirs"),
@@ -295,17 +295,17 @@ BAD = {
     "a flat template": (changed("v_template", lambda a: a.ravel()), "wrong shape", "v_template"),
     "shapes of another mesh": (changed("shapedirs", lambda a: a[:9]), "wrong shape", "shapedirs"),
     "a regressor of another mesh": (changed("J_regressor", lambda a: a[:, :9]), "wrong shape", "expected (24, 40)"),
-    "an object array": (changed("v_template", lambda a: a.astype(object)), "no array of numbers", "v_template"),
-    "words for numbers": (changed("weights", lambda a: a.astype(str)), "no array of numbers", "weights"),
+    "an object array": (changed("v_template", lambda a: a.astype(object)), "not numeric", "v_template"),
+    "words for numbers": (changed("weights", lambda a: a.astype(str)), "not numeric", "weights"),
     "weights that do not sum to one": (changed("weights", lambda a: a * 0.5), "do not sum to one", "vertex 0"),
     "weights of other joints": (changed("weights", lambda a: a[:, :20]), "wrong shape", "expected (40, 24)"),
     "a wrong joint count": (changed("kintree_table", lambda a: a[:, :20]), "no known layout", "20 joints"),
-    "a cycle in the tree": (changed("kintree_table", cycle), "tree is damaged", "kintree_table"),
+    "a cycle in the tree": (changed("kintree_table", cycle), "joint tree", "kintree_table"),
     "faces out of range": (changed("f", lambda a: a + 20), "do not exist", "40 vertices"),
     "negative faces": (changed("f", lambda a: a.astype(int) - 1), "do not exist", "key 'f'"),
     "fractional faces": (changed("f", lambda a: a + 0.5), "do not exist", "float64"),
     "quads": (changed("f", lambda a: np.c_[a, a[:, :1]]), "wrong shape", "key 'f'"),
-    "landmarks on no face": (changed("lmk_faces_idx", lambda a: a + 999, "smplx"), "on no face", "lmk_faces_idx"),
+    "landmarks missing face": (changed("lmk_faces_idx", lambda a: a + 999, "smplx"), "missing face", "lmk_faces_idx"),
     "a hand mean of another size": (changed("hands_meanl", lambda a: a[:9], "smplx"), "wrong shape", "hands_meanl"),
 }
 

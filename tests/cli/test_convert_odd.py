@@ -60,7 +60,7 @@ def test_what_a_reader_noticed_is_said(plain, tmp_path, capsys):
     assert run(path, *BODIES, "--out", tmp_path / "out.npz") == 0
     printed = capsys.readouterr()
     assert "warning: NO TRANSLATION" in printed.err
-    for words in ("names no gender", "soft tissue (dmpls)", "markers (marker_data)", "labels (labels)"):
+    for words in ("has no gender", "soft tissue (dmpls)", "markers (marker_data)", "labels (labels)"):
         assert words in printed.out
     ledger = (tmp_path / "out-report" / "ledger.jsonl").read_text().splitlines()
     found = json.loads(ledger[-1])["findings"]

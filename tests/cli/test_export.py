@@ -140,7 +140,7 @@ def test_what_is_odd_and_what_is_left_out_is_said(tmp_path, capsys):
     np.savez(tmp_path / "bare.npz", **bare)
     assert run(tmp_path / "bare.npz", "-o", tmp_path / "a.bvh", "--body", "open-smplh") == 0
     said = capsys.readouterr().err
-    for words in ("warning: NO TRANSLATION", "note: the file names no gender", "note: left out: soft tissue (dmpls)"):
+    for words in ("warning: NO TRANSLATION", "note: the file has no gender", "note: left out: soft tissue (dmpls)"):
         assert words in said
     np.savez(tmp_path / "cm.npz", **{**arrays, "trans": 100 * arrays["trans"]})
     assert run(tmp_path / "cm.npz", "-o", tmp_path / "b.bvh", "--body", "open-smplh") == 5

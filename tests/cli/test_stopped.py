@@ -98,8 +98,8 @@ def test_a_full_disk_is_one_thing_in_every_verb(verb, clips, tmp_path, full, cap
     [
         (errno.ENOSPC, NotWritten, "make room"),
         (errno.EDQUOT, NotWritten, "make room"),
-        (errno.EACCES, NotWritten, "who may write"),
-        (errno.EROFS, NotWritten, "who may write"),
+        (errno.EACCES, NotWritten, "permissions"),
+        (errno.EROFS, NotWritten, "permissions"),
         (errno.EIO, NotWritten, "check the disk"),
         (errno.ENOTDIR, UsageError, "another place"),
         (errno.ENAMETOOLONG, UsageError, "another place"),

@@ -221,7 +221,7 @@ def test_two_topologies_in_a_folder_are_an_error(tmp_path):
         (tmp_path / "all").mkdir(exist_ok=True)
         for file in (tmp_path / name).iterdir():
             file.rename(tmp_path / "all" / file.name)
-    with pytest.raises(BadData, match="another number of vertices"):
+    with pytest.raises(BadData, match="number of vertices"):
         read_mesh_sequence(tmp_path / "all")
 
 
@@ -238,7 +238,7 @@ def test_other_units_are_detected(factor: float):
 
 
 def test_the_wrong_topology_by_name_is_an_error():
-    with pytest.raises(BadData, match="not meshes of"):
+    with pytest.raises(BadData, match="not of"):
         convert_meshes(meshes("open-smplh-neutral"), "open-smplx", topology="open-smplx-neutral")
 
 

@@ -191,7 +191,7 @@ def test_a_licensed_name_means_the_open_body_where_there_is_no_file(tree, tmp_pa
     monkeypatch.chdir(tmp_path)
     found = plan(tree, Options(to="smplx", source="smplh"))
     assert {(job.source, job.target) for job in found.jobs} == {("open-smplh-neutral", "open-smplx-neutral")}
-    assert [note for note in found.notes if "taken as open-" in note] == list(found.notes[:2])
+    assert [note for note in found.notes if "using open-" in note] == list(found.notes[:2])
     assert len(found.notes) == 3 and all(job.notes == found.notes for job in found.jobs)
     with pytest.raises(MissingAsset, match="smplx-male"):  # a gender that is asked for is not guessed at
         plan(tree, Options(to="smplx-male"))

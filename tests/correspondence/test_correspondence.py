@@ -122,7 +122,7 @@ def test_a_subset_is_the_rows_asked_for_and_needs_few_source_vertices(there, smp
 
 
 def test_vertices_of_another_body_are_refused(there, smplx):
-    with pytest.raises(BadData, match="not vertices of 'open-smplh-neutral'"):
+    with pytest.raises(BadData, match="do not fit body 'open-smplh-neutral'"):
         there.apply(smplx.template)
 
 

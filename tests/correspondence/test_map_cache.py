@@ -46,7 +46,7 @@ def bodies() -> tuple[BodyModel, BodyModel]:
 
 def test_the_second_time_and_the_way_back_come_from_the_file(bodies, counted, tmp_path):
     source, target = bodies
-    with pytest.warns(BodyNotice, match="are mapped onto each other, once"):
+    with pytest.warns(BodyNotice, match="computing the surface map"):
         there, back = cached_maps(source, target, tmp_path)
     again, again_back = cached_maps(source, target, tmp_path)
     reverse, forward = cached_maps(target, source, tmp_path)

@@ -298,7 +298,7 @@ def test_written_as_bvh_it_moves_the_same(tmp_path: Path):
 BAD_ASF = {
     "empty": ("", "not an ASF file"),
     "garbage": ("".join(map(chr, range(256))) * 9, "ASF file"),
-    "no bones": (ASF.replace(":bonedata", ":bones"), "no section ':bonedata'"),
+    "bones that change length": (ASF.replace(":bonedata", ":bones"), "no section ':bonedata'"),
     "cut": (ASF[: ASF.index("name foot")], "no section ':hierarchy'"),
     "bone cut": (ASF.replace("axis 0 0 0 XYZ\n  end", "axis 0 0 0 XYZ"), "breaks off"),
     "unit zero": (ASF.replace("length 0.45", "length 0"), "unit of length"),
@@ -366,7 +366,7 @@ def test_no_file_and_a_folder_in_its_place(tmp_path: Path):
         read_asf_amc(tmp_path / "none.amc")
     with pytest.raises(BadData, match="folder"):
         read_asf_amc(tmp_path)
-    with pytest.raises(UsageError, match="metres per unit"):
+    with pytest.raises(UsageError, match="invalid unit"):
         read_asf_amc(write(tmp_path), unit=0.0)
     with pytest.raises(BadData, match="frame rate"):
         read_asf_amc(write(tmp_path), fps=0)

@@ -81,7 +81,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], type[VitruveError], list[str]]] =
     "no such folder": (lambda folder: folder / "sub" / "walk.npz", MissingAsset, ["sub"]),
     "empty file": (content(b""), BadData, ["empty"]),
     "text named npz": (content(b"<html>Please log in</html>"), BadData, ["text"]),
-    "garbage": (content(bytes(range(256)) * 10), BadData, ["no format", "known"]),
+    "garbage": (content(bytes(range(256)) * 10), BadData, ["unknown format"]),
     "zip of garbage": (content(b"PK\x03\x04" + bytes(500)), BadData, ["damaged or truncated"]),
     "truncated in the middle": (truncated(0.5), BadData, ["damaged or truncated"]),
     "truncated near the end": (truncated(0.99), BadData, ["damaged or truncated"]),
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], type[VitruveError], list[str]]] =
     "66 values": (npz(poses=vectors(66)), BadData, ["66 values", "without hands", "156"]),
     "100 values": (npz(poses=vectors(100)), BadData, ["100 values", "(20, 100)"]),
     "flat poses": (npz(poses=np.zeros(156)), BadData, ["(156,)"]),
-    "poses of text": (npz(poses=np.full((20, 156), "x")), BadData, ["'poses' does not hold numbers"]),
+    "poses of text": (npz(poses=np.full((20, 156), "x")), BadData, ["'poses' is not a numeric array"]),
     "ragged object poses": (npz(poses=ragged()), BadData, ["object"]),
     "no frames": (npz(poses=np.zeros((0, 156)), trans=np.zeros((0, 3))), BadData, ["no frames"]),
     "no frames in parts": (

@@ -133,7 +133,7 @@ def test_there_is_no_jump_into_or_out_of_a_masked_frame() -> None:
     translation[20:23], rotations[20:23] = 0, torch.eye(3, dtype=torch.float64)
     blanked = motion.replace(translation=translation, rotations=rotations)
     assert sum("jump" in what for what in told(blanked)) == 2
-    assert told(blanked.replace(mask=mask)) == ["3 of 60 frames are masked: they hold no valid motion"]
+    assert told(blanked.replace(mask=mask)) == ["3 of 60 frames are masked as invalid"]
 
 
 def test_matrices_that_are_no_rotations() -> None:

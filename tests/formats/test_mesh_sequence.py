@@ -256,7 +256,7 @@ def test_what_cannot_be_written_says_why(tmp_path: Path):
     out = tmp_path / "out"
     with pytest.raises(UsageError, match="format"):
         write_mesh_sequence(points, triangles, out, format="stl")
-    with pytest.raises(UsageError, match="begin a file name"):
+    with pytest.raises(UsageError, match="file name prefix"):
         write_mesh_sequence(points, triangles, out, stem="../up")
     with pytest.raises(UsageError, match="upward"):
         write_mesh_sequence(points, triangles, out, up="x")
@@ -330,11 +330,11 @@ def test_a_bad_file_says_what_and_where(tmp_path: Path, name: str):
 def test_the_odd_file_is_named(tmp_path: Path):
     first = one(tmp_path, CUBE, "1.obj")
     fewer = one(tmp_path, CUBE.replace("v 0 1 1\n", ""), "2.obj")
-    with pytest.raises(BadData, match=r"2\.obj has another number of vertices") as error:
+    with pytest.raises(BadData, match=r"2\.obj .*number of vertices") as error:
         read_mesh_sequence(first + fewer)
     assert "found 7, expected 8" in error.value.where
     other = one(tmp_path, CUBE.replace("f 1//1 2//1 6//1", "f 1 6 2"), "3.obj")
-    with pytest.raises(BadData, match=r"3\.obj has other faces"):
+    with pytest.raises(BadData, match=r"3\.obj .*faces"):
         read_mesh_sequence(first + other)
 
 

@@ -171,9 +171,9 @@ def test_wrong_wishes_are_usage_errors(tmp_path: Path) -> None:
         (lambda: save_motion(motion, tmp_path / "b.npz", format="amas-smplh"), "did you mean 'amass-smplh'"),
         (lambda: save_motion(motion, tmp_path / "b.amc", format="asf-amc"), "cannot be written"),
         (lambda: save_motion(on_tree(motion), tmp_path / "b.bvh", unitt="m"), "did you mean 'unit'"),
-        (lambda: save_motion(stretching, tmp_path / "b.npz"), "change their length"),
+        (lambda: save_motion(stretching, tmp_path / "b.npz"), "change length"),
         (lambda: load_motion(path, format="amass"), "amass-smplh"),
-        (lambda: load_motion(path, speed=3), "'speed' is no option"),
+        (lambda: load_motion(path, speed=3), "'speed' is not an option"),
     ]:
         with pytest.raises(UsageError, match=re.escape(words)):
             call()

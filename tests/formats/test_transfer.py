@@ -37,7 +37,7 @@ def test_frames_become_one_motion(tmp_path: Path) -> None:
         assert torch.equal(motion.rotations[frame, 40:55], content["right_hand_pose"][0])
         assert torch.equal(motion.expression[frame], content["expression"][0])
     assert torch.allclose(motion.betas, torch.cat([content["betas"] for content in contents]).mean(0))
-    assert any("shape of its own" in note for note in motion.source.notes)
+    assert any("its own shape" in note for note in motion.source.notes)
 
 
 def test_axes_of_one_make_no_difference(tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_a_list_of_files_is_read_in_its_order(tmp_path: Path) -> None:
         ([{"jaw_pose": torch.eye(3).expand(2, 1, 3, 3)}], ["jaw_pose", "2 frames"]),
         ([{"transl": torch.zeros(4, 3)}], ["transl", "4 frames"]),
         ([{"betas": np.zeros((1, 0))}, {}], ["betas", "agree"]),
-        ([{"global_orient": None}], ["no file of the transfer tool"]),
-        ([{"body_pose": "text"}], ["body_pose", "numbers"]),
+        ([{"global_orient": None}], ["not a file of the transfer tool"]),
+        ([{"body_pose": "text"}], ["body_pose", "numeric"]),
     ],
 )
 def test_files_that_do_not_fit(frames, words, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_truncated_and_foreign_files(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BadData) as error:
         load_motion(path)
-    assert_tells(error, "cut short")
+    assert_tells(error, "truncated")
     save_file({"rotations": torch.zeros(1), "translation": torch.zeros(1)}, tmp_path / "b.safetensors")
     with pytest.raises(BadData) as error:
         load_motion(tmp_path / "b.safetensors")

@@ -38,9 +38,9 @@ def test_a_crop_is_exact_on_the_grid():
     motion = small_motion(frames=30, fps=10.0)
     assert len(crop(motion, 0.3, 0.7)) == 4
     assert torch.equal(crop(motion, 0.3, 0.7).translation, motion.translation[3:7])
-    with pytest.raises(UsageError, match="nothing is left"):
+    with pytest.raises(UsageError, match="crop is empty"):
         crop(motion, 2.0, 1.0)
-    with pytest.raises(UsageError, match="nothing is left"):
+    with pytest.raises(UsageError, match="crop is empty"):
         crop(motion, 5.0)
 
 
@@ -92,9 +92,9 @@ def test_what_has_no_sides_cannot_be_mirrored():
     crooked = Skeleton(
         name="s", names=tree.skeleton.names, parents=tree.skeleton.parents, rest=tree.skeleton.rest, pairs=((1, 4),)
     )
-    with pytest.raises(UsageError, match="built differently"):
+    with pytest.raises(UsageError, match="sides differ"):
         mirror(tree.replace(skeleton=crooked))
-    with pytest.raises(UsageError, match="depends on the body"):
+    with pytest.raises(UsageError, match="the body"):
         mirror(small_motion().replace(body=""))
 
 
@@ -152,9 +152,9 @@ def test_masks_join_and_unequal_motions_do_not():
     for what, other in others.items():
         with pytest.raises(UsageError, match=what):
             join([motion, other])
-    with pytest.raises(UsageError, match="does not fit"):
+    with pytest.raises(UsageError, match="overlap"):
         join([motion, motion], blend=2.0)
-    with pytest.raises(UsageError, match="nothing to join"):
+    with pytest.raises(UsageError, match="no motions"):
         join([])
 
 

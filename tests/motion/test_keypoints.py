@@ -68,7 +68,7 @@ def test_frames_are_cut_with_their_numbers_rate_and_camera():
 def test_projection_marks_what_is_behind_the_camera():
     inside = walk().projected(look_at((0, 0.3, 0.5), (0, 5, 0.5), (640, 480)))
     assert 0 < float(inside.seen.double().mean()) < 1
-    with pytest.raises(UsageError, match="picture"):
+    with pytest.raises(UsageError, match="projected"):
         inside.projected(look_at((0, -4, 1), (0, 0, 1), (640, 480)))
 
 
@@ -128,7 +128,7 @@ def test_a_filter_takes_noise_away_and_does_not_cross_a_gap(filter):
         ({"confidence": torch.full((60, 17), 4.0)}, "0 and 1"),
         ({"confidence": torch.full((60, 17), math.nan)}, "0 and 1"),
         ({"confidence": torch.ones(17)}, "confidence"),
-        ({"frame_ids": torch.zeros(60, dtype=torch.long)}, "rise"),
+        ({"frame_ids": torch.zeros(60, dtype=torch.long)}, "increase"),
         ({"fps": 0.0}, "fps"),
         ({"positions": torch.full((60, 17, 3), 1e12)}, "large"),
     ],

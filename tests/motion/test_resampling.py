@@ -78,7 +78,7 @@ def test_per_frame_extras_are_dropped_and_named():
 
 @pytest.mark.parametrize("fps", [0.0, -30.0, float("nan"), float("inf"), 1e300, 1e-300])
 def test_no_frame_rate_is_an_error(fps: float):
-    with pytest.raises(UsageError, match="a frame rate is a positive number, from"):
+    with pytest.raises(UsageError, match="frame rate is not between"):
         resample(small_motion(), fps)
 
 

@@ -137,7 +137,7 @@ def test_names_of_a_kind_that_rest_otherwise_are_not_taken_for_it():
     order = [body().skeleton.names.index(joint) for joint in names_of("mixamo", "").values()]
     new = dict(zip(order, names.values()))
     tree = Skeleton("odd", tuple(new[i] for i in range(22)), motion.skeleton.parents, rest=motion.skeleton.rest)
-    with pytest.raises(UsageError, match="not by how it rests") as caught:
+    with pytest.raises(UsageError, match="not its rest pose") as caught:
         find_mapping(tree, "odd.bvh")
     assert "left_hip = LeftUpLeg" in caught.value.where
     assert "vitruve convert odd.bvh" in caught.value.fix and "--mapping guess" in caught.value.fix
@@ -197,10 +197,10 @@ def test_the_command_accepts_a_guess_only_when_asked_and_writes_it(
 
 def test_names_that_tell_nothing_are_said():
     motion = disguised(clip(), random_frames(22, 6), 1.0)
-    with pytest.raises(UsageError, match="do not tell enough to guess") as caught:
+    with pytest.raises(UsageError, match="too unclear to guess") as caught:
         find_mapping(motion.skeleton)
     assert "left_hip" in caught.value.where
-    with pytest.raises(UsageError, match="do not tell enough to guess"):
+    with pytest.raises(UsageError, match="too unclear to guess"):
         retarget_motion(motion, body(), mapping="guess")
 
 

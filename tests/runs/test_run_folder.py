@@ -163,7 +163,7 @@ def test_results_take_arrays_and_refuse_nan(tmp_path):
 
 
 def test_a_pipe_or_device_has_no_content_to_hash():
-    with pytest.raises(BadData, match="is no file"):
+    with pytest.raises(BadData, match="is not a file"):
         file_hash(os.devnull)
 
 
@@ -243,7 +243,7 @@ def test_a_report_is_whole_or_not_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["results.json", "poses.NPZ", "report.html"])
 def test_the_name_of_a_file_makes_no_folder(tmp_path, name):
-    with pytest.raises(UsageError, match="name of a file") as caught, run_folder(tmp_path / name, "demo", {}):
+    with pytest.raises(UsageError, match="file name") as caught, run_folder(tmp_path / name, "demo", {}):
         pass
     assert name in caught.value.where and caught.value.fix.endswith(name.split(".")[0]) and not list(tmp_path.iterdir())
     with run_folder(tmp_path / "v1.5", "demo", {}):

@@ -1,4 +1,4 @@
-"""Body models: the type and its posing, official model files, the catalogue, the open body."""
+"""Body models: the type, posing, official model files, the catalogue, the open body."""
 
 from vitruve.bodies.body_model import BodyModel, ShapedBody
 from vitruve.bodies.catalogue import load_body

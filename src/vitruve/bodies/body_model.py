@@ -2,12 +2,12 @@
 
     body = load_body("open-smplx-neutral")
     shaped = body.shaped(betas)
-    joints = shaped.joints(rotations, translation)        # [*batch, joints, 3], no vertex is touched
+    joints = shaped.joints(rotations, translation)        # [*batch, joints, 3], without posing vertices
     vertices = shaped.vertices(rotations, translation)    # [*batch, vertices, 3]
     markers = shaped.points(regressor, rotations, translation)
 
-Rotations are parent-relative matrices, [*batch, joints, 3, 3]; joint 0 turns the body in the world. A flat hand is the
-identity. The root joint ends up at its rest position plus `translation`.
+Rotations are parent-relative matrices, [*batch, joints, 3, 3]. Joint 0 rotates the body in the world, the identity is
+a flat hand, and the root joint is at its rest position plus `translation`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class BodyModel(nn.Module):
         hands: hand pose spaces by side, where the file has them.
         uv, uv_faces: [uv points, 2] and [faces, 3], or None.
         landmarks: (face indices [n], barycentric weights [n, 3]) of face landmarks, or None.
-        licence: what may be done with it.
+        licence: its terms of use.
     """
 
     template: Tensor
@@ -97,7 +97,7 @@ class BodyModel(nn.Module):
         self.register_buffer("skin_weights", skin_weights)
         self.register_buffer("faces", faces.long())
         self._check()
-        # Joints are linear in the betas and the expression, so the regressor is applied to the bases once.
+        # Joints are linear in betas and expression, so the regressor is applied to the bases once.
         with one_torch_thread():
             joints = joint_regressor @ template
             by_shape, by_expression = (
@@ -109,7 +109,7 @@ class BodyModel(nn.Module):
 
     @property
     def make(self) -> str:
-        """What `Motion.body` calls it: the name without the gender, which a motion says by itself.
+        """Its name in `Motion.body`: without the gender, which a motion stores separately.
 
         A hand ("mano-left") and a body from a user's own file ("mine#1f3a9c02") keep the whole name.
         """
@@ -137,12 +137,12 @@ class BodyModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision everything is posed in; inputs are converted to it."""
+        """The precision of all tensors; inputs are converted to it."""
         return self.template.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """The device of all tensors."""
         return self.template.device
 
     def extra_repr(self) -> str:
@@ -156,11 +156,11 @@ class BodyModel(nn.Module):
         return torch.eye(3, dtype=self.dtype, device=self.device).expand(*batch, self.num_joints, 3, 3).clone()
 
     def shaped(self, betas: Tensor | None = None, expression: Tensor | None = None) -> ShapedBody:
-        """Fix the shape, so that poses cost no shape work. One shape does not depend on the number of threads.
+        """Compute the shape once, for any number of poses. The result does not depend on the number of threads.
 
         Args:
-            betas: [*batch, up to num_betas]; missing columns count as zero, more than the body has must be zero.
-                The batch axes broadcast against those of the rotations posed later, aligned on the right.
+            betas: [*batch, up to num_betas]; missing columns are zero, columns beyond the body's must be zero.
+                The batch axes broadcast with those of the rotations posed later, aligned on the right.
             expression: [*batch, up to num_expressions], one row per frame or one for all; likewise.
         """
         rest, joints = self.template, self._joints_template
@@ -178,7 +178,7 @@ class BodyModel(nn.Module):
         return ShapedBody(body=self, rest_vertices=rest, rest_joints=joints, expression=expression)
 
     def skin(self, vertices: Int[Tensor, "chosen"] | None = None) -> Skin:
-        """The skin in parts, of all vertices (kept for the next call) or of some."""
+        """The split skin of all vertices (cached) or of some."""
         if vertices is not None:
             basis = None
             if self.pose_basis is not None:
@@ -191,14 +191,14 @@ class BodyModel(nn.Module):
         return self._skin
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
-        """Moving the body to another device or precision moves the split skin too."""
+        """Move the split skin too when the body changes device or precision."""
         super()._apply(fn, recurse)
         self._skin = None if self._skin is None else self._skin.map(fn)
         return self
 
     def _coefficients(self, values: Tensor, limit: int, what: str) -> Tensor:
         if values.dim() and values.shape[-1] > limit and not values[..., limit:].any():
-            values = values[..., :limit]  # many files hold 300 betas, ten of them in use
+            values = values[..., :limit]  # many files hold 300 betas of which ten are not zero
         if values.dim() < 1 or values.shape[-1] > limit:
             raise BadData(
                 f"{values.shape[-1] if values.dim() else 'a single number'} {what} for body '{self.name}'",
@@ -230,14 +230,14 @@ class BodyModel(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class ShapedBody:
-    """A body with its shape fixed: rest vertices and joints are done, only poses are left.
+    """A body with a fixed shape: rest vertices and joints are computed, only posing is left.
 
     Attributes:
         body: the model.
         rest_vertices: [*shape batch, vertices, 3] without expression.
         rest_joints: [*shape batch, joints, 3] with expression.
-        expression: [*batch, expressions] or None; it joins the pose correctives, since it is linear as they are.
-        chosen: the skin of some vertices only, see `only`; None for all.
+        expression: [*batch, expressions] or None; linear like the pose correctives, and applied with them.
+        chosen: the skin of a subset of vertices, see `only`; None for all.
     """
 
     body: BodyModel
@@ -251,17 +251,17 @@ class ShapedBody:
         return f"ShapedBody({self.body.name}, {'one shape' if not shapes else f'shapes {list(shapes)}'})"
 
     def only(self, vertices: Int[Tensor, "chosen"], skin: Skin | None = None) -> ShapedBody:
-        """The same body with only some of its vertices, in the order given, at the cost of these alone.
+        """The same body with a subset of its vertices, in the order given; only these are computed.
 
         Args:
-            vertices: which.
-            skin: `body.skin(vertices)` where the caller keeps it.
+            vertices: indices to keep.
+            skin: `body.skin(vertices)` if the caller has it already.
         """
         skin = self.body.skin(vertices) if skin is None else skin
         return replace(self, rest_vertices=self.rest_vertices[..., vertices, :], chosen=skin)
 
     def of_frames(self, frames: Tensor | slice) -> ShapedBody:
-        """Some frames of a body whose expression runs over a clip; any other body as it is."""
+        """Some frames of a body with an expression per frame; any other body is returned as it is."""
         if self.expression is None or self.expression.dim() < 2:
             return self
         return replace(self, expression=self.expression[frames], rest_joints=self.rest_joints[frames])
@@ -294,8 +294,8 @@ class ShapedBody:
         Args:
             rotations: parent-relative rotations.
             translation: added to the root.
-            chunk: poses at a time; working memory is that of one chunk. For clips whose result does not fit in memory
-                either, see `vertex_chunks`.
+            chunk: poses at a time; limits working memory. If the result itself does not fit in memory, use
+                `vertex_chunks`.
         """
         return self._pose(rotations, translation, chunk)
 
@@ -305,9 +305,9 @@ class ShapedBody:
         translation: Float[Tensor, "frames 3"] | None = None,
         chunk: int = POSES_AT_A_TIME,
     ) -> Iterator[Float[Tensor, "chunk vertices 3"]]:
-        """Vertices of a long clip, a chunk of frames at a time: 100,000 frames need no more memory than one chunk.
+        """Vertices of a long clip, one chunk of frames at a time, with the memory of one chunk.
 
-        The shape must be one for all frames; an expression per frame is cut along.
+        The shape must be the same for all frames; an expression per frame is split likewise.
         """
         for start in range(0, len(rotations), chunk):
             part = slice(start, start + chunk)
@@ -323,7 +323,7 @@ class ShapedBody:
         translation: Float[Tensor, "*#batch 3"] | None = None,
         chunk: int | None = None,
     ) -> Float[Tensor, "*batch points 3"]:
-        """Points that a linear regressor (dense or sparse) picks; only the vertices it uses are posed."""
+        """Points of a linear regressor (dense or sparse); only the vertices it uses are posed."""
         if tuple(regressor.shape[1:]) != (self.body.num_vertices,):
             raise BadData(
                 f"the regressor does not fit body '{self.body.name}'",
@@ -339,21 +339,21 @@ class ShapedBody:
         j = self.body.num_joints
         if rotations.dim() < 3 or tuple(rotations.shape[-3:]) != (j, 3, 3):
             raise UsageError(
-                f"body '{self.body.name}' cannot take these rotations",
+                f"the rotations do not fit body '{self.body.name}'",
                 where=f"rotations have shape {tuple(rotations.shape)}, expected [*batch, {j}, 3, 3]",
                 fix=_joint_count_hint(rotations),
             )
         return rotations.to(dtype=self.body.dtype, device=self.body.device)
 
     def _pose(self, rotations: Tensor, translation: Tensor | None, chunk: int | None) -> Tensor:
-        """Skin the vertices in chunks of poses; everything but the result is as large as one chunk."""
+        """Skin the vertices in chunks of poses; working memory is that of one chunk."""
         body = self.body
         rotations = self._accept(rotations)
         skin, rest = self.chosen or body.skin(), self.rest_vertices
         translation = rotations.new_zeros(3) if translation is None else translation.to(rotations)
         expression = rotations.new_zeros(0) if self.expression is None else self.expression
         inputs = ((rotations, 3), (translation, 1), (rest, 2), (self.rest_joints, 2), (expression, 1))
-        # NumPy's, since the one of torch imports sympy, for a third of a second.
+        # NumPy's version: torch's imports sympy, which takes a third of a second.
         batch = np.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
         count = math.prod(batch)
         flat = [flat_batch(value, own, batch) for value, own in inputs]
@@ -375,7 +375,7 @@ def _skin_chunk(
     expression: Tensor,
 ) -> Tensor:
     world, positions = forward_kinematics(rotations, rest_joints, body.skeleton.parents)
-    # A rest point x that hangs on joint i goes to R_i x + o_i with o_i = p_i - R_i J_i.
+    # A rest point x bound to joint i moves to R_i x + o_i with o_i = p_i - R_i J_i.
     offsets = positions + translation[:, None] - (world @ rest_joints[..., None])[..., 0]
     transforms = torch.cat([world.expand(*offsets.shape, 3), offsets[..., None]], -1)
     poses = max(len(transforms), len(rest), len(expression))

@@ -1,9 +1,9 @@
-"""Bodies by name, and where their files are looked for.
+"""Load bodies by name, and find their files.
 
 body = load_body("smplx-female")
 body = load_body("smplh-male", folder="/data/body_models")
 body = load_body("open-smplx-neutral")          # ships with the package
-body = load_body("some/where/mine.pkl")         # a file works too: its body is called "mine#1f3a9c02"
+body = load_body("some/where/mine.pkl")         # a file works too: its body is named "mine#1f3a9c02"
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from vitruve.threads import one_torch_thread
 
 _BODY_GENDERS = ("neutral", "female", "male")
 _ENDINGS = (".npz", ".pkl", ".safetensors")
-# Shape directions that tell one shape space from another; every file has as many.
+# Shape directions that identify a shape space; every file has at least as many.
 _HASHED_BETAS = 10
 
 
 @dataclass(frozen=True)
 class Licensed:
-    """Where the files of one kind of licensed body come from, and what they are called.
+    """Where the files of a licensed layout come from, and their names.
 
     Attributes:
         site: where the user registers.
-        folders: folder names the files usually lie in, below a folder of bodies.
+        folders: usual folder names, below a folder of bodies.
         files: file names; {gender}, {GENDER} and {g} stand for female, FEMALE and f.
     """
 
@@ -94,7 +94,7 @@ LICENSED = {
 }
 
 _USUAL = ("body_models", "models", "~/body_models", "~/.vitruve/bodies", "~/.cache/vitruve/bodies")
-# Folders that other libraries are told of: (variable, folder below it).
+# Environment variables of other libraries: (variable, folder below it).
 _VARIABLES = (("SMPLFITTER_BODY_MODELS", ""), ("DATA_ROOT", "body_models"), ("SMPLX_MODEL_PATH", ""))
 
 
@@ -117,15 +117,15 @@ def load_body(
 
     Args:
         name: "smplx-neutral", "mano-left", "open-smplh-female" and so on (see `body_names`); "smplx" means neutral.
-            Where no SMPL-X file is found, "smplx" alone means the open body, which is said once; so with the others.
+            If no SMPL-X file is found, "smplx" alone falls back to the open body with a warning; likewise the others.
             "mine#1f3a9c02" is a file mine.npz (.pkl, .safetensors) in the searched folders with that shape space.
-        folder: where to look, before VITRUVE_BODIES, the config file and the usual folders.
-        num_betas: how many shape columns to keep; all of the file where left out.
+        folder: searched before VITRUVE_BODIES, the config file and the usual folders.
+        num_betas: how many shape columns to keep; all by default.
         dtype: precision of the tensors.
 
     Raises:
         UsageError: an unknown name, or more betas than the file has.
-        MissingAsset: the file was not found; the error lists where it was looked for and where to get it.
+        MissingAsset: the file was not found; the error lists the searched folders and where to get it.
         BadData: the file is damaged.
     """
     if is_path(name):
@@ -143,7 +143,7 @@ def load_body(
         return body
     if str(name).lower() == layout and not is_installed(layout, folder):
         warnings.warn(
-            f"no {layout} file was found: '{name}' is taken as the open body 'open-{layout}-{gender}'",
+            f"no {layout} file was found: using the open body 'open-{layout}-{gender}' for '{name}'",
             BodyNotice,
             stacklevel=2,
         )
@@ -152,10 +152,10 @@ def load_body(
 
 
 def shared_body(name: str | Path, folder: str | Path | None = None) -> BodyModel:
-    """`load_body` for those who only read: one body for the whole process, as long as its file stays the same.
+    """A cached `load_body`: one read-only body per process, reloaded when its file changes.
 
-    It must be neither moved nor written to. What is worked out from it once, its split skin and its pairs with other
-    bodies, is kept with it. The few that were used last are held.
+    Do not modify it or move it to another device. Its split skin and its maps to other bodies are cached with it. The
+    cache holds the few bodies that were used last.
     """
     path: Path | None = None
     if is_path(name):
@@ -167,41 +167,41 @@ def shared_body(name: str | Path, folder: str | Path | None = None) -> BodyModel
     return _shared(name, folder, path, state and (state.st_mtime_ns, state.st_size))
 
 
-# A body of 10,000 vertices takes 100 MB, its split skin as much again; a data set needs two of each gender.
+# A body of 10,000 vertices takes 100 MB and its split skin as much again; a data set needs two of each gender.
 @functools.lru_cache(maxsize=6)
 def _shared(name: str | Path, folder: str | Path | None, path: Path | None, state: tuple[int, int] | None) -> BodyModel:
-    """`path` and `state` only tell one content of a file from the next."""
+    """`path` and `state` are cache keys only: they change with the file's content."""
     return load_body(name, folder=folder)
 
 
 def is_path(name: str | Path) -> bool:
-    """Whether a body is given by its file rather than by its name."""
+    """Whether a body is given by file path rather than by name."""
     return isinstance(name, Path) or os.sep in name or Path(name).suffix in _ENDINGS
 
 
 def is_own(name: str) -> bool:
-    """Whether a body's name is that of a user's own file, such as "mine#1f3a9c02"."""
+    """Whether a body name refers to a user's own file, such as "mine#1f3a9c02"."""
     return "#" in name
 
 
 def shape_hash(body: BodyModel) -> str:
-    """Eight letters that tell a shape space: of the mean shape and its first ten directions, in single precision."""
+    """Hash of a shape space, eight letters: mean shape and first ten directions in single precision."""
     space = torch.cat([body.template[..., None], body.shape_basis[..., :_HASHED_BETAS]], -1).detach().cpu().float()
     return hashlib.sha256((space + 0.0).contiguous().numpy().tobytes()).hexdigest()[:8]  # no minus zero
 
 
 def parse_name(name: str) -> tuple[str, str, bool]:
-    """(layout, gender, whether it is the open body) of a name in the catalogue."""
+    """(layout, gender, whether it is the open body) of a catalogue name."""
     known = body_names()
     plain = name.lower().replace("_", "-")
     layouts = (*LICENSED, *(f"open-{layout}" for layout in LICENSED))
     if plain in layouts:
         if plain.endswith("mano"):
-            raise UsageError(f"body '{name}' leaves open which hand", fix=f"say {plain}-left or {plain}-right")
+            raise UsageError(f"body '{name}' does not say which hand", fix=f"use {plain}-left or {plain}-right")
         plain += "-neutral"
     if plain not in known:
         hint = nearest(plain, (*layouts, *known))
-        raise UsageError(f"there is no body '{name}'", fix=f"{hint} A file works too: give its path")
+        raise UsageError(f"unknown body '{name}'", fix=f"{hint} Or give the path of a model file")
     *prefix, layout, gender = plain.split("-")
     return layout, gender, bool(prefix)
 
@@ -221,7 +221,7 @@ def is_installed(layout: str, folder: str | Path | Sequence[str | Path] | None =
 
 
 def find_bodies(folder: str | Path | Sequence[str | Path] | None = None) -> dict[str, Path]:
-    """The licensed bodies that are there: name to file."""
+    """All licensed bodies found: name to file."""
     found = {}
     for layout in LICENSED:
         for gender in _genders(layout):
@@ -251,7 +251,7 @@ def search_folders(folder: str | Path | Sequence[str | Path] | None = None) -> d
 
 
 def config_file() -> Path:
-    """Where a user may list folders of bodies: `bodies = ["/data/body_models"]`."""
+    """The user's config file, which can list folders of bodies: `bodies = ["/data/body_models"]`."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(home).expanduser() / "vitruve" / "config.toml"
 
@@ -263,11 +263,11 @@ def _configured() -> list[Path]:
             return []
         folders = tomllib.loads(path.read_text(encoding="utf-8")).get("bodies", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadData("the config file cannot be read", where=f"{path}: {error}", fix="mend or remove it") from None
+        raise BadData("the config file cannot be read", where=f"{path}: {error}", fix="fix or remove it") from None
     folders = [folders] if isinstance(folders, str) else folders
     if not isinstance(folders, list) or not all(isinstance(entry, str) for entry in folders):
         raise BadData(
-            "'bodies' in the config file is no list of folders", where=str(path), fix='bodies = ["/a/folder"]'
+            "'bodies' in the config file is not a list of folders", where=str(path), fix='bodies = ["/a/folder"]'
         )
     return [Path(entry).expanduser() for entry in folders]
 
@@ -277,27 +277,27 @@ def _genders(layout: str) -> tuple[str, ...]:
 
 
 def _candidates(root: Path, layout: str, gender: str) -> Iterator[Path]:
-    """Where a body's file may lie below a folder."""
+    """Possible paths of a body's file below a folder."""
     licensed = LICENSED[layout]
     letter = gender if gender == "neutral" else gender[0]
     for folder in licensed.folders:
         for file in licensed.files:
-            # `female/model.npz` says its layout by its folder only: not looked for directly in a folder of all bodies,
-            # unless that folder is itself the one of this layout.
+            # Only its folder tells the layout of `female/model.npz`: do not look for it directly in a folder of all
+            # bodies, unless that folder is itself the one of this layout.
             if file.startswith("{gender}/") and not folder and not re.match(f"{layout}(?![a-z])", root.name.lower()):
                 continue
             yield root / folder / file.format(gender=gender, GENDER=gender.upper(), g=letter)
 
 
 def _is_exported(body: BodyModel) -> bool:
-    """Whether a model file in an official layout holds the open body, as `vitruve bodies export` writes it."""
+    """Whether a file in an official layout holds the open body, as written by `vitruve bodies export`."""
     return body.name.startswith("open-") and body.name in body_names()
 
 
 def _from_file(
     path: Path, folder: str | Path | Sequence[str | Path] | None, num_betas: int | None, dtype: torch.dtype
 ) -> BodyModel:
-    """A body by its file, called what tells it from all others."""
+    """Load a body from a file, with a unique name."""
     body = read_body(path, num_betas=num_betas, dtype=dtype)
     if _is_exported(body):
         return body
@@ -313,7 +313,7 @@ def _from_file(
 def _own_body(
     name: str, folder: str | Path | Sequence[str | Path] | None, num_betas: int | None, dtype: torch.dtype
 ) -> BodyModel:
-    """The body of a user's own file, by the name that motions on it keep."""
+    """Find the body of a user's own file by the name stored in motions, such as "mine#1f3a9c02"."""
     stem, _, wanted = name.rpartition("#")
     others: list[str] = []
     for path in _files_named(stem, folder):
@@ -326,9 +326,9 @@ def _own_body(
         others.append(str(path))
     looked = ", ".join(str(path) for path in search_folders(folder))
     raise MissingAsset(
-        f"the body '{name}' was not found; it is that of a file called {stem}",
+        f"the body '{name}' was not found; it comes from a file named {stem}",
         where=f"{', '.join(others)}: another shape space" if others else f"looked for {stem}.npz (.pkl) in {looked}",
-        fix="give the folder that it lies in: --bodies FOLDER, or the file: --from FILE or --body FILE",
+        fix="give its folder: --bodies FOLDER, or the file itself: --from FILE or --body FILE",
     )
 
 
@@ -352,5 +352,5 @@ def _missing(layout: str, gender: str, folder: str | Path | Sequence[str | Path]
         f"the body '{layout}-{gender}' was not found; it is licensed and cannot ship with Vitruve",
         where=f"looked for {licensed.folders[0]}/{files} in {looked}",
         fix=f"register at {licensed.site}, put the file into one of these folders (or set VITRUVE_BODIES); "
-        f"or go on with the open body: '{stand_in}'",
+        f"or use the open body: '{stand_in}'",
     )

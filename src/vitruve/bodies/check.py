@@ -1,4 +1,4 @@
-"""The health of model files, clean copies of them, and SMPL+H joined with MANO's hands."""
+"""Check model files, write clean copies, and merge SMPL+H with MANO's hands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Severity = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True)
 class CheckedKey:
-    """A key of a model file, or "file" for the whole: how bad it is, and what was found."""
+    """The finding on one key of a model file ("file" for the whole): severity and text."""
 
     severity: Severity
     key: str
@@ -30,7 +30,7 @@ class CheckedKey:
 
 
 def check_body(path: str | Path) -> list[CheckedKey]:
-    """What is right and wrong with a model file. Errors are findings too; nothing is raised."""
+    """Check every key of a model file. Errors are reported as findings; nothing is raised."""
     try:
         values = read_values(path)
     except VitruveError as error:
@@ -54,7 +54,7 @@ def check_body(path: str | Path) -> list[CheckedKey]:
 
 
 def clean_body(path: str | Path, out: str | Path, overwrite: bool = False) -> Path:
-    """Write any readable model file again without pickled objects: the same keys, the same numbers.
+    """Rewrite any readable model file without pickled objects: same keys, same numbers.
 
     Args:
         path: the file.
@@ -69,9 +69,9 @@ def clean_body(path: str | Path, out: str | Path, overwrite: bool = False) -> Pa
 def merge_hands(
     smplh: str | Path, mano_left: str | Path, mano_right: str | Path, out: str | Path, overwrite: bool = False
 ) -> Path:
-    """Write one SMPL+H file that has the hand pose spaces of two MANO files, as the `smplx` package needs it.
+    """Write one SMPL+H file with the hand pose spaces of two MANO files, as the `smplx` package needs it.
 
-    More than 10 shape columns (those of AMASS have 16) are filled up with zeros to 300: it would take 10 otherwise.
+    More than 10 shape columns (AMASS has 16) are padded with zeros to 300; otherwise `smplx` would use only 10.
 
     Args:
         smplh: a SMPL+H file, with or without hands (the npz files of AMASS have none).
@@ -86,7 +86,7 @@ def merge_hands(
         body = _body_of(hand, Path(path), layout="mano")
         if body.gender != side or side not in body.hands:
             raise BadData(
-                f"{Path(path).name} is no {side} hand with a pose space",
+                f"{Path(path).name} is not a {side} hand with a pose space",
                 where=f"{path}: a {body.gender} hand, keys {', '.join(sorted(hand))}",
                 fix=f"give MANO_{side.upper()}.pkl as the {side} hand",
             )
@@ -98,7 +98,7 @@ def merge_hands(
 
 
 def _body_of(values: Mapping[str, Any], path: Path, layout: str | None = None) -> BodyModel:
-    """The body of values, to see whether it is one; notices about what it is called do not matter here."""
+    """Build a body from values, to see whether that works; warnings about its name do not matter here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return body_from_values(values, path, layout=layout)
@@ -133,7 +133,7 @@ def _as_a_whole(values: Mapping[str, Any], path: Path) -> Iterator[CheckedKey]:
 def _sizes(template: np.ndarray, weights: np.ndarray, regressor: np.ndarray, tree: np.ndarray) -> Iterator[CheckedKey]:
     v, j = len(template), tree.shape[1]
     if j not in LAYOUTS.values():
-        yield CheckedKey("error", "kintree_table", f"{j} joints; known are {', '.join(map(str, LAYOUTS.values()))}")
+        yield CheckedKey("error", "kintree_table", f"{j} joints; known: {', '.join(map(str, LAYOUTS.values()))}")
     if weights.shape != (v, j):
         yield CheckedKey("error", "weights", f"shape {weights.shape}, expected {(v, j)}")
     if regressor.shape != (j, v):
@@ -152,7 +152,7 @@ def _tree(tree: np.ndarray) -> Iterator[CheckedKey]:
 def _weights(weights: np.ndarray) -> Iterator[CheckedKey]:
     yield from _sums("weights", weights, "vertex")
     if weights.min(initial=0) < -1e-6:
-        yield CheckedKey("error", "weights", f"{int((weights < -1e-6).sum())} negative, the least {weights.min():.3g}")
+        yield CheckedKey("error", "weights", f"{int((weights < -1e-6).sum())} negative, lowest {weights.min():.3g}")
     idle = np.flatnonzero(~(weights > 0).any(0))
     if len(idle):
         yield CheckedKey("warning", "weights", f"joints {', '.join(map(str, idle[:8]))} move no vertex")

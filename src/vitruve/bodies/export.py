@@ -1,9 +1,9 @@
-"""Writing a body in the official file layouts, in the folders where the `smplx` package looks for them.
+"""Write a body in the official file layouts, in the folders where the `smplx` package looks for them.
 
     export_body(load_body("open-smplx-female"), "body_models")     # body_models/smplx/SMPLX_FEMALE.npz
 
-Other libraries, and the code here that reads official files, so get files to work with. What is written says in itself
-and in a licence text beside it which body it is.
+This gives other libraries, and the readers of official files here, files to work with. The file and a licence text
+next to it say which body it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.values import refuse_existing, write_values
 from vitruve.errors import UsageError, writing
 
-# The smplx package takes at most 10 betas from a file with fewer columns than SHAPES, whatever it is asked for.
+# The smplx package uses at most 10 betas of a file with fewer columns than SHAPES, whatever `num_betas` is.
 CAPPED, SHAPES, EXPRESSIONS = 10, 300, 100
 _ROOT = 4294967295  # -1 as the official files write it
 _OPEN_NOTE = """\
@@ -32,17 +32,17 @@ You may use, change and pass them on for any purpose (https://creativecommons.or
 
 
 def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, overwrite: bool = False) -> list[Path]:
-    """Write a body in the official layout it has.
+    """Write a body in its official layout.
 
     Args:
         body: from `load_body`. Numbers are written in its precision.
-        folder: gets smpl/, smplh/, smplx/ or mano/ with the file in it, and a licence text.
+        folder: gets smpl/, smplh/, smplx/ or mano/ with the file, and a licence text.
         short: SMPL-X with 10 + 10 shape and expression columns (v1.0) instead of 300 + 100 (v1.1).
-        overwrite: replace files that are there.
+        overwrite: replace existing files.
 
     Returns:
         The files written. SMPL+H is written twice: for the smplx package, and as in AMASS (without hand pose spaces).
-        More than 10 shape columns are filled up with zeros to 300, see `columns_for_smplx`; not in the file for AMASS.
+        More than 10 shape columns are padded with zeros to 300, see `columns_for_smplx`; not in the file for AMASS.
     """
     paths = export_paths(body.layout, body.gender, folder)
     for path in paths:
@@ -73,7 +73,7 @@ def export_paths(layout: str, gender: str, folder: str | Path) -> list[Path]:
 
 
 def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
-    """A body as the mapping of keys that the official files have."""
+    """A body as a mapping with the keys of the official files."""
     v, j = body.num_vertices, body.num_joints
     template, regressor = _numpy(body.template), _numpy(body.joint_regressor)
     is_x = body.layout == "smplx"
@@ -105,10 +105,10 @@ def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
 
 
 def columns_for_smplx(basis: np.ndarray) -> np.ndarray:
-    """A shape basis [vertices, 3, betas] of which the smplx package takes every column.
+    """Pad a shape basis [vertices, 3, betas] so that the smplx package uses every column.
 
-    From a file with fewer than 300 columns it takes 10, so that more than 10 are filled up with zeros; 10 or fewer are
-    left as they are. SMPL-X needs nothing of it: its columns are always 300 + 100, or 10 + 10.
+    It uses only 10 columns of a file with fewer than 300, so more than 10 are padded with zeros to 300. SMPL-X needs no
+    padding: its columns are always 300 + 100, or 10 + 10.
     """
     missing = SHAPES - basis.shape[-1]
     if basis.shape[-1] <= CAPPED or missing <= 0:
@@ -128,7 +128,7 @@ def _posedirs(body: BodyModel) -> np.ndarray:
 
 
 def _split_columns(body: BodyModel, short: bool) -> np.ndarray:
-    """SMPL-X's one array of shape and expression columns; columns that the body does not fill are zero."""
+    """SMPL-X's single array of shape and expression columns; unused columns are zero."""
     shapes, expressions = (CAPPED, CAPPED) if short else (SHAPES, EXPRESSIONS)
     shape, expression = _numpy(body.shape_basis), _numpy(body.expression_basis)
     if not short and (shape.shape[-1] > shapes or expression.shape[-1] > expressions):
@@ -153,7 +153,7 @@ def _hands(body: BodyModel) -> dict[str, np.ndarray]:
 
 
 def _face(body: BodyModel) -> dict[str, np.ndarray]:
-    """Static landmarks, and the contour by head turn; points of a body without them all lie on face 0."""
+    """Static landmarks, and the contour by head turn; a body without landmarks gets points on face 0."""
     values = {
         "lmk_faces_idx": np.zeros(51, dtype=np.int64),
         "lmk_bary_coords": np.full((51, 3), 1 / 3),

@@ -1,9 +1,9 @@
-"""Reading a body from a model file, official or ours.
+"""Read a body from a model file, official or ours.
 
     body = read_body("models/smplx/SMPLX_FEMALE.npz")
 
-SMPL, SMPL+H, SMPL-X and MANO files of all releases; pickles, npz and our clean copies. What a file is, its joint count
-says (24, 52, 55, 16); the gender or side stands in the file, its name or its folder.
+It reads SMPL, SMPL+H, SMPL-X and MANO files of all releases: pickles, npz and our clean copies. The joint count gives
+the layout (24, 52, 55, 16); the file, its name or its folder gives the gender or side.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
 
 
 class BodyNotice(UserWarning):
-    """Something about a body that is no error, but must not stay unsaid."""
+    """A warning about a body, such as a fallback."""
 
 
 def read_body(
@@ -50,15 +50,15 @@ def read_body(
 
     Args:
         path: .pkl, .npz or .safetensors.
-        name: what to call the body; "smplx-female" and the like where left out.
-        gender: "neutral", "female", "male" ("left", "right" for a hand), where neither file, name nor folder say it.
-        layout: "smpl", "smplh", "smplx" or "mano", to insist on one.
-        num_betas: how many shape columns to keep; all of the file where left out, but for zeros that fill it up.
+        name: name of the body; by default layout and gender, such as "smplx-female".
+        gender: "neutral", "female", "male" ("left", "right" for a hand), if file, name and folder do not tell.
+        layout: "smpl", "smplh", "smplx" or "mano", to require one.
+        num_betas: how many shape columns to keep; by default all but zero padding at the end.
         dtype: precision of the tensors.
 
     Raises:
-        MissingAsset: there is no such file.
-        BadData: the file is damaged, or is no body model.
+        MissingAsset: the file does not exist.
+        BadData: the file is damaged, or not a body model.
         UsageError: more betas than the file has.
     """
     return body_from_values(
@@ -76,7 +76,7 @@ def body_from_values(
     num_betas: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> BodyModel:
-    """`read_body` for values already read; `path` names them in errors and may tell the gender."""
+    """`read_body` for values already read; `path` is used in errors and to guess the gender."""
     _refuse_incomplete(values, path)
     skeleton, layout = _skeleton(values, path, layout)
     template = array(values, "v_template", path, (None, 3))
@@ -121,7 +121,7 @@ def array(values: Mapping[str, Any], key: str, path: Path, shape: tuple[int | No
     value = value.toarray() if hasattr(value, "toarray") else np.asarray(value)
     where = f"{path}, key '{key}'"
     if value.dtype.kind not in "biuf":
-        raise BadData(f"'{key}' is no array of numbers", where=f"{where}: type {value.dtype}", fix=_CHECK.format(path))
+        raise BadData(f"'{key}' is not numeric", where=f"{where}: type {value.dtype}", fix=_CHECK.format(path))
     if len(value.shape) != len(shape) or any(b is not None and a != b for a, b in zip(value.shape, shape, strict=True)):
         expected = ", ".join("*" if n is None else str(n) for n in shape)
         raise BadData(
@@ -129,7 +129,7 @@ def array(values: Mapping[str, Any], key: str, path: Path, shape: tuple[int | No
             where=f"{where}: shape {value.shape}, expected ({expected})",
             fix=_CHECK.format(path),
         )
-    # A sum takes up any NaN or infinity, and costs far less than a look at every number.
+    # The sum is NaN or infinite if any number is, and is far cheaper than checking every number.
     if value.dtype.kind == "f" and not np.isfinite(np.sum(value, dtype=np.float64)):
         bad = np.argwhere(~np.isfinite(value))
         place = f"{len(bad)} entries, the first at {tuple(int(i) for i in bad[0])}" if len(bad) else "the sum overflows"
@@ -146,7 +146,7 @@ def _refuse_incomplete(values: Mapping[str, Any], path: Path) -> None:
         return
     motion = {"poses", "trans", "root_orient", "fullpose"} & set(values)
     raise BadData(
-        f"{path.name} is {'a motion' if motion else 'no body model'}: it has no '{missing[0]}'",
+        f"{path.name} is {'a motion' if motion else 'not a body model'}: '{missing[0]}' is missing",
         where=f"{path}: keys {', '.join(sorted(values)[:14]) or 'none'}",
         fix=f"vitruve info {path}" if motion else f"a model file has {', '.join(NEEDED)}",
     )
@@ -175,7 +175,7 @@ def _skeleton(values: Mapping[str, Any], path: Path, layout: str | None) -> tupl
             f"{standard.name}-of-{path.stem}", standard.names, parents, standard.pairs, note="parents differ"
         )
     except BadData as error:
-        raise BadData("the joint tree is damaged", where=f"{where}: {error.what}", fix=_CHECK.format(path)) from None
+        raise BadData("the joint tree is invalid", where=f"{where}: {error.what}", fix=_CHECK.format(path)) from None
     return own, found
 
 
@@ -194,7 +194,7 @@ def shape_columns(shapedirs: np.ndarray, layout: str) -> tuple[np.ndarray, np.nd
 
 
 def _without_filling(shape: np.ndarray) -> np.ndarray:
-    """The columns up to the last that is not zero, and no fewer than 10: files are filled up for the smplx package."""
+    """Drop zero columns at the end, but keep at least 10: files are padded for the smplx package."""
     used = shape.shape[-1]
     while used > _USUAL and not shape[..., used - 1].any():
         used -= 1
@@ -205,14 +205,14 @@ def _first_columns(shape: np.ndarray, count: int, path: Path) -> np.ndarray:
     columns = shape.shape[-1]
     where = f"{path}, key 'shapedirs': {columns} shape columns"
     if not 0 <= count <= columns:
-        raise UsageError(f"{count} betas asked for, the file has {columns}", where=where, fix=f"num_betas={columns}")
+        raise UsageError(f"{count} betas requested, the file has {columns}", where=where, fix=f"num_betas={columns}")
     if count < columns:
-        warnings.warn(f"{path.name}: {count} of its {columns} betas are used", BodyNotice, stacklevel=4)
+        warnings.warn(f"{path.name}: using {count} of its {columns} betas", BodyNotice, stacklevel=4)
     return shape[..., :count]
 
 
 def pose_basis(values: Mapping[str, Any], path: Path, v: int, j: int) -> np.ndarray | None:
-    """[9 (joints - 1), 3 vertices] of the three forms in use, or None where there are no correctives."""
+    """[9 (joints - 1), 3 vertices] from any of the three forms in use, or None without correctives."""
     if values.get("posedirs") is None:
         return None
     features = 9 * (j - 1)
@@ -231,7 +231,7 @@ def pose_basis(values: Mapping[str, Any], path: Path, v: int, j: int) -> np.ndar
 
 
 def hand_spaces(values: Mapping[str, Any], path: Path, gender: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(mean, components) by side, where the file has them."""
+    """(mean, components) by side, if the file has them."""
     suffixes = {"left": "l", "right": "r"} | ({gender: ""} if gender in ("left", "right") else {})
     spaces = {}
     for side, suffix in suffixes.items():
@@ -257,12 +257,12 @@ def _landmarks(values: Mapping[str, Any], path: Path, faces: int) -> tuple[np.nd
     index = array(values, "lmk_faces_idx", path, (None,)).astype(np.int64)
     if len(index) and (index.min() < 0 or index.max() >= faces):
         where = f"{path}, key 'lmk_faces_idx': {index.min()} to {index.max()}, the mesh has {faces} faces"
-        raise BadData("a face landmark lies on no face", where=where, fix=_CHECK.format(path))
+        raise BadData("a face landmark is on a missing face", where=where, fix=_CHECK.format(path))
     return index, array(values, "lmk_bary_coords", path, (len(index), 3))
 
 
 def gender_of(values: Mapping[str, Any], path: Path, layout: str, asked: str | None, joints: np.ndarray) -> str:
-    """The gender (of a hand: the side) that is asked for, or stands in the file, its name or its folder."""
+    """The gender (for a hand: the side): as asked, or from the file, its name or its folder."""
     words = _SIDES if layout == "mano" else _GENDERS
     if asked is not None:
         if asked.lower() not in words:
@@ -274,11 +274,10 @@ def gender_of(values: Mapping[str, Any], path: Path, layout: str, asked: str | N
             if word in words:
                 return words[word]
     if layout == "mano":
-        # The left arm points to +x at rest, so the fingers of a left hand do.
+        # At rest the left arm points to +x, and so do the fingers of a left hand.
         return "left" if joints[1:, 0].mean() > joints[0, 0] else "right"
     warnings.warn(
-        f"{path.name}: its gender stands neither in the file nor in its name or folder; taken as neutral "
-        "(say gender= where it is not)",
+        f"{path.name}: neither the file nor its name or folder tells the gender; using neutral (set gender= otherwise)",
         BodyNotice,
         stacklevel=4,
     )
@@ -286,7 +285,7 @@ def gender_of(values: Mapping[str, Any], path: Path, layout: str, asked: str | N
 
 
 def text(values: Mapping[str, Any], key: str) -> str:
-    """A word of the file, or nothing."""
+    """A text value of the file, or an empty string."""
     value = values.get(key)
     value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     value = value.decode("latin1") if isinstance(value, bytes) else value
@@ -308,7 +307,7 @@ def _refuse_faces(faces: np.ndarray, vertices: int, path: Path) -> None:
     if faces.dtype.kind == "f" or (len(faces) and (faces.min() < 0 or faces.max() >= vertices)):
         span = f"{faces.min()} to {faces.max()}" if len(faces) else "none"
         raise BadData(
-            "the faces name vertices that do not exist",
+            "the faces use vertices that do not exist",
             where=f"{path}, key 'f': {faces.dtype} {span}, the mesh has {vertices} vertices",
             fix=_CHECK.format(path),
         )

@@ -1,4 +1,4 @@
-"""Which body is meant: by a name without a gender, and by a motion. Every command finds its bodies here."""
+"""Find the body for a name without a gender, or for a motion. Every command uses it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ _SAID = ("neutral", "female", "male", "left", "right")
 
 
 def other_than_named(named: str, used: str) -> list[str]:
-    """What there is to say where a motion names its body exactly, and another is used since that was asked for.
+    """A note for the user where a motion names its exact body, and another one is used on request.
 
-    A name such as "smplh-male" is no exact one: files without a name of ours mean it, whatever they were made on.
+    A name such as "smplh-male" is not exact: files of other tools get it, whatever body they were made on.
     """
     if used == named or not (named.startswith("open-") or is_own(named)):
         return []
-    return [f"the motion is on {named}; {used} is used as asked, on which its betas mean another shape"]
+    return [f"the motion is on {named}; using {used} as requested, on which its betas give another shape"]
 
 
 def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = None) -> tuple[BodyModel, list[str]]:
-    """A body, by name where it is not one already.
+    """Load a body by name; a body is returned as it is.
 
-    A name without a gender ("smplx") takes the given one; where there is no file of it, the neutral body; and where
-    there is no file of that layout at all, the open body.
+    For a name without a gender ("smplx"), the first that exists is used: the body of the given gender, the neutral
+    body, the open body.
 
     Args:
-        which: the body, a name in the catalogue, or the path of a model file.
-        gender: "neutral", "female" or "male", for names that do not say.
-        folder: where licensed bodies lie, before the usual places.
+        which: a body, a catalogue name, or the path of a model file.
+        gender: "neutral", "female" or "male", for names without one.
+        folder: searched for licensed bodies before the usual places.
 
     Returns:
-        (the body, what a user must know about the choice)
+        (the body, notes for the user about the choice)
     """
     if isinstance(which, BodyModel):
         return which, []
     if not which:
         raise UsageError(
-            "the body is not known: the motion is on a plain skeleton",
+            "the body is unknown: the motion is on a plain skeleton",
             fix="name the body (--from smplh, or source='smplh-male'), or retarget the skeleton with a mapping file",
         )
     if is_path(which) or is_own(which):
@@ -61,7 +61,7 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
 
 
 def _found_open(which: str, body: BodyModel) -> list[str]:
-    """The open body can lie where a licensed one is looked for: `vitruve bodies export` writes it in their layouts."""
+    """A licensed name can find the open body: `vitruve bodies export` writes it in the official layouts."""
     if not body.name.startswith("open-") or which.lower().startswith("open"):
         return []
-    return [f"the file that was found for '{which}' holds {body.name}, whose betas mean other shapes"]
+    return [f"the file found for '{which}' holds {body.name}, whose betas give other shapes"]

@@ -1,4 +1,4 @@
-"""Hand pose spaces: the principal components and mean that MANO-family files carry."""
+"""Hand pose spaces: the mean and principal components of MANO-family files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HandSpace:
 
     Attributes:
         mean: [45] axis-angle of the 15 joints in the relaxed pose.
-        components: [n, 45] rows added to the axis-angle values.
+        components: [n, 45] rows that the coefficients weight; added to the mean as axis-angle.
     """
 
     mean: Float[Tensor, "45"]
@@ -32,8 +32,8 @@ class HandSpace:
         """The 15 rotations of PCA coefficients.
 
         Args:
-            coefficients: as many leading components as wanted.
-            flat_mean: leave the mean out, so that zero coefficients are the flat hand. Mean and components add up as
+            coefficients: of the leading components, any number of them.
+            flat_mean: omit the mean, so that zero coefficients are the flat hand. Mean and components are summed as
                 axis-angle vectors, as the files define it.
         """
         count = coefficients.shape[-1]

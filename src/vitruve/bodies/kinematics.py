@@ -1,4 +1,4 @@
-"""From the rotations of a joint tree to where its joints are in the world."""
+"""Forward kinematics: joint rotations of a tree to world rotations and positions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def forward_kinematics(
     bones = torch.cat([rest[..., :1, :], rest[..., 1:, :] - rest.index_select(-2, above_each)], -2)
     local = torch.cat([rotations.expand(*batch, *rotations.shape[-3:]), bones[..., None]], -1)
     last_row = local.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*local.shape[:-2], 1, 4)
-    # Joints first, so that a level of the tree is one contiguous product instead of one per joint.
+    # Joints first, so that each level of the tree is one contiguous product instead of one per joint.
     local = torch.cat([local, last_row], -2).movedim(-3, 0)
     world = [local[:1]]
     for joints, above in levels:
@@ -41,11 +41,11 @@ def forward_kinematics(
 
 @functools.cache
 def _levels(parents: tuple[int, ...], device: torch.device) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-    """A tree level by level.
+    """The tree split into levels.
 
     Returns:
-        (below the root each level's joints, with their parents as positions within the level above; where each joint
-        stands once the levels are joined; the parent of each joint but the root)
+        (per level below the root: its joints, and their parents as positions within the level above; the position of
+        each joint in the concatenated levels; the parent of each joint but the root)
     """
     joined, levels, above = [0], [], [0]
     while level := [joint for joint, parent in enumerate(parents) if parent in above]:

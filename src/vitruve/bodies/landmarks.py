@@ -3,7 +3,7 @@
     skeleton, regressor = output_points(body)                     # smplx127 for a SMPL-X body
     points = output_positions(shaped, rotations, translation)     # [*batch, 127, 3]
 
-All of them are linear in the vertices, so one sparse regressor gives them.
+They are linear in the vertices, so one sparse regressor computes them all.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ VERTEX_POINTS = {
 
 
 def output_points(body: BodyModel) -> tuple[Skeleton, Float[Tensor, "points vertices"]]:
-    """The points beyond the joints: (skeleton of joints and points together, sparse regressor of the points alone).
+    """The extra points: (skeleton of joints and points together, sparse regressor of the points alone).
 
-    SMPL gives 24 + 21, SMPL+H 52 + 21, SMPL-X 55 + 21 + 51 face landmarks (where its file has them), a hand 16 + 5.
-    The joints themselves are not linear in the posed vertices; `output_positions` puts both together.
+    SMPL has 24 + 21, SMPL+H 52 + 21, SMPL-X 55 + 21 + 51 face landmarks (if its file has them), a hand 16 + 5. The
+    joints themselves are not linear in the posed vertices; `output_positions` returns both.
     """
     ids = torch.tensor(VERTEX_POINTS[body.layout])
     if int(ids.max()) >= body.num_vertices:
         raise UsageError(
             f"body '{body.name}' has no such surface points",
-            where=f"vertex {int(ids.max())} is wanted, the mesh has {body.num_vertices}",
-            fix="they are known for the official meshes and the open body only",
+            where=f"vertex {int(ids.max())} is needed, the mesh has {body.num_vertices}",
+            fix="use an official mesh or the open body",
         )
     corners, weights = ids[:, None], torch.ones(len(ids), 1, dtype=torch.float64)
     if body.landmarks is not None:
@@ -62,16 +62,16 @@ def output_positions(
     translation: Float[Tensor, "*#batch 3"] | None = None,
     chunk: int | None = None,
 ) -> Float[Tensor, "*batch points 3"]:
-    """Joints and extra points in metres, in the order of `output_points(body)[0]`; few vertices are posed for them."""
+    """Joints and extra points in metres, in the order of `output_points(body)[0]`; only a few vertices are posed."""
     _, regressor = output_points(shaped.body)
     joints = shaped.joints(rotations)
     points = torch.cat([joints, shaped.points(regressor, rotations, chunk=chunk)], -2)
-    # Added last: a landmark's weights sum to one only as far as its file is precise.
+    # Translation is added last, because a landmark's weights sum to one only within the precision of its file.
     return points if translation is None else points + translation.to(points)[..., None, :]
 
 
 def _skeleton(body: BodyModel, points: int) -> Skeleton:
-    """The named set: shipped for SMPL+H, SMPL-X and hands; SMPL's is its joints with the points of SMPL+H."""
+    """The skeleton with names: shipped for SMPL+H, SMPL-X and hands; SMPL gets its joints and the points of SMPL+H."""
     if body.layout == "mano":
         return load_skeleton("mano21")
     if body.layout == "smplx":

@@ -1,6 +1,6 @@
-"""The open body: Vitruve's own, CC0, in two meshes that ship with the package.
+"""The open body: Vitruve's own body (CC0), in two meshes that ship with the package.
 
-The file of the SMPL+H mesh also gives the SMPL body (fingers made stiff) and both hands; the SMPL-X mesh has a face.
+The file of the SMPL+H mesh also gives the SMPL body (with stiff fingers) and both hands; the SMPL-X mesh has a face.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ def load_open_body(
 ) -> BodyModel:
     """The open body in the layout of SMPL, SMPL+H, SMPL-X or MANO.
 
-    Its numbers are worked out in float64 and then rounded to float32, so that both precisions, and exported files, hold
-    exactly the same body.
+    Its numbers are computed in float64 and rounded to float32, so that both precisions and exported files hold exactly
+    the same body.
 
     Args:
         layout: "smpl", "smplh", "smplx" or "mano".
         gender: "neutral", "female" or "male"; "left" or "right" for a hand.
-        num_betas: how many shape columns to keep; all where left out.
+        num_betas: how many shape columns to keep; all by default.
         dtype: precision of the tensors.
     """
     if layout not in LAYOUTS:
         raise UsageError(f"the open body has no layout '{layout}'", fix=nearest(layout, LAYOUTS))
     genders = open_genders(layout)
     if gender not in genders:
-        raise UsageError(f"there is no open {layout} body '{gender}'", fix=nearest(gender, genders))
+        raise UsageError(f"unknown open {layout} body '{gender}'", fix=nearest(gender, genders))
     parts = _parts(layout, "neutral" if layout == "mano" else gender)
     if layout == "smpl":
         parts = _stiff_fingers(parts)
@@ -55,7 +55,7 @@ def load_open_body(
     if num_betas is not None:
         if not 0 <= num_betas <= shape.shape[-1]:
             raise UsageError(
-                f"{num_betas} betas asked for, the open body has {shape.shape[-1]}",
+                f"{num_betas} betas requested, the open body has {shape.shape[-1]}",
                 where=f"open-{layout}-{gender}",
                 fix=f"num_betas={shape.shape[-1]}",
             )
@@ -89,7 +89,7 @@ def open_contour() -> tuple[Tensor, Tensor]:
 
 
 def open_words(layout: str) -> dict[str, str]:
-    """The metadata of a baked file: licence, source, names of the expressions."""
+    """The metadata of a baked file: licence, source, expression names."""
     return _open(layout, ())[1]
 
 
@@ -102,7 +102,7 @@ def _file(layout: str) -> Path:
 
 
 def _open(layout: str, keys: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(those tensors of a baked file that it has, its words)"""
+    """The tensors of a baked file by key (those that it has), and its metadata."""
     from safetensors import SafetensorError, safe_open
 
     path = _file(layout)
@@ -124,7 +124,7 @@ _KEYS = (
 
 
 def _parts(layout: str, gender: str) -> dict[str, Tensor]:
-    """The baked tensors of one gender as the body's own, in float64."""
+    """The tensors of one gender's body, from the baked ones, in float64."""
     mean, mix = f"shape_mean_{gender}", f"shape_mix_{gender}"
     extra = ("mano_left_ids", "mano_right_ids") if layout == "mano" else ()
     raw, _ = _open(layout, (*_KEYS, mean, mix, *extra))
@@ -151,7 +151,7 @@ def _scatter(size: tuple[int, int], rows: Tensor, columns: Tensor, raw: dict[str
 
 
 def _skin_weights(joints_of: Tensor, values: Tensor, joints: int) -> Tensor:
-    """Weights that sum to exactly one in float32 too: multiples of 2^-20, the rest goes to the largest."""
+    """Weights that sum to exactly one, in float32 too: multiples of 2^-20; the largest takes the rest."""
     weights = torch.zeros(len(values), joints, dtype=torch.float64)
     weights.scatter_add_(1, joints_of.long(), values.double())
     grid = (_rows_to_one(weights) * 2**20).round()
@@ -175,7 +175,7 @@ def _rows_to_one(rows: Tensor) -> Tensor:
 
 
 def _stiff_fingers(parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """SMPL's 24 joints of SMPL+H's 52: each hand's fingers become one joint where the middle finger begins."""
+    """SMPL's 24 joints from SMPL+H's 52: the fingers of each hand become one joint at the base of the middle finger."""
     weights, regressor = parts["skin_weights"], parts["joint_regressor"]
     lumped = torch.stack([weights[:, 22:37].sum(1), weights[:, 37:52].sum(1)], 1)
     names = load_skeleton(SKELETONS["smplh"])
@@ -188,7 +188,7 @@ def _stiff_fingers(parts: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _hand(parts: dict[str, Tensor], side: str) -> dict[str, Tensor]:
-    """One hand as a body of its own: the wrist is its root and, in every shape, its origin."""
+    """One hand as a separate body: the wrist is its root and, in every shape, its origin."""
     ids = parts[f"mano_{side}_ids"]
     first = 22 if side == "left" else 37
     joints = [_WRISTS[side], *range(first, first + 15)]

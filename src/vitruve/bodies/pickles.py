@@ -1,10 +1,10 @@
-"""Pickles and npz files of other people, read without running any code of theirs.
+"""Read pickles and npz files from others without running their code.
 
     values = read_pickle("SMPL_NEUTRAL.pkl")      # plain Python values, numpy arrays, scipy sparse matrices
-    arrays = read_npz("SMPLX_NEUTRAL.npz")        # a mapping; a member is read when it is asked for
+    arrays = read_npz("SMPLX_NEUTRAL.npz")        # a mapping that reads its members lazily
 
-A pickle is a small program that may call anything it can name. Here it can name only the entries of one table
-(unpickler.py), and each of them is a stand-in of ours. Whatever else a file names, it is refused.
+A pickle is a small program that may call anything it can name. Here it can name only the entries of one allow list
+(unpickler.py), and each of them is a stand-in of ours. Any other name is an error.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def read_pickle(path: str | Path) -> Any:
         Plain Python values, numpy arrays and scipy sparse matrices, nested as in the file.
 
     Raises:
-        MissingAsset: there is no such file.
-        BadData: not a pickle, cut short, or it names a class that is not on the list. The class is named, not run.
+        MissingAsset: the file does not exist.
+        BadData: not a pickle, truncated, or it names a class that is not allowed. The error names the class.
     """
     path = existing_file(path)
     try:
@@ -42,22 +42,22 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def read_npz(path: str | Path) -> Arrays:
-    """The members of an npz file by name. Each is read when first asked for, object arrays as `read_pickle` does.
+    """The members of an npz file by name. Each is read when first used, object arrays as in `read_pickle`.
 
     Raises:
-        MissingAsset: there is no such file.
-        BadData: not an npz file. When a member is asked for: it is cut short, or names a class that is not on the list.
+        MissingAsset: the file does not exist.
+        BadData: not an npz file; on reading a member: it is truncated, or names a class that is not allowed.
     """
     path = existing_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if not name.endswith("/")}
-    # zipfile raises NotImplementedError for a zip of a version or compression that it lacks.
+    # zipfile raises NotImplementedError for an unsupported zip version or compression.
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
         raise BadData(
             f"{path.name} is not a complete npz file",
             where=f"{path}, {path.stat().st_size} bytes: no zip directory at its end",
-            fix="fetch the file again; a download may have stopped early, or a web page was saved in its place",
+            fix="download the file again; the download may have stopped early, or a web page was saved in its place",
         ) from None
     except OSError as error:
         raise _unreadable(path, error) from None
@@ -65,7 +65,7 @@ def read_npz(path: str | Path) -> Arrays:
 
 
 class Arrays(Mapping[str, Any]):
-    """The members of an npz file; a member is read when first asked for, and kept."""
+    """The members of an npz file; a member is read when first used, and cached."""
 
     def __init__(self, path: Path, members: dict[str, str]) -> None:
         self.path = path
@@ -96,20 +96,20 @@ class Arrays(Mapping[str, Any]):
                 return read_npy(stream, where)  # type: ignore[arg-type]
         except BadData:
             raise
-        # RuntimeError is an encrypted member, or, as its NotImplementedError, a compression that zipfile lacks.
+        # RuntimeError: an encrypted member, or (NotImplementedError) an unsupported compression.
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
             raise BadData(
                 f"member '{name.removesuffix('.npy')}' of {self.path.name} cannot be read",
                 where=f"{where}: {error}",
-                fix="the file is damaged or cut short; fetch it again",
+                fix="the file is damaged or truncated; download it again",
             ) from None
 
 
 def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
-    """One array in numpy's own file form; an object array goes through the list of allowed classes.
+    """Read one npy array; object arrays go through the allow list.
 
     Args:
-        stream: at the start of the array.
+        stream: positioned at the start of the array.
         where: file and member, for errors.
     """
     try:
@@ -117,10 +117,10 @@ def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
         if not header.dtype.hasobject:
             return _plain_array(stream, header)
     except (ValueError, TypeError, EOFError, MemoryError, OverflowError) as error:
-        raise BadData("an array cannot be read", where=f"{where}: {error}", fix="fetch the file again") from None
+        raise BadData("an array cannot be read", where=f"{where}: {error}", fix="download the file again") from None
     array = unpickle(stream, where)
     if not isinstance(array, np.ndarray):
-        raise BadData("an object array holds something else than an array", where=where, fix="fetch the file again")
+        raise BadData("an object array holds something else than an array", where=where, fix="download the file again")
     return array
 
 
@@ -134,7 +134,7 @@ def _plain_array(stream: BinaryIO, header: NpyHeader) -> np.ndarray:
 
 
 def existing_file(path: str | Path) -> Path:
-    """The path, if it is a file with something in it; the error to show otherwise."""
+    """The path of a file that exists and is not empty; raises otherwise."""
     path = Path(path).expanduser()
     try:
         if path.is_dir():
@@ -142,9 +142,11 @@ def existing_file(path: str | Path) -> Path:
         if not path.exists():
             raise MissingAsset(f"file {path.name} does not exist", where=str(path), fix="check the path")
         if not path.is_file():
-            raise BadData(f"{path.name} is no file", where=f"{path}: a pipe or device", fix="copy it to a file first")
+            raise BadData(
+                f"{path.name} is not a file", where=f"{path}: a pipe or device", fix="copy it to a file first"
+            )
         if path.stat().st_size == 0:
-            raise BadData(f"{path.name} is empty", where=f"{path}: 0 bytes", fix="fetch the file again")
+            raise BadData(f"{path.name} is empty", where=f"{path}: 0 bytes", fix="download the file again")
     except OSError as error:
         raise _unreadable(path, error) from None
     return path
@@ -152,4 +154,4 @@ def existing_file(path: str | Path) -> Path:
 
 def _unreadable(path: Path, error: OSError) -> BadData:
     reason = error.strerror or str(error)
-    return BadData(f"{path.name} cannot be read", where=f"{path}: {reason}", fix="check the rights and the disk")
+    return BadData(f"{path.name} cannot be read", where=f"{path}: {reason}", fix="check the permissions and the disk")

@@ -1,10 +1,10 @@
-"""Which body a mesh without parameters is of, and whether its vertices stand in that body's order.
+"""Recognise the body of a mesh without parameters, and check the order of its vertices.
 
-    body = recognise(vertices, faces)            # one of the bodies at hand, or an error that says why none
-    check_order(vertices, body)                  # an error if a frame cannot be that body
+    body = recognise(vertices, faces)            # one of the available bodies; raises if none matches
+    check_order(vertices, body)                  # raises if a frame cannot be that body
 
-Bodies are told apart by their faces: several share a number of vertices. The order of the vertices is judged by the
-lengths of the body's edges: where vertices were merged or sorted on the way, edges run right across the body.
+Several bodies have the same number of vertices, so the faces decide. The lengths of the body's edges show whether the
+vertex order is right: if vertices were merged or sorted, edges run right across the body.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from vitruve.bodies.catalogue import find_bodies
 from vitruve.errors import BadData, MissingAsset
 
 OPEN = ("open-smplh-neutral", "open-smplx-neutral", "open-mano-left", "open-mano-right")
-# Vertices of each layout, and vertices and faces of the licensed meshes, whose files may not be there.
+# Vertices and faces of the licensed meshes, whose files may be missing.
 _COUNTS = {"smplh": 6890, "smpl": 6890, "smplx": 10475, "mano": 778}
 LICENSED = {"SMPL or SMPL+H": (6890, 13776), "SMPL-X": (10475, 20908), "MANO": (778, 1538)}
-# An edge is torn if it is this many times its length at rest and so many metres more; no pose and no shape does that.
+# An edge is torn if it exceeds its rest length by this factor and by this many metres; no pose or shape does that.
 _TIMES, _PLUS = 4.0, 0.03
-# A body has no torn edges; a few are left to broken frames, which the fit reports by itself.
+# A body has no torn edges; broken frames may have a few, which the fit reports.
 _TORN = 0.05
-# How many times larger or smaller than the body at rest a mesh in metres can be.
+# Largest size ratio, either way, between a mesh in metres and the body at rest.
 _SIZES = (0.05, 10.0)
 _FRAMES_AT_A_TIME = 64
 
@@ -40,23 +40,23 @@ def recognise(
     folder: str | Path | None = None,
     where: str = "",
 ) -> BodyModel:
-    """The body whose mesh this is: the neutral one, or a hand.
+    """The body of a mesh: the neutral one, or a hand.
 
     Args:
         vertices: in the order of the files.
-        faces: as in the files; may be empty (a point cloud), then the edges decide alone.
-        folder: where licensed bodies lie, before the usual places.
+        faces: as in the files; for a point cloud they are empty, and the edge lengths alone decide.
+        folder: searched for licensed bodies before the usual places.
         where: the file or folder, for errors.
 
     Raises:
-        BadData: no body has so many vertices, or their order is not that of the body.
-        MissingAsset: it is the mesh of a licensed body, and that body is not there.
+        BadData: no body has that many vertices, or the vertices are in another order.
+        MissingAsset: the mesh is of a licensed body whose file is missing.
     """
     count, sample = vertices.shape[1], _sample(vertices)
     known = [body for body in _bodies_of(count, folder) if body.num_vertices == count]
     alike = [body for body in known if _same_faces(body.faces, faces)]
     if alike:
-        # A left and a right hand may differ in nothing but the sense of their faces, which a file may have turned.
+        # A left and a right hand may differ only in the winding of their faces, which a file may have flipped.
         return next((body for body in alike if _volume(sample, body) > 0), alike[0])
     licensed = next((name for name, counts in LICENSED.items() if counts == (count, len(faces))), None)
     torn = [float(torn_share(sample, body).min()) for body in known]
@@ -64,7 +64,7 @@ def recognise(
         return known[torn.index(min(torn))]
     if licensed and all(body.name.startswith("open-") for body in known):
         raise MissingAsset(
-            f"these are meshes of {licensed}, or of a body that shares its counts, and no such body was found",
+            f"the meshes have the counts of {licensed}, but no such body was found",
             where=f"{where}: {count} vertices, {len(faces)} faces",
             fix="put the licensed model where `vitruve doctor` looks, or name the body: topology='smplx'",
         )
@@ -81,11 +81,11 @@ def recognise(
 def check_order(
     vertices: Float[Tensor, "frames vertices 3"], body: BodyModel, names: Sequence[str | Path] = ()
 ) -> Float[Tensor, "frames"]:
-    """The share of torn edges in each frame; an error where a frame cannot be that body.
+    """The share of torn edges in each frame; raises if a frame cannot be that body.
 
     Args:
-        vertices: [frames, vertices, 3] metres; those that are not finite are left out.
-        body: what the meshes are taken for.
+        vertices: [frames, vertices, 3] metres; non-finite ones are ignored.
+        body: the expected body.
         names: the file of each frame, for errors.
     """
     _check_count(vertices, body, names)
@@ -106,7 +106,7 @@ def check_order(
 
 
 def torn_share(vertices: Float[Tensor, "frames vertices 3"], body: BodyModel) -> Float[Tensor, "frames"]:
-    """How many of the body's edges, of 1, are far longer in these meshes than on the body at rest."""
+    """The share (0 to 1) of the body's edges that are far longer in each mesh than on the body at rest."""
     first, second = _edges(body.faces).unbind(1)
     longest = _TIMES * (body.template[first] - body.template[second]).norm(dim=1) + _PLUS
     shares = []
@@ -119,7 +119,7 @@ def torn_share(vertices: Float[Tensor, "frames vertices 3"], body: BodyModel) ->
 
 
 def _bodies_of(count: int, folder: str | Path | None) -> list[BodyModel]:
-    """The bodies at hand that may have so many vertices; licensed ones first, one of each layout."""
+    """The available bodies with that many vertices; licensed ones first, one per layout."""
     found = sorted(find_bodies(folder), key=lambda name: (not name.endswith("-neutral"), name))
     names = []
     for layout in (layout for layout, vertices in _COUNTS.items() if vertices == count):
@@ -130,7 +130,7 @@ def _bodies_of(count: int, folder: str | Path | None) -> list[BodyModel]:
 
 
 def _same_faces(ours: Tensor, theirs: Tensor) -> bool:
-    """The same triangles, in whatever order and sense."""
+    """Whether the triangles are the same, in any order and winding."""
     if ours.shape != theirs.shape:
         return False
     if torch.equal(ours, theirs):
@@ -139,7 +139,7 @@ def _same_faces(ours: Tensor, theirs: Tensor) -> bool:
 
 
 def _volume(vertices: Tensor, body: BodyModel) -> float:
-    """What the body's faces enclose in the first of some meshes; negative where they look inwards."""
+    """The signed volume inside the body's faces in the first complete mesh; negative if they face inwards."""
     whole = vertices[vertices.flatten(1).isfinite().all(1)][:1]
     centred = whole - whole.mean(1, keepdim=True)
     a, b, c = centred[:, body.faces].unbind(2)
@@ -152,17 +152,17 @@ def _edges(faces: Tensor) -> Tensor:
 
 
 def _size(vertices: Tensor) -> Tensor:
-    """[frames]: the diagonal of the box round the finite vertices; that of the rest pose hardly depends on the pose."""
+    """[frames]: the diagonal of the bounding box of the finite vertices, which hardly depends on the pose."""
     there = vertices.isfinite().all(-1, keepdim=True)
     low = vertices.masked_fill(~there, torch.inf).amin(1)
     high = vertices.masked_fill(~there, -torch.inf).amax(1)
     size = (high - low).norm(dim=-1)
-    # A frame without vertices has no size to complain about; the fit masks it.
+    # A frame without vertices has no size to check; the fit masks it.
     return torch.where(there.any(1)[:, 0], size, torch.nan)
 
 
 def _sample(vertices: Tensor, most: int = 8) -> Tensor:
-    """A few frames that have all their vertices, or the first ones where there are none."""
+    """A few complete frames; the first ones if none is complete."""
     whole = vertices[:: max(1, len(vertices) // 64)]
     whole = whole[whole.flatten(1).isfinite().all(1)]
     return whole[:: max(1, len(whole) // most)][:most] if len(whole) else vertices[:most]
@@ -171,15 +171,15 @@ def _sample(vertices: Tensor, most: int = 8) -> Tensor:
 def _check_count(vertices: Tensor, body: BodyModel, names: Sequence[str | Path]) -> None:
     if vertices.dim() != 3 or vertices.shape[1:] != (body.num_vertices, 3):
         raise BadData(
-            f"these are not meshes of '{body.name}'",
+            f"the meshes are not of '{body.name}'",
             where=f"{_at(names, 0)}: shape {tuple(vertices.shape)}, expected [frames, {body.num_vertices}, 3]",
-            fix="leave `topology` out to have it recognised, or name the body that the meshes were made with",
+            fix="omit `topology` to have it recognised, or name the body that the meshes were made with",
         )
 
 
 def _other_order(body: BodyModel, torn: float, where: str) -> BadData:
     return BadData(
-        f"the vertices are as many as those of '{body.name}', but in another order",
+        f"the meshes have as many vertices as '{body.name}', but in another order",
         where=f"{where}: {100 * torn:.0f} % of the body's edges run right across the mesh",
         fix="export the meshes without merging or sorting vertices (trimesh: process=False)",
     )

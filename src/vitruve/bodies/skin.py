@@ -1,9 +1,8 @@
-"""Skinning: linear blend skinning with correctives, exact and fast on a processor's cache.
+"""Linear blend skinning with correctives: exact, and fast because its blocks fit the CPU cache.
 
-A patch of skin hangs on few joints, and often few joints correct it. So the vertices are split once by the joint that
-moves them most (small patches, such as those of a hand, together); each part keeps only the joints and corrective
-features that are not zero there. The products become dense, small and cache-sized, and the result is the same as that
-of the full matrices.
+A patch of skin depends on few joints and few pose correctives. The vertices are split once by the joint that moves
+them most (small patches, such as those of a hand, are merged). Each part keeps only the joints and corrective features
+that are not zero there. The products become small, dense and cache-sized, with the same result as the full matrices.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor
 # Poses skinned at a time: large enough for an efficient matrix product, small enough to bound memory (about 50 MB on
 # 10,000 vertices in float32).
 POSES_AT_A_TIME = 128
-# A part smaller than this joins that of the next joint up: below it, starting a product costs more than it saves.
+# A smaller part is merged into its parent joint's: below this, the overhead of a product exceeds what it saves.
 LEAST_VERTICES = 300
 
 
@@ -30,9 +29,9 @@ class SkinPart:
         vertices: [n] indices.
         joints: [k] indices of all joints that move them.
         weights: [k, n].
-        features: [f] indices of the pose features that correct them.
+        features: [f] indices of the pose correctives that affect them.
         pose_basis: [f, 3 n], coordinates first (x of all vertices, then y, then z).
-        expression_basis: [expressions, 3 n], likewise; no rows where no expression reaches.
+        expression_basis: [expressions, 3 n], likewise; no rows where no expression has an effect.
     """
 
     vertices: Tensor
@@ -45,7 +44,7 @@ class SkinPart:
 
 @dataclass(frozen=True, eq=False)
 class Skin:
-    """All parts, and how their vertices go back into the order of the mesh."""
+    """All parts, and the permutation that puts their vertices back into mesh order."""
 
     parts: tuple[SkinPart, ...]
     back: Tensor
@@ -77,7 +76,7 @@ def split_skin(
         else:
             basis = pose_basis.unflatten(1, (-1, 3)).index_select(1, vertices)
             features = basis.flatten(1).any(1).nonzero()[:, 0]
-            # Few features are left of all: only these are turned round, which costs more than to pick them.
+            # Select the few features first: transposing costs more than selecting.
             basis = basis[features].transpose(1, 2).flatten(1)
         expression = expression_basis[vertices].permute(2, 1, 0).flatten(1)
         if not expression.any():
@@ -100,7 +99,7 @@ def pose_skin(
 
     Args:
         skin: the split skin.
-        transforms: per joint [R | o]: a rest point x that hangs on it goes to R x + o.
+        transforms: per joint [R | o]: a rest point x bound to it moves to R x + o.
         features: the entries of R - I of all joints but the root.
         expression: coefficients, or None.
         rest: [vertices, 3] one shape, or [poses, vertices, 3].

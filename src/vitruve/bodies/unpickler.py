@@ -1,6 +1,6 @@
-"""The restricted unpickler: what a pickle may name, and what stands for it here.
+"""The restricted unpickler: the allow list of names, and our stand-in for each.
 
-Each entry of the table at the end is a stand-in of ours that records what it is given. Arrays, sparse matrices, chumpy
+Each entry of the table at the end is a stand-in that only records its arguments. Arrays, sparse matrices, chumpy
 objects and torch tensors are built from those records afterwards, with checks.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from vitruve.errors import BadData
 
-NOT_RUN = "the file was not run; if you trust its maker, load it with their own tools and save plain arrays"
+NOT_RUN = "the file was not run; if you trust its source, load it with its own tools and save plain arrays"
 _DTYPE = re.compile(r"[<>=|]?(?:[biufc]\d{1,2}|\?|[SU]\d+|O8?|[bBhHiIlLqQefdg])")
 
 
@@ -33,13 +33,13 @@ def unpickle(stream: BinaryIO, where: str) -> Any:
     except OSError:
         raise
     except (MemoryError, RecursionError) as error:
-        reason = "too deep" if isinstance(error, RecursionError) else "too large for the memory"
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "too large for the memory"
         raise BadData(f"the pickle is {reason}", where=where, fix="check that this is the right file") from None
     except Exception as error:  # a damaged pickle can fail in any way
         raise BadData(
             "not a pickle, or a damaged one",
             where=f"{where}: {type(error).__name__}: {error}",
-            fix="fetch the file again; a download may have stopped early, or a web page was saved in its place",
+            fix="download the file again; the download may have stopped early, or a web page was saved in its place",
         ) from None
 
 
@@ -69,7 +69,7 @@ class AllowList(pickle.Unpickler):
 
 
 class _Recorded:
-    """An object of a pickle as data: its state is kept, none of its code exists here."""
+    """An object of a pickle as plain data: its state without its code."""
 
     state: Any = None
 
@@ -98,7 +98,7 @@ class _Recorded:
 
 
 class _Function:
-    """A function that a pickle may call. A pickle cannot change it: there is no dictionary to write to."""
+    """A function that a pickle may call but not change: it has no __dict__ to write to."""
 
     __slots__ = ("_call",)
 
@@ -227,7 +227,7 @@ def _checked_sparse(build: Callable[[], Any]) -> Any:
 
 
 class _Chumpy(_Recorded):
-    """An array or expression of chumpy, worked out."""
+    """A chumpy array or expression, evaluated."""
 
     terms: tuple[str, ...] = ("x",)
 
@@ -254,7 +254,7 @@ def _chumpy(name: str, *terms: str) -> type:
     return type(name, (_Chumpy,), {"terms": terms})
 
 
-# The numbers in torch's storages; bfloat16, which numpy lacks, is the upper half of a float32.
+# Types of torch storages; bfloat16, which numpy lacks, is the upper half of a float32.
 _STORAGES = {
     **{"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "bfloat16"},
     **{"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1"},
@@ -263,11 +263,11 @@ _STORAGES = {
 
 
 class _Storage(_Recorded):
-    """A class of torch's storages; only its name matters."""
+    """A torch storage class; only its name matters."""
 
 
 class _StorageStream(AllowList):
-    """The pickles that describe a storage; they refer to its numbers, which come after them."""
+    """The pickles that describe a storage and refer to the raw numbers after them."""
 
     def persistent_load(self, pid: Any) -> Any:
         if not isinstance(pid, tuple) or len(pid) != 6 or pid[0] != "storage" or pid[5] is not None:
@@ -276,7 +276,7 @@ class _StorageStream(AllowList):
 
 
 def _tensor_storage(data: Any) -> np.ndarray:
-    """The numbers of a storage saved on its own, as torch does inside a plain pickle, whatever device it was on.
+    """The numbers of a separately saved storage, as torch writes it inside a plain pickle; from any device.
 
     Five pickles (magic number, version, system, the reference to the storage, its key), the length, the numbers.
     """
@@ -299,7 +299,7 @@ def _tensor_storage(data: Any) -> np.ndarray:
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> np.ndarray:
     if not isinstance(storage, np.ndarray) or len(size) != len(stride):
         raise BadData("a tensor in the pickle is damaged", fix="fetch the file again")
-    # The last element that the view would touch must lie in the storage.
+    # The last element of the view must lie inside the storage.
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if min((offset, *size, *stride)) < 0 or (math.prod(size) and last >= len(storage)):
         raise BadData("a tensor in the pickle reaches outside its data", fix="fetch the file again")
@@ -311,7 +311,7 @@ def _named(name: str, kind: type) -> type:
     return type(name, (kind,), {})
 
 
-# (module, name) as the file writes it, with old module paths made new -> what stands for it here.
+# (module, name) as in the file, with old module paths updated -> our stand-in.
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): defaultdict,
@@ -344,15 +344,15 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class Values:
-    """Turns what the stand-ins recorded into values, each once; dicts and lists are changed in place."""
+    """Turns the records of the stand-ins into values, each once; dicts and lists are changed in place."""
 
     def __init__(self) -> None:
         self._done: dict[int, Any] = {}
-        self._kept: list[Any] = []  # so that no id is used twice
+        self._kept: list[Any] = []  # keeps objects alive, so that no id is reused
 
     def resolve(self, item: Any) -> Any:
         if isinstance(item, type | _Function):
-            raise BadData("a class or function stands where data should", fix=NOT_RUN)
+            raise BadData("a class or function in place of data", fix=NOT_RUN)
         if not isinstance(item, _Recorded | dict | list | tuple):
             return item
         if id(item) in self._done:

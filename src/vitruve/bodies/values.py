@@ -1,7 +1,7 @@
-"""The named values of a model file as they stand in it: one mapping, whatever the file is.
+"""Read and write the named values of a model file: one mapping for every file type.
 
-Official files come as pickles and npz files; our clean copies are npz files without pickled objects and safetensors
-files. All four are read into, and written from, a mapping with the official keys (`v_template`, `shapedirs`, ...).
+Official files are pickles and npz files; our clean copies are npz files without pickled objects, and safetensors
+files. All are read into, and written from, a mapping with the official keys (`v_template`, `shapedirs`, ...).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ SUFFIXES = (".pkl", ".npz", ".safetensors")
 
 
 def read_values(path: str | Path) -> Mapping[str, Any]:
-    """The values of a model file by key: arrays, sparse matrices, words, tables. What kind a file is, its bytes say.
+    """The values of a model file by key: arrays, sparse matrices, text, tables. Its bytes tell the file type.
 
     Raises:
-        MissingAsset: there is no such file.
-        BadData: it cannot be read, or holds something else than named values.
+        MissingAsset: the file does not exist.
+        BadData: it cannot be read, or holds no named values.
     """
     path = existing_file(path)
     try:
@@ -39,7 +39,7 @@ def read_values(path: str | Path) -> Mapping[str, Any]:
             start = stream.read(16)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise BadData(f"{path.name} cannot be read", where=f"{path}: {reason}", fix="check its rights") from None
+        raise BadData(f"{path.name} cannot be read", where=f"{path}: {reason}", fix="check its permissions") from None
     if start.startswith(b"PK"):
         return read_npz(path)
     if start[8:9] == b"{":
@@ -49,7 +49,7 @@ def read_values(path: str | Path) -> Mapping[str, Any]:
         raise BadData(
             f"{path.name} is {kind}, not a model file",
             where=f"{path}: begins with {start[:12].decode('latin1')!r}",
-            fix="a download page may have been saved in the file's place; fetch the file again",
+            fix="download the file again; a web page may have been saved in its place",
         )
     values = read_pickle(path)
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
@@ -70,7 +70,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             values: dict[str, Any] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise BadData(
-            f"{path.name} is not a complete safetensors file", where=f"{path}: {error}", fix="fetch or write it again"
+            f"{path.name} is not a complete safetensors file", where=f"{path}: {error}", fix="download the file again"
         ) from None
     return values | words
 
@@ -80,14 +80,14 @@ def write_values(
 ) -> Path:
     """Write values as .pkl (protocol 2, plain numpy and scipy), .npz or .safetensors.
 
-    In the last two, sparse matrices become dense and tables become JSON text, so that no reader needs pickles for them.
-    The file appears whole or not at all.
+    In the last two, sparse matrices become dense and tables become JSON text, so that readers need no pickles. Writing
+    is atomic.
 
     Args:
-        path: its suffix says the form.
-        values: arrays, sparse matrices, words, tables.
-        overwrite: replace a file that is there.
-        npz_objects: keep tables in an npz file as pickled objects, as the official files have them.
+        path: the suffix chooses the file type.
+        values: arrays, sparse matrices, text, tables.
+        overwrite: replace an existing file.
+        npz_objects: keep tables in an npz file as pickled objects, as the official files do.
     """
     path = Path(path).expanduser()
     writers: dict[str, Callable[[BinaryIO, Mapping[str, Any]], None]] = {
@@ -106,7 +106,7 @@ def write_values(
 
 @contextlib.contextmanager
 def whole_file(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
-    """Opens a file for writing under a temporary name; it gets its own name when all went well."""
+    """Atomic writing: opens a temporary file, renamed to `path` on success."""
     refuse_existing(path, overwrite)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -118,18 +118,18 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
         then = "run it again, with --overwrite for files that were written before it"
         raise not_written(error, path, then) from None
     finally:
-        with contextlib.suppress(OSError):  # the error above is the one to tell
+        with contextlib.suppress(OSError):  # the error above is the one to report
             temporary.unlink()
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """The error where a file would be overwritten unasked."""
+    """Raise UsageError if a file exists and `overwrite` is not set."""
     if path.exists() and not overwrite:
-        raise UsageError(f"{path.name} exists already", where=str(path), fix="say --overwrite, or choose another name")
+        raise UsageError(f"{path.name} exists already", where=str(path), fix="use --overwrite, or choose another name")
 
 
 class _PlainPickler(pickle._Pickler):  # type: ignore[name-defined]
-    """Names numpy's functions by the module that old and new numpy both have."""
+    """Refers to numpy's functions by a module that old and new numpy both have."""
 
     def save_global(self: Any, obj: Any, name: str | None = None) -> None:
         module = getattr(obj, "__module__", None) or ""
@@ -166,7 +166,7 @@ def _write_safetensors(stream: BinaryIO, values: Mapping[str, Any]) -> None:
     arrays = {key: _native(value) for key, value in plain.items() if isinstance(value, np.ndarray)}
     words = {key: str(value) for key, value in plain.items() if key not in arrays}
     data = save(arrays, metadata=words)
-    # The library writes the words in any order; sorted, the same values give the same bytes.
+    # The library writes the metadata in any order; sorted, the same values give the same bytes.
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     header["__metadata__"] = dict(sorted(words.items()))
@@ -181,7 +181,7 @@ def _native(array: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """An array of numbers where there is one to be had, text otherwise."""
+    """A numeric array if possible, text otherwise."""
     if hasattr(value, "toarray"):
         return value.toarray()
     array = np.asarray(value) if not isinstance(value, dict) else np.asarray(value, dtype=object)

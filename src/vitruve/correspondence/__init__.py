@@ -1,4 +1,4 @@
-"""Surface maps: which point of one mesh is which vertex of another."""
+"""Surface maps between the meshes of two bodies."""
 
 from typing import TYPE_CHECKING
 

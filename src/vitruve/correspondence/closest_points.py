@@ -1,6 +1,6 @@
-"""Closest points on a triangle surface that also agree in their normal and in a part label. Plain numpy and scipy.
+"""Closest points on a triangle surface with matching normals and part labels. Plain numpy and scipy.
 
-scipy is imported where it is used: a map that is kept already needs none of it.
+scipy is imported lazily: a cached map does not need it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 
-# Triangles looked at per point, nearest first in the space of positions and normals.
+# Candidate triangles per point, nearest first in the space of positions and normals.
 _CANDIDATES = 16
-# A unit of difference between normals counts as much as this many metres when candidates are looked for and compared.
+# A unit of difference between normals counts as this many metres when candidates are searched and compared.
 _NORMAL_LENGTH = 0.02
 
 
@@ -31,8 +31,8 @@ class Closest:
         normals: [n, 3] the surface's normal there, unit length.
         distance: [n] metres.
         cosine: [n] of the angle between the normals.
-        compatible: [n] whether any triangle of an allowed part was near; where not, the nearest of all is given.
-        on_open_edge: [n] whether the point lies on an edge that has only one face.
+        compatible: [n] whether a triangle of an allowed part was near; if not, the nearest of all is returned.
+        on_open_edge: [n] whether the point is on a boundary edge.
     """
 
     face: Ints
@@ -74,10 +74,10 @@ class ClosestPointMesh:
         Args:
             points: [n, 3].
             normals: [n, 3] unit.
-            allowed: [point parts, surface parts] which parts may meet.
+            allowed: [point parts, surface parts] which parts may match.
             parts: [n] part of each point.
-            normal_length: metres that a unit of difference between normals counts; 0 compares distances alone among
-                those triangles that look the same way.
+            normal_length: metres that a unit of difference between normals counts; 0 compares distances alone, among
+                triangles that face the same way.
         """
         count = min(_CANDIDATES, len(self.faces))
         _, near = self._tree.query(np.hstack([points, _NORMAL_LENGTH * normals]), k=count)
@@ -104,7 +104,7 @@ class ClosestPointMesh:
 
 
 def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
-    """Barycentric coordinates of the point of each triangle that is closest to each point.
+    """Barycentric coordinates of the closest point on each triangle.
 
     Args:
         points: [..., 3].
@@ -120,7 +120,7 @@ def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
     area = np.maximum(aa * cc - bb * bb, 1e-30)
     v, w = (cc * d1 - bb * d2) / area, (aa * d2 - bb * d1) / area
     inside = np.stack([1 - v - w, v, w], -1)
-    # Outside, the closest point lies on one of the three edges: take the best of the three.
+    # Outside the triangle, the closest point is on one of the three edges: take the best of the three.
     best, best_squared = inside, np.where((inside >= 0).all(-1), -1.0, np.inf)
     for i, j in ((0, 1), (1, 2), (2, 0)):
         start, edge = corners[..., i, :], corners[..., j, :] - corners[..., i, :]
@@ -136,7 +136,7 @@ def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
 
 
 def rays_hit(starts: Floats, directions: Floats, corners: Floats, length: float) -> Bools:
-    """Whether rays meet a triangle on their way: [n]. Starts [n, 3], unit directions [n, 3], corners [F, 3, 3]."""
+    """Whether rays hit a triangle within `length`: [n]. Starts [n, 3], unit directions [n, 3], corners [F, 3, 3]."""
     a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     cross = np.cross(ab, ac)
     hit = np.zeros(len(starts), bool)
@@ -147,13 +147,13 @@ def rays_hit(starts: Floats, directions: Floats, corners: Floats, length: float)
         along = -(cross * away).sum(1) / slope
         side = np.cross(away, direction)
         v, w = -(ac * side).sum(1) / slope, (ab * side).sum(1) / slope
-        # The triangles around the start itself are touched at once: they do not count.
+        # Ignore hits at the start itself, on the triangles around it.
         hit[i] = ((along > 1e-6) & (along < length) & (v >= 0) & (w >= 0) & (v + w <= 1)).any()
     return hit
 
 
 def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
-    """Unit vertex normals, weighted by the area of the faces around: [V, 3]."""
+    """Unit vertex normals, weighted by face area: [V, 3]."""
     return _unit(_sum_at_corners(_face_cross(vertices[faces]), faces, len(vertices)))
 
 
@@ -169,7 +169,7 @@ def edges_of(faces: Ints) -> Ints:
 
 
 def boundary_vertices(faces: Ints, count: int) -> Bools:
-    """Vertices on an edge that has only one face: [V]."""
+    """Vertices on an edge with only one face: [V]."""
     edges, times = _sides(faces)
     on_boundary = np.zeros(count, bool)
     on_boundary[edges[times == 1]] = True
@@ -177,7 +177,7 @@ def boundary_vertices(faces: Ints, count: int) -> Bools:
 
 
 def components(faces: Ints, count: int) -> Ints:
-    """Number of the connected piece that each vertex belongs to: [V], 0 for the largest piece."""
+    """The connected component of each vertex: [V], 0 for the largest."""
     from scipy import sparse
 
     edges = edges_of(faces)
@@ -192,7 +192,7 @@ def components(faces: Ints, count: int) -> Ints:
 def _sides(faces: Ints) -> tuple[Ints, Ints]:
     """Each edge once [E, 2], and how many faces have it [E]."""
     ends = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
-    # One number per edge: sorting numbers is many times faster than sorting rows.
+    # Encode each edge as one number: sorting numbers is many times faster than sorting rows.
     base = int(ends.max(initial=0)) + 1
     numbers, times = np.unique(ends[:, 0] * base + ends[:, 1], return_counts=True)
     return np.stack(np.divmod(numbers, base), 1), times

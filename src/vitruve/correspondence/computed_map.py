@@ -1,4 +1,4 @@
-"""Maps between the surfaces of two bodies, worked out from the bodies alone, in both directions at once."""
+"""Compute maps between the surfaces of two bodies from the bodies alone, in both directions at once."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from vitruve.correspondence.registration import register
 from vitruve.correspondence.shared_parts import EYES, SharedParts, joint_names, shared_parts
 from vitruve.threads import one_torch_thread
 
-# Raise it whenever a change alters the maps: caches of older versions are then not used.
+# Increase it whenever a change alters the maps, to invalidate old caches.
 METHOD_VERSION = 2
 
-# A vertex has a counterpart where the registered surfaces are as near (metres) and as parallel (cosine) as this.
+# A vertex has a counterpart if the registered surfaces are within this distance (metres) and angle (cosine).
 _FARTHEST, _LEAST_COSINE = 0.008, 0.5
-# Past an open edge, such as the cuff of a hand, nearness ends sooner.
+# Beyond an open edge, such as the cuff of a hand, the limit is tighter.
 _FARTHEST_PAST_EDGE = 0.002
-# A normal that hits its own head within this distance (metres) starts inside: mouth, nostrils, eye sockets.
+# A vertex whose normal hits the head within this distance (metres) is inside: mouth, nostrils, eye sockets.
 _INNER = 0.15
 BEYOND = "beyond the shared part"
 
 
 @dataclass(frozen=True)
 class VertexMap:
-    """Where each vertex of one body lies on another.
+    """The position of each vertex of one body on another.
 
     Attributes:
         vertices: [V, K] vertices of the other body.
@@ -47,7 +47,7 @@ class VertexMap:
 
     @property
     def lost(self) -> Bools:
-        """[V] whether a vertex has no counterpart; its row is then the nearest guess."""
+        """[V] whether a vertex has no counterpart; its row is then a guess: the nearest point."""
         masks = np.zeros((len(self.regions) + 1, len(self.vertices)), bool)
         masks[1:] = [*self.regions.values()] or masks[1:]
         return np.any(masks, 0)
@@ -55,14 +55,14 @@ class VertexMap:
 
 @one_torch_thread()
 def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap]:
-    """The map that gives the target's vertices from the source's, and the one that goes back.
+    """The map from the source's vertices to the target's, and the map back.
 
-    The two come from one registration, so they agree as well as two meshes allow.
+    Both come from one registration, so they agree as well as two meshes allow.
 
     Raises:
         UsageError: the bodies have no part in common.
     """
-    # The order is the same whichever is the source, so that A to B and B to A are the same pair of maps.
+    # The order does not depend on which body is the source, so that A to B and B to A give the same pair of maps.
     swap = _rank(source, target) < _rank(target, source)
     first, second = (target, source) if swap else (source, target)
     parts = shared_parts(first, second)
@@ -75,7 +75,7 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
 
 
 def _rank(body: BodyModel, other: BodyModel) -> tuple[int, int, float]:
-    """The body of the higher rank is posed and displaced: of the shared part, more joints can follow fewer."""
+    """The body of higher rank, with more joints in the shared part, is posed and displaced."""
     names = joint_names(body)
     shared = [joint for joint, name in enumerate(names) if name in joint_names(other)]
     joints = len(body.skeleton.below(shared[0])) if shared else 0
@@ -93,7 +93,7 @@ def _map(
 
 
 def _regions(body: BodyModel, part: Ints, lost: Bools, parts: SharedParts) -> dict[str, Bools]:
-    """Names for the vertices without counterpart: each belongs to one region; empty regions are left out."""
+    """Named regions of the vertices without counterpart: each is in one region; empty regions are omitted."""
     words = np.array([_region_of(name) for name in (*parts.names, "")], dtype=object)
     region = words[part]
     if parts.is_cut:
@@ -103,7 +103,7 @@ def _regions(body: BodyModel, part: Ints, lost: Bools, parts: SharedParts) -> di
 
 
 def _inside_head(body: BodyModel, on_head: Bools, asked: Bools) -> Ints:
-    """Those of the vertices asked for that lie inside the head: they look at it."""
+    """The given vertices that are inside the head, since their normals hit it."""
     vertices, faces = body.template.detach().cpu().double().numpy(), body.faces.cpu().numpy()
     asked_ids = np.flatnonzero(on_head & asked)
     normals = vertex_normals(vertices, faces)[asked_ids]
@@ -112,7 +112,7 @@ def _inside_head(body: BodyModel, on_head: Bools, asked: Bools) -> Ints:
 
 
 def _region_of(part: str) -> str:
-    """The region that a part belongs to, in the words a user reads."""
+    """The user-facing name of a part's region."""
     if part == "":
         return BEYOND
     if part == "eyes" or part in EYES:

@@ -1,11 +1,11 @@
-"""Which point of one body's surface is which vertex of another's.
+"""The correspondence between the surfaces of two bodies.
 
-    there = correspondence(load_body("open-smplh-neutral"), load_body("open-smplx-neutral"))
-    vertices = there.apply(smplh_vertices)      # [..., 10475, 3], those not in there.valid are a guess
-    there.residual_mm                           # {"mean": ..., "p95": ..., "max": ...} of there and back again
+    surface_map = correspondence(load_body("open-smplh-neutral"), load_body("open-smplx-neutral"))
+    vertices = surface_map.apply(smplh_vertices)  # [..., 10475, 3]; vertices not in surface_map.valid are a guess
+    surface_map.residual_mm                       # {"mean": ..., "p95": ..., "max": ...} of the round trip
 
-Bodies of one topology correspond vertex by vertex. Where the user has the body-model authors' own correspondence files,
-these are used. Otherwise the map is worked out from the two bodies, and kept.
+Bodies of the same topology correspond vertex by vertex. Otherwise the official correspondence files are used if the
+user has them; if not, the map is computed from the two bodies and cached.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Correspondence:
 
     Attributes:
         source, target: names of the bodies.
-        source_vertices: how many vertices the source has.
+        source_vertices: number of vertices of the source.
         vertices: [V_t, K] source vertices of each target vertex.
         weights: [V_t, K] their weights, float64; rows sum to one. K is 1 for the same topology, 3 for a computed map.
-        valid: [V_t] whether the vertex has a counterpart; the rows of others hold the nearest guess.
-        regions: name to [V_t] mask of the vertices that have none: "eyes", "inner head" (mouth, nostrils, sockets),
-            "beyond the shared part" (of a hand), "left out by the mask file", or where on the body they are.
+        valid: [V_t] whether the vertex has a counterpart; the rows of others are a guess, the nearest point.
+        regions: name to [V_t] mask of the vertices without counterpart: "eyes", "inner head" (mouth, nostrils,
+            sockets), "beyond the shared part" (of a hand), "left out by the mask file", or a part of the body.
         method: "identity", "deformation transfer file" or "closest points".
-        residual: [V_s] metres between each source vertex and where the map and its way back take it, on the template;
-            NaN where one of the two has no counterpart. It is an error of the map, not of a fit.
-        file: the file that the map was read from, or None.
+        residual: [V_s] round-trip error of each source vertex on the template, metres; NaN if there is no counterpart
+            on the way. It is an error of the map, not of a fit.
+        file: the file of the map, or None.
     """
 
     source: str
@@ -70,17 +70,17 @@ class Correspondence:
 
     @property
     def residual_mm(self) -> dict[str, float]:
-        """Mean, 95th percentile and maximum of `residual` where it is defined, in millimetres."""
+        """Mean, 95th percentile and maximum of the finite values of `residual`, in millimetres."""
         known = 1000 * self.residual[~self.residual.isnan()].double()
         if not len(known):
             return {"mean": float("nan"), "p95": float("nan"), "max": float("nan")}
         return {"mean": float(known.mean()), "p95": float(known.quantile(0.95)), "max": float(known.max())}
 
     def apply(self, source_vertices: Float[Tensor, "*batch sources 3"]) -> Float[Tensor, "*batch targets 3"]:
-        """The target's vertices, or anything else that is kept per vertex, from the source's."""
+        """Map vertices, or any other per-vertex values, from the source to the target."""
         if source_vertices.dim() < 2 or source_vertices.shape[-2] != self.source_vertices:
             raise BadData(
-                f"these are not vertices of '{self.source}'",
+                f"the vertices do not fit body '{self.source}'",
                 where=f"found shape {tuple(source_vertices.shape)}, expected [..., {self.source_vertices}, 3]",
                 fix="give the vertices of the source body",
             )
@@ -95,7 +95,7 @@ class Correspondence:
         return out
 
     def matrix(self) -> Float[Tensor, "targets sources"]:
-        """The map as a sparse tensor; use it where a regressor is asked for."""
+        """The map as a sparse tensor, for use as a regressor."""
         rows = torch.arange(len(self), device=self.vertices.device)[:, None].expand_as(self.vertices)
         places = torch.stack([rows.flatten(), self.vertices.flatten()])
         size = (len(self), self.source_vertices)
@@ -113,9 +113,9 @@ class Correspondence:
         )
 
     def compact(self) -> tuple[Int[Tensor, " used"], Correspondence]:
-        """The source vertices that any row uses, and the map from these alone.
+        """The source vertices in use, and the map from these alone.
 
-        After `subset` few source vertices are left: only they need to be posed.
+        After `subset` only a few source vertices are needed and must be posed.
         """
         entries = torch.where(self.weights != 0, self.vertices, self.vertices[:, :1])
         used, place = entries.unique(return_inverse=True)
@@ -136,12 +136,12 @@ class Correspondence:
 def correspondence(
     source: BodyModel, target: BodyModel, *, files: Path | None = None, cache: bool | Path = True
 ) -> Correspondence:
-    """The correspondence of two bodies' surfaces, from the source to the target.
+    """The correspondence between two bodies, from the source to the target.
 
     Args:
         source, target: any two bodies, or a body and a hand.
-        files: folder with the body-model authors' correspondence files, looked at before the folders of bodies.
-        cache: keep a computed map in the user's cache folder (True), in a folder, or not at all (False).
+        files: folder with the official correspondence files, searched before the folders of bodies.
+        cache: cache a computed map in the user's cache folder (True), in the given folder, or not at all (False).
 
     Raises:
         UsageError: the bodies have no part in common, such as a left and a right hand.
@@ -170,7 +170,7 @@ def correspondence(
 
 
 def same_topology(source: BodyModel, target: BodyModel) -> bool:
-    """Whether vertex i of one body is vertex i of the other: equal faces, in whatever order."""
+    """Whether vertex i of one body is vertex i of the other: equal faces, in any order."""
     if source.num_vertices != target.num_vertices or len(source.faces) != len(target.faces):
         return False
     ours, theirs = source.faces.cpu(), target.faces.cpu()
@@ -178,7 +178,7 @@ def same_topology(source: BodyModel, target: BodyModel) -> bool:
 
 
 def _ordered(faces: Tensor) -> Tensor:
-    """Faces that begin with their smallest vertex and keep their sense, sorted."""
+    """Sorted faces, each starting at its smallest vertex, with its winding kept."""
     first = faces.argmin(1)
     turned = faces.gather(1, (first[:, None] + torch.arange(3)) % 3)
     return turned.unique(dim=0)
@@ -202,7 +202,7 @@ def _identity(source: BodyModel, target: BodyModel) -> Correspondence:
 def _one_way(
     source: BodyModel, target: BodyModel, files: Path | None, computed: Callable[[], VertexMap]
 ) -> tuple[VertexMap, Path | None]:
-    """The map of the official file and the file, or the computed map and None."""
+    """(map, file) from the official file, or (computed map, None)."""
     read = read_map(source, target, files)
     if read is None:
         return computed(), None
@@ -211,7 +211,7 @@ def _one_way(
         spoken_of = (weights != 0).any(1)
         if spoken_of.all():
             return VertexMap(vertices, weights, {}), path
-        # What the file does not speak of gets the guess of the computed map.
+        # Vertices missing in the file get the guess of the computed map.
         guess, said = computed(), spoken_of[:, None]
         vertices = np.where(said, np.pad(vertices, ((0, 0), (0, 2))), guess.vertices)
         weights = np.where(said, np.pad(weights, ((0, 0), (0, 2))), guess.weights)
@@ -227,7 +227,7 @@ def _one_way(
 
 
 def _round_trip(there: Correspondence, back: VertexMap, template: Tensor) -> Tensor:
-    """The way back of the way there, on the source's template, against where it began: [V_s] metres."""
+    """The round-trip error on the source's template: [V_s] metres."""
     template = template.double()
     arrived = there.apply(template)
     vertices, weights = torch.from_numpy(back.vertices).to(arrived.device), torch.from_numpy(back.weights).to(arrived)

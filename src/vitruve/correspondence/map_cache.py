@@ -1,4 +1,4 @@
-"""Computed maps kept on disk, so that two bodies are brought together once."""
+"""The cache of computed maps on disk, so that two bodies are registered once."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from vitruve.correspondence.computed_map import METHOD_VERSION, VertexMap, compu
 from vitruve.correspondence.registration import MOST_BETAS
 from vitruve.errors import VitruveError
 
-# Where nothing can be written, maps are kept as long as the process lives: one run asks for them several times, and to
-# work them out anew takes most of a minute. A pair takes a megabyte.
+# If the cache folder is not writable, maps are cached in memory: a run needs them several times, and computing them
+# takes most of a minute. A pair takes a megabyte.
 _unwritten: dict[Path, tuple[VertexMap, VertexMap]] = {}
 _MOST_UNWRITTEN = 16
 
 
 def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tuple[VertexMap, VertexMap]:
-    """`compute_maps`, or what it gave the last time for two bodies of the same content.
+    """`compute_maps` with a cache, keyed by the content of the bodies.
 
     Args:
         source, target: the bodies.
-        cache: False computes anew and keeps nothing; True uses the user's cache folder; or a folder.
+        cache: True for the user's cache folder, a folder, or False for no cache.
     """
     if cache is False:
         return compute_maps(source, target)
     folder = default_folder() if cache is True else Path(cache)
     contents = _content(source), _content(target)
     if contents[0] > contents[1]:
-        # Both ways are in one file.
+        # Both directions are in one file.
         back, there = cached_maps(target, source, folder)
         return there, back
     file = folder / f"{contents[0]}-{contents[1]}-{METHOD_VERSION}.safetensors"
     maps = _read(file, source, target) or _unwritten.get(file)
     if maps is None:
         both = " and ".join(sorted((source.name, target.name)))
-        warnings.warn(f"{both} are mapped onto each other, once, which takes some seconds", BodyNotice, stacklevel=2)
+        warnings.warn(f"computing the surface map of {both}, once; this takes some seconds", BodyNotice, stacklevel=2)
         maps = compute_maps(source, target)
         if not _write(file, maps):
             while len(_unwritten) >= _MOST_UNWRITTEN:
@@ -51,13 +51,13 @@ def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tup
 
 
 def default_folder() -> Path:
-    """Where maps are kept: below XDG_CACHE_HOME, or below ~/.cache."""
+    """The user's cache folder: below XDG_CACHE_HOME, or below ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "vitruve" / "correspondence"
 
 
 def _content(body: BodyModel) -> str:
-    """A hash of all of a body that the maps depend on; the same in single and double precision."""
+    """A hash of everything in a body that affects the maps; the same for float32 and float64."""
     digest = hashlib.sha256()
     words = [*body.skeleton.names, body.gender if body.layout == "mano" else "", *map(str, body.skeleton.parents)]
     digest.update("\n".join(words).encode())
@@ -87,7 +87,7 @@ def _write(file: Path, maps: tuple[VertexMap, VertexMap]) -> bool:
 
 
 def _read(file: Path, source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap] | None:
-    """The maps of a file; None where it is not there, cut short or not what it says."""
+    """The maps in a file; None if it is missing, truncated or has a wrong checksum."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,4 +1,4 @@
-"""The body-model authors' own correspondence files, where the user has them.
+"""The official correspondence files of the body-model authors, if the user has them.
 
 | file | content |
 |---|---|
@@ -23,7 +23,7 @@ from vitruve.bodies.pickles import read_npy, read_pickle
 from vitruve.correspondence.closest_points import Bools, Floats, Ints
 from vitruve.errors import BadData
 
-# Vertices and faces of the meshes that these files speak of. Other meshes may have as many vertices.
+# Vertices and faces of the meshes in these files. Other meshes may have the same number of vertices.
 _OFFICIAL = {"smpl": (6890, 13776), "smplh": (6890, 13776), "smplx": (10475, 20908), "mano": (778, 1538)}
 _FOLDERS = ("", "transfer_data", "model_transfer", "smplx", "smplh", "smpl", "mano")
 _MASK, _HANDS = "smplx_mask_ids.npy", "MANO_SMPLX_vertex_ids.pkl"
@@ -33,10 +33,10 @@ _TINY = 1e-9
 def read_map(source: BodyModel, target: BodyModel, files: Path | None) -> tuple[Ints, Floats, Path] | None:
     """The map of the official file for two official bodies: (vertices [V, K], weights [V, K], the file), or None.
 
-    Rows of vertices that the file says nothing about have weights of zero.
+    Rows of vertices that are missing in the file have zero weights.
 
     Raises:
-        BadData: the file is there and damaged, or of another mesh.
+        BadData: the file is damaged, or of another mesh.
     """
     if not (is_official(source) and is_official(target)):
         return None
@@ -51,7 +51,7 @@ def read_map(source: BodyModel, target: BodyModel, files: Path | None) -> tuple[
 
 
 def read_mask(body: BodyModel, files: Path | None) -> Bools | None:
-    """The vertices of SMPL-X that the official mask keeps: [V], or None where the file is missing or not meant."""
+    """The vertices of SMPL-X that the official mask keeps: [V], or None if it is missing or does not apply."""
     path = _find((_MASK,), files) if body.layout == "smplx" and is_official(body) else None
     if path is None:
         return None
@@ -66,7 +66,7 @@ def is_official(body: BodyModel) -> bool:
 
 
 def padded_rows(matrix: Any) -> tuple[Ints, Floats]:
-    """A sparse matrix as vertices and weights [rows, largest number of entries in a row], filled up with zeros."""
+    """A sparse matrix as vertices and weights [rows, largest number of entries in a row], padded with zeros."""
     from scipy import sparse
 
     rows = sparse.csr_array(matrix)
@@ -93,7 +93,7 @@ def _matrix(path: Path, targets: int, sources: int) -> Any:
         raise BadData(
             "the correspondence file is of other bodies",
             where=f"{path}: {key} has shape {rows.shape}, expected ({targets}, {2 * sources} or {sources})",
-            fix="give each file its own name back, or get it again",
+            fix="restore the file's original name, or download it again",
         )
     rows = rows[:, :sources].astype(np.float64)
     sums = rows.sum(1)
@@ -119,7 +119,7 @@ def _hand_map(source: BodyModel, target: BodyModel, files: Path | None) -> tuple
     _mask(ids, body.num_vertices, path, key)
     if len(ids) != hand.num_vertices:
         raise BadData(
-            "the hand's vertices are not those of MANO",
+            "the hand's vertices do not match MANO",
             where=f"{path}: {key} has shape {ids.shape}, expected ({hand.num_vertices},)",
             fix="get it again",
         )
@@ -137,8 +137,8 @@ def _mask(ids: np.ndarray, vertices: int, path: Path, key: str) -> Bools:
         )
     if ids.min() < 0 or ids.max() >= vertices:
         raise BadData(
-            "vertices that the body does not have",
-            where=f"{path}: {key} goes from {ids.min()} to {ids.max()}, the body has {vertices}",
+            "the file uses vertices that the body does not have",
+            where=f"{path}: {key} from {ids.min()} to {ids.max()}, the body has {vertices}",
             fix="get it again",
         )
     mask = np.zeros(vertices, bool)

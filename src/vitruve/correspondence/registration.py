@@ -1,8 +1,8 @@
-"""Bringing two bodies into agreement: by their joints, then by pose and shape, then by a smooth displacement.
+"""Register two bodies: by their joints, then by pose and shape, then by a smooth displacement.
 
-Nothing but the two bodies is used. Both may change their shape within their own shape spaces until they meet; the
-first is also posed, and in the end displaced. The shape spaces and the skeleton keep the surfaces meaningful on the
-way: under a displacement alone a surface slides along itself.
+Only the two bodies are used. Both change their shape within their own shape spaces until they match; the first is also
+posed, and finally displaced. Shape spaces and skeleton keep the correspondence meaningful: with displacement alone a
+surface would slide along itself.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from vitruve.correspondence.shared_parts import SharedParts
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 MOST_BETAS = 32  # of each body
-# The fit weighs its parts as if these were standard deviations: of the surface across and along itself (metres), of
-# the betas, of the scale.
+# Standard deviations that weight the terms: of the surface across and along itself (metres), of the betas, of the
+# scale.
 _ACROSS, _ALONG, _BETA, _SCALE = 0.003, 0.015, 2.0, 0.05
-_COUNTED_POINTS = 2000  # neighbouring vertices err alike: all of them together count as so many
-_POINTS, _POINTS_PER_PART = 4000, 120  # in all, and at least of each part
+_COUNTED_POINTS = 2000  # effective number of independent points, since neighbouring vertices have correlated errors
+_POINTS, _POINTS_PER_PART = 4000, 120  # in all, and minimum per part
 # Rounds, and deviations of the joints (metres) and of the turns of joints (radians): first by the joints alone.
 _JOINT_ROUNDS, _BY_JOINTS = 6, (0.004, 0.5)
 _SURFACE_ROUNDS, _BY_SURFACE = 14, (0.02, 0.6)
 _STIFFNESS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
-# Meetings farther apart (metres), or looking further apart (cosine), do not pull.
+# Matches beyond this distance (metres) or angle between normals (cosine) are ignored.
 _FARTHEST, _LEAST_COSINE = 0.04, 0.4
-_NORMAL_LENGTH = 0.04  # metres that a unit of difference between normals counts when a meeting is chosen
+_NORMAL_LENGTH = 0.04  # metres that a unit of difference between normals counts in the search for matches
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Two bodies that lie on each other: the vertices of each, metres.
+    """The vertices of two registered bodies, metres.
 
     Attributes:
         first: [V1, 3] the first body, shaped, posed and displaced.
@@ -55,12 +55,12 @@ class Registered:
 
 
 def register(first: BodyModel, second: BodyModel, parts: SharedParts) -> Registered:
-    """Lays one body onto the other as closely as can be.
+    """Register two bodies as closely as possible.
 
     Args:
         first: the body that is posed and displaced; the one with more joints, so that fingers can move.
         second: the body that only changes its shape.
-        parts: what the two share.
+        parts: their shared parts.
     """
     moving, fixed = _Moving(first, parts), _Shape(second)
     joints = parts.second_joints
@@ -105,7 +105,7 @@ class _Shape:
 
 
 class _Moving(_Shape):
-    """A body that is also posed. Its joints are points too: each hangs on its parent."""
+    """A body that is also posed. Its joints are points too, bound to their parents."""
 
     def __init__(self, body: BodyModel, parts: SharedParts) -> None:
         super().__init__(body)
@@ -124,7 +124,7 @@ class _Moving(_Shape):
         self.point_shape = np.concatenate([self.shape[self.chosen], self.joint_shape[own]])
 
     def start(self, joints: Floats, second_betas: int) -> _State:
-        """The rest pose, turned and moved as a whole so that the shared joints come close to `joints`."""
+        """The rest pose, aligned rigidly so that the shared joints are close to `joints`."""
         own = self.joints[self.parts.first_joints]
         u, _, vt = np.linalg.svd((joints - joints.mean(0)).T @ (own - own.mean(0)))
         turn = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
@@ -148,7 +148,7 @@ class _Moving(_Shape):
         return world, positions, rest, positions - np.einsum("jxy,jy->jx", world, rest)
 
     def linearised(self, state: _State) -> tuple[Floats, Floats, Floats]:
-        """The chosen vertices and the shared joints, and how they move.
+        """The chosen vertices and the shared joints, with derivatives.
 
         Returns:
             (points [n, 3], d points / d (turns of joints about world axes, translation, betas, scale) [n, 3, p], world
@@ -159,7 +159,7 @@ class _Moving(_Shape):
         weights, count = self.point_weights, len(self.parents)
         by_joint = weights[..., None] * (np.einsum("jxy,ny->njx", world, rest) + offsets)
         points = by_joint.sum(1)
-        # The arm of joint k: what hangs on it or below, seen from it.
+        # The lever arms of joint k: the points of its subtree, relative to it.
         arms = np.matmul(self.below, by_joint) - _product(weights, self.below.T)[..., None] * positions
         jacobian = np.zeros((len(points), 3, 3 * count + 3 + self.betas + 1))
         turns = np.zeros((len(points), 3, count, 3))
@@ -180,7 +180,7 @@ class _Moving(_Shape):
         return points, jacobian, world
 
     def turned(self, state: _State, world: Floats) -> Floats:
-        """How far each joint is turned from ease, about world axes: [J, 3]. The root is free, so it says zero."""
+        """Rotation of each joint from its relaxed pose, about world axes: [J, 3]. The root is free, so it is zero."""
         local = matrix_to_axis_angle(torch.from_numpy(state.rotations @ self.at_ease.swapaxes(1, 2))).numpy()
         turned = [world[parent] @ turn for parent, turn in zip(self.parents[1:], local[1:])]
         return np.stack([np.zeros(3), *turned])
@@ -209,13 +209,13 @@ def _step(
     joint: float,
     turn: float,
 ) -> _State:
-    """One Gauss-Newton step towards the fixed joints and, where given, the fixed surface.
+    """One Gauss-Newton step towards the fixed joints and, if given, the fixed surface.
 
-    `joint` (metres) and `turn` (radians) are the deviations expected of joints and of their turns.
+    `joint` (metres) and `turn` (radians) are the standard deviations of joint positions and rotations.
     """
     points, jacobian, world = moving.linearised(state)
     size, n = jacobian.shape[-1], len(moving.chosen)
-    # The gap closes when the first body moves towards the second, or the second towards the first.
+    # The gap closes if the first body moves towards the second, or the second towards the first.
     equations = _Equations(size + fixed.betas)
     target = fixed.joints[joints] + fixed.joint_shape[joints] @ state.second_betas
     weight = np.full(len(joints), joint**-2)
@@ -230,12 +230,12 @@ def _step(
         equations.add(across, (gap * met.normals).sum(-1), weight * _ACROSS**-2)
         equations.add(rows, gap, weight * _ALONG**-2)
     spread = [
-        # What does not belong to the shared part, such as the body that a hand hangs on, stays as it is.
+        # Points outside the shared part, such as the body that a hand belongs to, stay as they are.
         np.where(moving.free, turn, 1e-4).repeat(3),
         np.full(3, 1e3),
         np.full(moving.betas, _BETA),
         [_SCALE],
-        # A hand says little of a body's shape: the two could shrink together to make the gap smaller.
+        # A hand hardly determines a body's shape: both could shrink together to reduce the gap.
         np.full(fixed.betas, 1e-4 if moving.parts.is_cut else _BETA),
     ]
     turned = moving.turned(state, world).ravel()
@@ -244,13 +244,13 @@ def _step(
 
 
 class _Equations:
-    """Normal equations that rows are added to."""
+    """Normal equations, accumulated from rows."""
 
     def __init__(self, size: int) -> None:
         self.matrix, self.right = np.zeros((size, size)), np.zeros(size)
 
     def add(self, rows: Floats, residual: Floats, weight: Floats) -> None:
-        """Rows [n, p] or [n, 3, p], the residual that they should explain, and a weight for each of the n."""
+        """Add rows [n, p] or [n, 3, p], the residuals to explain, and a weight for each of the n."""
         weight = np.repeat(weight, rows.shape[1]) if rows.ndim == 3 else weight
         rows = rows.reshape(-1, rows.shape[-1])
         weighted = rows * weight[:, None]
@@ -258,7 +258,7 @@ class _Equations:
         self.right += _product(weighted.T, residual.ravel())
 
     def solve(self, spread: Floats, now: Floats) -> Floats:
-        """The change of the unknowns, which stand at `now` and are expected to be zero, give or take `spread`."""
+        """The change of the unknowns from their values `now`, with a prior of mean zero and deviation `spread`."""
         matrix, right = self.matrix + np.diag(spread**-2), self.right - now * spread**-2
         return torch.linalg.solve(torch.from_numpy(matrix), torch.from_numpy(right)).numpy()
 
@@ -266,7 +266,7 @@ class _Equations:
 def _meet(
     vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: SharedParts, chosen: Ints | slice = slice(None)
 ) -> tuple[Closest, Floats]:
-    """Where vertices meet the fixed surface, and how much each counts: 0 where part, normal or distance is wrong."""
+    """Matches of vertices on the fixed surface, with weights: 0 where part, normal or distance is wrong."""
     normals = vertex_normals(vertices, faces)[chosen]
     met = surface.closest(vertices[chosen], normals, parts.allowed, parts.first[chosen], _NORMAL_LENGTH)
     good = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST) & ~met.on_open_edge
@@ -287,7 +287,7 @@ def _displace(vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: S
     for stiffness in _STIFFNESS:
         met, weight = _meet(vertices, faces, surface, parts)
         gap = met.positions - vertices
-        # Only the way across the surface is asked for; the way along it follows from the neighbours.
+        # Only the distance along the normal is constrained; the tangential motion follows from the neighbours.
         gap = (gap * met.normals).sum(-1, keepdims=True) * met.normals
         system = sparse.diags_array(weight + 1e-6) + stiffness * roughness
         vertices = vertices + splu(system.tocsc()).solve(weight[:, None] * gap)
@@ -295,7 +295,7 @@ def _displace(vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: S
 
 
 def _balanced(parts: Ints, areas: Floats) -> tuple[Ints, Floats]:
-    """Some vertices of every part, and the area each stands for (its root, so that small parts are heard)."""
+    """Some vertices of every part, weighted by the square root of their area, so that small parts count."""
     random = np.random.default_rng(0)
     chosen, share = [], []
     present = np.unique(parts[parts >= 0])
@@ -309,7 +309,7 @@ def _balanced(parts: Ints, areas: Floats) -> tuple[Ints, Floats]:
 
 
 def _product(a: Floats, b: Floats) -> Floats:
-    """The matrix product by torch, which has one thread here (`compute_maps`); NumPy shares sums among several."""
+    """Matrix product by torch, held at one thread here (`compute_maps`); NumPy would split sums over threads."""
     return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
 
 

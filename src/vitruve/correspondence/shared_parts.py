@@ -1,4 +1,4 @@
-"""Which parts of two bodies are the same: joints of equal name, and which joint each vertex belongs to."""
+"""The shared parts of two bodies: joints of equal name, and the part of each vertex."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitruve.correspondence.closest_points import Bools, Ints, components
 from vitruve.errors import UsageError
 
 EYES = ("left_eye", "right_eye", "left_eye_smplhf", "right_eye_smplhf")
-# A separate piece of a mesh with fewer vertices than this share, on the head, is an eyeball (or teeth, a tongue).
+# A separate piece of a mesh on the head with a smaller share of the vertices is an eyeball (or teeth, a tongue).
 _SMALL_PIECE = 0.1
 
 
@@ -20,12 +20,12 @@ class SharedParts:
     """The joints that two bodies share, as parts of their surfaces.
 
     Attributes:
-        names: the shared joints, and last "eyes": the separate pieces in the head.
+        names: the shared joints, and finally "eyes": the separate pieces in the head.
         first_joints, second_joints: index of each shared joint in either body.
-        first, second: [V] part of each vertex of either body; -1 where it has no part in the other body.
-        allowed: [parts + 1, parts + 1] which parts may meet: the same, parent and child, neighbours of the trunk. The
-            last row and column stand for -1.
-        is_cut: whether one of the bodies ends where the other goes on beyond the first shared joint, as a hand does.
+        first, second: [V] part of each vertex of either body; -1 if the other body lacks the part.
+        allowed: [parts + 1, parts + 1] which parts may match: the same, parent and child, neighbours of the trunk. The
+            last row and column are for -1.
+        is_cut: whether one body ends where the other continues, like a hand at the wrist.
     """
 
     names: tuple[str, ...]
@@ -40,8 +40,8 @@ class SharedParts:
 def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
     """The parts that two bodies share.
 
-    A joint that only one of them has counts for its nearest ancestor that both have: jaw and eyes for the head, fingers
-    for the wrist. A hand alone meets the part of a body from the wrist on.
+    A joint that only one body has belongs to its nearest shared ancestor: jaw and eyes to the head, fingers to the
+    wrist. A separate hand matches the part of a body from the wrist on.
 
     Raises:
         UsageError: the bodies have no joint in common, such as a left and a right hand.
@@ -67,7 +67,7 @@ def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
 
 
 def joint_names(body: BodyModel) -> tuple[str, ...]:
-    """The joints of a body by names that are the same on all bodies: those of a hand say which hand it is."""
+    """Joint names of a body that are equal on all bodies: those of a separate hand get their side."""
     if body.layout == "mano":
         return tuple(f"{body.gender}_{name}" for name in body.skeleton.names)
     return body.skeleton.names
@@ -78,7 +78,7 @@ def _parts_of_vertices(body: BodyModel, names: tuple[str, ...], common: tuple[st
     of_joint = np.full(len(names) + 1, -1)
     for joint, name in enumerate(names):
         of_joint[joint] = common.index(name) if name in common else of_joint[parents[joint]]
-    # Where the shared tree begins further out than this body's, skin of its parent surrounds the cut.
+    # If the shared tree is only a part of this body's, skin of the parent joint surrounds the cut.
     top = parents[names.index(common[0])]
     if top >= 0:
         of_joint[top] = 0
@@ -88,7 +88,7 @@ def _parts_of_vertices(body: BodyModel, names: tuple[str, ...], common: tuple[st
 
 
 def _eyes(body: BodyModel, names: tuple[str, ...], weights: np.ndarray) -> Bools:
-    """Vertices of separate pieces that hang on the head or the eyes."""
+    """Vertices of separate pieces that are bound to the head or the eyes."""
     pieces = components(body.faces.cpu().numpy(), body.num_vertices)
     small = np.bincount(pieces) < _SMALL_PIECE * body.num_vertices
     on_head = np.zeros(body.num_vertices, bool)

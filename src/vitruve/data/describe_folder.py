@@ -37,7 +37,7 @@ _HINTS = {
     "translation": "the body stays at the origin",
 }
 # How the readers of single files say the same.
-_TOLD_BY_HEADERS = ("does not say its frame rate", "names no gender", "has no translation", "NO TRANSLATION")
+_TOLD_BY_HEADERS = ("has no frame rate", "has no gender", "has no translation", "NO TRANSLATION")
 # An npz or safetensors file with one of these was meant as a motion.
 _MOTION_KEYS = frozenset(("poses", "pose", "fullpose", "full_pose", "smpl_poses", "root_orient", "rotations"))
 

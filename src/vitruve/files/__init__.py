@@ -1,1 +1,1 @@
-"""Files on disk: written whole or not at all; what an npz or npy file holds, told from its head."""
+"""Files on disk: atomic writing, the headers of npy and npz files, writing TOML."""

@@ -1,4 +1,4 @@
-"""Writing without harm: a temporary name in the same folder, renamed when all is written."""
+"""Atomic writing: a temporary name in the same folder, renamed once everything is written."""
 
 from __future__ import annotations
 
@@ -17,44 +17,42 @@ from vitruve.errors import BadData, UsageError, not_written, writing
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Give a temporary path to write to; it takes the name `path` at the end, or leaves no trace where writing failed.
+    """Yield a temporary path to write to; it is renamed to `path` at the end, or removed where writing failed.
 
     Args:
-        path: the file, or the folder where `folder_of` is given. Parent folders are made.
-        overwrite: replace what stands there.
-        folder_of: the endings of the files a folder will hold. A folder is replaced only if it holds nothing else.
+        path: the file, or the folder where `folder_of` is given. Parent folders are created.
+        overwrite: replace an existing file or folder.
+        folder_of: suffixes of the files that the folder will hold. A folder with any other file is never replaced.
     """
     check_place(path, overwrite, folder_of)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    # A room of its own keeps the name and its ending, which some writers look at, and lets several files be written.
-    temporary = room / path.name
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    # A temporary folder keeps the file's name and suffix, which some writers check, and allows several files.
+    temporary = scratch / path.name
     try:
         if folder_of:
             temporary.mkdir()
         yield temporary
         check_place(path, overwrite, folder_of)
         if folder_of and path.is_dir():
-            os.replace(path, room / "old")
+            os.replace(path, scratch / "old")
         os.replace(temporary, path)
     except OSError as error:
         raise not_written(error, path) from None
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check_place(path: Path, overwrite: bool = False, folder_of: tuple[str, ...] = ()) -> None:
-    """Raise UsageError where `replacing` with the same arguments would refuse what stands there."""
+    """Raise UsageError where `replacing` with the same arguments would refuse to overwrite."""
     if path.is_dir() and not folder_of:
-        raise UsageError(
-            f"{path} is a folder; a file is to be written", where=str(path), fix=f"give a file name: {path / 'name'}"
-        )
+        raise UsageError(f"{path} is a folder, not a file", where=str(path), fix=f"give a file name: {path / 'name'}")
     if folder_of and path.is_dir():
         others = [file.name for file in path.iterdir() if file.is_dir() or file.suffix.lower() not in folder_of]
         if others:
             raise UsageError(
-                "the folder to write holds other files, and is not replaced",
+                "the output folder holds other files and is not replaced",
                 where=f"{path}: {', '.join(sorted(others)[:3])}",
                 fix="choose a new folder",
             )
@@ -62,7 +60,7 @@ def check_place(path: Path, overwrite: bool = False, folder_of: tuple[str, ...] 
             return
     if path.exists() and not overwrite:
         raise UsageError(
-            f"{path} exists already", where=str(path), fix="choose another name, or give overwrite (--overwrite)"
+            f"{path} exists already", where=str(path), fix="choose another name, or use overwrite (--overwrite)"
         )
 
 

@@ -1,11 +1,10 @@
-"""What stands before the numbers of an npy file: shape, order and type.
+"""Read the header of an npy file: shape, memory order and dtype.
 
     header = read_npy_header(stream)          # the stream is left at the first number
     header.shape, header.fortran, header.dtype
 
-numpy evaluates the header as a Python literal. On Python 3.11 the parser of literals counts its depth for all threads
-together, and now and then fails when two of them read a file (https://github.com/python/cpython/issues/106905).
-What numpy itself writes is read here without it, from any number of threads.
+numpy evaluates the header as a Python literal. On Python 3.11 `ast.literal_eval` is not thread-safe and fails now and
+then (https://github.com/python/cpython/issues/106905). Headers as numpy writes them are parsed here without it.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-# The length of the header before it: 2 bytes in version 1, 4 in version 2.
+# Size of the field with the header's length, by file version.
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
-# Bytes: the longest text that numpy reads, and all that can stand before the numbers with it.
+# Bytes: the longest header text that numpy accepts, and the longest header in all.
 _LONGEST = 10_000
 LONGEST_HEADER = 12 + _LONGEST
 _USUAL = re.compile(
     r"\{'descr': '([<>|=]?[A-Za-z?]\d*)', 'fortran_order': (True|False), 'shape': \((|\d+,|\d+(?:, \d+)+)\), \}\s*"
 )
-_one_at_a_time = threading.Lock()
+_literal_lock = threading.Lock()
 
 
 class NpyHeader(NamedTuple):
-    """Shape, whether the first index varies fastest, and type."""
+    """Shape, whether the first index varies fastest (Fortran order), and dtype."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -37,33 +36,33 @@ class NpyHeader(NamedTuple):
 
 
 def read_npy_header(stream: IO[bytes]) -> NpyHeader:
-    """The header of the npy file that begins here.
+    """The header of the npy file that begins at the stream's position.
 
     Raises:
-        ValueError: no npy file, one of a version that is not known, or a header that cannot be understood.
+        ValueError: not an npy file, an unsupported version, or an invalid header.
     """
     version = np.lib.format.read_magic(stream)
     if version not in _LENGTH_BYTES:
-        raise ValueError(f"numpy file version {version} is not known")
+        raise ValueError(f"npy version {version} is unsupported")
     length = stream.read(_LENGTH_BYTES[version])
     size = int.from_bytes(length, "little")
     if len(length) < _LENGTH_BYTES[version] or size > _LONGEST:
-        raise ValueError(f"its header cannot be {size} bytes long")
+        raise ValueError(f"invalid header length: {size} bytes")
     text = stream.read(size)
     if len(text) != size:
-        raise ValueError(f"its header ends after {len(text)} of {size} bytes")
+        raise ValueError(f"the header ends after {len(text)} of {size} bytes")
     usual = _USUAL.fullmatch(text.decode("latin1"))
     try:
         if usual:
             kind, fortran, shape = usual.groups()
             return NpyHeader(tuple(int(n) for n in shape.split(",") if n), fortran == "True", np.dtype(kind))
-        return _unusual(io.BytesIO(length + text), version)
-    except Exception as error:  # a Python literal can be wrong in many ways: TokenError, RecursionError, TypeError, ...
-        raise ValueError(f"its header cannot be understood: {error}") from None
+        return _read_with_numpy(io.BytesIO(length + text), version)
+    except Exception as error:  # a Python literal can fail in many ways: TokenError, RecursionError, TypeError, ...
+        raise ValueError(f"invalid header: {error}") from None
 
 
-def _unusual(stream: IO[bytes], version: tuple[int, int]) -> NpyHeader:
-    """Records, and what other programs write: numpy reads them."""
+def _read_with_numpy(stream: IO[bytes], version: tuple[int, int]) -> NpyHeader:
+    """Structured dtypes and headers written by other programs."""
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    with _one_at_a_time:
+    with _literal_lock:
         return NpyHeader(*read(stream))

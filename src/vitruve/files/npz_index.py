@@ -1,4 +1,4 @@
-"""What lies in an npz and where, from the end of the file: much quicker than opening it as an archive."""
+"""The index of an npz file, read from its end: much faster than `zipfile`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Member:
     """One array of an npz.
 
     Attributes:
-        crc, length: of its bytes when inflated.
-        offset: of its header in the file.
-        packed: how many bytes it takes there.
+        crc, length: checksum and number of its bytes, uncompressed.
+        offset: where its header begins in the file.
+        packed: compressed size in bytes.
         method: zipfile.ZIP_STORED, ZIP_DEFLATED, or another.
-        encrypted: whether it is.
+        encrypted: whether it is encrypted.
     """
 
     crc: int
@@ -34,7 +34,7 @@ class Member:
 
 
 def npz_members(file: BinaryIO) -> dict[str, Member]:
-    """The members of an open npz by name, without their ending.
+    """The members of an open npz by name, without ".npy".
 
     Raises:
         zipfile.BadZipFile: there is no index at the end.
@@ -46,17 +46,17 @@ def npz_members(file: BinaryIO) -> dict[str, Member]:
     end = tail.rfind(_END)
     if end >= 0 and len(tail) >= end + 22:
         count, length, offset = struct.unpack_from("<HII", tail, end + 10)
-        # Large archives have their numbers elsewhere.
+        # Zip64 archives have their numbers elsewhere: zipfile reads them.
         if count < 0xFFFF and start <= offset and offset + length <= start + end and offset < 0xFFFFFFFF:
             return _entries(tail[offset - start : offset - start + length], count)
-    return _by_the_library(file)
+    return _members_by_zipfile(file)
 
 
 def _entries(index: bytes, count: int) -> dict[str, Member]:
     out, place = {}, 0
     for _ in range(count):
         if index[place : place + 4] != _ENTRY or len(index) < place + 46:
-            raise zipfile.BadZipFile("its index is damaged")
+            raise zipfile.BadZipFile("the zip index is damaged")
         flags, method, _, crc, packed, length, names, extra, comment, offset = struct.unpack_from(
             "<HHIIIIHHH8xI", index, place + 8
         )
@@ -66,7 +66,7 @@ def _entries(index: bytes, count: int) -> dict[str, Member]:
     return out
 
 
-def _by_the_library(file: BinaryIO) -> dict[str, Member]:
+def _members_by_zipfile(file: BinaryIO) -> dict[str, Member]:
     with zipfile.ZipFile(file) as archive:
         return {
             info.filename.removesuffix(".npy"): Member(

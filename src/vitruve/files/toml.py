@@ -20,7 +20,7 @@ def to_toml(table: Mapping[str, Any]) -> str:
 
 
 def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    # A table's own values must stand before its inner tables.
+    # TOML wants a table's own values before its inner tables.
     lines = [
         f"# {_key(key)} is not set" if value is None else f"{_key(key)} = {_value(value)}"
         for key, value in table.items()
@@ -38,7 +38,7 @@ def _key(key: str) -> str:
 
 
 def _text(text: str) -> str:
-    # JSON's escapes are TOML's, but for the one control character that JSON leaves as it is.
+    # JSON and TOML share their escapes, except for DEL, which JSON leaves as it is.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

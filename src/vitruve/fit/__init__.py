@@ -1,4 +1,4 @@
-"""The one solver: rotations, translation and shape of a body from points on it."""
+"""The solver: rotations, translation and shape of a body from points on it."""
 
 from vitruve.fit.clip import ClipFit, Effort, fit_clip
 from vitruve.fit.moments import prepare

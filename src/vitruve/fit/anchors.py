@@ -1,9 +1,9 @@
-"""Fit some frames of a clip with care and let the others follow.
+"""Fit anchor frames of a clip and interpolate the corrections in between.
 
-What a fit adds to a good start, the corrections, is small and changes slowly: one body's elbow against the other's, not
-the movement itself. So anchors a few frames apart are fitted, and the corrections in between are interpolated. The
-middle of every gap is looked at; where it is worse than its anchors, the frames around it are fitted too, and count the
-more the worse it is.
+With a good start pose, the corrections of a fit are small and change slowly: they come from differences between the
+bodies, not from the movement. So only anchors a few frames apart are fitted, and the corrections between them are
+interpolated. The middle of every gap is checked: if its error exceeds that of its anchors, the frames around it are
+fitted too and blended in, with a weight that grows with the error.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from vitruve.fit.moments import Fitted
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, slerp
 from vitruve.threads import over_threads
 
-# Interpolation does where a frame is off by so many times the error of its anchors and so many metres, and not at all
-# where it is off by the second.
+# Interpolation is accepted up to the first multiple of the anchors' error (plus metres) and rejected from the second.
 _DOES, _DOES_NOT = (1.15, 1e-4), (1.3, 2e-4)
 _BLOCK = 512
 
@@ -33,14 +32,14 @@ def fit_by_anchors(
     """Fit a clip from a start.
 
     Args:
-        fit: fits the frames of the given indices from their rotations and translations, in at most so many steps: as
-            many as it likes where None; with 0 it only says the error.
-        rotations: where to start.
-        translation: likewise.
+        fit: fits the frames of the given indices from their rotations and translations, in at most the given number of
+            steps: None is the default, 0 only computes the error.
+        rotations: the start.
+        translation: the start.
         apart: frames from one anchor to the next.
 
     Returns:
-        All frames. The error of an interpolated frame is that of the worse of its anchors.
+        All frames. The error of an interpolated frame is the larger one of its anchors.
     """
     count = len(rotations)
     anchors = torch.cat([torch.arange(0, count - 1, apart), torch.tensor([count - 1])])
@@ -55,14 +54,14 @@ def fit_by_anchors(
     share[anchors] = 0.0
     rows = share.nonzero()[:, 0]
     if len(rows):
-        # From the same start as the anchors: frames in a row should end alike.
+        # Same start as the anchors, so that neighbouring frames converge to similar poses.
         _mix(out, rows, fit(rows, rotations[rows], translation[rows], None), share[rows])
     return out
 
 
 def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, translation: Tensor) -> Fitted:
-    """Every frame of the start with the corrections of the anchors around it."""
-    # Seen from each joint itself, and from the root: there the corrections change least.
+    """The start with the interpolated corrections of the anchors around each frame."""
+    # Corrections are relative to each joint's own frame, and to the root: there they change least.
     turns = matrix_to_axis_angle(rotations[anchors].mT @ held.rotations)
     shifts = _turned(held.rotations[:, 0].mT, held.translation - translation[anchors])
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
@@ -83,7 +82,7 @@ def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, t
 
 
 def _mix(out: Fitted, rows: Int[Tensor, "some"], fitted: Fitted, share: Float[Tensor, "some"]) -> None:
-    """Give fitted frames their share of what is in their place."""
+    """Blend fitted frames into the result by their share."""
 
     def mix(part: Tensor) -> None:
         at, some = rows[part], share[part]

@@ -1,4 +1,4 @@
-"""Fit a whole clip: the shape on key frames, then every frame, then those that failed once more."""
+"""Fit a whole clip: the shape on key frames, then every frame, then a retry of failed frames."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Targets = Tensor | Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try.
+    """Settings that trade speed for accuracy.
 
     Attributes:
         rounds: most steps a frame; most frames need two or three from a copied pose.
@@ -70,7 +70,7 @@ class ClipFit:
 
 
 @one_thread_but_for_blocks()
-def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
+def fit_clip(  # noqa: PLR0913 (all but five by keyword)
     body: BodyModel,
     points: Points | Tensor,
     targets: Targets,
@@ -87,22 +87,21 @@ def fit_clip(  # noqa: PLR0913 (what a fit has; all but five by keyword)
     effort: Effort = Effort(),
     progress: Callable[[int, int], None] | None = None,
 ) -> ClipFit:
-    """Fit rotations, translation and, where not given, one shape of a body to points over a clip.
+    """Fit rotations, translation and, unless given, one shape of a body to points over a clip.
 
     Args:
         body: the body to fit.
-        points: which of its points: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
+        points: its points to fit: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
         targets: [frames, points, 3] metres, or a function from frame indices to the targets of those frames, for clips
-            whose targets do not fit in memory; it may be called from several threads. A point that is not finite does
-            not count in its frame.
-        rotations: where to start, on the body's joints: a copied pose is a good start. Must be finite.
-        translation: likewise.
-        betas: the shape, if known; solved on key frames otherwise.
-        start_betas: where the shape solve starts; zero where not given. Their number is the number of betas solved.
+            whose targets do not fit in memory; it may be called from several threads. Non-finite points are ignored.
+        rotations: the start, on the body's joints: a copied pose is a good start. Must be finite.
+        translation: the start.
+        betas: the shape, if known; otherwise solved on key frames.
+        start_betas: start of the shape solve; zero by default. Their number is the number of betas solved.
         expression: [frames, expressions] known coefficients.
-        weights: [points]; equal where not given.
-        loss: robust cost of a distance (`huber`, `geman_mcclure`); squares where not given.
-        free: [joints] False where a joint keeps its start; all turn where not given.
+        weights: [points]; equal by default.
+        loss: robust cost of a distance (`huber`, `geman_mcclure`); squares by default.
+        free: [joints] False for joints that keep their start; all are free by default.
         terms: on the rotations: `TowardRotations`, `RotationLimits`.
         effort: how hard to try.
         progress: called with (frames done, frames) now and then, from the threads that work.
@@ -166,7 +165,7 @@ def _fit(
 
 
 class _Told:
-    """Says how many frames are fitted; those that are never fitted are told at the end."""
+    """Reports the number of fitted frames; frames that are never fitted are reported at the end."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, frames: int) -> None:
         self.progress, self.frames, self.done = progress, frames, 0
@@ -190,7 +189,7 @@ def _fit_rows(
     told: _Told,
     rounds: int | None = None,
 ) -> Fitted:
-    """Some frames from a start, in blocks that share the threads."""
+    """Fit some frames from a start, in blocks over the threads."""
     rotations, translation = start
     out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
 
@@ -205,8 +204,8 @@ def _fit_rows(
         for part in every.split(16 * FRAMES_AT_A_TIME):
             fit(part)
         return out
-    # Few frames in two halves, so that two threads get some; smaller blocks would cost more than further threads gain.
-    # The number of threads must not change the result.
+    # Split few frames into two halves for two threads; smaller blocks would cost more than further threads gain. The
+    # split does not depend on the number of threads, which must not change the result.
     over_threads(fit, every.split(min(FRAMES_AT_A_TIME, max(16, -(-len(rows) // 2)))))
     return out
 
@@ -220,9 +219,9 @@ def _chosen(body: BodyModel, points: Points | Tensor) -> Points:
 
 
 def _check(body: BodyModel, rotations: Tensor, translation: Tensor) -> None:
-    """Shapes, and that there is something to fit."""
+    """Check the shapes, and that there are frames."""
     if not len(rotations):
-        raise BadData("a clip without frames cannot be fitted", where="rotations: 0 frames", fix="leave the clip out")
+        raise BadData("a clip without frames cannot be fitted", where="rotations: 0 frames", fix="skip the clip")
     found, expected = tuple(rotations.shape), (len(translation), body.num_joints, 3, 3)
     if found != expected or translation.shape[1:] != (3,):
         raise BadData(

@@ -1,4 +1,4 @@
-"""What comes of bringing a motion to a body: the motion there, how far it is from its source, and its warnings."""
+"""The result of converting a motion to a body: the new motion, its error against the source, and warnings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Conversion:
 
     Attributes:
         motion: on the target body.
-        error: how far its surface is from the source's.
-        warnings: what a user must know, one sentence each.
-        trusted: False where the result should not be used without a look.
-        failed: [frames] True where the fit of a frame failed; such frames are masked in `motion` too.
+        error: distance of its surface to the source's.
+        warnings: for the user, one sentence each.
+        trusted: False if the result should be inspected before use.
+        failed: [frames] True for frames whose fit failed; they are masked in `motion` too.
         seconds: time by stage.
     """
 
@@ -39,10 +39,10 @@ class Conversion:
 
 
 def check_some_data(motion: Motion) -> None:
-    """Raise where every frame is masked: there is nothing to fit to, and no error to tell."""
+    """Raise if every frame is masked, since then there is nothing to fit."""
     if motion.mask is not None and not motion.mask.any():
         raise BadData(
-            "no frame of the motion holds numbers",
+            "no frame of the motion is valid",
             where=f"{motion.source.file or 'motion.mask'}: all of its {len(motion)} frames are masked",
-            fix="look at the file: vitruve info FILE",
+            fix="inspect the file: vitruve info FILE",
         )

@@ -57,10 +57,10 @@ class Unknowns:
     """Which parts of a `Pose` a dense fit may change.
 
     Attributes:
-        joints: [joints] True where a joint may turn; all where None.
+        joints: [joints] True where a joint is free; None for all.
         betas: the shape, shared by all frames.
         expression: per frame.
-        ridge: pull of the betas to zero: a shape of one standard deviation costs the square of this many metres.
+        ridge: regularisation of the betas: one standard deviation costs the square of this many metres.
         expression_ridge: the same for the expression.
     """
 
@@ -71,7 +71,7 @@ class Unknowns:
     expression_ridge: float = 1e-3
 
     def free(self, pose: Pose) -> Tensor:
-        """Indices of the joints that may turn."""
+        """Indices of the free joints."""
         device = pose.rotations.device
         if self.joints is None:
             return torch.arange(pose.rotations.shape[1], device=device)
@@ -83,9 +83,9 @@ class DenseFit:
     """The result of a dense fit.
 
     Attributes:
-        pose: the best found.
+        pose: the best one found.
         energy: [frames] of all terms.
-        error: [frames] of the point terms, as a root: metres.
+        error: [frames] square root of the point terms' energy, metres.
     """
 
     pose: Pose
@@ -105,17 +105,18 @@ def fit_dense(
     tolerance: float = 1e-5,
     enough: float = 1e-14,
 ) -> DenseFit:
-    """Minimise terms on points and rotations from a start.
+    """Minimise terms on points and rotations from a start pose.
 
     Args:
         points: with the shape open; the pose's betas and expression are put in here.
         terms: on the points; their frames are those of the start.
-        start: where to begin.
-        unknowns: what may change; rotations and translation where not given.
+        start: the start pose.
+        unknowns: what may change; by default rotations and translation.
         rotation_terms: on the rotations.
-        frames: rows of the clip that these frames are, for the rotation terms.
-        iterations: most steps.
-        tolerance: a frame is done when a step lowers its energy by less than this part; all together if they share.
+        frames: indices of these frames in the clip, for the rotation terms.
+        iterations: maximum steps.
+        tolerance: a frame is done when a step lowers its energy by less than this fraction; all together if they share
+            unknowns.
         enough: energy (square metres) below which a frame is done.
     """
     unknowns = unknowns or Unknowns()
@@ -158,7 +159,7 @@ def _rows(pose: Pose, rows: Tensor) -> Pose:
 
 
 def _put(pose: Pose, rows: Tensor, trial: Pose, better: Tensor, shared: bool) -> Pose:
-    """The pose with the better of the trial's frames; all or none where something is shared."""
+    """The pose with the improved frames of the trial; all or none if frames share unknowns."""
     if shared:
         return trial if bool(better[0]) else pose
     which = rows[better]
@@ -181,7 +182,7 @@ def _energy(
     frames: Tensor,
     rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The energy of each frame, in double precision: all terms, and the point terms alone."""
+    """The energy of each frame in float64: of all terms, and of the point terms alone."""
     _, posed = _posed(points, pose)
     at_points = sum(term.pull(posed.positions, rows).energy.double() for term in terms)
     out = at_points + unknowns.ridge**2 * pose.betas.double().square().sum()
@@ -202,7 +203,7 @@ def _step(
     rows: Tensor,
     damping: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The damped Gauss-Newton step: [frames, own unknowns] and [shared unknowns], in double precision."""
+    """The damped Gauss-Newton step: [frames, own unknowns] and [shared unknowns], in float64."""
     shaped, posed = _posed(points, pose)
     free = unknowns.free(pose)
     pull = total_point_pull([term.pull(posed.positions, rows) for term in terms])
@@ -211,7 +212,7 @@ def _step(
         own = torch.cat([own, linear_rows(shaped, posed, shaped.expression_basis, shaped.joints_expression)], 1)
     bent = _bend(pull.curvature, own)
     matrix, right = _products(own, bent), _products(own, pull.slope.mT[:, None])[..., 0]
-    # Lift each turn's three directions alike, so that the damping does not depend on the axes.
+    # Damp the three axes of each rotation alike, so that the damping does not depend on the axes.
     diagonal = matrix.diagonal(dim1=1, dim2=2)
     turns = slice(3, 3 + 3 * len(free))
     lift = diagonal.clone()
@@ -231,7 +232,7 @@ def _step(
         own_step, shared_step = _shared_step(shared, pull, bent, pose.betas, unknowns, factor, right, damping)
     else:
         own_step, shared_step = torch.cholesky_solve(right[..., None], factor)[..., 0], right.new_zeros(0)
-    # From turns in the world to turns in each parent's frame, as rotations are kept.
+    # From rotations in the world to rotations in each parent's frame, as stored.
     upper = parent_rotations(posed.world, points.parents)[:, free].double()
     own_step[:, turns] = (upper.mT @ own_step[:, turns].unflatten(1, (-1, 3, 1))).flatten(1)
     return own_step, shared_step
@@ -247,7 +248,7 @@ def _shared_step(
     right: Tensor,
     damping: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Solve for what frames share with each frame's own unknowns eliminated, then for those."""
+    """Solve for the shared unknowns with each frame's own ones eliminated, then for those."""
     across = _products(bent, shared)
     matrix = _products(shared, _bend(pull.curvature, shared))
     below = _products(shared, pull.slope.mT[:, None])[..., 0]
@@ -280,7 +281,7 @@ def _moved(pose: Pose, step: tuple[Tensor, Tensor], unknowns: Unknowns) -> Pose:
 def turn_rows(
     points: Points, posed: PosedPoints, rotations: Float[Tensor, "frames joints 3 3"], free: Tensor
 ) -> Float[Tensor, "frames free 3 3 points"]:
-    """Derivative of the positions (coordinates, points) by small turns of joints about the world's axes.
+    """Derivative of the positions (coordinates, points) by small rotations of joints about the world axes.
 
     Correctives are included.
     """
@@ -288,7 +289,7 @@ def turn_rows(
     below = ancestors(points.parents).to(rotations)[:, free]  # [joints, free: the joint itself or above it]
     offsets = at - (turned @ points.joints[..., None])[..., 0]
     arms = torch.einsum("fjab,fbp->fajp", turned, posed.corrected) + offsets.mT[..., None]
-    arms = below.T @ (arms * points.weights.T)  # what hangs on each joint, summed: [frames, 3, free, parts]
+    arms = below.T @ (arms * points.weights.T)  # summed over each joint's subtree: [frames, 3, free, parts]
     arms -= at[:, free].mT[..., None] * (below.T @ points.weights.T)
     out = arms.new_zeros(len(arms), len(free), 3, 3, arms.shape[-1])
     for axis in range(3):
@@ -321,14 +322,14 @@ def linear_rows(
 
 
 def _blend(posed: PosedPoints, at_rest: Tensor) -> Tensor:
-    """Displacements at rest [frames or 1, n, 3, parts], turned by the blended rotations."""
+    """Displacements at rest [frames or 1, n, 3, parts], rotated by the blended rotations."""
     by = posed.blended[:, None]
     out = by[:, :, :, 0] * at_rest[:, :, :1]
     return out.addcmul_(by[:, :, :, 1], at_rest[:, :, 1:2]).addcmul_(by[:, :, :, 2], at_rest[:, :, 2:])
 
 
 def ancestors(parents: tuple[int, ...]) -> Tensor:
-    """[joints, joints]: one where the second joint is the first or above it."""
+    """[joints, joints]: one where the second joint is the first or its ancestor."""
     out = torch.eye(len(parents))
     for joint, parent in enumerate(parents):
         if parent >= 0:
@@ -344,7 +345,7 @@ def parent_rotations(world: Float[Tensor, "frames joints 3 n"], parents: tuple[i
 
 
 def entries_by_turn(rotations: Float[Tensor, "frames joints 3 3"]) -> Float[Tensor, "frames joints 9 3"]:
-    """Derivative of the entries of rotations (row by row) by a small turn from the left."""
+    """Derivative of the entries of rotations (row by row) by a small rotation from the left."""
     axes = cross_matrix(torch.eye(3).to(rotations))
     return torch.einsum("nab,fjbc->fjacn", axes, rotations).flatten(2, 3)
 
@@ -362,7 +363,7 @@ def _bend(curvature: Tensor, rows: Tensor) -> Tensor:
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
-    """All scalar products of rows [frames, n, 3, points] with rows [frames, m, 3, points], in double precision."""
+    """All scalar products of rows [frames, n, 3, points] with rows [frames, m, 3, points], in float64."""
     return (a.flatten(2) @ b.flatten(2).mT).double()
 
 

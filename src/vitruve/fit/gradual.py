@@ -1,7 +1,7 @@
-"""Decisions that come gradually.
+"""Gradual decisions instead of thresholds.
 
-A threshold makes a leap of a rounding error: on one processor a figure lies just above it, on another just below, and
-the two go different ways. Where both ways lead to different results, the share of one of them rises over a range.
+A threshold amplifies rounding: a number may be just above it on one processor and just below it on another, with
+different results. So instead of switching, the weight of one alternative rises over a range.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ from torch import Tensor
 
 
 def rise(values: Float[Tensor, "*any"], low: Tensor | float, high: Tensor | float) -> Float[Tensor, "*any"]:
-    """From 0 at `low` and below, in a straight line, to 1 at `high` and above."""
+    """0 up to `low`, 1 from `high` on, linear in between."""
     return ((values - low) / (high - low)).clamp(0.0, 1.0)

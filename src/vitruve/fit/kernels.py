@@ -1,12 +1,13 @@
-"""The Gauss-Newton step on a joint tree, compiled for the processor. `moments.py` says what the numbers mean.
+"""The Gauss-Newton step on a joint tree, compiled with numba. `moments.py` explains the quantities.
 
-One frame after the other: the normal equations from the moments, a factorisation along the tree, the update. Couplings
-between branches (a left and a right thigh share skin) are left out of the matrix, not of the gradient, so that the
-factorisation costs next to nothing; the trial step is checked outside against the true error.
+For each frame: the normal equations from the moments, a factorisation along the tree, the update. The matrix (not the
+gradient) omits couplings between branches, such as the skin shared by both thighs, so that the factorisation is cheap;
+the caller checks the trial step against the true error.
 
-Compiled once per machine, at the first fit; numba keeps the result beside this file or in its own cache folder. The
-code is plain loops in few functions, because every array expression or parallel loop costs seconds of compilation. Only
-`gauss_newton_step` names its types: it is compiled on import, and holds the others, so one file is loaded, not six.
+It is compiled once per machine, at the first fit; numba caches the result next to this file or in its own cache folder.
+The code is plain loops in few functions, because every array expression or parallel loop costs seconds of compilation.
+Only `gauss_newton_step` declares its types: it is compiled on import and includes the others, so that one cache file is
+loaded, not six.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def _subtree_products(  # noqa: C901 (loops over small matrices, written out)
     depth: np.ndarray,
     q: np.ndarray,
 ) -> None:
-    """q[k, d] (4 x 4): second moments of what hangs on joint k with what hangs on its ancestor at depth d.
+    """q[k, d] (4 x 4): second moments of the subtree of joint k with the subtree of its ancestor at depth d.
 
     A pair (i, j) counts for k above i and for every ancestor of k that is also above j: down to where i and j meet.
     """
@@ -102,7 +103,7 @@ def descent(
         for a in range(3):
             b, c = (a + 1) % 3, (a + 2) % 3
             x[k + 1, a] = wrench[k, a + 3] - world[k, b, 3] * wrench[k, c] + world[k, c, 3] * wrench[k, b]
-        # What depends on the local rotation alone: from its entries to a turn of the parent's frame, then to the world.
+        # Terms of the local rotation alone: from its entries to a rotation in the parent's frame, then in the world.
         for a in range(3):
             b, c = (a + 1) % 3, (a + 2) % 3
             turn = 0.0
@@ -232,7 +233,7 @@ def _turn(
     out: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
-    """The local rotations turned by the step: Rodrigues' formula on the step seen from the parent."""
+    """Apply the step to the local rotations: Rodrigues' formula on the step in the parent's frame."""
     for k in range(len(parents)):
         parent = parents[k]
         square = 0.0
@@ -285,11 +286,11 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
         world: [frames, joints, 3, 4] world rotations and positions of the joints.
         local: [frames, joints, 3, 3] parent-relative rotations.
         residual: [frames, joints, 3, 4] moments of the residuals.
-        slope: [frames, joints, 3, 3] derivative of what depends on local rotations alone by their entries.
-        curvature: [frames, joints, 3, 3] half the second derivative of the same by a turn in the parent's frame.
+        slope: [frames, joints, 3, 3] derivative of the terms on local rotations by their entries.
+        curvature: [frames, joints, 3, 3] half their second derivative by a rotation in the parent's frame.
         damping: [frames] relative addition to the diagonal.
-        least: [frames] absolute addition to the diagonal of the turns.
-        reach: [frames] how many times the step is taken.
+        least: [frames] absolute addition to the diagonal of the rotations.
+        reach: [frames] factor on the step.
         moments: [pairs, 4, 4] second moments of the points, positions taken from the joints.
         pairs: [pairs, 2] joints that share points, each pair once.
         meeting: [pairs] depth of the joint where the two meet.

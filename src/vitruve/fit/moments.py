@@ -1,17 +1,17 @@
-"""Fitting rotations and translation of a body with one shape to points, frame by frame.
+"""Fit rotations and translation of a body of fixed shape to points, frame by frame.
 
 The Gauss-Newton matrix of points x = sum_i w_i (R_i (t - J_i) + p_i) depends on the points only through
 
     M_ij = sum over points of m h_i h_j^T        with h_i = w_i (t - J_i, 1)
 
 (4 x 4, constant over the clip, for joints that share points), and the gradient through the sums of m r h_i^T with the
-residuals r. So the solve works on joint pairs alone and costs the same for any number of points. The gradient is the
-true one, correctives included; the matrix leaves out what the correctives couple between joints. Each step is judged by
-the true error: one that raises it is taken back, and the frame is damped harder.
+residuals r. So the solve works on joint pairs alone, at a cost that does not depend on the number of points. The
+gradient is exact, correctives included; the matrix omits couplings of joints by correctives. Each step is checked
+against the true error: a step that raises it is rejected, and the frame's damping increases.
 
-What weakly held joints end at depends on how many steps are taken, and how many are taken depends on figures with a
-rounding error. So no decision is a threshold alone: a frame that has all but arrived takes a part of its next step, the
-smaller the less the last one gained, and results change by little where input or rounding do.
+The result for weakly determined joints depends on the number of steps, and that depends on rounding. So no decision is
+a plain threshold: a nearly converged frame takes a fraction of its next step, smaller the less the last one gained.
+Small changes of input or rounding then change the result only slightly.
 """
 
 from __future__ import annotations
@@ -34,25 +34,24 @@ from vitruve.fit.points import Points, PosedPoints, pose_points
 from vitruve.fit.terms import PointPull, PointTargets, RotationPull, RotationTerm, total_pull
 
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
-# Every turn is damped by this share of the frame's energy: directions that few points hold (the twist of a finger) wait
-# until the rest is in place. It vanishes with the error, so it costs no accuracy.
+# Damping of every rotation, relative to the frame's energy: weakly determined directions (the twist of a finger) wait
+# until the rest has converged. It vanishes with the error, so it costs no accuracy.
 _CAUTION = 0.01
-# What the matrix leaves out makes some of its steps too short, none too long. So where a plain step lowers the energy
-# by less than the first of these parts, the next one is taken this many times, and where it does by more than the
-# second once: the plain one leaves little behind where the matrix is right, the long one makes up where it is short.
+# The couplings omitted from the matrix make some steps too short, none too long. If a plain step lowers the energy by
+# less than the first of these fractions, the next one is multiplied by this factor; above the second it stays plain.
 _SLOW, _STRETCH = (0.4, 0.6), 1.7
-# A frame is done when a step lowers its energy by less than the first of these parts, or below this many square metres.
-# Up to the second part the next step is shortened.
+# A frame is done when a step lowers its energy by less than the first fraction, or below this many square metres. Up to
+# the second fraction the next step is shortened.
 _TOLERANCE, _EXACT = (1e-4, 1e-3), 1e-14
-# A step that raises the energy by more than the first of these parts is taken back, up to the second it is taken as it
-# is: where nothing is left to gain, its sign is rounding. In between it is shortened.
+# A step that raises the energy by more than the first fraction is rejected, up to the second it is accepted (at
+# convergence the sign is rounding), and in between it is shortened.
 _RAISED = -0.1, -1e-4
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What stays constant over a clip when points with weights are fitted by the compiled step.
+    """The constants of a clip for the compiled step.
 
     Attributes:
         points: the shaped points.
@@ -62,7 +61,7 @@ class Moments:
         meeting: [pairs] depth of the joint where a pair's branches meet.
         parents, depth: of each joint.
         above: [nodes, levels] ancestors; node 0 is the translation, node k + 1 joint k.
-        stiffness: [joints, 9, 9] second moments of each joint's correctives by the entries of its rotation.
+        stiffness: [joints, 9, 9] second moments of each joint's correctives, by the entries of its rotation.
     """
 
     points: Points
@@ -115,7 +114,7 @@ class Fitted:
         rotations: [frames, joints, 3, 3].
         translation: [frames, 3].
         error: [frames] root of the mean cost of the points (with plain squares: root mean square distance), metres.
-            Infinite for a frame that had no targets; it keeps its start.
+            Infinite for a frame without targets, which keeps its start.
     """
 
     rotations: Tensor
@@ -125,7 +124,7 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Stand:
-    """Where frames stand: what the compiled step needs, and the energies that judge it."""
+    """The current state of frames: the inputs of the compiled step, and the energies to check it."""
 
     local: Tensor
     shift: Tensor
@@ -135,7 +134,7 @@ class Stand:
     residual: Tensor
     slope: Tensor
     curvature: Tensor
-    grip: Tensor  # how much of the full weight a robust loss leaves to the points
+    grip: Tensor  # fraction of the full weight that a robust loss leaves to the points
 
     def rows(self, rows: Tensor) -> Stand:
         return Stand(*(value[rows] for value in vars(self).values()))
@@ -157,25 +156,25 @@ def fit_frames(
     expression: Tensor | None = None,
     rounds: int = 10,
 ) -> Fitted:
-    """Fit rotations and translation of frames, each on its own, from a start.
+    """Fit rotations and translation of frames, each independently, from a start.
 
     Args:
         moments: the shaped points; its weights must be those of the targets.
-        targets: where the points should be.
-        rotations: where to start, parent-relative.
-        translation: likewise.
+        targets: target positions of the points.
+        rotations: the start, parent-relative.
+        translation: the start.
         terms: on the rotations.
-        frames: rows of the clip that these frames are, for the terms; counted from zero where not given.
-        free: [joints] joints that may turn; all where not given.
-        expression: [frames, expressions] known coefficients, where the points' shape holds none yet.
-        rounds: most steps a frame; with none, the error is that of the start.
+        frames: indices of these frames in the clip, for the terms; from zero by default.
+        free: [joints] free joints; all by default.
+        expression: [frames, expressions] known coefficients, if not yet applied to the points.
+        rounds: maximum steps per frame; with 0, the error is that of the start.
     """
     points, count = moments.points, len(rotations)
     frames = torch.arange(count) if frames is None else frames
     free = torch.ones(len(points.parents), dtype=torch.bool) if free is None else free
     usable = (targets.share() > 0.5) & torch.isfinite(rotations).flatten(1).all(1) & torch.isfinite(translation).all(1)
     active = usable.nonzero()[:, 0]
-    # Around the start, so that single precision serves clips that walk far.
+    # Relative to the start, so that float32 suffices for clips that walk far.
     near = replace(targets, targets=targets.targets - translation[:, None])
 
     def judge(local: Tensor, shift: Tensor, rows: Tensor) -> Judged:
@@ -192,7 +191,7 @@ def fit_frames(
     now = begin.stand()
     left = torch.arange(len(active))
     damping = torch.full((len(active),), _START_DAMPING, dtype=torch.float64)
-    # How much of a step is taken, and how far beyond itself it is stretched: 0 not at all, 1 as far as any.
+    # The fraction of a step that is taken, and how far it is extended: 0 not at all, 1 fully.
     share, stretched = torch.ones_like(damping), torch.zeros_like(damping)
     for turn in range(rounds):
         if not len(left):
@@ -201,7 +200,7 @@ def fit_frames(
         def tried(rows: Tensor, part: Stand, reach: Tensor, last: bool = turn == rounds - 1) -> Stand:
             local, moved = compiled_step(moments, part, damping[rows], free, reach)
             new = judge(local, part.shift + moved, active[rows])
-            # After the last step nobody asks for the gradient.
+            # After the last step the gradient is not needed.
             return replace(part, **new.place()) if last else new.stand()
 
         part = now if len(left) == len(active) else now.rows(left)
@@ -214,7 +213,7 @@ def fit_frames(
         if len(partly):
             less = tried(left[partly], part.rows(partly), (reach * taken)[partly])
             now.put(left[partly], less, less.energy.isfinite())
-        # That a long step went too far says nothing about a plain one.
+        # A rejected long step says nothing about a plain one.
         harder = 30.0 ** ((1 - taken) * (1 - stretched[left]))
         damping[left] = (damping[left] * harder * 0.1**taken).clamp(_LEAST_DAMPING, None)
         stretched[left] = taken * (1 - stretched[left]) * (1 - rise(gained, *_SLOW).nan_to_num(0.0))
@@ -230,7 +229,7 @@ def fit_frames(
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Frames posed and compared with their targets; the gradient is only worked out when it is asked for."""
+    """Frames posed and compared with their targets; the gradient is computed lazily."""
 
     moments: Moments
     local: Tensor
@@ -240,7 +239,7 @@ class Judged:
     extra: RotationPull | None
 
     def place(self) -> dict[str, Tensor]:
-        """The fields of a `Stand` that do not need the gradient."""
+        """The fields of a `Stand` that need no gradient."""
         energy = self.pull.energy.double()
         if self.extra is not None:
             energy = energy + self.extra.energy.double()
@@ -288,7 +287,7 @@ def judged(
     terms: tuple[RotationTerm, ...],
     frames: Tensor,
 ) -> Judged:
-    """Energies at rotations and a shift (double precision in, the points' precision inside)."""
+    """Energies at rotations and a shift (float64 in, the points' precision inside)."""
     points = moments.points
     rotations = local.to(points.rest)
     posed = pose_points(points, rotations, shift.to(points.rest))
@@ -299,14 +298,14 @@ def judged(
 def compiled_step(
     moments: Moments, stand: Stand, damping: Tensor, free: Tensor, reach: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """New local rotations and the step of the translation, frames shared among as many threads as torch uses.
+    """New local rotations and the step of the translation, on as many threads as torch uses.
 
-    The step is taken `reach` [frames] times, once where not given.
+    The step is multiplied by `reach` [frames], one by default.
     """
     step = compiled()
     turned, moved = torch.empty_like(stand.local), torch.empty_like(stand.shift)
     least = _CAUTION * stand.energy + 1e-12
-    # The moments hold full weights; where a loss takes weight away, everything else grows in proportion.
+    # The moments use full weights; if a loss reduces the weights, all other terms grow in proportion.
     grip = stand.grip[:, None, None, None]
     pulls = [stand.residual / grip, stand.slope / grip, stand.curvature / grip]
     reach = torch.ones_like(damping) if reach is None else reach
@@ -343,7 +342,7 @@ def prepare() -> float:
     """Load the compiled step ahead of the first fit.
 
     Returns:
-        Seconds it took: more than one means that it was compiled, which happens once on a machine.
+        Seconds it took: more than one means that it was compiled, which happens once per machine.
     """
     start = time.perf_counter()
     compiled()
@@ -351,7 +350,7 @@ def prepare() -> float:
 
 
 def _chains(parents: tuple[int, ...]) -> list[list[int]]:
-    """For each node its ancestors from the translation (node 0) down, itself at the end."""
+    """For each node, its ancestors from the translation (node 0) down, and itself last."""
     chains: list[list[int]] = [[0]]
     for joint, parent in enumerate(parents):
         chains.append([*chains[parent + 1], joint + 1])
@@ -361,10 +360,10 @@ def _chains(parents: tuple[int, ...]) -> list[list[int]]:
 def _compensated(
     pairs: Tensor, second: Tensor, levels: Tensor, depth: Tensor, joints: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The moments with what the tree solve leaves out put on its diagonal.
+    """The moments with the couplings that the tree solve omits, moved to the diagonal.
 
-    Points shared by two branches couple their turns. The solve drops that coupling; with 2ab <= a^2 + b^2 in its place
-    the matrix is never smaller than the true one, so its steps do not overshoot.
+    Points shared by two branches couple their rotations. The solve replaces that coupling by the bound
+    2ab <= a^2 + b^2, so that the matrix is never smaller than the true one and steps do not overshoot.
     """
     extra_pairs, extra, extra_levels = [pairs], [second], [levels]
     i, j = pairs.T
@@ -374,7 +373,7 @@ def _compensated(
     shift[:, :3, 3] = joints[j] - joints[i]
     for joint, own in ((i, shared @ shift.mT), (j, torch.linalg.solve(shift, shared))):
         own = (own + own.mT) / 2
-        # Counted for turns below the fork alone: in at the joint, out again where the branches meet.
+        # Only for rotations below the fork: added at the joint, removed where the branches meet.
         extra_pairs += [torch.stack([joint, joint], 1)] * 2
         extra += [own, -own]
         extra_levels += [depth[joint], level]
@@ -389,7 +388,7 @@ def _merged(pairs: Tensor, second: Tensor, levels: Tensor) -> tuple[Tensor, Tens
 
 
 def _corrective_stiffness(points: Points, weights: Tensor) -> Tensor | None:
-    """How much the correctives of each joint move the points: [joints - 1, 9, 9]; blended rotations keep lengths."""
+    """How much each joint's correctives move the points: [joints - 1, 9, 9]; blended rotations preserve lengths."""
     if not len(points.pose_basis):
         return None
     basis = points.pose_basis.unflatten(0, (-1, 9))

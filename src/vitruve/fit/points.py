@@ -1,9 +1,8 @@
-"""Points on a body in the form that the solver works with.
+"""Points on a body, in the form that the solver uses.
 
 A vertex of the skin moves as x = sum_i w_i (R_i (t + c - J_i) + p_i): rest position t, corrective c, joints at J_i at
-rest and at p_i when posed. A joint is a point of weight one on itself. A regressed marker is a sum of such points, one
-for each joint that moves it. So a choice of points is a little body of its own, and the solver never touches another
-vertex.
+rest and at p_i when posed. A joint is a point with weight one on itself. A regressed marker is a sum of such points,
+one for each joint that moves it. So a selection of points is a small body, and the solver never touches other vertices.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from vitruve.errors import UsageError
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Linear points of a body, as parts that hang on joints.
+    """Linear points of a body, as parts that are bound to joints.
 
     Attributes:
         weights: [parts, joints]; they need not sum to one.
@@ -33,8 +32,8 @@ class Points:
         joints_shape: [joints, 3, betas].
         joints_expression: [joints, 3, expressions].
         parents: the tree.
-        owner: [parts] the point that a part belongs to, or None where each point is one part.
-        count: how many points there are.
+        owner: [parts] the point that each part belongs to, or None if each point is one part.
+        count: number of points.
     """
 
     weights: Tensor
@@ -98,11 +97,11 @@ class Points:
     def positions(
         self, rotations: Float[Tensor, "frames joints 3 3"], translation: Float[Tensor, "frames 3"]
     ) -> Float[Tensor, "frames points 3"]:
-        """Where the points are, correctives included."""
+        """Positions of the points, correctives included."""
         return pose_points(self, rotations, translation).positions
 
     def gather(self, parts: Float[Tensor, "... parts"]) -> Float[Tensor, "... points"]:
-        """Sum what belongs to one point, along the last axis."""
+        """Sum the parts of each point, along the last axis."""
         if self.owner is None:
             return parts
         return parts.new_zeros(*parts.shape[:-1], self.count).index_add_(-1, self.owner, parts)
@@ -114,7 +113,7 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class PosedPoints:
-    """Points in a batch of poses, with what derivatives need.
+    """Points in a batch of poses, with the intermediate results that derivatives need.
 
     Attributes:
         world: [frames, joints, 3, 4] world rotations and positions of the joints.
@@ -157,7 +156,7 @@ def choose_points(
     regressor: Float[Tensor, "regressed vertices"] | None = None,
     joints: Int[Tensor, "chosen_joints"] | None = None,
 ) -> Points:
-    """Points of a body to fit: vertices, then points that a regressor picks, then joints; the shape is still open."""
+    """Points of a body to fit: vertices, then points of a regressor, then joints; no shape is applied yet."""
     groups = []
     if vertices is not None:
         groups.append(_vertex_points(body, vertices.to(body.device)))
@@ -191,7 +190,7 @@ def _vertex_points(body: BodyModel, vertices: Tensor) -> Points:
 
 
 def _regressed_points(body: BodyModel, regressor: Tensor) -> Points:
-    """One part for each point and joint that moves it: the vertices of one joint's share move as one."""
+    """One part for each point and joint that moves it: the vertices of one joint's share are merged."""
     dense = (regressor.to_dense() if regressor.layout != torch.strided else regressor).to(body.template)
     if dense.shape[1] != body.num_vertices:
         raise UsageError(
@@ -203,7 +202,7 @@ def _regressed_points(body: BodyModel, regressor: Tensor) -> Points:
     skin = _vertex_points(body, used)
     shares = dense[:, used, None] * skin.weights  # [points, vertices, joints]
     total = shares.sum(1)
-    # A share of zero total cannot carry its first moments as a position times a weight; signed weights seldom cancel.
+    # A share with total weight zero has no mean position; signed weights rarely cancel.
     owner, joint = (total.abs() > 1e-9).nonzero(as_tuple=True)
     share = shares[owner, :, joint] / total[owner, joint][:, None]  # [parts, vertices], rows sum to one
     weights = share.new_zeros(len(owner), body.num_joints)

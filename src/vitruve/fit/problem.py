@@ -1,4 +1,4 @@
-"""One clip to fit: which points, where they should be, where to start, what else counts."""
+"""The definition of a fit of one clip: points, targets, start and further terms."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vitruve.fit.moments import Fitted, Moments, fit_frames
 from vitruve.fit.points import Points
 from vitruve.fit.terms import Loss, PointTargets, RotationTerm
 
-# Frames worked on together: enough for an efficient matrix product, little enough for the processor's cache.
+# Frames per block: enough for efficient matrix products, few enough for the CPU cache.
 FRAMES_AT_A_TIME = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What does not change while a clip is fitted; see `fit_clip` for the fields."""
+    """The constants of a clip's fit; see `fit_clip` for the fields."""
 
     points: Points
     targets: Callable[[Tensor], Tensor]
@@ -53,7 +53,7 @@ class Problem:
         terms: tuple[RotationTerm, ...],
         rounds: int | None = None,
     ) -> Fitted:
-        """Fit some frames from a start: by the compiled step, or densely where it cannot run."""
+        """Fit some frames from a start: by the compiled step, or densely if that is unavailable."""
         rounds = self.rounds if rounds is None else rounds
         if self.dense or rotations.device.type != "cpu":
             return self.fit_rows_densely(moments.points, rows, rotations, translation, terms, rounds)
@@ -80,7 +80,7 @@ class Problem:
     ) -> Fitted:
         """Fit some frames with full Jacobians from a start; frames without targets keep theirs.
 
-        A Jacobian takes about 1.5 MB a frame, so few frames are worked on together.
+        A Jacobian takes about 1.5 MB per frame, so blocks are small.
         """
         out = Fitted(rotations.clone(), translation.clone(), torch.full_like(translation[:, 0], torch.inf))
         targets = self.targets_of(rows)

@@ -1,4 +1,4 @@
-"""How good a conversion is: distances between the source's surface and the result's, and the jitter that was added."""
+"""Measure a conversion: distances between the source's surface and the result's, and added jitter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-# Above these, millimetres, a conversion is not to be trusted: the surface is visibly elsewhere.
+# Limits in millimetres above which a conversion is not trusted: the difference is clearly visible.
 TRUSTED_MEAN, TRUSTED_FRAME = 20.0, 40.0
 
 
@@ -20,12 +20,12 @@ class ErrorReport:
     Attributes:
         frames: [measured] indices of the frames.
         per_frame: [measured] mean over the points.
-        per_frame_max: [measured] largest over the points.
+        per_frame_max: [measured] maximum over the points.
         groups: mean by part of the body.
         mean, p95, max: over all points and measured frames.
-        jitter: mean length of the residual's second difference in time, mm a frame squared.
-        map_residual: mean of the round trip of the surface map alone, which no fit can undo.
-        points: how many points were measured in each frame.
+        jitter: mean length of the residual's second difference in time, mm per frame squared.
+        map_residual: mean round-trip error of the surface map alone, which no fit can reduce.
+        points: number of points measured per frame.
     """
 
     frames: Int[Tensor, "measured"]
@@ -51,7 +51,7 @@ class ErrorReport:
         return self.frames[self.per_frame.argsort(descending=True)[:5]].tolist()
 
     def curve(self, most: int = 150) -> dict[str, list[float]]:
-        """Error over time for a plot: of the measured frames, or of each few in a row the one with the largest mean."""
+        """Error over time for a plot; for long clips, of each group of frames the one with the largest mean."""
         together = max(1, -(-len(self.frames) // most))
         parts = self.per_frame.split(together)
         chosen = torch.tensor([i * together + int(part.argmax()) for i, part in enumerate(parts) if len(part)]).long()
@@ -73,7 +73,7 @@ class ErrorReport:
 
 
 def in_words(trusted: bool, failed: Bool[Tensor, "frames"], warnings: Sequence[str]) -> str:
-    """What a conversion's `print` says besides its result and error: only what is not as it should be."""
+    """The problems of a conversion for its repr: empty if there are none."""
     parts = [] if trusted else ["NOT TRUSTED"]
     if failed.any():
         parts.append(f"{int(failed.sum()):,} of {len(failed):,} failed")
@@ -82,7 +82,7 @@ def in_words(trusted: bool, failed: Bool[Tensor, "frames"], warnings: Sequence[s
 
 @dataclass
 class ErrorMeter:
-    """Collects residuals block by block, so that no clip is too long to be measured."""
+    """Collects residuals block by block, so that memory stays bounded for long clips."""
 
     groups: Mapping[str, Tensor]
     frames: list[Tensor] = field(default_factory=list)
@@ -90,7 +90,7 @@ class ErrorMeter:
     second_differences: list[Tensor] = field(default_factory=list)
 
     def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block points 3"]) -> None:
-        """Add the residuals, metres, of a block of frames in order; a masked frame is NaN and does not count."""
+        """Add the residuals, metres, of a block of frames in order; masked frames are NaN and ignored."""
         known = residual.isfinite().all(-1).all(-1)
         self.frames.append(frames[known])
         self.distances.append(residual[known].norm(dim=-1) * 1000)
@@ -100,7 +100,7 @@ class ErrorMeter:
             self.second_differences.append(second[second.isfinite()])
 
     def report(self, map_residual: float) -> ErrorReport:
-        """The figures over everything that was added."""
+        """The statistics over everything that was added."""
         distance = torch.cat(self.distances)
         jitter = torch.cat([*self.second_differences, torch.zeros(0)])
         return ErrorReport(
@@ -118,24 +118,24 @@ class ErrorMeter:
 
 
 def is_trusted(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> bool:
-    """False where the result should not be used without a look."""
+    """False if the result should be inspected before use."""
     return error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any())
 
 
 def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"], shape_given: bool) -> list[str]:
-    """Why a result is not to be trusted, one sentence each.
+    """The reasons why a result is not trusted, one sentence each.
 
     Args:
-        error: what was measured.
-        failed: frames that could not be fitted.
-        shape_given: the target's shape was asked for, and not fitted.
+        error: the measured error.
+        failed: frames whose fit failed.
+        shape_given: whether the target's shape was given, and not fitted.
     """
     warnings = []
     if failed.any():
         first = failed.nonzero()[:5, 0].tolist()
         warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
     if error.mean > TRUSTED_MEAN:
-        why = "the shape asked for is another" if shape_given else "check that the source body is the right one"
+        why = "the given shape differs" if shape_given else "check that the source body is the right one"
         warnings.append(f"the mean error is {error.mean:.1f} mm: {why}")
     elif float(error.per_frame.max()) > TRUSTED_FRAME:
         warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
@@ -143,7 +143,7 @@ def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"], shape_given: bool
 
 
 def _quantile(values: Tensor, fraction: float) -> float:
-    """`torch.quantile` refuses large inputs; one order statistic is enough."""
+    """`torch.quantile` fails for large inputs; one order statistic is enough."""
     flat = values.flatten()
     return float(flat.kthvalue(max(1, round(fraction * len(flat)))).values)
 

@@ -1,4 +1,4 @@
-"""Frames whose fit failed: how they are found, and how they are tried again."""
+"""Retry failed frames: find them, and fit them again from other starts."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
 from vitruve.geometry.rotations import nearest_rotation
 from vitruve.threads import over_threads
 
-# A frame is tried again above this many times the clip's median error plus a little (metres), and given up above that.
-# Above the last it is never trusted.
+# Multiples of the clip's median error (plus metres) above which a frame is retried, and above which it has failed.
+# Above the last limit it is never trusted.
 _SUSPECT, _FAILED, _NEVER = (2.0, 2e-4), (3.0, 1e-3), 0.1
-# Another try replaces one only where its error is below this part of it: two ways to the same place differ by rounding.
+# A retry replaces a result only below this fraction of its error: equal results differ by rounding.
 _BETTER = 0.98
-# The dense solver is for few frames; if more fail, the start or the body is wrong and time will not mend it.
+# The dense solver is for few frames; if more fail, the start or the body is wrong and more time does not help.
 _MOST_DENSE = 256
-_AT_ONCE = 32  # on processors, so that several threads get some
+_AT_ONCE = 32  # frames per block on the CPU, so that several threads get some
 
 
 def suspects(error: Tensor) -> Tensor:
-    """[frames] True where a second try is worth its time."""
+    """[frames] True where a retry is worthwhile."""
     return ~_within(error, *_SUSPECT)
 
 
 def failures(error: Tensor) -> Tensor:
-    """[frames] True where an error is not finite or so far above the clip's that the frame must not be trusted."""
+    """[frames] True where an error is not finite, or too far above the clip's to be trusted."""
     return ~_within(error, *_FAILED)
 
 
@@ -38,10 +38,10 @@ def _within(error: Tensor, times: float, plus: float) -> Tensor:
 
 
 def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tensor) -> Fitted:
-    """Fit the frames of a mask again from other starts; the best of all tries is kept.
+    """Fit the frames of a mask again from other starts; the best result is kept.
 
-    Each start is first turned and moved as a whole onto the targets. The compiled step tries all of them; where the
-    error stays suspect, the dense solver goes on from the best and from the start of the clip.
+    Each start is first aligned rigidly with the targets. The compiled step tries all of them; if the error stays
+    suspect, the dense solver continues from the best and from the start of the clip.
     """
     out = Fitted(*(value.clone() for value in vars(fitted).values()))
     rows = which.nonzero()[:, 0]
@@ -66,7 +66,7 @@ def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tens
 
 
 def _starts(problem: Problem, fitted: Fitted, rows: Tensor, good: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The given start, the nearest frame that went well, the rest pose."""
+    """The given start, the nearest successful frame, the rest pose."""
     rest = torch.eye(3).to(fitted.rotations).expand_as(fitted.rotations[rows])
     starts = [(problem.rotations[rows], problem.translation[rows]), (rest, fitted.translation[rows])]
     well = good.nonzero()[:, 0]
@@ -81,7 +81,7 @@ def _starts(problem: Problem, fitted: Fitted, rows: Tensor, good: Tensor) -> lis
 def _aligned(
     problem: Problem, moments: Moments, rows: Tensor, rotations: Tensor, translation: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A start turned and moved as a whole so that its points lie best on the targets."""
+    """A start, aligned rigidly with the targets."""
     targets = problem.targets_of(rows)
     points = (
         moments.points if problem.expression is None else moments.points.shaped(expression=problem.expression[rows])
@@ -92,7 +92,7 @@ def _aligned(
     away = placed - from_centre[:, None], targets.targets - to_centre[:, None]
     turn = nearest_rotation(torch.einsum("fpa,fpb->fab", weights * away[1], away[0]))
     turned = torch.cat([turn[:, None] @ rotations[:, :1], rotations[:, 1:]], 1)
-    # The root joint goes with the turned points; translation is measured from its rest position.
+    # The root joint moves with the points; translation is relative to its rest position.
     root = points.joints[..., 0, :]
     moved = (turn @ (root + translation - from_centre)[..., None])[..., 0] + to_centre - root
     return turned, moved

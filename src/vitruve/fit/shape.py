@@ -1,4 +1,4 @@
-"""The shape of a clip: solved on a few frames that differ most, together with their rotations and translations."""
+"""Solve the shape of a clip on a few very different frames, together with their rotations and translations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vitruve.errors import BadData
 from vitruve.fit.dense import DenseFit, Pose, Unknowns, fit_dense
 from vitruve.fit.problem import Problem
 
-# Below a thousandth of a millimetre nothing is left to explain; weak columns of a hand's shape move it by little more.
+# Converged below a thousandth of a millimetre; weak columns of a hand's shape move it by little more.
 _ENOUGH = 1e-12
 # Key frames are chosen among at most this many, evenly spread; more points than this add time, not accuracy.
 _CANDIDATES, _MOST_POINTS = 1000, 300
@@ -27,7 +27,7 @@ def solve_shape(
 
     Args:
         problem: the clip.
-        start_betas: [betas] where to start; as many as are to be solved.
+        start_betas: [betas] the start; their number is the number of betas solved.
         key_frames: how many frames to use, fewer if the clip is shorter.
         iterations: most steps.
         ridge: pull of the betas to zero: one standard deviation costs the square of this many metres.
@@ -36,13 +36,13 @@ def solve_shape(
     rows = rows[problem.targets_of(rows).share() > 0.5]
     if not len(rows):
         raise BadData(
-            "no shape can be found: no key frame has targets",
+            "the shape cannot be solved: no key frame has targets",
             where=f"{len(problem)} frames, the targets of all that were tried are not finite",
             fix="give `betas`, or targets with finite points",
         )
     unknowns = Unknowns(joints=problem.free, betas=len(start_betas) > 0, ridge=ridge)
     fit = _solve(problem, rows, start_betas, unknowns, iterations)
-    # Frames that started too far off would bend the shape: leave them out and solve again.
+    # Frames with a bad start would distort the shape: drop them and solve again.
     good = fit.error <= 3 * fit.error.median() + 1e-3
     if not good.all():
         fit = _solve(problem, rows[good], start_betas, unknowns, iterations)
@@ -70,7 +70,7 @@ def _solve(problem: Problem, rows: Tensor, betas: Tensor, unknowns: Unknowns, it
 
 
 def farthest_frames(rotations: Tensor, count: int) -> Tensor:
-    """Frames whose poses differ most: each next one is the farthest from those chosen, the root's turn left out."""
+    """Frames whose poses differ most (without the root): each next one is the farthest from those chosen."""
     every = max(1, -(-len(rotations) // _CANDIDATES))
     candidates = torch.arange(0, len(rotations), every, device=rotations.device)
     features = rotations[candidates, 1:].flatten(1)

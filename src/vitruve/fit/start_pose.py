@@ -1,4 +1,4 @@
-"""Where a conversion starts: the rotations that both bodies share, copied by name, and what the other joints get."""
+"""The start pose of a conversion: shared rotations are copied by joint name, other joints get defaults."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from vitruve.motion import Motion
 
 FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 HANDS = ("flat", "mean")
-# Joints that no skin outside the face tells apart; they are kept where both bodies have them, and never fitted.
+# Joints that only move skin inside the face: copied if both bodies have them, and never fitted.
 FACE = ("jaw", "left_eye_smplhf", "right_eye_smplhf")
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Rotations and translation to fit from.
+    """The pose from which a fit starts.
 
     Attributes:
         rotations: [frames, joints, 3, 3] on the target's tree.
-        translation: [frames, 3]: the root joint stands where the source's does.
+        translation: [frames, 3]: the root joint is where the source's is.
         free: [joints] which joints the fit may turn.
-        invented: names of joints that the source does not have, held at a chosen rotation.
-        dropped: names of joints of the source that turn, and that the target does not have.
+        invented: names of joints missing in the source, held at a default rotation.
+        dropped: names of moving joints of the source that are missing in the target.
     """
 
     rotations: Float[Tensor, "frames joints 3 3"]
@@ -45,15 +45,15 @@ def start(
     hands: str | Tensor = "flat",
     betas: Tensor | None = None,
 ) -> Start:
-    """Copy what can be copied from a motion on the source body to the target's joint tree.
+    """Copy the shared rotations of a motion on the source body to the target's joint tree.
 
     Args:
         motion: on the source's tree.
         source: the source body with the motion's shape.
-        target: the body to go to.
+        target: the target body.
         hands: for a source without fingers: "flat", "mean" (the target's relaxed hand), or [2, 45] axis-angle of the
             left and right hand.
-        betas: the target's, where they are known before the fit; its mean shape otherwise.
+        betas: the target's, if known before the fit; otherwise its mean shape.
     """
     names, frames = motion.skeleton.names, len(motion)
     rotations = target.rest_rotations(frames)
@@ -87,7 +87,7 @@ def start(
 
 
 def _hand_of(name: str) -> str:
-    """ "left_hand" for a finger joint of the left hand, and so on; empty for other joints."""
+    """ "left_hand" or "right_hand" for a finger joint; empty for other joints."""
     side, _, part = name.partition("_")
     return f"{side}_hand" if side in ("left", "right") and part.rstrip("123") in FINGERS else ""
 
@@ -99,9 +99,9 @@ def _hand_rotation(name: str, target: BodyModel, hands: str | Tensor) -> Tensor:
     if isinstance(hands, Tensor):
         return axis_angle_to_matrix(hands.view(2, 15, 3)[0 if side == "left" else 1, place])
     if hands not in HANDS:
-        raise UsageError(f"there are no '{hands}' hands", fix=nearest(hands, HANDS))
+        raise UsageError(f"unknown hands '{hands}'", fix=nearest(hands, HANDS))
     if hands == "flat":
         return torch.eye(3)
     if side not in target.hands:
-        raise UsageError(f"body '{target.name}' has no mean hand", fix="choose hands='flat', or give the rotations")
+        raise UsageError(f"body '{target.name}' has no mean hand", fix="use hands='flat', or give the rotations")
     return axis_angle_to_matrix(torch.as_tensor(target.hands[side].mean).view(15, 3)[place])

@@ -1,4 +1,4 @@
-"""Which points of the surface a fit looks at, and which it is judged by."""
+"""Select the surface points for a fit, and those to measure it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 
-# Parts of the body by the joints that move them most; the first that fits counts.
+# Parts of the body by the joints that move them most; the first match wins.
 GROUPS = {
     "hands": ("index", "middle", "pinky", "ring", "thumb", "hand", "wrist"),
     "head": ("head", "neck", "jaw", "eye"),
@@ -22,16 +22,16 @@ GROUPS = {
 def fit_points(
     body: BodyModel, valid: Bool[Tensor, "vertices"], count: int = 600, least: int = 10
 ) -> tuple[Int[Tensor, "points"], Float[Tensor, "points"]]:
-    """Points spread evenly over every part that a joint moves, small parts such as fingers not forgotten.
+    """Points spread evenly over the patches of all joints, including small ones such as fingers.
 
     Args:
         body: the body to fit.
         valid: vertices that have a counterpart.
-        count: about how many points.
-        least: at least so many on every joint's patch.
+        count: approximate number of points.
+        least: minimum number of points per joint's patch.
 
     Returns:
-        (vertex indices, weights with mean one): a point stands for its share of the vertices around it.
+        (vertex indices, weights with mean one): a weight is a point's share of the vertices around it.
     """
     main = body.skin_weights.argmax(1)
     total = int(valid.sum())
@@ -51,7 +51,7 @@ def fit_points(
 
 
 def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[Tensor, "count"]:
-    """Indices of points that each lie as far as possible from those before; the first is nearest to the mean."""
+    """Farthest-point sampling: indices of points, each as far as possible from those before; first the most central."""
     picked = [int(_squares(positions, positions.double().mean(0)).argmin())]
     distance = _squares(positions, positions[picked[0]])
     while len(picked) < count:
@@ -61,23 +61,23 @@ def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[T
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances along the last axis, worked out finer than they are given.
+    """Squared distances along the last axis, computed at higher precision.
 
-    A body has two sides, so many distances are alike: the last bit of a sum would choose among them, and another
-    processor has another last bit.
+    A body is symmetric, so many distances are equal: the last bit of a sum would decide between them, and it differs
+    between processors.
     """
     return (a.double() - b.double()).square().sum(-1).float()
 
 
 def check_points(valid: Bool[Tensor, "vertices"], count: int = 1000) -> Int[Tensor, "points"]:
-    """Vertices to judge by: all valid ones, or a fixed random choice."""
+    """Vertices for measuring errors: all valid ones, or a fixed random choice."""
     every = valid.nonzero()[:, 0]
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
     return every[order[:count].sort().values]
 
 
 def vertex_groups(body: BodyModel, vertices: Int[Tensor, "points"]) -> dict[str, Bool[Tensor, "points"]]:
-    """Which of some vertices belong to which part of the body; parts without vertices are left out."""
+    """Masks of the vertices of each part of the body; parts without vertices are omitted."""
     main = body.skin_weights[vertices].argmax(1).tolist()
     group_of_joint = [
         next((group for group, words in GROUPS.items() if any(word in name for word in words)), "torso")

@@ -1,8 +1,7 @@
-"""What a fit minimises: terms on points and terms on rotations, each with its derivatives.
+"""The terms that a fit minimises, on points and on rotations, each with its derivatives.
 
-Energies are in square metres. The weights of point targets count as shares of their sum, so a point energy is a mean
-squared distance; the stiffness of a rotation term is in metres: one radian costs as much as that distance at all
-points.
+Energies are in square metres. Weights of point targets are normalised, so a point energy is a mean squared distance.
+The stiffness of a rotation term is in metres: one radian costs as much as that distance at all points.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from torch import Tensor
 
 from vitruve.geometry.rotations import cross_matrix, matrix_to_axis_angle
 
-# Squared distances to (what they cost, the derivative of the cost).
+# Squared distances -> (cost, derivative of the cost).
 Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
 class PointPull:
-    """What a term says about points in some frames.
+    """The energy of a point term in some frames, with derivatives.
 
     Attributes:
         energy: [frames].
@@ -37,7 +36,7 @@ class PointPull:
 
 
 class PointTerm(Protocol):
-    """Anything that pulls on points: targets in space, projections, planes. `frames` are rows of the clip, or all."""
+    """A term on points: targets in space, projections, planes. `frames` are frame indices of the clip, or None."""
 
     def pull(self, positions: Float[Tensor, "frames points 3"], frames: Tensor | None = None) -> PointPull:
         """The energy and its derivatives at the given positions."""
@@ -46,7 +45,7 @@ class PointTerm(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RotationPull:
-    """What a term says about parent-relative rotations in some frames.
+    """The energy of a term on parent-relative rotations in some frames, with derivatives.
 
     Attributes:
         energy: [frames].
@@ -60,7 +59,7 @@ class RotationPull:
 
 
 class RotationTerm(Protocol):
-    """Anything that each joint's local rotation alone decides: a prior, limits. `frames` are rows of the clip."""
+    """A term on each joint's local rotation alone: a prior, limits. `frames` are frame indices of the clip."""
 
     def pull(self, rotations: Float[Tensor, "frames joints 3 3"], frames: Tensor) -> RotationPull:
         """The energy and its derivatives at the given rotations."""
@@ -69,13 +68,13 @@ class RotationTerm(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PointTargets:
-    """Where points should be.
+    """Target positions of points.
 
     Attributes:
-        targets: [frames, points, 3] metres; a point that is not finite does not count in its frame.
-        weights: [points] shares, sum one.
-        present: [frames, points] zero where a point does not count, or None where all do.
-        loss: of a point's squared distance; plain squares where None.
+        targets: [frames, points, 3] metres; non-finite points are ignored.
+        weights: [points], sum one.
+        present: [frames, points] zero where a point is missing, or None if all are present.
+        loss: of a point's squared distance; None for plain squares.
     """
 
     targets: Tensor
@@ -87,7 +86,7 @@ class PointTargets:
     def of(
         targets: Float[Tensor, "frames points 3"], weights: Float[Tensor, "points"] | None, loss: Loss | None = None
     ) -> PointTargets:
-        """Targets with weights per point (equal where None); what is not finite is left out."""
+        """Targets with weights per point (None for equal); non-finite points are ignored."""
         if weights is None:
             weights = targets.new_ones(targets.shape[1])
         weights = weights.to(targets) / weights.sum().to(targets)
@@ -97,7 +96,7 @@ class PointTargets:
         return PointTargets(targets.masked_fill(missing[..., None], 0.0), weights, (~missing).to(targets), loss)
 
     def share(self) -> Float[Tensor, "frames"]:
-        """How much of the weight is present in each frame."""
+        """The fraction of the weight that is present in each frame."""
         if self.present is None:
             return self.targets.new_ones(len(self.targets))
         return self.present @ self.weights
@@ -124,7 +123,7 @@ class PointTargets:
         return PointPull((weights * cost).sum(-1), curvature[..., None] * away, curvature)
 
     def frame_weights(self) -> Tensor:
-        """[points], or [frames, points] where some points are missing: shares of what is present."""
+        """[points], or [frames, points] if some points are missing: weights normalised over the present points."""
         if self.present is None:
             return self.weights
         held = self.present * self.weights
@@ -132,7 +131,7 @@ class PointTargets:
 
 
 def huber(width: float) -> Loss:
-    """Squares up to a distance (metres), straight lines beyond: far points pull, but no harder than at the width."""
+    """Quadratic up to a distance (metres), linear beyond: far points pull no harder than at the width."""
 
     def loss(squares: Tensor) -> tuple[Tensor, Tensor]:
         distance = squares.sqrt().clamp_min(1e-12)
@@ -143,7 +142,7 @@ def huber(width: float) -> Loss:
 
 
 def geman_mcclure(width: float) -> Loss:
-    """Squares near zero, level beyond a few widths (metres): far points stop counting."""
+    """Quadratic near zero, constant beyond a few widths (metres): far points stop counting."""
 
     def loss(squares: Tensor) -> tuple[Tensor, Tensor]:
         near = width**2 / (width**2 + squares)
@@ -154,7 +153,7 @@ def geman_mcclure(width: float) -> Loss:
 
 @dataclass(frozen=True, eq=False)
 class TowardRotations:
-    """Keeps rotations near others: the copied ones, a mean pose, the neighbours in time.
+    """Pulls rotations towards others: copied ones, a mean pose, the neighbours in time.
 
     The energy of a joint is stiffness^2 (2 - 2 cos angle), which is stiffness^2 angle^2 for small angles.
 
@@ -178,12 +177,12 @@ class TowardRotations:
 
 @dataclass(frozen=True, eq=False)
 class RotationLimits:
-    """Soft limits of joints: the components of the rotation vector stay between two bounds.
+    """Soft joint limits: the components of the rotation vector stay between two bounds.
 
     Attributes:
-        lower: [joints, 3] radians; -infinity where there is no limit.
+        lower: [joints, 3] radians; -infinity for no limit.
         upper: [joints, 3] radians.
-        stiffness: [joints] metres for each radian beyond.
+        stiffness: [joints] metres per radian beyond the limit.
     """
 
     lower: Tensor
@@ -196,7 +195,7 @@ class RotationLimits:
         beyond = (vectors - self.upper.to(vectors)).clamp_min(0) + (vectors - self.lower.to(vectors)).clamp_max(0)
         square = self.stiffness.to(vectors).square()[:, None]
         energy = (square * beyond.square()).sum((-1, -2))
-        # How the rotation vector changes with a small turn from the left.
+        # Derivative of the rotation vector by a small rotation from the left.
         by_turn = _vector_by_turn(vectors)
         slope = 2 * torch.einsum("...ij,...i->...j", by_turn, square * beyond)
         curvature = torch.einsum("...ij,...i,...ik->...jk", by_turn, square * (beyond != 0), by_turn)
@@ -214,7 +213,7 @@ def _vector_by_turn(vectors: Tensor) -> Tensor:
 
 
 def total_point_pull(pulls: list[PointPull]) -> PointPull:
-    """The sum of what point terms say; curvature as 3 x 3 matrices if one of them needs it."""
+    """The sum of point terms; curvature as 3 x 3 matrices if one of them needs it."""
     if len(pulls) == 1:
         return pulls[0]
     curvatures = [pull.curvature for pull in pulls]
@@ -226,7 +225,7 @@ def total_point_pull(pulls: list[PointPull]) -> PointPull:
 
 
 def total_pull(terms: tuple[RotationTerm, ...], rotations: Tensor, frames: Tensor) -> RotationPull | None:
-    """The sum of rotation terms; None where there are none."""
+    """The sum of rotation terms; None if there are none."""
     pulls = [term.pull(rotations, frames) for term in terms]
     if not pulls:
         return None

@@ -1,10 +1,10 @@
-"""Motion files of other programs, one format per file here, and the table that names them all.
+"""Motion file formats: the table of all formats, and functions to load and save.
 
     from vitruve.formats import load_motion, save_motion
     motion = load_motion("walk_poses.npz")
     save_motion(motion, "walk.bvh")
 
-Readers and writers are loaded when they are called, so that importing this module stays fast.
+Readers and writers are imported when first used, so that importing this module stays fast.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Format:
     """One row of the table of formats.
 
     Attributes:
-        line: what it is, in one line.
-        endings: the file endings it is written with; "/" is a folder.
-        read: "module:function" that takes a path and gives a Motion.
+        line: description in one line.
+        endings: file suffixes for writing; "/" is a folder.
+        read: "module:function" that takes a path and returns a Motion.
         sniff: whether a path looks like this format.
-        write: "module:function" that takes a Motion and a path; empty where it cannot be written.
-        skeletons: the joint trees it can hold; empty where it holds any.
-        holds: "motion", or "meshes" where it holds vertices, which `read` gives instead.
-        files: the endings of the files inside, where the format is a folder.
+        write: "module:function" that takes a Motion and a path; empty if it cannot be written.
+        skeletons: the joint trees it can hold; empty for any.
+        holds: "motion", or "meshes" if `read` returns vertices instead.
+        files: suffixes of the files inside, if the format is a folder.
     """
 
     line: str
@@ -138,19 +138,19 @@ def load_motion(
     dtype: torch.dtype | None = None,
     **options: Any,
 ) -> Motion:
-    """Read a motion file or folder; what it is is told from its content.
+    """Read a motion file or folder; its content tells the format.
 
     Args:
         path: the file or folder.
-        format: a name in FORMATS, to read it as that format whatever it looks like.
-        fps: frames per second, for files that do not say. Where the file says, this is used instead, and noted.
-        gender: "neutral", "female" or "male", for files that do not say. Where the file says, that counts: it is a part
-            of the body that the betas belong to. For a plain tree it is the gender of the person.
-        dtype: precision of the motion; that of the file where None.
+        format: a name in FORMATS, to skip the detection.
+        fps: frames per second, for files without a frame rate. It overrides the file's own rate, with a note.
+        gender: "neutral", "female" or "male", for files without a gender. It never overrides the file's own, which
+            belongs to the betas. For a plain tree it is the gender of the person.
+        dtype: precision of the motion; by default that of the file.
         options: further options of that format's reader.
 
     Returns:
-        The motion; what the reader had to decide is in `motion.source.notes`.
+        The motion; decisions of the reader are in `motion.source.notes`.
     """
     look = glimpse(path)
     row = FORMATS[_known(format) if format else recognise(look)]
@@ -173,12 +173,12 @@ def load_motion(
 
 
 def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gender: str | None = None) -> Motion:
-    """Read a motion of which only the rate may be unknown: among several files, each that says its rate keeps it.
+    """Read a motion, using `source_fps` only if the file has no frame rate of its own.
 
     Args:
         path: the file or folder.
-        source_fps: frames per second, for files that do not say; None where none was given.
-        gender: for files that do not say it.
+        source_fps: frames per second for files without a frame rate, or None.
+        gender: for files without a gender.
     """
     from vitruve.formats.fields import MissingFrameRate
 
@@ -188,7 +188,7 @@ def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gende
         if source_fps is None:
             raise
     else:
-        # An ASF/AMC file never says its rate: that of CMU was taken.
+        # ASF/AMC files have no frame rate: the reader used CMU's.
         if source_fps is None or motion.source.format != "asf-amc":
             return motion
     return load_motion(path, fps=source_fps, gender=gender)
@@ -197,13 +197,13 @@ def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gende
 def save_motion(
     motion: Motion, path: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False, **options: Any
 ) -> Path:
-    """Write a motion; the ending of the path names the format, and for .npz the skeleton of the motion does.
+    """Write a motion; the suffix of the path chooses the format, for .npz together with the motion's skeleton.
 
     Args:
         motion: what to write.
-        path: the file, or the folder for a format that writes one. Parent folders are made.
-        format: a name in FORMATS; needed where the ending does not tell.
-        overwrite: replace what is there. Nothing is lost if writing fails: a temporary name is renamed at the end.
+        path: the file, or the folder for a format that writes one. Parent folders are created.
+        format: a name in FORMATS; needed if the suffix is ambiguous.
+        overwrite: replace an existing file. Writing is atomic, so nothing is lost if it fails.
         options: further options of that format's writer.
 
     Returns:
@@ -223,9 +223,9 @@ def save_motion(
         )
     if row.skeletons and motion.offsets is not None:
         raise UsageError(
-            "this format holds no bones that change their length",
+            "this format does not support bones that change length",
             where=f"{path}: {row.line}",
-            fix="write .bvh or .safetensors, or set the offsets to None where the change does not matter",
+            fix="write .bvh or .safetensors, or set the offsets to None if the change does not matter",
         )
     write = _function(row.write)
     _options_of(write, options, path)
@@ -235,12 +235,12 @@ def save_motion(
 
 
 def recognise(look: Glimpse) -> str:
-    """The name of the format that reads what was looked at; an error that says what it is instead where none does."""
+    """The name of the format of a file; if there is none, the error says what the file is instead."""
     for name, row in FORMATS.items():
         if row.sniff(look):
             return name
     if look_at.is_other_rotations(look):
-        return "amass-smplh"  # its reader says what the number of columns would mean
+        return "amass-smplh"  # its reader raises with the meaning of the number of columns
     raise BadData(_what_it_is(look), where=str(look.path), fix=_readable())
 
 
@@ -251,32 +251,32 @@ def _what_it_is(look: Glimpse) -> str:
         return f"{look.path.name} is a skeleton, not a motion"
     if look.kind == "npz":
         keys = ", ".join(sorted(look.shapes)[:12]) or "nothing"
-        return f"{look.path.name} is an npz, but holds no motion: its keys are {keys}"
+        return f"{look.path.name} is an npz without a motion: its keys are {keys}"
     meaning = {
         "empty": "is empty",
-        "text": "is a text that no reader knows",
+        "text": "is a text file of an unknown format",
         "folder": "is a folder without motion files",
         "safetensors": "is a safetensors file, but not a motion",
     }
-    return f"{look.path.name} {meaning.get(look.kind, 'is in no format that is known')}"
+    return f"{look.path.name} {meaning.get(look.kind, 'is in an unknown format')}"
 
 
 def _readable() -> str:
     rows = (
         f"{name} ({'a folder' if row.endings == ('/',) else ' '.join(row.endings)})" for name, row in FORMATS.items()
     )
-    return f"these are read: {', '.join(rows)}; see docs/formats.md"
+    return f"supported formats: {', '.join(rows)}; see docs/formats.md"
 
 
 def _writable() -> str:
-    return "give one of these endings: " + ", ".join(
+    return "use one of these suffixes: " + ", ".join(
         f"{' '.join(row.endings)} ({name})" for name, row in FORMATS.items() if row.write
     )
 
 
 def _known(name: str) -> str:
     if name not in FORMATS:
-        raise UsageError(f"there is no format '{name}'", fix=nearest(name, FORMATS))
+        raise UsageError(f"unknown format '{name}'", fix=nearest(name, FORMATS))
     return name
 
 
@@ -284,7 +284,7 @@ def _for_writing(motion: Motion, path: Path) -> Format:
     ending = path.suffix.lower()
     rows = [row for row in FORMATS.values() if row.write and ending in row.endings]
     if not rows:
-        raise UsageError(f"the ending '{ending}' names no format that can be written", where=str(path), fix=_writable())
+        raise UsageError(f"no format writes the suffix '{ending}'", where=str(path), fix=_writable())
     fitting = [row for row in rows if not row.skeletons or motion.skeleton.name in row.skeletons]
     return (fitting or rows)[0]
 
@@ -295,20 +295,20 @@ def _function(target: str) -> Callable[..., Any]:
 
 
 def _options_of(function: Callable[..., Any], given: dict[str, Any], path: str | os.PathLike[str]) -> list[str]:
-    """The options a reader or writer takes; an error where others are given."""
+    """The options of a reader or writer; raises for unknown ones."""
     parameters = inspect.signature(function).parameters.values()
     known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     for name in given:
         if name not in known:
             fix = nearest(name, known) if known else "this format has no options"
-            raise UsageError(f"'{name}' is no option of this format", where=str(path), fix=fix)
+            raise UsageError(f"'{name}' is not an option of this format", where=str(path), fix=fix)
     return known
 
 
 def _with_rate(motion: Motion, fps: float) -> Motion:
     from dataclasses import replace
 
-    note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as asked"
+    note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as requested"
     return motion.replace(fps=float(fps), source=replace(motion.source, notes=(*motion.source.notes, note)))
 
 
@@ -317,7 +317,7 @@ def _with_gender(motion: Motion, gender: str) -> Motion:
 
     from vitruve.formats.fields import kept_gender
 
-    if not motion.body:  # a plain tree says nothing of the person
+    if not motion.body:  # a plain tree has no gender of its own
         return motion.replace(gender=gender)
     notes = (*motion.source.notes, *kept_gender(motion.gender, gender))
     return motion.replace(source=replace(motion.source, notes=notes))

@@ -1,4 +1,4 @@
-"""Between the rotations of a motion and the axis-angle arrays that files of the SMPL family hold."""
+"""Convert between the rotations of a motion and the axis-angle arrays of SMPL-family files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from vitruve.geometry.rotations import (
 from vitruve.motion import Motion
 from vitruve.motion.motion import DOUBTFUL
 
-# Radians that no vector of a sound file reaches: of a joint, and of the root, which may turn round and round.
+# Longest plausible vectors in radians: of a joint, and of the root, which may turn many times.
 LONGEST_TURN, LONGEST_ROOT_TURN = 4 * math.pi, 1000.0
 
 _FRAMES_AT_A_TIME = 1024
 
 
 def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Rotation matrices of a file's axis-angle vectors, and the frames where all of them are finite.
+    """Rotation matrices of a file's axis-angle vectors, and which frames are finite.
 
     Args:
-        vectors: [frames, joints, 3]. A vector whose length is not finite becomes the identity.
+        vectors: [frames, joints, 3]. A non-finite vector becomes the identity.
 
     Returns:
         [frames, joints, 3, 3] and [frames].
@@ -45,20 +45,20 @@ def rotations_of_file(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blocks(frames: int) -> list[slice]:
-    """Frames worked on together: what lies about on the way is that of one block, not of the clip."""
+    """Blocks of frames that limit the memory of intermediate results."""
     return [slice(start, start + _FRAMES_AT_A_TIME) for start in range(0, frames, _FRAMES_AT_A_TIME)]
 
 
 def arrays_of_file(motion: Motion, read: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays over the frames to write for a motion: `poses` [frames, joints * 3], `trans`, and `expression` if any.
+    """The per-frame arrays to write for a motion: `poses` [frames, joints * 3], `trans`, and `expression` if any.
 
-    A rotation has many axis-angle vectors, 2 pi apart. Where a rotation is still the one that was read, the file's own
-    vector is written again, so that an unchanged motion comes back bit for bit. Elsewhere the vectors run on from frame
-    to frame without a jump by 2 pi. These files can say "no value" only by NaN: a masked frame has one at least.
+    A rotation has many axis-angle vectors, 2 pi apart. An unchanged rotation gets the file's own vector, so that an
+    unchanged motion round-trips exactly. Other vectors are unwrapped over time, without jumps by 2 pi. In these files
+    NaN means missing: a masked frame has at least one.
 
     Args:
         motion: what to write.
-        read: the arrays of those names as they were read, where the reader kept them; used where they still fit.
+        read: the original arrays of the same names, if the reader kept them; used where they still match.
     """
     arrays = {"poses": _vectors(motion, read.get("poses")).flatten(1), "trans": motion.translation}
     if motion.expression is not None:
@@ -87,13 +87,13 @@ def _vectors(motion: Motion, read: Any) -> Tensor:
 
 
 def _vectors_anew(motion: Motion) -> Tensor:
-    # In double precision, which these files hold: rounding twice would add jitter.
+    # In float64, as in these files: rounding twice would add jitter.
     vectors = [matrix_to_axis_angle(motion.rotations[rows].double()) for rows in _blocks(len(motion))]
     return continuous_axis_angle(torch.cat(vectors))
 
 
 def _as_read(values: Tensor, read: Any) -> Tensor:
-    """Values [frames, n], with the NaN of the file again in rows that did not change."""
+    """Values [frames, n], with the file's NaN restored in unchanged rows."""
     if not isinstance(read, np.ndarray) or read.shape != tuple(values.shape):
         return values
     original = torch.from_numpy(read).to(values)
@@ -102,7 +102,7 @@ def _as_read(values: Tensor, read: Any) -> Tensor:
 
 
 def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
-    """What there is to say about turns of 2 pi in a file's vectors [frames, joints, 3]: too long ones, and jumps."""
+    """Notes about turns of 2 pi in a file's vectors [frames, joints, 3]: long vectors, and jumps."""
     notes = []
     lengths = vectors.norm(dim=-1)
     too_long = (lengths > math.pi + 1e-6) & lengths.isfinite()
@@ -122,13 +122,13 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
     if len(frames):
         notes.append(
             f"axis-angle vectors jump by 2 pi, {len(frames)} in all, first at frame {int(frames[0]) + 1} "
-            f"({names[int(joints[0])]}); the rotations themselves run on"
+            f"({names[int(joints[0])]}); the rotations themselves are continuous"
         )
     return notes
 
 
 def doubtful_turns(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
-    """A note where vectors [frames, joints, 3] are too long to be meant."""
+    """A note if vectors [frames, joints, 3] are implausibly long."""
     lengths = vectors.norm(dim=-1)
     longest = lengths.masked_fill(~lengths.isfinite(), 0.0).amax(0).tolist()
     nonsense = [i for i, length in enumerate(longest) if length > (LONGEST_TURN if i else LONGEST_ROOT_TURN)]

@@ -1,4 +1,4 @@
-"""What a file is and what is odd about it: motions, body models, skeletons and folders of meshes."""
+"""Describe a file: its kind, facts and findings, for motions, body models, skeletons and folders of meshes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from vitruve.motion.finding import Finding
 from vitruve.motion.found import by_severity, look_through
 from vitruve.motion.sizes import mesh_findings
 
-# The rate that speeds are judged with where a file does not say its own.
+# The assumed frame rate of a file without one, to check speeds.
 _ASSUMED_RATE = 30.0
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a file is.
+    """The description of a file.
 
     Attributes:
         path: the file or folder.
         kind: "motion", "body", "skeleton" or "meshes".
-        facts: what there is to know, by name; numbers, text and lists of them. The translation is in metres.
-        findings: what is odd, errors first.
+        facts: by name; numbers, text and lists of them. The translation is in metres.
+        findings: errors first.
     """
 
     path: Path
@@ -47,15 +47,15 @@ class Description:
 
 
 def describe(path: str | os.PathLike[str], *, fps: float | None = None, gender: str | None = None) -> Description:
-    """Say what a file or folder is: its kind from its content, its facts, and what is odd about it.
+    """Describe a file or folder: its kind (from its content), facts and findings.
 
     Args:
         path: a motion, a body model, a skeleton, or a folder of motion or mesh files.
-        fps: frames per second, for files that do not say.
-        gender: likewise.
+        fps: frames per second, for files without a frame rate.
+        gender: for files without a gender.
     """
     look = glimpse(path)
-    # The transfer tool writes a mesh beside each pkl: the motion counts.
+    # The transfer tool writes a mesh next to each pkl: describe the motion.
     if is_mesh_folder(look) and not is_transfer_folder(look):
         return _meshes(look)
     if is_skeleton(look):
@@ -73,11 +73,9 @@ def _motion(look: Glimpse, fps: float | None, gender: str | None) -> Description
     except MissingFrameRate:
         told = False
         motion = load_motion(look.path, fps=_ASSUMED_RATE, gender=gender)
-        findings.append(
-            Finding("warning", "the file does not say its frame rate", "", "give it: --source-fps 30, or fps=30")
-        )
+        findings.append(Finding("warning", "the file has no frame rate", "", "set it: --source-fps 30, or fps=30"))
     found = look_through(motion)
-    # What is odd about a rate that was only assumed says nothing.
+    # Findings about an assumed frame rate mean nothing.
     findings += found if told else [finding for finding in found if "frame rate" not in finding.what]
     return Description(look.path, "motion", _motion_facts(motion, look, told), by_severity(findings))
 
@@ -123,7 +121,7 @@ def _body(look: Glimpse) -> Description:
         with warnings.catch_warnings(record=True) as notices:
             warnings.simplefilter("always")
             body = read_body(look.path)
-    except VitruveError:  # the check has said why
+    except VitruveError:  # the check reports it
         return Description(look.path, "body", {"format": "body model"}, findings)
     findings += [Finding("note", str(notice.message)) for notice in notices]
     facts = {

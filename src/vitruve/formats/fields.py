@@ -1,4 +1,4 @@
-"""Fields that several formats share: body, gender, shape, numbers of unknown make, and a frame rate that is missing."""
+"""Fields shared by several formats: body, gender, shape, numbers of any type, and a missing frame rate."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from vitruve.errors import BadData
 from vitruve.motion.motion import DOUBTFUL, GENDERS
 
 _SHORT = {"m": "male", "f": "female", "n": "neutral"}
-# What files write where they do not know.
+# Values that files write for an unknown gender.
 _UNTOLD = ("", "none", "nan", "null", "unknown", "unspecified", "other", "n/a")
 _CONSTANT = 1e-6
-# The field of ours that names the body exactly, with its gender: the others tell no more than a layout.
+# Our own field with the exact body name; other fields only give the layout.
 BODY_KEY = "vitruve_body"
 _MEANT = {"smpl": "SMPL", "smplh": "SMPL+H", "smplx": "SMPL-X"}
 
 
 class MissingFrameRate(BadData):
-    """The file does not say how many frames there are per second."""
+    """The file has no frame rate."""
 
     def __init__(self, path: Path, where: str) -> None:
         super().__init__(
-            f"{path.name} does not say its frame rate",
+            f"{path.name} has no frame rate",
             where=f"{path}: {where}",
-            fix="give it: --source-fps 30; in Python load_motion(path, fps=30)",
+            fix="set it: --source-fps 30; in Python load_motion(path, fps=30)",
         )
 
 
 def real_array(value: Any, key: str, path: Path) -> np.ndarray:
-    """A float array of what a file holds, whatever number type, tensor or object array it comes as."""
+    """A float array from a file's value of any number type, tensor or object array."""
     array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype == object:
         try:
@@ -44,7 +44,7 @@ def real_array(value: Any, key: str, path: Path) -> np.ndarray:
             array = np.empty(array.shape, dtype="U1")
     if array.dtype.kind not in "fiu":
         raise BadData(
-            f"'{key}' does not hold numbers of one shape",
+            f"'{key}' is not a numeric array",
             where=f"{path}: {key} has dtype {np.asarray(value).dtype} and shape {np.shape(value)}",
             fix="write it as one array of floats",
         )
@@ -54,14 +54,14 @@ def real_array(value: Any, key: str, path: Path) -> np.ndarray:
 def read_body_and_gender(
     content: Mapping[str, Any], layout: str, path: Path, notes: list[str], given: str | None = None
 ) -> tuple[str, str]:
-    """The body of a motion without its gender, as `Motion.body` has it, and the gender.
+    """The body of a motion (without gender, as in `Motion.body`) and its gender.
 
     Args:
-        content: the fields of the file. Where our own names the body, that counts; else it is that of the layout.
-        layout: the layout that the number of rotations tells.
+        content: the fields of the file. Our own field with the body name wins over the layout.
+        layout: the layout, from the number of rotations.
         path: the file.
-        notes: get what was decided.
-        given: the gender where the file does not say it.
+        notes: decisions are appended to it.
+        given: the gender if the file has none.
     """
     named = word(content.get(BODY_KEY, "")).strip()
     if not named or is_own(named):
@@ -70,7 +70,7 @@ def read_body_and_gender(
     if body.removeprefix("open-") != layout or gender not in GENDERS:
         raise BadData(
             "the body named in the file does not fit its rotations",
-            where=f"{path}: {BODY_KEY} is '{named[:40]}', the rotations are those of {layout}",
+            where=f"{path}: {BODY_KEY} is '{named[:40]}', the rotations are of {layout}",
             fix=f"write the body it was made on, such as 'open-{layout}-{GENDERS[0]}', or remove the key",
         )
     said = _gender_word(content.get("gender", gender))
@@ -81,21 +81,21 @@ def read_body_and_gender(
 
 
 def read_gender(value: Any, path: Path, notes: list[str], given: str | None = None) -> str:
-    """The gender a file names: text or bytes, bare or in an array.
+    """The gender in a file: text or bytes, bare or in an array.
 
-    What is missing or unknown is noted, and is what was given, or neutral. What the file says counts more than that.
+    The file's own gender wins. If it is missing or unknown, the given one or neutral is used, with a note.
     """
     if value is None:
         if given is None:
-            notes.append("the file names no gender; taken as neutral")
+            notes.append("the file has no gender; using neutral")
         return given or "neutral"
     text, gender = word(value), _gender_word(value)
     if gender not in GENDERS:
         if gender in _UNTOLD:
-            notes.append(f"the file names no gender ({text[:40]!r}); taken as {given or 'neutral'}")
+            notes.append(f"the file has no gender ({text[:40]!r}); using {given or 'neutral'}")
         else:
-            what = f"the gender in the file, {text[:40]!r}, is none that is known"
-            notes.append(f"{DOUBTFUL}{what}; taken as {given or 'neutral'}")
+            what = f"the gender in the file, {text[:40]!r}, is unknown"
+            notes.append(f"{DOUBTFUL}{what}; using {given or 'neutral'}")
         return given or "neutral"
     notes += kept_gender(gender, given)
     return gender
@@ -108,14 +108,14 @@ def _gender_word(value: Any) -> str:
 
 
 def kept_gender(said: str, given: str | None) -> list[str]:
-    """What there is to say where a file says its gender, and another was given: the file's is kept."""
+    """A note if a file has a gender and another was given: the file's is kept."""
     if not given or given == said:
         return []
-    return [f"the file says that its gender is {said}, which is kept; '{given}' is for files that do not say it"]
+    return [f"the file's own gender, {said}, is kept; '{given}' is only for files without a gender"]
 
 
 def read_elsewhere(body: str, layout: str) -> str:
-    """What other software makes of betas in a file of the SMPL family; empty where it takes them rightly.
+    """A note if other software will misread the betas of an SMPL-family file; empty if it reads them correctly.
 
     Args:
         body: the name of the body they belong to.
@@ -124,13 +124,13 @@ def read_elsewhere(body: str, layout: str) -> str:
     if not (body.startswith("open-") or is_own(body)):
         return ""
     return (
-        f"other software (the Blender add-on, smplx) will show another shape: it takes the betas of {body} for "
+        f"other software (the Blender add-on, smplx) will show another shape: it reads the betas of {body} as "
         f"{_MEANT.get(layout, layout)}'s"
     )
 
 
 def word(value: Any) -> str:
-    """Text of a file, bare or bytes, by itself or in an array of one."""
+    """A text value of a file: text or bytes, bare or in an array of one."""
     while isinstance(value, np.ndarray | list | tuple) and np.size(value) == 1:
         value = np.asarray(value, dtype=object).reshape(-1)[0]
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
@@ -139,7 +139,7 @@ def word(value: Any) -> str:
 def one_shape(value: Any, frames: int, path: Path, notes: list[str]) -> Tensor:
     """The betas of a clip, [betas]: from one row, or from equal rows of all frames."""
     if value is None:
-        notes.append("the file has no betas; the mean shape")
+        notes.append("the file has no betas; using the mean shape")
         return torch.zeros(0)
     betas = real_array(value, "betas", path)
     if betas.ndim == 0 or betas.ndim > 2 or (betas.ndim == 2 and len(betas) not in (1, frames)):
@@ -149,16 +149,16 @@ def one_shape(value: Any, frames: int, path: Path, notes: list[str]) -> Tensor:
             fix="give one row for the clip",
         )
     if not np.isfinite(betas).all():
-        raise BadData("the betas hold values that are not numbers", where=f"{path}: betas", fix="repair the file")
+        raise BadData("the betas hold NaN or infinity", where=f"{path}: betas", fix="repair the file")
     if betas.ndim == 1:
         return torch.from_numpy(betas)
     spread = np.ptp(betas, axis=0)
     if betas.size and spread.max() > _CONSTANT:
         row = int(np.abs(betas - betas[0]).max(1).argmax())
         raise BadData(
-            "the shape changes from frame to frame, and a motion has one",
+            "the shape changes from frame to frame, but a motion has one shape",
             where=f"{path}: betas {betas.shape} vary by up to {spread.max():.3g}, most at frame {row}",
             fix="average them if it is one person: betas.mean(0); cut the file if there are several",
         )
-    # A mean of equal numbers can differ from them in the last digit: take the first row.
+    # The mean of equal numbers can differ in the last digit: take the first row.
     return torch.from_numpy(betas[0] if len(betas) else betas.reshape(-1))

@@ -1,6 +1,6 @@
-"""A first look at a file or folder: what it holds, told from its content, without reading its arrays.
+"""A quick look at a file or folder: its kind, from its content, without reading its arrays.
 
-This module is light on purpose (no torch): it decides which reader is loaded at all.
+This module is light on purpose (no torch): it decides which reader is imported.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from vitruve.errors import BadData, MissingAsset, nearest
 
 _HEAD = 4096
 _HEADER_LIMIT = 100_000_000
-# How pickles of Python 2 begin, where they hold a table: the oldest protocol is text.
+# The first bytes of Python 2 pickles of a dict in protocol 0, which is text.
 _OLD_PICKLES = (b"(d", b"}q")
 
 
 @dataclass(frozen=True)
 class Glimpse:
-    """What a path holds.
+    """The kind of a path and what was seen of it.
 
     Attributes:
         path: the file or folder.
         kind: "npz", "pickle", "safetensors", "text", "folder", "empty" or "other".
-        shapes: of an npz or safetensors file, the shape of every array by its key.
-        text: of a text file, its first characters.
-        endings: of a folder, how many files there are of each ending (in lower case).
+        shapes: for an npz or safetensors file, the shape of every array by key.
+        text: for a text file, its first characters.
+        endings: for a folder, the number of files by suffix (in lower case).
     """
 
     path: Path
@@ -41,15 +41,15 @@ class Glimpse:
 
 
 def glimpse(path: str | os.PathLike[str]) -> Glimpse:
-    """Look at a file or folder. A missing path, an unreadable file or a damaged archive is an error that says so."""
+    """Look at a file or folder. Raises for a missing path, an unreadable file or a damaged archive."""
     path = Path(path)
     if path.is_dir():
         return Glimpse(path, "folder", endings=Counter(file.suffix.lower() for file in path.iterdir()))
     if not path.exists():
         siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings) if 0 < len(siblings) < 10_000 else f"the folder {path.parent} is not there"
+        hint = nearest(path.name, siblings) if 0 < len(siblings) < 10_000 else f"the folder {path.parent} is missing"
         raise MissingAsset(f"there is no file {path}", where=str(path.parent), fix=hint)
-    if not path.is_file():  # reading a pipe could wait for ever, and reading a device never end
+    if not path.is_file():  # reading a pipe could block forever, and reading a device never end
         raise BadData(f"{path.name} is neither a file nor a folder", where=str(path), fix="copy it to a file first")
     try:
         with path.open("rb") as file:
@@ -62,7 +62,7 @@ def glimpse(path: str | os.PathLike[str]) -> Glimpse:
         return Glimpse(path, "empty")
     if head.startswith(b"PK"):
         return Glimpse(path, "npz", shapes=_npz_shapes(path))
-    # A safetensors file can begin with the byte of a pickle, so it is looked for first.
+    # A safetensors file can begin with the first byte of a pickle, so check it first.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _HEADER_LIMIT:
         return Glimpse(path, "safetensors", shapes=_safetensors_shapes(path))
     if head[:1] == b"\x80" or head[:2] in _OLD_PICKLES:
@@ -83,7 +83,7 @@ def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                     continue
                 with archive.open(name) as member:
                     shapes[name.removesuffix(".npy")] = read_npy_header(member).shape
-    # A zip can be damaged in many ways (zlib.error, EOFError, ...), and each means the same to a user.
+    # A damaged zip can raise many errors (zlib.error, EOFError, ...) that mean the same to a user.
     except Exception as error:
         raise BadData(
             f"{path.name} is a damaged or truncated zip archive",
@@ -106,15 +106,15 @@ def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ) from None
 
 
-# What each format looks like. One predicate per row of the table of formats.
+# One predicate per row of the table of formats.
 
 _SPLIT_KEYS = frozenset({"root_orient", "pose_body"})
-# The names that an npz has its axis-angle vectors under.
+# Keys of the axis-angle vectors in an npz.
 ROTATION_KEYS = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
 
 
 def rotation_values(look: Glimpse) -> int:
-    """How many axis-angle values per frame an npz holds under one of the usual keys; 0 where there is none."""
+    """Number of axis-angle values per frame under one of the usual keys of an npz; 0 if there is none."""
     for key in ROTATION_KEYS:
         shape = look.shapes.get(key, ())
         if len(shape) == 3 and shape[-1] == 3:
@@ -125,7 +125,7 @@ def rotation_values(look: Glimpse) -> int:
 
 
 def is_amass_smplx(look: Glimpse) -> bool:
-    """An npz with 165 values per frame, or with the parts of SMPL-X one by one."""
+    """An npz with 165 values per frame, or with the parts of SMPL-X as separate arrays."""
     if look.kind != "npz":
         return False
     return rotation_values(look) == 165 or (not rotation_values(look) and look.shapes.keys() >= _SPLIT_KEYS)
@@ -142,7 +142,7 @@ def is_smpl_npz(look: Glimpse) -> bool:
 
 
 def is_other_rotations(look: Glimpse) -> bool:
-    """An npz that has rotations under a usual key, but not in a number that is read: its reader says what is wrong."""
+    """An npz with rotations of an unsupported number of values: its reader raises with the reason."""
     return look.kind == "npz" and any(key in look.shapes for key in ROTATION_KEYS)
 
 
@@ -167,7 +167,7 @@ def is_bvh(look: Glimpse) -> bool:
 
 
 def is_amc(look: Glimpse) -> bool:
-    """A text of Acclaim motion: after comments and keywords, a frame number alone on its line, then a bone."""
+    """Acclaim motion text: after comments and keywords, a frame number alone on its line, then a bone."""
     if look.kind != "text":
         return False
     lines = [line.strip() for line in look.text.splitlines()]

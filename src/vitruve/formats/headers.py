@@ -1,4 +1,4 @@
-"""What a motion file says of itself, told without reading its numbers: for looking through thousands of files.
+"""Read only the header of a motion file: fast enough for thousands of files.
 
 header = read_header("walk_poses.npz")
 print(header.frames, header.fps, header.body)
@@ -23,7 +23,7 @@ from vitruve.formats.readers.cmu_rates import USUAL_RATE, cmu_rate
 # Values per frame to the body.
 _LAYOUTS = {72: "smpl", 156: "smplh", 165: "smplx"}
 _TRANSLATIONS = frozenset(("trans", "transl", "translation", "smpl_trans"))
-# Bytes at the start of a BVH file that hold its joints and rate, and at the end of an AMC file that hold a frame.
+# Bytes at the start of a BVH file that contain joints and rate, and at the end of an AMC file that contain a frame.
 _HEAD, _TAIL = 1 << 20, 1 << 16
 _BVH_TIMES = re.compile(rb"(?im)^\s*Frames\s*:?\s*(\d+)\s+Frame\s*Time\s*:?\s*([\d.eE+-]+)")
 _AMC_FRAME = re.compile(rb"(?m)^[ \t]*(\d+)[ \t]*\r?$")
@@ -31,15 +31,15 @@ _AMC_FRAME = re.compile(rb"(?m)^[ \t]*(\d+)[ \t]*\r?$")
 
 @dataclass(frozen=True)
 class Header:
-    """What a motion file says of itself.
+    """The header of a motion file.
 
     Attributes:
         format: a name in the table of formats.
-        frames: how many.
-        fps: frames per second; None where the file does not say.
-        body: layout and make, such as "smplh"; empty for a joint tree of its own, and for meshes.
-        gender: "neutral", "female", "male"; empty where it is not told, and for a tree.
-        lacks: what a motion should have and the file has not: "frame rate", "gender", "translation".
+        frames: number of frames.
+        fps: frames per second; None if missing.
+        body: such as "smplh" or "open-smplx"; empty for other joint trees and for meshes.
+        gender: "neutral", "female", "male"; empty if missing, and for a tree.
+        lacks: missing fields: "frame rate", "gender", "translation".
     """
 
     format: str
@@ -51,10 +51,10 @@ class Header:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Look at a motion file or a folder that is one motion; what cannot be told quickly is read in full.
+    """The header of a motion file, or of a folder that is one motion; other formats are read in full.
 
     Raises:
-        VitruveError: as the reader of its format has it; a file that is damaged behind its header is not found out.
+        VitruveError: as the reader of the format. Damage after the header goes unnoticed.
     """
     look = glimpse(path)
     name = recognise(look)
@@ -64,7 +64,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 def _of_npz(look: Glimpse, name: str) -> Header:
     columns = rotation_values(look)
     if columns not in _LAYOUTS and "root_orient" not in look.shapes:
-        return _in_full(look, name)  # its reader says what is wrong
+        return _in_full(look, name)  # its reader raises with the reason
     key = next((key for key in (*ROTATION_KEYS, "root_orient") if look.shapes.get(key)), "")
     arrays, notes = read_npz(look.path), []
     lacks = [] if _TRANSLATIONS & look.shapes.keys() else ["translation"]
@@ -104,7 +104,7 @@ def _of_bvh(look: Glimpse, name: str) -> Header:
 
 
 def _of_amc(look: Glimpse, name: str) -> Header:
-    """Frames are numbered from 1: the last number is how many there are."""
+    """Frames are numbered from 1: the last number is the number of frames."""
     with look.path.open("rb") as file:
         file.seek(max(0, look.path.stat().st_size - _TAIL))
         numbers = _AMC_FRAME.findall(file.read())
@@ -114,7 +114,7 @@ def _of_amc(look: Glimpse, name: str) -> Header:
 
 
 def _of_frames(look: Glimpse, name: str) -> Header:
-    """A folder with a file for each frame: the first tells the body, and their number the frames."""
+    """A folder with one file per frame: the first gives the body, their number the frames."""
     files = sorted(file for file in look.path.iterdir() if file.suffix.lower() == ".pkl" and file.stem != "merged")
     if not files:
         return _in_full(look, name)

@@ -1,4 +1,4 @@
-"""Fields that a file carries beside the motion, in words, for those who are told that they are left out."""
+"""Describe the extra fields of a file for notes about what is not carried over."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-# What the words say of the fields whose names hold this; the first that fits counts.
+# Part of a field name -> description; the first match wins.
 _WORDS = {"dmpl": "soft tissue", "marker": "markers", "latent": "markers", "label": "labels"}
-# What readers keep for themselves: the file's own numbers, ends of bones, limits, and what follows from the motion.
+# Internal extras of readers: original arrays, bone ends, limits, and fields that follow from the motion.
 _OWN = ("file_", "end_sites", "limits", "mocap_time_length", "surface_model_type", "num_", "root_orient", "pose_")
 
 
 def left_out(extras: Mapping[str, Any]) -> str:
-    """Such as "soft tissue (dmpls), labels (labels)"; empty where there is nothing that a user would miss."""
+    """Such as "soft tissue (dmpls), labels (labels)"; empty if there is nothing that a user would miss."""
     kinds: dict[str, list[str]] = {}
     for key, value in extras.items():
         if key.startswith(_OWN) or np.size(value) == 0:

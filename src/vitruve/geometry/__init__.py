@@ -1,1 +1,1 @@
-"""Rotations and, later, rigid transforms and cameras. Knows tensors only, no bodies."""
+"""Rotations, lenses and cameras, on plain tensors."""

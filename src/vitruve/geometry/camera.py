@@ -1,4 +1,4 @@
-"""The camera: what a lens at a place sees. One type for fitting, drawing, films and files.
+"""The camera: intrinsics, pose, image size and lens model. One type for fitting, drawing, videos and files.
 
     camera = look_at((0, -4, 1), (0, 0, 1), size=(1280, 720), fov_deg=30)
     pixels, depth = camera.project(points)           # [..., 2] pixels, [...] metres
@@ -20,22 +20,21 @@ from torch import Tensor
 from vitruve.errors import BadData, UsageError
 from vitruve.geometry.lens import distort, lens_coefficients, undistort
 
-# Focal length and principal point are in pixels whose centres are whole numbers; a picture that is scaled keeps its
-# outer edges, which lie half a pixel out.
+# Pixel centres are whole numbers. Scaling an image keeps its outer edges, which lie half a pixel further out.
 _HALF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A camera with known lens and place, standing still or moving.
+    """A calibrated camera, fixed or moving.
 
     Attributes:
         intrinsics: [3, 3] or [frames, 3, 3] pixels: focal lengths, skew, principal point.
-        T_camera_world: [4, 4] or [frames, 4, 4], takes points of the z-up world, metres, to the camera.
-        size: width and height of its pictures in pixels.
-        distortion: coefficients of the lens model, in its order; none for a lens that bends nothing.
-        lens: the lens model, a name of `geometry.lens.LENSES`.
-        fps: how many frames a second has; None where the camera stands still or goes with its video.
+        T_camera_world: [4, 4] or [frames, 4, 4], maps points of the z-up world, metres, to the camera.
+        size: width and height of the image in pixels.
+        distortion: coefficients of the lens model, in its order; empty for a lens without distortion.
+        lens: the lens model, a key of `geometry.lens.LENSES`.
+        fps: frames per second; None for a fixed camera, or one with the frame rate of its video.
     """
 
     intrinsics: Float[Tensor, "*frames 3 3"]
@@ -50,7 +49,7 @@ class Camera:
         object.__setattr__(self, "distortion", lens_coefficients(self.lens, self.distortion))
 
     def __len__(self) -> int:
-        """How many frames it has; 1 for a camera that stands still."""
+        """Number of frames; 1 for a fixed camera."""
         return max(
             len(self.T_camera_world) if self.T_camera_world.dim() == 3 else 1,
             len(self.intrinsics) if self.intrinsics.dim() == 3 else 1,
@@ -61,7 +60,7 @@ class Camera:
         return f"Camera({self.size[0]}x{self.size[1]}, {self.lens}, {moves})"
 
     def __getitem__(self, frames: int | slice | Tensor) -> Camera:
-        """Some frames of a camera that moves, or the camera at one of them; a camera that stands still as it is."""
+        """Some frames of a moving camera, or the camera at one of them; a fixed camera is returned as it is."""
         if isinstance(frames, slice) and (frames.step or 1) < 1:
             raise UsageError("a camera cannot be sliced backwards", where=f"step {frames.step}", fix="use a step of 1")
 
@@ -73,12 +72,12 @@ class Camera:
         return replace(self, intrinsics=cut(self.intrinsics), T_camera_world=cut(self.T_camera_world), fps=fps)
 
     def at(self, frame: int) -> Camera:
-        """The camera at one of its frames; the last one holds on."""
+        """The camera at one of its frames; after the end, the last frame."""
         return self[min(frame, len(self) - 1)]
 
     @property
     def moves(self) -> bool:
-        """Whether it has a place or a lens for each frame."""
+        """Whether pose or intrinsics are given per frame."""
         return self.T_camera_world.dim() == 3 or self.intrinsics.dim() == 3
 
     @property
@@ -88,12 +87,12 @@ class Camera:
 
     @property
     def position(self) -> Float[Tensor, "*frames 3"]:
-        """Where the camera stands in the world, metres."""
+        """The camera's position in the world, metres."""
         return -(self.axes.mT @ self.T_camera_world[..., :3, 3:])[..., 0]
 
     @property
     def fov_deg(self) -> Float[Tensor, "*frames"]:
-        """Angle between the upper and lower edge of an undistorted picture, degrees."""
+        """Vertical field of view of the undistorted image, degrees."""
         return torch.rad2deg(2 * torch.atan(self.size[1] / 2 / self.intrinsics[..., 1, 1]))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Camera:
@@ -105,18 +104,18 @@ class Camera:
             distortion=self.distortion.to(device=device, dtype=dtype),
         )
 
-    def moved(self, way: Float[Tensor, "*frames 3"]) -> Camera:
-        """The camera at other places: moved in the world by a vector, metres, or by one for each frame."""
-        pose = self.T_camera_world.expand(*way.shape[:-1], 4, 4).clone()
-        pose[..., :3, 3] -= (self.axes @ way.to(pose)[..., None])[..., 0]
+    def moved(self, offset: Float[Tensor, "*frames 3"]) -> Camera:
+        """The camera moved in the world by a vector, metres, or by one vector per frame."""
+        pose = self.T_camera_world.expand(*offset.shape[:-1], 4, 4).clone()
+        pose[..., :3, 3] -= (self.axes @ offset.to(pose)[..., None])[..., 0]
         return replace(self, T_camera_world=pose)
 
     def resized(self, size: tuple[int, int]) -> Camera:
-        """The same camera with pictures of another size; the shape of the picture must stay."""
+        """The same camera at another image size; the aspect ratio must stay."""
         scale = (size[0] / self.size[0], size[1] / self.size[1])
         if abs(scale[0] / scale[1] - 1) > 0.01:
             raise UsageError(
-                "the camera and the video have pictures of another shape",
+                "the camera and the video differ in aspect ratio",
                 where=f"the camera's size is {self.size[0]}x{self.size[1]}, the video's {size[0]}x{size[1]}",
                 fix="give the camera of this video (upright, as a player shows it)",
             )
@@ -127,13 +126,13 @@ class Camera:
         return replace(self, intrinsics=lens, size=size)
 
     def project(self, points: Float[Tensor, "*batch 3"]) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch"]]:
-        """Pixel positions [..., 2] and depths [...] in metres along the line of sight.
+        """Pixel positions [..., 2] and depths [...] along the optical axis, metres.
 
         Args:
-            points: in the world, metres. The first axis is the frames where the camera moves.
+            points: in the world, metres. For a moving camera, the first axis is the frames.
 
-        Points at or behind the camera, and those that the lens model does not hold for (far outside of the picture,
-        where it would fold them back), get NaN as their pixel.
+        The pixel is NaN for points at or behind the camera, and for points so far outside the image that the lens
+        model would fold them back into it.
         """
         seen = self._in_camera(points)
         depth = seen[..., 2]
@@ -145,7 +144,7 @@ class Camera:
     def project_with_derivatives(
         self, points: Float[Tensor, "*batch 3"]
     ) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2 3"]]:
-        """Pixel positions, and their derivatives by the points in the world, pixels a metre."""
+        """Pixel positions, and their derivatives with respect to the world points, pixels per metre."""
         seen = self._in_camera(points)
         depth = torch.where(seen[..., 2] > 0, seen[..., 2], torch.nan)
         plane = seen[..., :2] / depth[..., None]
@@ -158,7 +157,7 @@ class Camera:
         return pixels, lens[..., :2, :2] @ slope @ turned
 
     def rays(self, pixels: Float[Tensor, "*batch 2"]) -> tuple[Float[Tensor, "*#batch 3"], Float[Tensor, "*batch 3"]]:
-        """Lines of sight through pixels: where they begin, and their directions, one metre long in depth; world."""
+        """World rays through pixels: origins, and directions that are one metre long in depth."""
         lens = self._per_point(self.intrinsics, pixels)
         bent = torch.linalg.solve(lens[..., :2, :2], (pixels.to(lens) - lens[..., :2, 2])[..., None])[..., 0]
         plane = undistort(self.lens, self.distortion.to(bent), bent)
@@ -167,7 +166,7 @@ class Camera:
         return self._per_point(self.position, pixels, own=1), (turn.mT @ direction[..., None])[..., 0]
 
     def unproject(self, pixels: Float[Tensor, "*batch 2"], depth: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
-        """The points in the world, metres, that are seen at pixels and lie at depths: undoes `project`."""
+        """The world points, metres, at given pixels and depths: the inverse of `project`."""
         start, direction = self.rays(pixels)
         return start + depth.to(direction)[..., None] * direction
 
@@ -179,12 +178,12 @@ class Camera:
         return (turn @ points.to(turn)[..., None])[..., 0] + shift
 
     def _per_point(self, value: Tensor, points: Tensor, own: int = 2) -> Tensor:
-        """A value per frame with axes of one, so that it meets points [frames, ..., coordinates]."""
+        """A per-frame value with singleton axes, to broadcast against points [frames, ..., coordinates]."""
         if value.dim() == own:
             return value
         if points.dim() < 2 or len(points) != len(value):
             raise UsageError(
-                "the points do not run over the frames of the camera",
+                "the points and the camera differ in frames",
                 where=f"points have shape {tuple(points.shape)}, the camera has {len(value)} frames",
                 fix="give points [frames, ..., coordinates], or one frame of the camera: camera.at(frame)",
             )
@@ -198,14 +197,14 @@ def look_at(
     fov_deg: float = 25.0,
     up: Sequence[float] = (0.0, 0.0, 1.0),
 ) -> Camera:
-    """A camera without distortion at a place, with a point in the middle of its picture.
+    """A camera without distortion at a position, looking at a target.
 
     Args:
         position: where it stands, metres.
-        target: the point that it looks at.
-        size: width and height of the picture in pixels.
-        fov_deg: angle between the lower and upper edge of the picture, degrees.
-        up: the direction that is up in the picture. Looking along it, the world's x axis is to the right.
+        target: the point in the middle of the image.
+        size: width and height of the image in pixels.
+        fov_deg: vertical field of view, degrees.
+        up: the direction that is up in the image. If the camera looks along it, the world's x axis points right.
     """
     place = torch.as_tensor(position, dtype=torch.float64)
     axes = camera_axes(torch.as_tensor(target, dtype=torch.float64) - place, up)
@@ -215,7 +214,7 @@ def look_at(
 
 
 def pinhole(size: tuple[int, int], fov_deg: float) -> Float[Tensor, "3 3"]:
-    """The intrinsics of a lens whose axis meets the middle of the picture, with square pixels."""
+    """Intrinsics with square pixels and the principal point in the middle of the image."""
     focal = size[1] / 2 / math.tan(math.radians(fov_deg) / 2)
     return torch.tensor(
         [[focal, 0, size[0] / 2 - _HALF], [0, focal, size[1] / 2 - _HALF], [0, 0, 1]], dtype=torch.float64
@@ -227,7 +226,7 @@ def camera_axes(forward: Float[Tensor, "3"], up: Sequence[float] = (0.0, 0.0, 1.
     forward = forward / forward.norm()
     right = torch.linalg.cross(forward, torch.as_tensor(up, dtype=forward.dtype))
     length = right.norm()
-    # Straight down or up: any direction will do as "right"; the x axis keeps maps the usual way round.
+    # Straight down or up, any direction can be "right"; the x axis keeps the usual map orientation.
     right = right / length if float(length) > 1e-9 else forward.new_tensor([1.0, 0.0, 0.0])
     return torch.stack([right, torch.linalg.cross(forward, right), forward])
 
@@ -238,25 +237,23 @@ def _check(camera: Camera) -> None:
     shapes = (tuple(lens.shape), tuple(pose.shape))
     if lens.shape[-2:] != (3, 3) or pose.shape[-2:] != (4, 4) or max(lens.dim(), pose.dim()) > 3 or 0 in counts:
         raise BadData(
-            "these are no camera's numbers",
+            "the camera matrices have the wrong shape",
             where=f"intrinsics and T_camera_world have shapes {shapes[0]} and {shapes[1]}",
             fix="give [3, 3] and [4, 4], or one of each for every frame",
         )
     if len(counts) > 1:
         raise BadData(
-            "the camera's lens and place run over different frames",
+            "the camera's intrinsics and poses differ in frames",
             where=f"intrinsics have shape {shapes[0]}, T_camera_world {shapes[1]}",
             fix="give both for the same frames, or one of them once",
         )
     flat = (lens.detach().reshape(-1, 3, 3), pose.detach().reshape(-1, 4, 4))
     if not flat[0].isfinite().all() or not flat[1].isfinite().all():
-        raise BadData(
-            "the camera's numbers are not all finite", where="intrinsics, T_camera_world", fix="check the file"
-        )
+        raise BadData("the camera matrices are not finite", where="intrinsics, T_camera_world", fix="check the file")
     last = flat[0][:, 2] - flat[0].new_tensor([0.0, 0.0, 1.0])
     if (flat[0][:, 0, 0] <= 0).any() or (flat[0][:, 1, 1] <= 0).any() or (last.abs() > 1e-6).any():
         raise BadData(
-            "the camera's intrinsics are no camera matrix",
+            "the camera's intrinsics are invalid",
             where=f"intrinsics = {flat[0][0].tolist()}",
             fix="write [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] in pixels",
         )
@@ -266,11 +263,11 @@ def _check(camera: Camera) -> None:
     bad = (off > 1e-3) | (torch.linalg.det(turn) < 0) | (bottom > 1e-6)
     if bad.any():
         raise BadData(
-            "the camera's place is no rigid transform",
+            "the camera's pose is not a rigid transform",
             where=f"T_camera_world, frame {int(bad.nonzero()[0])}",
             fix="its upper left 3x3 must be a rotation, its last row 0, 0, 0, 1",
         )
     if len(camera.size) != 2 or min(camera.size) < 1:
-        raise BadData("the camera's size is no picture", where=f"size = {camera.size}", fix="give (width, height)")
+        raise BadData("the camera's image size is invalid", where=f"size = {camera.size}", fix="give (width, height)")
     if camera.fps is not None and not camera.fps > 0:
         raise BadData("the camera's fps is not a positive number", where=f"fps = {camera.fps}", fix="write fps = 30")

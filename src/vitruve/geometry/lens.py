@@ -1,8 +1,7 @@
-"""Lens models: where a lens puts a direction of sight on the plane at depth one, with derivatives, and the way back.
+"""Lens models: distortion with derivatives, and its inverse.
 
-A model takes points [..., 2] of the ideal picture plane (x / z, y / z) to points of the plane that the sensor sees.
-Every model is a row of LENSES. Beyond the radius up to which a model grows outwards it folds points back into the
-picture; such points are NaN.
+A model maps points [..., 2] of the ideal image plane at depth one (x / z, y / z) to distorted points of that plane.
+Every model is a row of LENSES. Beyond a certain radius a model folds points back into the image; such points are NaN.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from vitruve.errors import BadData, nearest
 
-# Newton steps of the way back, and the farthest it may be off on the plane at depth one.
+# Newton steps of `undistort`, and its tolerance on the plane at depth one.
 _STEPS, _CLOSE = 50, 1e-12
-# The radius that is searched for the fold of a lens: tan of about 79 degrees.
+# The fold of a lens is searched for up to this radius: tan of about 79 degrees.
 _FARTHEST = 5.0
 
 
@@ -26,8 +25,8 @@ class Lens(NamedTuple):
     """One lens model.
 
     Attributes:
-        counts: how many coefficients a file may give; those left out are zero.
-        size: how many there are in all.
+        counts: how many coefficients a file may give; the rest are zero.
+        size: how many coefficients the model has.
         distort: (plane points [..., 2], coefficients [size]) to (points [..., 2], derivatives [..., 2, 2]).
         radial: (radius [n], coefficients [size]) to the distorted radius [n], without tangential terms.
     """
@@ -39,10 +38,10 @@ class Lens(NamedTuple):
 
 
 def lens_coefficients(model: str, values: Tensor) -> Float[Tensor, "coefficients"]:
-    """All coefficients of a model, zeros where none were given.
+    """All coefficients of a model, padded with zeros.
 
     Raises:
-        BadData: no such model, or a count that it does not have.
+        BadData: unknown model, or a wrong number of coefficients.
     """
     if model not in LENSES:
         raise BadData(f"there is no lens model '{model}'", fix=nearest(model, LENSES))
@@ -62,10 +61,10 @@ def lens_coefficients(model: str, values: Tensor) -> Float[Tensor, "coefficients
 def distort(
     model: str, coefficients: Float[Tensor, "coefficients"], plane: Float[Tensor, "*batch 2"]
 ) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2 2"]]:
-    """Where the lens puts points of the ideal plane, and the derivatives by them; NaN beyond the lens's reach."""
+    """Distorted positions of points of the ideal plane, and the derivatives; NaN beyond the lens's reach."""
     if not coefficients.any():
         identity = torch.eye(2, dtype=plane.dtype, device=plane.device)
-        # A lens that bends nothing has no far end, except for the fisheye, whose zero coefficients still bend.
+        # Zero coefficients mean no distortion and no limit, except for the fisheye model.
         if model != "fisheye":
             return plane, identity.expand(*plane.shape, 2)
     inside = plane.norm(dim=-1, keepdim=True) < lens_reach(model, coefficients)
@@ -75,16 +74,16 @@ def distort(
 def undistort(
     model: str, coefficients: Float[Tensor, "coefficients"], seen: Float[Tensor, "*batch 2"]
 ) -> Float[Tensor, "*batch 2"]:
-    """The points of the ideal plane that the lens puts at `seen`, by Newton's method; NaN where there is none."""
+    """The points of the ideal plane that are distorted to `seen`, by Newton's method; NaN where there is none."""
     if not coefficients.any() and model != "fisheye":
         return seen
     reach = lens_reach(model, coefficients)
-    plane = _start(model, coefficients, seen, reach)
+    plane = _radial_guess(model, coefficients, seen, reach)
     for _ in range(_STEPS):
         found, slope = LENSES[model].distort(plane, coefficients)
         step = torch.linalg.solve(slope, (found - seen)[..., None])[..., 0]
         moved = plane - step
-        # A step out of the lens's reach goes half-way to its edge instead.
+        # A step beyond the lens's reach goes half-way to its edge instead.
         length = moved.norm(dim=-1, keepdim=True)
         beyond = length >= reach
         edge = (plane.norm(dim=-1, keepdim=True) + reach) / 2
@@ -96,18 +95,17 @@ def undistort(
 
 
 def lens_reach(model: str, coefficients: Float[Tensor, "coefficients"]) -> float:
-    """The radius up to which the lens moves farther points farther out."""
+    """The radius up to which the distorted radius grows with the true radius."""
     radius = torch.linspace(0, _FARTHEST, 5001, dtype=torch.float64)
     moved = LENSES[model].radial(radius, coefficients.detach().double().cpu())
     wrong = (~(moved.diff() > 0)).nonzero()[:, 0]
     if len(wrong):
         return float(radius[wrong[0]])
-    # Without a fold, a wide lens sees as far as its directions go.
     return float("inf")
 
 
-def _start(model: str, coefficients: Tensor, seen: Tensor, reach: float) -> Tensor:
-    """A first guess from the radial part alone, read off a table."""
+def _radial_guess(model: str, coefficients: Tensor, seen: Tensor, reach: float) -> Tensor:
+    """A first guess from the radial part alone, by table lookup."""
     far = min(reach, 100.0 if model == "fisheye" else _FARTHEST)
     radius = torch.cat([torch.linspace(0, min(far, _FARTHEST), 2001), torch.logspace(0.7, 2, 200)]).double()
     radius = radius[radius <= far]
@@ -128,7 +126,7 @@ def _opencv(plane: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
     r2 = x * x + y * y
     above, below = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
     radial = above / below
-    # Of `radial` by the squared radius.
+    # Derivative of `radial` by the squared radius.
     slope = (k1 + r2 * (2 * k2 + 3 * r2 * k3) - radial * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / below
     out = torch.stack(
         [
@@ -156,7 +154,7 @@ def _opencv_radius(radius: Tensor, lens: Tensor) -> Tensor:
 
 
 def _fisheye(plane: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:
-    """OpenCV's fisheye model (Kannala and Brandt): the angle to the axis is what is distorted, by k1 to k4."""
+    """OpenCV's fisheye model (Kannala and Brandt): k1 to k4 distort the angle to the axis."""
     radius = plane.norm(dim=-1)
     small = radius < 1e-6
     safe = torch.where(small, torch.ones_like(radius), radius)
@@ -177,7 +175,6 @@ def _fisheye_radius(radius: Tensor, lens: Tensor) -> Tensor:
     return angle * (1 + angle2 * (k1 + angle2 * (k2 + angle2 * (k3 + angle2 * k4))))
 
 
-# name -> model
 LENSES: dict[str, Lens] = {
     "opencv": Lens((0, 4, 5, 8), 8, _opencv, _opencv_radius),
     "fisheye": Lens((0, 4), 4, _fisheye, _fisheye_radius),

@@ -1,7 +1,6 @@
-"""Rotations: every conversion, distance and average the package uses.
+"""Rotations: every conversion, distance and average that the package uses.
 
-Matrices are the form in memory, shape [*batch, 3, 3]. Everything else is a form in files and networks, and its name
-says which convention it has:
+In memory, rotations are matrices [*batch, 3, 3]. Files and networks use other forms, whose names say the convention:
 
 - axis_angle: [*batch, 3], the axis times the angle in radians;
 - quaternion_wxyz, quaternion_xyzw: [*batch, 4], unit length;
@@ -23,7 +22,7 @@ from vitruve.errors import UsageError
 
 Matrix = Float[Tensor, "*batch 3 3"]
 
-# Sums of singular values below this do not let the gradient of `nearest_rotation` grow further.
+# Bounds the gradient of `nearest_rotation` where two singular values nearly cancel.
 _DAMPED = 1e-5
 
 
@@ -33,7 +32,7 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Matrix:
     small = square < (1e-4 if axis_angle.dtype == torch.float64 else 1e-2)
     safe = torch.where(small, torch.ones_like(square), square)
     angle = safe.sqrt()
-    # Rodrigues: I + a K + b K K, with the series of a and b near zero, where the quotients lose their digits.
+    # Rodrigues: I + a K + b K K. Near zero the quotients lose precision, so a and b are series.
     a = torch.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), angle.sin() / angle)
     b = torch.where(small, 0.5 - square / 24 * (1 - square / 30 * (1 - square / 56)), (1 - angle.cos()) / safe)
     k = cross_matrix(axis_angle)
@@ -48,7 +47,7 @@ def matrix_to_axis_angle(matrix: Matrix) -> Float[Tensor, "*batch 3"]:
     square = (vector * vector).sum(-1, keepdim=True)
     small = square < 1e-6
     sine = torch.where(small, torch.ones_like(square), square).sqrt()
-    # The angle over the sine of its half; near zero by its series.
+    # The angle over the sine of its half; a series near zero.
     factor = torch.where(small, 2 + square / 3, 2 * torch.atan2(sine, cosine) / sine)
     return vector * factor
 
@@ -77,7 +76,7 @@ def quaternion_xyzw_to_matrix(quaternion: Float[Tensor, "*batch 4"]) -> Matrix:
 def matrix_to_quaternion_xyzw(matrix: Matrix) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions, scalar last, of rotation matrices."""
     (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in matrix.unbind(-2))
-    # Four times the outer product of the quaternion with itself. Its longest row has no cancellation in it.
+    # Four times the outer product of the quaternion with itself. Its longest row is free of cancellation.
     outer = torch.stack(
         [
             torch.stack([1 + a - e - i, b + d, c + g, h - f], -1),
@@ -115,7 +114,7 @@ def euler_to_matrix(angles: Float[Tensor, "*batch 3"], order: str) -> Matrix:
 
 
 def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
-    """Euler angles (radians) of rotation matrices; at gimbal lock the third is zero and the rotation still right."""
+    """Euler angles (radians) of rotation matrices; at gimbal lock the third is zero and the rotation still correct."""
     _check_order(order)
     if order[0] == order[2]:
         return _euler_about_two_axes(matrix, order)
@@ -133,7 +132,7 @@ def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
 
 
 def _euler_about_two_axes(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
-    """The same for orders that end with the axis that they begin with."""
+    """The same for orders whose first and last axis are equal, such as "ZXZ"."""
     i, j = "XYZ".index(order[0]), "XYZ".index(order[1])
     k = 3 - i - j
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
@@ -164,7 +163,7 @@ def rotation_between(start: Float[Tensor, "*batch 3"], end: Float[Tensor, "*batc
     start = torch.nn.functional.normalize(start, dim=-1)
     end = torch.nn.functional.normalize(end, dim=-1)
     cosine = (start * end).sum(-1, keepdim=True)
-    # Opposite directions: half a turn about any axis across them.
+    # Opposite directions: half a turn about any perpendicular axis.
     opposite = cosine[..., 0] < -1 + 1e-7
     least = torch.nn.functional.one_hot(start.abs().argmin(-1), 3).to(start.dtype)
     across = torch.nn.functional.normalize(torch.linalg.cross(start, least), dim=-1)
@@ -217,7 +216,7 @@ def mean_rotation(rotations: Float[Tensor, "*batch count 3 3"], weights: Tensor 
 def nearest_rotation(matrix: Matrix) -> Matrix:
     """The rotation nearest to any 3 x 3 matrix (orthogonal Procrustes, determinant +1); NaN where it is not finite.
 
-    The gradient is finite everywhere, also where several rotations are as near.
+    The gradient is finite everywhere, even where the nearest rotation is not unique.
     """
     return _Nearest.apply(matrix)  # type: ignore[return-value]
 
@@ -232,7 +231,7 @@ def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Mat
     quaternion = matrix_to_quaternion_xyzw(rotation)
     along = (quaternion[..., :3] * axis).sum(-1, keepdim=True)
     twist = torch.cat([along * axis, quaternion[..., 3:]], -1)
-    # A half turn across the axis has no twist part: take the identity there.
+    # The twist of a half turn about a perpendicular axis is undefined: take the identity.
     none = (twist * twist).sum(-1, keepdim=True) < 1e-12
     identity = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=twist.dtype, device=twist.device)
     twist = quaternion_xyzw_to_matrix(torch.where(none, identity, twist))
@@ -263,7 +262,7 @@ class _Nearest(torch.autograd.Function):
 
 
 def mirrored(rotation: Matrix, axis: str = "X") -> Matrix:
-    """The rotation as seen in a mirror across the plane at right angles to the given axis."""
+    """The rotation mirrored across the plane perpendicular to the given axis."""
     sign = torch.ones(3, dtype=rotation.dtype, device=rotation.device)
     sign["XYZ".index(axis)] = -1.0
     return rotation * sign[:, None] * sign
@@ -277,11 +276,11 @@ def rotation_error(matrix: Matrix) -> Float[Tensor, "*batch"]:
 
 
 def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Float[Tensor, "frames *joints 3"]:
-    """The same rotations with the turns of 2 pi chosen so that each joint's vectors run on from frame to frame."""
+    """The same rotations, unwrapped: whole turns are added so that each joint's vectors have no jumps over time."""
     out = axis_angle.clone()
     if len(out) < 2:
         return out
-    # Where no step asks for a turn as it is, none is ever added: few joints are left to go through in order.
+    # Joints without any jump need nothing; the few others are unwrapped frame by frame.
     odd = _turn_to_follow(out[1:], out[:-1]).ne(0).any(-1).any(0)
     if odd.any():
         some = out[:, odd]
@@ -292,10 +291,10 @@ def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Floa
 
 
 def _turn_to_follow(vector: Float[Tensor, "*batch 3"], before: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """The whole turns to add to axis-angle vectors so that they come nearest to those before."""
+    """The whole turns to add to axis-angle vectors to bring them closest to those of the frame before."""
     turn = 2 * torch.pi
     angle = vector.norm(dim=-1, keepdim=True)
-    # At a whole number of turns there is no axis: it goes on as it was.
+    # At a whole number of turns there is no axis: keep the previous one.
     whole = angle < 10 * torch.finfo(vector.dtype).eps
     axis = torch.nn.functional.normalize(torch.where(whole, before, vector), dim=-1)
     along = (before * axis).sum(-1, keepdim=True)
@@ -303,7 +302,7 @@ def _turn_to_follow(vector: Float[Tensor, "*batch 3"], before: Float[Tensor, "*b
 
 
 def _orthonormal_columns(a: Tensor, b: Tensor) -> Tensor:
-    """Gram-Schmidt on two columns. A zero vector gives the identity's column instead of a NaN gradient."""
+    """Gram-Schmidt on two columns. A zero vector becomes the identity's column, to avoid NaN gradients."""
     first = _unit_or(a, 0)
     second = _unit_or(b - (first * b).sum(-1, keepdim=True) * first, 1)
     second = _unit_or(second - (first * second).sum(-1, keepdim=True) * first, 2)

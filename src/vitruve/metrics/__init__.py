@@ -1,7 +1,6 @@
-"""Scores of motions: pure functions on positions, rotations and surfaces, in SI units.
+"""Metrics of motions: pure functions on positions, rotations and surfaces, in SI units.
 
-NaN stands for what is not known, such as masked frames, and is left out of every mean. A score without any known value
-is NaN itself.
+NaN means missing, such as masked frames, and every mean ignores it. A score without any valid value is NaN.
 """
 
 from vitruve.metrics.alignment import Placement, placement

@@ -1,4 +1,4 @@
-"""Laying one set of points over another: by translation, by a rigid transform, by a similarity."""
+"""Align one set of points with another by least squares: a rigid transform or a similarity."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from vitruve.geometry.rotations import nearest_rotation
 
-# Fewer points than this leave a rotation open.
+# Fewer points do not determine a rotation.
 _LEAST_POINTS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Points at p go to scale R p + shift; one for all frames, or one per frame.
+    """Maps a point p to scale R p + shift; one for all frames, or one per frame.
 
     Attributes:
         rotation: [*batch, 3, 3].
@@ -29,12 +29,12 @@ class Placement:
     scale: Float[Tensor, "*batch"]
 
     def apply(self, points: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch points 3"]:
-        """The points where they are laid."""
+        """The transformed points."""
         turned = points @ self.rotation.to(points).mT
         return self.scale.to(points)[..., None, None] * turned + self.shift.to(points)[..., None, :]
 
     def of_frames(self, frames: Tensor | slice) -> Placement:
-        """The placements of some frames; one that holds for all frames stays as it is."""
+        """The placements of some frames; one for all frames is returned as it is."""
         if self.shift.dim() == 1:
             return self
         return Placement(self.rotation[frames], self.shift[frames], self.scale[frames])
@@ -43,16 +43,16 @@ class Placement:
 def placement(
     moved: Float[Tensor, "*batch points 3"], fixed: Float[Tensor, "*batch points 3"], scale: bool = False
 ) -> Placement:
-    """What lays the moved points over the fixed ones with the least sum of squared distances.
+    """The transform that aligns the moved points with the fixed ones by least squares.
 
     With the points about their means, X and Y, the rotation is the one nearest to sum y x^T (orthogonal Procrustes,
-    determinant +1); the scale is trace(R^T sum y x^T) / sum |x|^2. Points that are NaN on either side do not count.
-    Where fewer than three are left, the placement is NaN.
+    determinant +1); the scale is trace(R^T sum y x^T) / sum |x|^2. Points that are NaN on either side are ignored.
+    With fewer than three points left, the placement is NaN.
 
     Args:
-        moved: points that are to be laid.
-        fixed: where they belong, in the same order.
-        scale: also find the size; otherwise it is one.
+        moved: points to align.
+        fixed: their targets, in the same order.
+        scale: also estimate the scale; otherwise it is one.
     """
     known = moved.isfinite().all(-1) & fixed.isfinite().all(-1)
     weights = known.to(moved)[..., None]

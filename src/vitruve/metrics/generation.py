@@ -1,14 +1,14 @@
-"""How like real poses generated ones are, and how varied. Sets of features or joints, in any units; float64 inside.
+"""Metrics of generated poses: how realistic and how varied they are. Any units; float64 inside.
 
-| function | what it says | better |
+| function | what it measures | better |
 |---|---|---|
-| frechet_distance | how far two sets are apart, each as a normal distribution (the FID) | less |
-| average_pairwise_distance | how far two poses of a set are apart in the mean (the APD) | as real data |
-| nearest_rotations | how far each pose is from the nearest real one, in two conventions | as held-out data |
-| precision_recall | precision, recall, density, coverage (PRDC) | more |
-| two_sample_accuracy | whether the nearest neighbour tells real from generated (1-NNA) | 0.5 |
+| frechet_distance | distance of two sets, each as a normal distribution (FID) | lower |
+| average_pairwise_distance | mean distance of two poses of a set (APD) | as real data |
+| nearest_rotations | distance of each pose to the nearest real one, in two conventions | as held-out data |
+| precision_recall | precision, recall, density, coverage (PRDC) | higher |
+| two_sample_accuracy | whether the nearest neighbour separates real from generated (1-NNA) | 0.5 |
 
-A value can be compared with another only where features, numbers of samples and convention are the same.
+Values are comparable only if features, sample counts and conventions are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor
 from vitruve.errors import UsageError
 from vitruve.threads import over_threads
 
-# Values of a block of distances, so that memory stays below some tens of megabytes.
+# Number of values in a block of distances: keeps memory below some tens of megabytes.
 _BLOCK = 4_000_000
 
 
@@ -35,9 +35,9 @@ class Moments:
     """Mean and covariance of a set of features.
 
     Attributes:
-        count: how many.
+        count: number of samples.
         mean: [features], float64.
-        scatter: [features, features] sum of the products of the differences from the mean.
+        scatter: [features, features] sum of outer products of the differences from the mean.
     """
 
     count: int
@@ -50,7 +50,7 @@ class Moments:
         return self.scatter / max(self.count - 1, 1)
 
     def joined(self, other: Moments) -> Moments:
-        """Those of both sets together, so that a set of any size can be looked at in parts."""
+        """Moments of both sets together, so that a large set can be processed in parts."""
         count = self.count + other.count
         step = other.mean - self.mean
         shift = torch.outer(step, step) * (self.count * other.count / count)
@@ -68,8 +68,8 @@ def moments(features: Float[Tensor, "count features"]) -> Moments:
 def frechet_distance(first: Moments, second: Moments) -> float:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), in the features' unit squared; never below zero.
 
-    The trace of the root is the sum of the roots of the eigenvalues of S1^(1/2) S2 S1^(1/2), which is symmetric, so
-    nothing becomes complex where a covariance is singular.
+    The trace of the root is the sum of the roots of the eigenvalues of S1^(1/2) S2 S1^(1/2). That matrix is symmetric,
+    so a singular covariance gives no complex numbers.
     """
     values, vectors = torch.linalg.eigh(first.covariance)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.mT
@@ -83,7 +83,7 @@ def average_pairwise_distance(positions: Float[Tensor, "count joints 3"]) -> flo
     """The mean over all pairs of poses of the mean distance of their joints, in the unit of the positions."""
     points, total = positions.double(), 0.0
     if len(points) < 2:
-        raise UsageError("a distance of pairs needs two poses", where=f"{len(points)} given", fix="draw more samples")
+        raise UsageError("pairwise distances need two poses", where=f"{len(points)} given", fix="draw more samples")
     for i in range(len(points) - 1):
         total += float((points[i + 1 :] - points[i]).norm(dim=-1).mean(-1).sum())
     return total / (len(points) * (len(points) - 1) / 2)
@@ -95,12 +95,12 @@ def smallest_distances(
     k: int = 1,
     without_self: bool = False,
 ) -> tuple[Float[Tensor, "count k"], Int[Tensor, "count k"]]:
-    """Euclidean distances to the k nearest of `others`, ascending, and which those are.
+    """Euclidean distances to the k nearest of `others`, ascending, and their indices.
 
     Args:
         features, others: two sets.
-        k: how many.
-        without_self: the sets are the same one, and none is its own neighbour.
+        k: number of neighbours.
+        without_self: both sets are the same, and no sample is its own neighbour.
     """
     if len(others) - without_self < k:
         raise UsageError(f"{len(others)} samples are too few for {k} neighbours", fix="draw more samples")
@@ -116,14 +116,14 @@ def smallest_distances(
 def precision_recall(
     real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"], k: int = 3
 ) -> dict[str, float]:
-    """Whether generated samples lie where real ones do, and everywhere they do; 0 to 1, density also above.
+    """How well generated samples cover the real ones and stay among them; 0 to 1, density also above.
 
-    Around each sample lies a ball that reaches to its k-th neighbour in its own set.
+    Each sample has a ball that reaches to its k-th neighbour in its own set.
 
     Returns:
-        "precision": part of the generated samples inside some real ball. "recall": part of the real ones inside some
-        generated ball. "density": in how many real balls a generated sample lies in the mean, divided by k.
-        "coverage": part of the real balls with a generated sample inside.
+        "precision": share of generated samples inside some real ball. "recall": share of real samples inside some
+        generated ball. "density": mean number of real balls around a generated sample, divided by k. "coverage":
+        share of real balls with a generated sample inside.
     """
     real_radius = smallest_distances(real, real, k, without_self=True)[0][:, -1].square()
     radius = smallest_distances(generated, generated, k, without_self=True)[0][:, -1].square()
@@ -146,9 +146,9 @@ def precision_recall(
 
 
 def two_sample_accuracy(first: Float[Tensor, "count features"], second: Float[Tensor, "others features"]) -> float:
-    """How often the nearest neighbour among both sets is of the sample's own set: 0.5 where they cannot be told apart.
+    """How often the nearest neighbour of a sample is from its own set: 0.5 if the sets are indistinguishable.
 
-    Both sets count the same, however many samples each has. A tie counts half.
+    Both sets have equal weight, whatever their sizes. A tie counts half.
     """
     shares = []
     for own, other in ((first, second), (second, first)):
@@ -161,23 +161,23 @@ def two_sample_accuracy(first: Float[Tensor, "count features"], second: Float[Te
 def nearest_rotations(
     quaternions: Float[Tensor, "count joints 4"], reference: Float[Tensor, "others joints 4"]
 ) -> dict[str, Float[Tensor, "count"]]:
-    """How far each pose is from the nearest of a reference, radians, in the two conventions that are in use.
+    """Distance of each pose to the nearest reference pose, radians, in the two common conventions.
 
     Args:
         quaternions: unit quaternions of the joints, scalar first.
-        reference: the same of real poses.
+        reference: quaternions of real poses.
 
     Returns:
-        "mean-half-angle", as NRDF has it: the least mean over the joints of acos |<q, q'>|, which is half the angle
-        between them. "sum-angle", as DPoser-X has it: the sum over the joints of 2 acos |<q, q'>| to the pose whose
-        quaternions, scalars not negative, are nearest as plain vectors. Where both find the same neighbour, the second
-        is the first times twice the number of joints.
+        "mean-half-angle", as in NRDF: the lowest mean over the joints of acos |<q, q'>|, half the angle between them.
+        "sum-angle", as in DPoser-X: the sum over the joints of 2 acos |<q, q'>| to the pose whose quaternions (with
+        scalars >= 0) are nearest as plain vectors. If both find the same neighbour, the second is the first times twice
+        the number of joints.
     """
     samples, others = (_upper_half(values) for values in (quaternions, reference))
     by_vector = smallest_distances(samples.flatten(1), others.flatten(1))[1][:, 0]
     angles = (samples * others[by_vector]).sum(-1).abs().clamp_max(1).acos().sum(-1)
-    # The neighbour as vectors is nearly always the nearest one, so most others are given up after a few joints; the
-    # sooner, the earlier those come that move most.
+    # The nearest vector is nearly always the nearest pose, so most others are dropped after a few joints, and sooner
+    # if the joints that move most come first.
     order = torch.cat([samples, others]).var(0, correction=0).sum(-1).argsort(descending=True)
     arrays = [values[:, order].contiguous().numpy() for values in (samples, others)]
     blocks = [slice(start, start + 64) for start in range(0, len(samples), 64)]
@@ -190,17 +190,17 @@ def _upper_half(quaternions: Tensor) -> Tensor:
     return (values * torch.where(values[..., :1] < 0, -1.0, 1.0)).contiguous()
 
 
-# Abramowitz and Stegun 4.4.45: acos x = (1 - x)^(1/2) (a0 + a1 x + a2 x^2 + a3 x^3) for x from 0 to 1, off by less
-# than 6.8e-5; and how many others are compared with all samples before the next ones are fetched.
+# Abramowitz and Stegun 4.4.45: acos x = (1 - x)^(1/2) (a0 + a1 x + a2 x^2 + a3 x^3) for x from 0 to 1, within 6.8e-5;
+# and the block size for the others.
 _A0, _A1, _A2, _A3, _OFF = 1.5707288, -0.2121144, 0.0742610, -0.0187293, 6.8e-5
 _OTHERS = 1024
 
 
 @njit(nogil=True, cache=True)
 def _least_half_angles(samples: np.ndarray, others: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """For each sample the least sum of acos |<q, q'>| over all others; `start` is one such sum to begin with.
+    """For each sample the lowest sum of acos |<q, q'>| over all others; `start` is an upper bound.
 
-    A polynomial says which others cannot be nearer; the sums of those left are computed in full.
+    A polynomial rules out most others; the sums of the rest are computed exactly.
     """
     count, joints = samples.shape[0], samples.shape[1]
     out = start.copy()
@@ -228,8 +228,8 @@ def _least_half_angles(samples: np.ndarray, others: np.ndarray, start: np.ndarra
 
 
 def _squares(features: Tensor, others: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Squared distances [block, others] with the number of the block's first row."""
-    centre = others.double().mean(0)  # far from the origin the difference of large squares would lose its digits
+    """Squared distances [block, others] with the index of the block's first row."""
+    centre = others.double().mean(0)  # far from the origin the difference of large squares loses precision
     first, second = features.double() - centre, others.double() - centre
     lengths = second.square().sum(-1)
     step = max(1, _BLOCK // max(len(others), 1))

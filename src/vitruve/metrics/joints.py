@@ -1,4 +1,4 @@
-"""How far joints, or any named points, are from where they should be. Metres and degrees; NaN does not count."""
+"""Errors of joints or any other points, in metres and degrees; NaN is ignored."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def mpjpe(first: Float[Tensor, "*batch joints 3"], second: Float[Tensor, "*batch
 
 
 def root_relative(points: Float[Tensor, "*batch points 3"], root: int = 0) -> Float[Tensor, "*batch points 3"]:
-    """Positions as seen from one of them, metres: p_j - p_root."""
+    """Positions relative to the root, metres: p_j - p_root."""
     return points - points[..., root : root + 1, :]
 
 
 def pa_mpjpe(first: Float[Tensor, "*batch joints 3"], second: Float[Tensor, "*batch joints 3"]) -> float:
-    """Procrustes-aligned error: `mpjpe` after the second is laid over the first in every frame, metres.
+    """Procrustes-aligned error: `mpjpe` after aligning the second with the first in every frame, metres.
 
-    Each frame of the second gets the similarity (rotation, shift, scale) of least squares, so neither place, heading
-    nor size counts. Distances are in the size of the first.
+    Each frame of the second is aligned by a least-squares similarity (rotation, shift, scale), so position, heading
+    and size do not count. Distances are at the scale of the first.
     """
     return mpjpe(first, placement(second, first, scale=True).apply(second))
 
@@ -46,5 +46,5 @@ def acceleration_error(
 
 
 def angle_errors(first: Float[Tensor, "*batch 3 3"], second: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:
-    """The angle of the rotation from one to the other, in [0, 180] degrees."""
+    """The angle between two rotations, in [0, 180] degrees."""
     return geodesic_distance(first, second) * (180 / math.pi)

@@ -1,4 +1,4 @@
-"""How far two surfaces are apart, vertex by vertex, collected block by block so that no clip is too long."""
+"""Vertex errors of a clip, collected block by block so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Of this many vertices all errors are kept, for percentiles.
+# The errors of this many vertices are kept for percentiles.
 _KEPT = 1000
 
 
@@ -19,7 +19,7 @@ class SurfaceMeter:
 
     Attributes:
         parts: name to [vertices] mask.
-        vertices: how many vertices there are.
+        vertices: number of vertices.
     """
 
     parts: Mapping[str, Tensor]
@@ -32,7 +32,7 @@ class SurfaceMeter:
     _counts: Tensor | None = None
 
     def add(self, errors: Float[Tensor, "block vertices"]) -> None:
-        """Add the frames of a block, in order. NaN, for a vertex or a whole frame, does not count."""
+        """Add the frames of a block, in order. NaN, for a vertex or a whole frame, is ignored."""
         known = ~errors.isnan()
         filled = errors.nan_to_num(0.0).double()
         self._means.append(errors.nanmean(-1))
@@ -52,30 +52,30 @@ class SurfaceMeter:
 
     @property
     def per_frame_max(self) -> Float[Tensor, "frames"]:
-        """Largest over the vertices."""
+        """Maximum over the vertices."""
         return torch.cat(self._largest)
 
     @property
     def per_part(self) -> dict[str, Float[Tensor, "frames"]]:
-        """Mean over the vertices of each part, over the frames."""
+        """Mean over the vertices of each part, per frame."""
         if not self._by_part:
             return {}
         return dict(zip(self.parts, torch.cat(self._by_part).unbind(-1)))
 
     @property
     def per_vertex(self) -> Float[Tensor, "vertices"]:
-        """Mean over the frames; NaN for a vertex that was never known."""
+        """Mean over the frames; NaN for a vertex that is missing in every frame."""
         if self._sums is None or self._counts is None:
             return torch.full((self.vertices,), torch.nan)
         return torch.where(self._counts > 0, self._sums / self._counts.clamp_min(1), torch.nan)
 
     def quantile(self, fraction: float) -> float:
-        """Over all frames of all vertices, or of 1000 at even distances in their order where there are more."""
+        """A quantile over all frames and vertices, or over 1000 evenly spaced vertices if there are more."""
         values = torch.cat(self._kept)
         values = values[~values.isnan()]
         if not len(values):
             return float("nan")
-        # `torch.quantile` refuses large inputs; one order statistic is enough.
+        # `torch.quantile` fails for large inputs; one order statistic is enough.
         return float(values.kthvalue(max(1, round(fraction * len(values)))).values)
 
     @property

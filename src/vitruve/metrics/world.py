@@ -1,4 +1,4 @@
-"""How a motion goes through the world: smoothness, drift, the floor. Metres and seconds; NaN does not count."""
+"""Metrics in the world: smoothness, drift, floor penetration. Metres and seconds; NaN is ignored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vitruve.metrics.alignment import placement
 
-# A frame is below the floor from this depth on, metres: a sole is soft, and a millimetre is rounding.
+# Tolerance of floor penetration, metres: a sole is soft, and a millimetre is rounding.
 _BELOW = 0.001
 
 
@@ -25,9 +25,9 @@ def jitter(points: Float[Tensor, "frames points 3"], fps: float) -> float:
 
 
 def drift(first: Float[Tensor, "frames 3"], second: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames"]:
-    """|(first_t - first_0) - (second_t - second_0)|: how far two ways have come apart since they began, metres.
+    """|(first_t - first_0) - (second_t - second_0)|: how far two paths have drifted apart since their start, metres.
 
-    They begin at the first frame that both know.
+    The start is the first frame that is valid in both.
     """
     known = (first.isfinite() & second.isfinite()).all(-1).nonzero()
     if not len(known):
@@ -37,9 +37,9 @@ def drift(first: Float[Tensor, "frames 3"], second: Float[Tensor, "frames 3"]) -
 
 
 def trajectory_error(first: Float[Tensor, "frames 3"], second: Float[Tensor, "frames 3"]) -> float:
-    """Mean distance of two ways after one rigid transform for the clip, as a fraction of the first way's length.
+    """Mean distance of two paths after one rigid alignment of the clip, as a fraction of the first path's length.
 
-    NaN for ways of less than a centimetre: a fraction of nothing means nothing.
+    NaN for paths shorter than a centimetre.
     """
     length = float((first[1:] - first[:-1]).norm(dim=-1).nansum())
     if length < 0.01:
@@ -53,9 +53,9 @@ class Penetration:
     """How deep a motion goes below the floor.
 
     Attributes:
-        mean: metres, the mean of max(0, floor - lowest) over all known frames.
+        mean: metres, the mean of max(0, floor - lowest) over all valid frames.
         deepest: metres.
-        share: of the known frames that are more than a millimetre below.
+        share: share of valid frames that are more than a millimetre below the floor.
     """
 
     mean: float

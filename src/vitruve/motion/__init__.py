@@ -1,4 +1,4 @@
-"""Motion: the type, editing, features, the bundled clip."""
+"""Motion and Keypoints: the types, editing, features, checks, the bundled clip."""
 
 from vitruve.motion.clips import bundled_clip_path
 from vitruve.motion.editing import crop, join, mirror, set_shape

@@ -1,4 +1,4 @@
-"""Whole clips: cut, joined, mirrored, given another shape."""
+"""Edit whole clips: crop, join, mirror, change the shape."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ ALIGNMENTS = ("none", "position", "heading")
 
 
 def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion:
-    """The frames at times from `start` up to, not including, `end`; frame i has the time i / fps.
+    """The frames with start <= i / fps < end.
 
-    Crops that share a border share no frame: joined, they are the clip again.
+    Adjacent crops share no frame: joined, they give the clip back.
 
     Args:
         motion: any clip.
         start: seconds.
-        end: seconds; the end of the clip where not given.
+        end: seconds; by default the end of the clip.
     """
-    # A time that is a frame's up to rounding is that frame's.
+    # Tolerate rounding: a time within rounding of a frame is that frame.
     first = max(0, math.ceil(start * motion.fps - 1e-6))
     last = len(motion) if end is None else min(len(motion), math.ceil(end * motion.fps - 1e-6))
     if first >= last:
         raise UsageError(
-            "nothing is left of the clip",
+            "the crop is empty",
             where=f"from {start:g} s to {'the end' if end is None else f'{end:g} s'} of {motion.duration:g} s",
             fix=f"choose times between 0 and {motion.duration:g} s, the start before the end",
         )
@@ -45,27 +45,27 @@ def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion
 
 
 def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", body: BodyModel | None = None) -> Motion:
-    """One clip after the other.
+    """Join clips, one after the other.
 
     Args:
         motions: clips of one skeleton, body, gender, shape and frame rate.
-        blend: seconds that neighbours overlap and fade into each other, with no jump in speed; 0 sets them end to end.
-        align: "none" leaves each clip where it is; "position" moves each one so that its first frame stands where the
-            clip before it has come to (its last frame, or the first of the overlap), heights kept; "heading" turns it
-            there as well, which needs the body or a tree with rest positions.
+        blend: seconds of overlap in which neighbours fade into each other, with no jump in speed; 0 joins end to end.
+        align: "none" leaves each clip where it is; "position" moves each clip horizontally so that its first frame
+            meets the clip before it (at its last frame, or the first of the overlap); "heading" also turns it, which
+            needs the body or a tree with rest positions.
         body: the body of the motions.
     """
     if not motions:
-        raise UsageError("there is nothing to join", where="motions is empty", fix="pass at least one")
+        raise UsageError("no motions to join", where="motions is empty", fix="pass at least one")
     if align not in ALIGNMENTS:
-        raise UsageError(f"there is no alignment '{align}'", fix=nearest(align, ALIGNMENTS))
+        raise UsageError(f"unknown alignment '{align}'", fix=nearest(align, ALIGNMENTS))
     out = motions[0]
     overlap = round(blend * out.fps)
     for number, after in enumerate(motions[1:], start=1):
         _check_joinable(out, after, number)
         if overlap < 0 or overlap > min(len(out), len(after)):
             raise UsageError(
-                f"an overlap of {blend:g} s does not fit",
+                f"an overlap of {blend:g} s is longer than a clip",
                 where=f"motion {number}: {after!r}",
                 fix="use a shorter blend",
             )
@@ -75,12 +75,12 @@ def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", bod
 
 
 def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
-    """The movement as seen in a mirror across the plane x = 0: left and right limbs change places.
+    """Mirror the motion across the plane x = 0: left and right limbs change places.
 
-    A body keeps its shape: SMPL-family templates are symmetric across x up to small differences. With the body given
-    the root is mirrored exactly; without it, its rest position is taken to lie in the middle plane. A plain tree is
-    mirrored with its rest positions, across the axis in which its pairs lie apart, so that every joint is exact. The
-    expression stays: its components know no left and right. Mirrored twice, a motion is itself again.
+    A body keeps its shape: SMPL-family templates are nearly symmetric across x. With the body, the root is mirrored
+    exactly; without it, its rest position is assumed to be in the middle plane. A plain tree is mirrored exactly, with
+    its rest positions, across the axis that separates its pairs. The expression stays: its components have no left and
+    right. Mirroring twice gives the motion back.
 
     Args:
         motion: any clip on a skeleton with pairs.
@@ -101,7 +101,7 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
             skeleton = replace(skeleton, rest=mirrored_rest)
     world = _signs("X", motion.translation)
     inner = mirrored(motion.rotations[:, flip], axis)
-    # The root carries the rest pose into the world: mirror the world on its left, the rest pose on its right.
+    # The root maps the rest pose to the world: mirror the world on its left, the rest pose on its right.
     outer = world[:, None] * motion.rotations[:, :1] * _signs(axis, motion.rotations)
     return edited(
         motion,
@@ -114,13 +114,13 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
 
 
 def set_shape(motion: Motion, betas: Float[Tensor, "betas"], body: BodyModel | None = None) -> Motion:
-    """The same rotations on another shape.
+    """Put the same rotations on another shape.
 
-    With the body given, the root joint stays where it was; without it `translation` stays. Longer legs then reach below
-    the ground: see `put_on_ground`.
+    With the body, the root joint stays where it was; without it, `translation` stays. Longer legs may reach below the
+    ground: see `put_on_ground`.
     """
     betas = betas.to(motion.betas)
-    note = "given another shape"
+    note = "changed the shape"
     if body is None:
         return edited(motion, note, betas=betas)
     change = root_at_rest(motion, body) - root_at_rest(motion.replace(betas=betas), body)
@@ -134,7 +134,7 @@ def _aligned(after: Motion, meeting: Motion, align: str, body: BodyModel | None)
     if align == "heading":
         turn = heading(meeting, body)[0] - heading(after[:1], body)[0]
         if bool(turn.isnan()):
-            raise BadData("where the body faces at a seam is unknown", where="heading", fix="use align='position'")
+            raise BadData("the heading at a seam is unknown", where="heading", fix="use align='position'")
         after = rotate_world(after, rotation_about("Z", turn), body)
     change = meeting.translation[0] - after.translation[0]
     return translate_world(after, change * torch.tensor([1, 1, 0]).to(change))
@@ -142,7 +142,7 @@ def _aligned(after: Motion, meeting: Motion, align: str, body: BodyModel | None)
 
 def _joined(before: Motion, after: Motion, overlap: int) -> Motion:
     start = len(before) - overlap
-    # Minimum jerk from 0 to 1, both ends left out: they are the clips' own frames.
+    # Minimum jerk from 0 to 1 without its ends, which are the clips' own frames.
     t = torch.arange(1, overlap + 1, dtype=torch.float64) / (overlap + 1)
     share = (t**3 * (10 - 15 * t + 6 * t**2)).to(before.rotations)
 
@@ -190,8 +190,8 @@ def _check_mirrorable(skeleton: Skeleton) -> None:
     for joint, parent in enumerate(parents):
         if parents[flip[joint]] != (flip[parent] if parent >= 0 else -1):
             raise UsageError(
-                f"skeleton '{skeleton.name}' cannot be mirrored: the two sides are built differently",
-                where=f"'{skeleton.names[joint]}' and '{skeleton.names[flip[joint]]}' hang on joints that are no pair",
+                f"skeleton '{skeleton.name}' cannot be mirrored: its two sides differ",
+                where=f"the parents of '{skeleton.names[joint]}' and '{skeleton.names[flip[joint]]}' are not a pair",
                 fix="correct the pairs",
             )
 

@@ -1,8 +1,8 @@
-"""What a motion does, in SI units: speeds, accelerations, heading, foot contacts, sliding.
+"""Features of a motion in SI units: speeds, accelerations, heading, foot contacts, sliding.
 
-The frame rate is always taken from the motion. Rates are central differences; beside an invalid frame and at the ends
-they are one-sided. NaN stands where a value is unknown: at invalid frames, and where no valid neighbour is left.
-Positions need the body of the motion; a plain tree with rest positions goes without.
+The frame rate is always the motion's. Derivatives are central differences, one-sided at the ends and next to an invalid
+frame. NaN means missing: at invalid frames, and where no neighbour is valid. Positions need the body of the motion,
+except for a plain tree with rest positions.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion.motion import Motion
 from vitruve.skeletons import Skeleton
 
-# Heel and toe, left and right: the ankle stands for the heel. The columns of `foot_contacts`.
+# Heel (ankle) and toe, left and right: the columns of `foot_contacts`.
 FOOT_JOINTS = ("left_ankle", "left_foot", "right_ankle", "right_foot")
-# A contact lasts until a threshold is passed by this factor.
+# Hysteresis: a contact lasts until a threshold is exceeded by this factor.
 _LEAVE = 1.5
-# Left-right pairs whose line across the body shows where it faces.
+# Left-right pairs whose line across the body gives the heading.
 ACROSS = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"))
 
 
 def derivative(
     values: Float[Tensor, "frames *rest"], fps: float, mask: Bool[Tensor, "frames"] | None = None
 ) -> Float[Tensor, "frames *rest"]:
-    """The rate of change of anything over time, per second."""
+    """Derivative over time, per second."""
     return _at_frames((values[1:] - values[:-1]) * fps, mask, len(values))
 
 
@@ -41,14 +41,14 @@ def velocities(motion: Motion, body: BodyModel | None = None) -> Float[Tensor, "
 
 
 def accelerations(motion: Motion, body: BodyModel | None = None) -> Float[Tensor, "frames joints 3"]:
-    """Joint accelerations in the world, m/s^2; NaN wherever one of the two neighbours is missing, so at both ends."""
+    """Joint accelerations in the world, m/s^2; NaN where a neighbour is missing, and so at both ends."""
     return _differences(motion.joints(body), motion.mask, 2, motion.fps)
 
 
 def angular_velocities(motion: Motion) -> Float[Tensor, "frames joints 3"]:
-    """How fast each joint turns against its parent, rad/s: a vector in the parent's frame (the root's in the world)."""
+    """Angular velocity of each joint relative to its parent, rad/s, in the parent's frame (the root's in the world)."""
     steps = motion.rotations[1:] @ motion.rotations[:-1].transpose(-1, -2)
-    # Invalid frames may hold anything, also what is no rotation: they are not looked at.
+    # Invalid frames may hold anything, even non-rotations: ignore them.
     if motion.mask is not None:
         valid = motion.mask[1:] & motion.mask[:-1]
         identity = torch.eye(3).to(steps)
@@ -59,10 +59,10 @@ def angular_velocities(motion: Motion) -> Float[Tensor, "frames joints 3"]:
 def heading(
     motion: Motion, body: BodyModel | None = None, across: Sequence[tuple[str, str]] = ACROSS
 ) -> Float[Tensor, "frames"]:
-    """Where the body faces: radians about z, 0 along +x and pi/2 along +y, without jumps of 2 pi.
+    """The heading: radians about z, 0 along +x and pi/2 along +y, unwrapped.
 
-    It is at right angles to the mean line across hips and shoulders, so a twisted trunk counts half. NaN where that
-    line stands upright (lying on the side).
+    It is perpendicular to the mean line across hips and shoulders, so a twisted trunk counts half. NaN where that line
+    is vertical (lying on the side).
 
     Args:
         motion: any clip.
@@ -83,7 +83,7 @@ def heading(
 
 
 def ground_speed(motion: Motion) -> Float[Tensor, "frames"]:
-    """Horizontal speed of the root joint, m/s. It needs no body: where the root rests does not change over a clip."""
+    """Horizontal speed of the root joint, m/s. It needs no body: the root's rest position is constant over a clip."""
     return derivative(motion.translation[:, :2], motion.fps, motion.mask).norm(dim=-1)
 
 
@@ -95,16 +95,16 @@ def foot_contacts(
     ground: float = 0.0,
     joints: Sequence[str] = FOOT_JOINTS,
 ) -> Bool[Tensor, "frames feet"]:
-    """Which foot joints stand on the ground, one column per joint; False at invalid frames.
+    """Which foot joints touch the ground, one column per joint; False at invalid frames.
 
-    A joint stands while it is no more than `height` above where it stands at rest, and slower than `speed`. A contact,
-    once there, lasts until one of the two is passed by half (hysteresis), in both directions of time. Speeds are
-    averaged over 50 ms, so that clips at 20 and 120 fps agree.
+    A joint is in contact while it is at most `height` above its height when standing, and slower than `speed`. With
+    hysteresis, a contact extends in both directions of time until a threshold is exceeded by half. Speeds are averaged
+    over 50 ms, so that clips at 20 and 120 fps agree.
 
     Args:
-        motion: a clip whose ground is level.
-        body: the body of the motion. Its sole says how high an ankle stands; without a body the height below which the
-            joint is in 5 % of the clip is taken.
+        motion: a clip on level ground.
+        body: the body of the motion, whose sole gives the ankle's height when standing; without a body, the 5 %
+            quantile of the joint's height is used.
         height: metres.
         speed: m/s.
         ground: height of the ground in metres, see `put_on_ground`.
@@ -116,14 +116,14 @@ def foot_contacts(
     if not bool(valid.any()):
         return torch.zeros(len(motion), len(indices), dtype=torch.bool, device=positions.device)
     if body is None:
-        # A single frame below the floor does not count, so not the very lowest height.
+        # A quantile and not the minimum: a single frame below the floor must not decide.
         heights = positions[valid.to(positions.device), :, 2]
         standing = heights.quantile(0.05, dim=0, interpolation="lower") - ground
     else:
         standing = _standing_heights(motion, body, indices)
     above = positions[..., 2] - ground - standing
     speeds = _averaged(derivative(positions, motion.fps, motion.mask).norm(dim=-1), round(0.05 * motion.fps))
-    # A single frame has no speed: the height alone decides.
+    # A single frame has no speed: height alone decides.
     speeds = speeds.nan_to_num(0.0)
     surely = (above <= height) & (speeds <= speed)
     maybe = (above <= _LEAVE * height) & (speeds <= _LEAVE * speed) & valid.to(above.device)[:, None]
@@ -156,12 +156,12 @@ def foot_sliding(
     contacts: Bool[Tensor, "frames feet"] | None = None,
     joints: Sequence[str] = FOOT_JOINTS,
 ) -> float:
-    """The mean horizontal speed, m/s, of foot joints while they stand; NaN where none ever does.
+    """Mean horizontal speed, m/s, of foot joints in contact; NaN if there is no contact.
 
     Args:
         motion: any clip.
         body: the body of the motion.
-        contacts: which joints stand; those of `foot_contacts` where not given.
+        contacts: which joints are in contact; by default from `foot_contacts`.
         joints: names of the foot joints, one per column of `contacts`.
     """
     if contacts is None:
@@ -178,7 +178,7 @@ def foot_sliding(
 
 
 def _at_frames(steps: Tensor, mask: Tensor | None, frames: int) -> Tensor:
-    """Rates from frame to frame, [frames - 1, ...], brought to the frames: the mean of the known ones on both sides."""
+    """Rates between frames, [frames - 1, ...], to rates at frames: the mean of the valid ones on both sides."""
     shape = (-1, *[1] * (steps.dim() - 1))
     valid = torch.ones(frames, dtype=torch.bool) if mask is None else mask
     known = (valid[1:] & valid[:-1]).to(steps.device).reshape(shape)
@@ -192,7 +192,7 @@ def _at_frames(steps: Tensor, mask: Tensor | None, frames: int) -> Tensor:
 
 
 def _differences(values: Tensor, mask: Tensor | None, order: int, fps: float) -> Tensor:
-    """The difference quotient of an order, in the middle of the frames it uses; NaN where one of them is missing."""
+    """Difference quotient of an order, centred in the frames it uses; NaN where one of them is missing."""
     out = torch.full_like(values, torch.nan)
     if len(values) <= order:
         return out
@@ -206,7 +206,7 @@ def _differences(values: Tensor, mask: Tensor | None, order: int, fps: float) ->
 
 
 def _averaged(values: Tensor, window: int) -> Tensor:
-    """Moving mean over an odd number of frames, about `window`, leaving out what is unknown."""
+    """Moving mean over an odd number of frames, about `window`, ignoring NaN."""
     side = window // 2
     if side < 1:
         return values
@@ -221,7 +221,7 @@ def _averaged(values: Tensor, window: int) -> Tensor:
 
 
 def _runs_with(surely: Tensor, maybe: Tensor) -> Tensor:
-    """Of each column's runs of `maybe`, those that hold a frame of `surely`."""
+    """Per column, the runs of `maybe` that contain a frame of `surely`."""
     from scipy import ndimage
 
     out = torch.zeros_like(maybe)

@@ -1,9 +1,9 @@
-"""What is odd about a motion: wrong up axis, jumps, masked or repeated frames, constant hands, suspicious units.
+"""Inspect a motion: wrong up axis, jumps, masked or repeated frames, constant hands, suspicious units.
 
     for finding in inspect_motion(motion):
         print(finding.severity, finding.what, finding.where, finding.hint)
 
-Each check is one function from a motion to findings, and stands in the table CHECKS.
+Each check is one function from a motion to findings, listed in CHECKS.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _SAME = 1e-6
 _FRAMES_AT_A_TIME = 2048
 # Metres that the longest chain of bones measures in people, for checks that need their size.
 _PERSON = (0.6, 2.0)
-# Degrees: far beyond what any joint of a person reaches, short of half a turn where axis-angle changes its sign.
+# Degrees: far beyond the range of any human joint, below the half turn where axis-angle changes its sign.
 _RIGHT_ROUND = 150
 
 
 def inspect_motion(motion: Motion) -> list[Finding]:
-    """Everything odd about a motion, errors first."""
+    """All findings about a motion, errors first."""
     findings = [finding for check in CHECKS for finding in check(motion)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _values(motion: Motion) -> Iterator[Finding]:
-    """Values that are not numbers, matrices that are not rotations, masked frames."""
+    """Non-finite values, matrices that are not rotations, masked frames."""
     for name in ("rotations", "translation", "betas", "expression"):
         value = getattr(motion, name)
         if value is not None and not value.isfinite().all():
             bad = (~value.isfinite()).reshape(len(value), -1).any(1)
             where = f"{'numbers' if name == 'betas' else 'frames'} {_runs(bad)}"
-            what = f"the {name} hold values that are not numbers"
+            what = f"the {name} hold NaN or infinity"
             yield Finding("error", what, where, "write the motion again", trusted=False)
     error = _in_blocks(lambda part: rotation_error(torch.nan_to_num(part)), motion.rotations)
     if float(error.max()) > 1e-3:
@@ -59,9 +59,9 @@ def _values(motion: Motion) -> Iterator[Finding]:
         missing = ~motion.mask
         yield Finding(
             "warning",
-            f"{int(missing.sum())} of {len(motion)} frames are masked: they hold no valid motion",
+            f"{int(missing.sum())} of {len(motion)} frames are masked as invalid",
             f"frames {_runs(missing)}",
-            "cut them off, or fill them before use",
+            "crop them, or fill the gaps before use",
         )
 
 
@@ -88,8 +88,8 @@ def _up_axis(motion: Motion) -> Iterator[Finding]:
 
 
 def _jumps(motion: Motion) -> Iterator[Finding]:
-    """Single steps between frames that stand out from those around them."""
-    # The values of masked frames mean nothing, so there is no step into or out of one.
+    """Steps between frames that are far larger than those around them."""
+    # Masked frames hold no valid values, so steps into or out of them are ignored.
     valid = _valid(motion).to(motion.rotations.device)
     unknown = ~(valid[1:] & valid[:-1])
     steps = (motion.translation[1:] - motion.translation[:-1]).norm(dim=-1).masked_fill(unknown, 0)
@@ -135,7 +135,7 @@ def _wrong_turns(motion: Motion) -> Iterator[Finding]:
             "warning",
             f"joints are turned by more than {_RIGHT_ROUND}° most of the time",
             f"in the median: {', '.join(turned)}",
-            "no joint of a person turns so far: the source is wrong there, or how it was brought to this body",
+            "no human joint turns so far: the source is wrong, or the retargeting to this body",
             trusted=False,
         )
 
@@ -152,12 +152,12 @@ def _repeats(motion: Motion) -> Iterator[Finding]:
         same &= motion.mask
     count = int(same.sum())
     if count == len(motion) - 1:
-        yield Finding("warning", "nothing moves: all frames are equal", f"{len(motion)} frames")
+        yield Finding("warning", "all frames are equal", f"{len(motion)} frames")
         return
     if count == 0:
         return
     every = _period(same)
-    hint = f"the motion was perhaps made at {motion.fps / every:g} fps and its frames repeated" if every else ""
+    hint = f"the motion may have been recorded at {motion.fps / every:g} fps and its frames repeated" if every else ""
     yield Finding(
         "warning" if every or count > 0.1 * len(motion) else "note",
         f"{count} of {len(motion)} frames equal the frame before",
@@ -167,7 +167,7 @@ def _repeats(motion: Motion) -> Iterator[Finding]:
 
 
 def _hands(motion: Motion) -> Iterator[Finding]:
-    """Hands that do not move, or are not there."""
+    """Hands that do not move, or are missing."""
     fingers = {side: _fingers(motion, side) for side in ("left", "right")}
     if motion.body and not any(fingers.values()):
         yield Finding("note", "the hands have no fingers in this layout", f"{motion.skeleton.name}")
@@ -193,7 +193,7 @@ def _kind_of_hand(still: dict[str, Tensor]) -> str:
     if bend < 0.1:
         return "flat (all rotations zero)"
     hands = list(still.values())
-    # A filled-in mean hand is relaxed, and one is the other's mirror image.
+    # MANO's mean hands are relaxed, and mirror images of each other.
     symmetric = len(hands) == 2 and float((mirrored(hands[0]) - hands[1]).abs().max()) < 0.1
     if symmetric and 2 < bend < 40:
         return f"relaxed (joints bent by {bend:.0f}° on average), left the mirror of right, as MANO's mean hand is"
@@ -201,14 +201,14 @@ def _kind_of_hand(still: dict[str, Tensor]) -> str:
 
 
 def _feet(motion: Motion) -> Iterator[Finding]:
-    """Toes at zero."""
+    """Toes that are zero in all frames."""
     joints = [i for i, name in enumerate(motion.skeleton.names) if name in ("left_foot", "right_foot")]
     if motion.body and joints and float(_off_identity(motion.rotations[:, joints]).max()) < _SAME:
         yield Finding("note", "the toes never bend", "left_foot and right_foot are zero in all frames", "not captured")
 
 
 def _shape(motion: Motion) -> Iterator[Finding]:
-    """Betas that are absent, zero, or far from any person."""
+    """Betas that are missing, zero, or implausible."""
     if not motion.body:
         return
     if not bool(motion.betas.any()):
@@ -225,7 +225,7 @@ def _rate(motion: Motion) -> Iterator[Finding]:
 
 
 def _pace(motion: Motion) -> Iterator[Finding]:
-    """A frame rate at which people fall or walk as nobody does."""
+    """A frame rate at which falling or walking is physically implausible."""
     up = _body_up(motion)
     upright = up is not None and float(up[_valid(motion)].mean(0)[2]) > 0.5
     a_person = bool(motion.body) or _PERSON[0] < longest_chain(motion) < _PERSON[1]
@@ -237,7 +237,7 @@ def _pace(motion: Motion) -> Iterator[Finding]:
             "warning",
             f"the frame rate is probably {seen.fps:g}, not {motion.fps:g}: {seen.why}",
             seen.where,
-            f"give the right one if so: --source-fps {seen.fps:g}, or fps={seen.fps:g}",
+            f"if so, set it: --source-fps {seen.fps:g}, or fps={seen.fps:g}",
         )
 
 
@@ -266,9 +266,9 @@ def _valid(motion: Motion) -> Tensor:
 
 
 def _body_up(motion: Motion) -> Tensor | None:
-    """[frames, 3] the body's up direction in the world; None where the skeleton does not tell."""
+    """[frames, 3] the body's up direction in the world; None if the skeleton does not define it."""
     if motion.body:
-        return motion.rotations[:, 0, :, 1]  # the templates of the SMPL family stand along y
+        return motion.rotations[:, 0, :, 1]  # SMPL-family templates are y-up
     names = [name.lower() for name in motion.skeleton.names]
     head = [i for i, name in enumerate(names) if "head" in name]
     feet = [i for i, name in enumerate(names) if any(word in name for word in ("foot", "toe", "ankle"))]
@@ -279,7 +279,7 @@ def _body_up(motion: Motion) -> Tensor | None:
 
 
 def _fingers(motion: Motion, side: str) -> tuple[int, ...]:
-    """The joints below a wrist of an SMPL-family tree that are fingers."""
+    """The finger joints below a wrist of an SMPL-family tree."""
     skeleton = motion.skeleton
     if not motion.body or f"{side}_wrist" not in skeleton.names:
         return ()
@@ -294,7 +294,7 @@ def _off_identity(rotations: Tensor) -> Tensor:
 def _outliers(steps: Tensor, least: float, reach: int = 5, factor: float = 6.0) -> list[tuple[int, int]]:
     """(frame, column) of steps [frames - 1, columns] that are large and far above the median around them.
 
-    A motion that is fast for several frames is no jump: its neighbours are fast too.
+    A motion that is fast for several frames is not a jump: its neighbours are fast too.
     """
     rows, columns = (steps > least).nonzero(as_tuple=True)
     around = (rows[:, None] + torch.arange(-reach, reach + 1, device=rows.device)).clamp(0, len(steps) - 1)
@@ -304,7 +304,7 @@ def _outliers(steps: Tensor, least: float, reach: int = 5, factor: float = 6.0) 
 
 
 def _period(same: Tensor) -> int:
-    """n if every n-th frame is new and the others repeat it; 0 otherwise."""
+    """n if only every n-th frame is new and the others repeat it; 0 otherwise."""
     new = (~same).nonzero()[:, 0]
     gaps = (new[1:] - new[:-1]).float()
     if len(gaps) < 4:

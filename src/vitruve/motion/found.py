@@ -1,4 +1,4 @@
-"""What is odd about one motion as a whole, with what its reader said; and about many, put together.
+"""Findings: all of one motion, with the notes of its reader; and a summary over many motions.
 
 for finding in look_through(load_motion("walk.npz")):
     print(finding.severity, finding.what)
@@ -17,36 +17,36 @@ from vitruve.motion.motion import DOUBTFUL, Motion
 
 
 def look_through(motion: Motion) -> list[Finding]:
-    """What is odd about a motion and what its reader had to decide, errors first."""
+    """Findings about a motion and the notes of its reader, errors first."""
     return by_severity([*inspect_motion(motion), *map(finding_of_note, motion.source.notes)])
 
 
 def finding_of_note(note: str) -> Finding:
-    """A reader's note; one that begins with capitals must not be overlooked."""
+    """A reader's note as a finding; one that begins with capitals is a warning."""
     if note.startswith(DOUBTFUL):
         return Finding("warning", note.removeprefix(DOUBTFUL), trusted=False)
     return Finding("warning" if note[:4].isupper() else "note", note)
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors first."""
+    """Sorted by severity, errors first."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def gathered(found: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
-    """Of many motions: each kind of finding once, in the words about the first, with how many have it.
+    """Summarise the findings of many motions: each kind once, with its first text and a count.
 
     Args:
-        found: the name of a motion and what is odd about it, name by name.
+        found: (name of a motion, finding), grouped by motion.
 
     Returns:
-        Rows of a finding's fields with `clips`, how many motions have it, and `first`, the first of them; errors first,
-        then what most have.
+        Rows with the fields of a finding, `clips` (how many motions have it) and `first` (the first of them); errors
+        first, then the most frequent.
     """
     names: dict[tuple[str, str], list[str]] = {}
     firsts: dict[tuple[str, str], Finding] = {}
     for name, finding in found:
-        # The same thing whatever its numbers are.
+        # Texts that differ only in numbers are the same kind.
         what = re.sub(r"-?\d[\d.,]*", "n", re.sub(r"\bonce\b", "1 times", finding.what))
         known = names.setdefault((finding.severity, what), [])
         if not known or known[-1] != name:
@@ -57,6 +57,6 @@ def gathered(found: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
 
 
 def in_words(row: Mapping[str, Any]) -> str:
-    """A finding, as the mapping that `dataclasses.asdict` makes of it, in one sentence."""
+    """One sentence for a finding given as a mapping (from `dataclasses.asdict`)."""
     where = f" ({row['where']})" if row["where"] else ""
     return f"{row['what']}{where}" + (f": {row['hint']}" if row["hint"] else "")

@@ -1,7 +1,6 @@
-"""Keypoints at other times, with gaps filled, and smoothed: as `resample`, `fill_gaps` and `smooth` do for motions.
+"""Resample keypoints, fill their gaps and smooth them, like `resample`, `fill_gaps` and `smooth` for motions.
 
-Every point has gaps of its own. Nothing is invented: a gap that is too long stays, and so does what is missing at the
-beginning and at the end.
+Every point has its own gaps. Nothing is extrapolated: long gaps stay, and so do missing frames at the start and end.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from vitruve.motion.motion import FASTEST, SLOWEST
 from vitruve.motion.resampling import frame_step
 from vitruve.motion.smoothing import chosen_filter, valid_runs
 
-# Points that were made by interpolation count as this much of the less certain neighbour.
+# Confidence of interpolated points, relative to the less certain neighbour.
 _MADE = 0.5
 
 
 def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
-    """The same points at another frame rate, linearly between frames.
+    """Resample the points to another frame rate by linear interpolation.
 
-    Frame k of the result shows the time k / fps. A new frame on an old one is a copy of it; elsewhere a point is known
-    only where both neighbours are, with the confidence of the lower. Frames are numbered anew from 0.
+    Frame k of the result is at time k / fps. A new frame on an old one is a copy; elsewhere a point is present only if
+    both neighbours are, with the lower of their confidences. Frame numbers start again at 0.
 
     Args:
         keypoints: at any frame rate.
@@ -34,9 +33,9 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
     """
     if not SLOWEST <= fps <= FASTEST:
         raise UsageError(
-            f"a frame rate is a positive number, from {SLOWEST:g} to {FASTEST:,}",
+            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
             where=f"fps = {fps}",
-            fix="resample_keypoints(keypoints, 30), say",
+            fix="for example resample_keypoints(keypoints, 30)",
         )
     if fps == keypoints.fps:
         return keypoints
@@ -52,7 +51,7 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
     old = keypoints.positions
     camera = keypoints.camera
     if camera is not None and camera.moves:
-        camera = replace(camera[left], fps=float(fps))  # between two places it is at the earlier one
+        camera = replace(camera[left], fps=float(fps))  # no interpolation: the earlier camera
     return keypoints.edited(
         f"resampled from {keypoints.fps:g} to {fps:g} fps",
         positions=torch.where(along == 0, old[left], old[left] + along * (old[right] - old[left])),
@@ -64,14 +63,14 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
 
 
 def fill_keypoint_gaps(keypoints: Keypoints, longest: float = 0.5) -> Keypoints:
-    """Gaps of single points, filled between the frames around them.
+    """Fill gaps of single points by interpolation.
 
-    A cubic through two frames on either side where they are known, a straight line otherwise. What was made has half
-    the confidence of its less certain neighbour.
+    A cubic through two frames on either side if they are present, a straight line otherwise. Filled points have half
+    the confidence of their less certain neighbour.
 
     Args:
         keypoints: with gaps.
-        longest: gaps of more seconds than this stay, as does what is missing at either end.
+        longest: longer gaps, in seconds, stay missing, and so do missing frames at either end.
     """
     from scipy.interpolate import CubicSpline
 
@@ -104,17 +103,17 @@ def fill_keypoint_gaps(keypoints: Keypoints, longest: float = 0.5) -> Keypoints:
 
 
 def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settings: float) -> Keypoints:
-    """Smoother points, by the filters of `smooth`. Each run of known frames of a point is filtered by itself.
+    """Smooth the points with the filters of `smooth`. Each run of present frames of a point is filtered separately.
 
     Args:
         keypoints: any.
         filter: "butterworth", "gaussian" or "savgol".
-        settings: the filter's numbers where they differ from its defaults, as for `smooth`.
+        settings: the filter's settings where they differ from its defaults, as for `smooth`.
     """
     function, used = chosen_filter(filter, settings)
     seen = keypoints.seen
     positions = keypoints.positions.detach().cpu().double().numpy().copy()
-    # Points that are known in the same frames are filtered together: most are known throughout.
+    # Points that are present in the same frames are filtered together.
     for runs, points in _by_runs(seen).items():
         for start, stop in runs:
             if stop - start > 1:
@@ -126,7 +125,7 @@ def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settin
 
 
 def _gaps(seen: np.ndarray) -> list[tuple[int, int]]:
-    """(start, stop) of the missing frames between known ones."""
+    """(start, stop) of the gaps between present frames."""
     known = np.flatnonzero(seen)
     breaks = np.flatnonzero(np.diff(known) > 1)
     return [(int(known[i]) + 1, int(known[i + 1])) for i in breaks]

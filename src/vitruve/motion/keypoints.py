@@ -1,4 +1,4 @@
-"""The Keypoints type: named points of one person over time, in space or in a picture."""
+"""The Keypoints type: named points of one person over time, in 3D or in an image."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from vitruve.skeletons import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """Where the points of a person are. What was not seen is NaN with confidence 0, never a number.
+    """Points of one person over time. A missing point is NaN with confidence 0, never a number.
 
     Attributes:
-        positions: [frames, points, 3] metres in the z-up world, or [frames, points, 2] pixels of the camera's pictures
+        positions: [frames, points, 3] metres in the z-up world, or [frames, points, 2] pixels in the camera's images
             (the centre of the first pixel is at 0, 0).
         fps: frames per second.
-        skeleton: the names of the points, and how they belong together.
-        confidence: [frames, points] from 0 (not seen) to 1.
-        camera: the camera of points in pictures, where it is known.
-        person: which of several persons this is.
-        frame_ids: [frames] numbers of the frames in the file or video they come from, rising.
+        skeleton: names and edges of the points.
+        confidence: [frames, points] from 0 (missing) to 1.
+        camera: the camera of 2D points, if known.
+        person: index of the person.
+        frame_ids: [frames] frame numbers in the source file or video, increasing.
         source: where they come from.
     """
 
     positions: Float[Tensor, "frames points dims"]
     fps: float
     skeleton: Skeleton
-    confidence: Float[Tensor, "frames points"] = None  # type: ignore[assignment]  # made from `positions` where left out
+    confidence: Float[Tensor, "frames points"] = None  # type: ignore[assignment]  # by default from `positions`
     camera: Camera | None = None
     person: str = ""
-    frame_ids: Int[Tensor, "frames"] = None  # type: ignore[assignment]  # 0, 1, 2 ... where left out
+    frame_ids: Int[Tensor, "frames"] = None  # type: ignore[assignment]  # by default 0, 1, 2 ...
     source: Source = field(default_factory=Source)
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Keypoints:
             object.__setattr__(self, "confidence", seen.to(self.positions.dtype))
         if self.frame_ids is None:
             object.__setattr__(self, "frame_ids", torch.arange(len(self.positions), device=self.positions.device))
-        # A point without a position has no confidence, and one without confidence no position.
+        # A point without a position has confidence 0, and a point with confidence 0 has no position.
         seen = seen & (self.confidence > 0)
         if not bool(seen.all()):
             object.__setattr__(self, "positions", self.positions.where(seen[..., None], torch.nan))
@@ -87,7 +87,7 @@ class Keypoints:
 
     @property
     def dims(self) -> int:
-        """3 for points in space, 2 for points in a picture."""
+        """3 for points in the world, 2 for points in an image."""
         return self.positions.shape[-1]
 
     @property
@@ -101,11 +101,11 @@ class Keypoints:
         return self.skeleton.names
 
     def point(self, name: str) -> Float[Tensor, "frames dims"]:
-        """The positions of one point; an unknown name is an error that gives the nearest names."""
+        """The positions of one point; the error for an unknown name lists the closest names."""
         return self.positions[:, self.skeleton.index(name)]
 
     def select(self, names: Sequence[str]) -> Keypoints:
-        """Some points by their names, in the order given."""
+        """Some points by name, in the order given."""
         keep = [self.skeleton.index(name) for name in names]
         return replace(
             self,
@@ -125,13 +125,13 @@ class Keypoints:
         )
 
     def projected(self, camera: Camera) -> Keypoints:
-        """Points in space as a camera sees them; those behind it or outside of what its lens shows are missing."""
+        """Project 3D points into a camera; points behind it or outside the reach of its lens are missing."""
         if self.dims != 3:
-            raise UsageError("points in a picture cannot be projected", where=repr(self), fix="give points in space")
+            raise UsageError("2D points cannot be projected", where=repr(self), fix="give 3D points")
         return replace(self, positions=camera.project(self.positions)[0].to(self.positions), camera=camera)
 
     def edited(self, note: str, **changes: Any) -> Keypoints:
-        """A changed copy whose source says what was done, in one sentence without the full stop."""
+        """A changed copy with a note in its source: one sentence without the full stop."""
         return replace(self, source=replace(self.source, notes=(*self.source.notes, note)), **changes)
 
 
@@ -144,7 +144,7 @@ def _check(keypoints: Keypoints) -> None:
             fix="give one position for each point of the skeleton",
         )
     if not len(positions):
-        raise BadData("there are no frames", where="positions", fix="check the file, or the slice that was taken")
+        raise BadData("the keypoints have no frames", where="positions", fix="check the file or the slice")
     for key, shape in (("confidence", positions.shape[:2]), ("frame_ids", positions.shape[:1])):
         value = getattr(keypoints, key)
         if value is not None and tuple(value.shape) != tuple(shape):
@@ -156,27 +156,27 @@ def _check(keypoints: Keypoints) -> None:
     if keypoints.frame_ids is not None and bool((keypoints.frame_ids.diff() <= 0).any()):
         at = int((keypoints.frame_ids.diff() <= 0).nonzero()[0]) + 1
         raise BadData(
-            "the numbers of the frames do not rise", where=f"frame_ids[{at}]", fix="sort the frames, each of them once"
+            "the frame numbers do not increase", where=f"frame_ids[{at}]", fix="sort the frames, without duplicates"
         )
     confidence = keypoints.confidence
     if confidence is not None and not bool(((confidence >= 0) & (confidence <= 1)).all()):
         raise BadData(
-            "a confidence lies between 0 and 1",
-            where=f"confidence runs from {float(confidence.nan_to_num().min()):g} to {float(confidence.max()):g}",
-            fix="divide by what a certain point has in that file",
+            "the confidence is not between 0 and 1",
+            where=f"confidence from {float(confidence.nan_to_num().min()):g} to {float(confidence.max()):g}",
+            fix="divide by the highest confidence of that file format",
         )
     if bool((positions.abs().nan_to_num(0.0, 0.0) > FARTHEST).any()):
-        raise BadData("positions cannot be that large", where=f"beyond {FARTHEST:g}", fix="check the file and its unit")
+        raise BadData("the positions are too large", where=f"beyond {FARTHEST:g}", fix="check the file and its unit")
     if not SLOWEST <= keypoints.fps <= FASTEST:
         raise BadData(
-            f"a frame rate is a positive number, from {SLOWEST:g} to {FASTEST:,}",
+            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
             where=f"fps = {keypoints.fps}",
-            fix="pass fps=30, say",
+            fix="for example fps=30",
         )
     camera = keypoints.camera
     if camera is not None and camera.moves and len(camera) != len(positions):
         raise BadData(
-            "the camera moves over other frames than the keypoints",
+            "the camera and the keypoints differ in frames",
             where=f"the camera has {len(camera)} frames, the keypoints {len(positions)}",
-            fix="give a camera for each frame, or one that stands still",
+            fix="give a camera for each frame, or a fixed one",
         )

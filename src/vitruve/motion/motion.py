@@ -1,4 +1,4 @@
-"""The Motion type: how a body, or any jointed tree, moves over time."""
+"""The Motion type: a body, or any joint tree, moving over time."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from os import PathLike
 
 GENDERS = ("neutral", "female", "male")
-# Frame rates of motions; beyond them it is a slip, and times or counts of frames leave what numbers hold.
+# Limits of frame rates; outside them it is a mistake, and times or frame counts overflow.
 SLOWEST, FASTEST = 1e-6, 100_000
-# Metres, or standard deviations of a shape: beyond it a file is damaged, and squares of distances overflow.
+# Metres, or standard deviations of a shape; beyond it the file is damaged, and squared distances overflow.
 FARTHEST = 1e9
-# A reader's note that begins so tells of nonsense in the file: what is made of the motion is not to be trusted.
+# Prefix of a reader's note about implausible content: results made from the motion are not trusted.
 DOUBTFUL = "DOUBTFUL: "
 
 
@@ -37,12 +37,12 @@ class Source:
     """Where a motion comes from.
 
     Attributes:
-        file: the file or command it was made by.
-        format: the name of the file format, as in the table of formats.
+        file: the file or command that made it.
+        format: name of the file format, as in the table of formats.
         extras: fields of the file that Vitruve does not interpret (soft tissue, markers ...), by their names there; the
             same format writes them back. Arrays whose first axis is the frames are sliced with the motion.
-        notes: what the reader had to decide (up axis turned, unit guessed ...), one sentence each; one that begins with
-            capitals is a warning, one that begins with DOUBTFUL tells of nonsense.
+        notes: decisions of the reader (up axis turned, unit guessed ...), one sentence each; one that begins with
+            capitals is a warning, one that begins with DOUBTFUL reports implausible content.
     """
 
     file: str = ""
@@ -51,7 +51,7 @@ class Source:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        # The extras can be megabytes of markers: their names tell enough.
+        # Extras can be megabytes of markers: show only their names.
         return f"Source({self.file!r}, {self.format!r}, extras {list(self.extras)}, notes {list(self.notes)})"
 
 
@@ -61,17 +61,17 @@ class Motion:
 
     Attributes:
         rotations: [frames, joints, 3, 3] relative to the parent; joint 0 relative to the world.
-        translation: [frames, 3]: the root joint stands at its rest position plus this. The rest position is that of the
+        translation: [frames, 3]: the root joint is at its rest position plus this. The rest position is that of the
             shaped body, so turning the world needs the body (see `rotate_world`).
         fps: frames per second.
-        skeleton: the joint tree; its `rest` positions count where `body` is empty.
+        skeleton: the joint tree; its `rest` positions are used if `body` is empty.
         body: the body it was made on without its gender, such as "smplh" or "open-smplx"; the whole name of a hand
             ("mano-left") and of a user's own file ("mine#1f3a9c02"); empty for a plain tree.
         gender: "neutral", "female" or "male".
-        betas: [shapes], one shape for the clip; may have no entries.
+        betas: [shapes], one shape for the clip; may be empty.
         expression: [frames, expressions] or None.
-        offsets: [frames, joints, 3] bones from the parent, for trees whose bones change length; None where they do not.
-        mask: [frames], True where a frame is valid; None where all are.
+        offsets: [frames, joints, 3] from the parent, for trees whose bones change length; None otherwise.
+        mask: [frames], True where a frame is valid; None if all are.
         source: where it comes from.
     """
 
@@ -100,9 +100,9 @@ class Motion:
         )
 
     def __getitem__(self, frames: slice | SupportsIndex) -> Motion:
-        """One frame, or a slice of them; extras that run over the frames are cut too. A step divides the frame rate.
+        """One frame, or a slice of frames; per-frame extras are sliced too. A step divides the frame rate.
 
-        Frames count from the end where negative, as in a list. A loop over a motion gives its frames one by one.
+        Negative indices count from the end, as in a list. Iterating over a motion gives its frames one by one.
         """
         if not isinstance(frames, slice):
             frame = self._frame(frames)
@@ -130,20 +130,20 @@ class Motion:
         )
 
     def _frame(self, index: SupportsIndex) -> int:
-        """The number of a frame, counted from the start."""
+        """The index of a frame, counted from the start."""
         try:
             frame = operator.index(index)
         except TypeError:
             raise UsageError(
-                "a motion is cut by a frame's number or a slice",
+                "a motion is indexed by a frame number or a slice",
                 where=f"index {index!r}"[:200],
-                fix="motion[10] is one frame, motion[10:20] are ten; times in seconds: vitruve.motion.crop",
+                fix="motion[10] is one frame, motion[10:20] are ten; for times in seconds use vitruve.motion.crop",
             ) from None
         if not -len(self) <= frame < len(self):
             raise OutOfRange(
                 f"the motion has no frame {frame}",
                 where=f"it has {counted(len(self), 'frame')}",
-                fix=f"give {-len(self)} to {len(self) - 1}",
+                fix=f"use {-len(self)} to {len(self) - 1}",
             )
         return frame % len(self)
 
@@ -154,7 +154,7 @@ class Motion:
 
     @property
     def body_name(self) -> str:
-        """The body by the name that `load_body` takes, for example "smplh-male"; empty for a plain tree.
+        """The body's name for `load_body`, for example "smplh-male"; empty for a plain tree.
 
         The `body` of a hand ("mano-left") and of a user's own file ("mine#1f3a9c02") is the whole name already.
         """
@@ -168,9 +168,9 @@ class Motion:
         return self.rotations.dtype
 
     def replace(self, **changes: Any) -> Motion:
-        """A copy with some fields changed, checked anew.
+        """A copy with some fields changed; it is checked again.
 
-        Where the number of frames changes, extras that run over the frames are dropped: they would no longer match.
+        If the number of frames changes, per-frame extras are dropped, since they would no longer match.
         """
         changed = replace(self, **changes)
         if len(changed) != len(self) and "source" not in changes:
@@ -221,19 +221,19 @@ class Motion:
             return body.shaped(self.betas).rest_joints
         if self.skeleton.rest is None:
             raise UsageError(
-                "where the joints are depends on the body, and none was given",
+                "joint positions depend on the body, and none was given",
                 where=f"a motion on '{self.body_name or self.skeleton.name}'",
                 fix=f"pass the body: load_body('{self.body_name or 'open-smplx-neutral'}')",
             )
         return self.skeleton.rest.to(self.rotations)
 
     def smplx_arguments(self, *, num_betas: int | None = None, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """What a model of the `smplx` package is called with, one row a frame: `model(**motion.smplx_arguments())`.
+        """Arguments for a model of the `smplx` package, one row per frame: `model(**motion.smplx_arguments())`.
 
         Args:
-            num_betas: columns of the shape, where the model was created with another number than
-                `smplx_create_arguments` says; those that the motion lacks are zero.
-            dtype: precision, which must be the model's.
+            num_betas: shape columns, if the model was created with another number than `smplx_create_arguments`
+                gives; missing ones are zero.
+            dtype: precision; must be the model's.
 
         Returns:
             Axis-angle vectors `global_orient`, `body_pose` and, where the body has them, `left_hand_pose`,
@@ -245,24 +245,24 @@ class Motion:
         return smplx_arguments(self, num_betas=num_betas, dtype=dtype)
 
     def smplx_create_arguments(self, *, num_betas: int | None = None) -> dict[str, Any]:
-        """The words that go with them: `smplx.create("body_models", **motion.smplx_create_arguments())`.
+        """Arguments to create that model: `smplx.create("body_models", **motion.smplx_create_arguments())`.
 
         Args:
-            num_betas: columns of the shape; ten, or as many as the motion uses, where left out.
+            num_betas: shape columns; by default ten, or as many as the motion uses.
         """
         from vitruve.formats.smplx_package import smplx_create_arguments
 
         return smplx_create_arguments(self, num_betas=num_betas)
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> Path:
-        """Write the motion; the file's ending names the format, as in `vitruve.save_motion`."""
+        """Write the motion; the suffix chooses the format, as in `vitruve.save_motion`."""
         from vitruve import save_motion  # the table of formats stands above this layer
 
         return save_motion(self, path, overwrite=overwrite)
 
 
 def _moving_bones(rotations: Tensor, offsets: Tensor, parents: tuple[int, ...]) -> Tensor:
-    """Joint positions relative to the root where bones change over time."""
+    """Joint positions relative to the root, for bones that change length over time."""
     world, positions = [rotations[:, 0]], [torch.zeros_like(offsets[:, 0])]
     for joint, parent in enumerate(parents[1:], start=1):
         positions.append(positions[parent] + (world[parent] @ offsets[:, joint, :, None])[..., 0])
@@ -288,13 +288,13 @@ def _check(motion: Motion) -> None:
             )
     if motion.betas.dim() != 1:
         raise BadData(
-            "a motion has one shape for the whole clip",
+            "a motion needs one shape for the whole clip",
             where=f"betas have shape {tuple(motion.betas.shape)}",
             fix="average them, or cut the clip by person",
         )
     if motion.expression is not None and (motion.expression.dim() != 2 or len(motion.expression) != frames):
         raise BadData(
-            "the expression does not run over the frames",
+            "the expression does not fit the frames",
             where=f"found {tuple(motion.expression.shape)}, expected ({frames}, expressions)",
             fix="give one row per frame",
         )
@@ -303,17 +303,17 @@ def _check(motion: Motion) -> None:
         if value is not None and bool((value.abs() > FARTHEST).any()):
             place = (value.abs() > FARTHEST).nonzero()[0].tolist()
             raise BadData(
-                f"the motion's {key} cannot be that large",
+                f"a value of the motion's {key} is too large",
                 where=f"{key}{place} is {float(value[tuple(place)]):g}",
                 fix="check the file: damaged, or another unit than metres",
             )
     if not SLOWEST <= motion.fps <= FASTEST:
         raise BadData(
-            f"a frame rate is a positive number, from {SLOWEST:g} to {FASTEST:,}",
+            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
             where=f"fps = {motion.fps}",
-            fix="pass fps=30, say",
+            fix="for example fps=30",
         )
     if motion.gender not in GENDERS:
         raise BadData(f"unknown gender '{motion.gender}'", where="gender", fix="use 'neutral', 'female' or 'male'")
     if frames == 0:
-        raise BadData("the motion has no frames", where="rotations", fix="check the file, or the slice that was taken")
+        raise BadData("the motion has no frames", where="rotations", fix="check the file or the slice")

@@ -1,13 +1,13 @@
-"""Whether time runs at the frame rate that a motion has: by how people fall, and by how fast they walk.
+"""Check the frame rate of a motion by physics: how people fall, and how fast they walk.
 
     seen = seen_pace(motion)
     if seen is not None:
         print(seen.fps, seen.why)
 
-Whoever is in the air falls with 9.81 m/s², whatever the limbs do meanwhile; a rate that is twice too high makes it
-four times as much. Walking has no fall to measure, but nobody walks faster than 2 m/s or so without leaving the
-ground. Both say nothing of most motions, and are sure where they do: of 269 clips of the CMU database and 81 BVH files
-none is doubted at its own rate; at twice the rate 74 are found out, 44 by a jump or a run, 30 by walking.
+In the air a person falls with 9.81 m/s², whatever the limbs do; a frame rate that is twice too high makes it four times
+as much. Walking has no flight phase, but nobody walks much faster than 2 m/s without leaving the ground. Most motions
+show neither, but there are no false alarms: of 269 clips of the CMU database and 81 BVH files none is flagged at its
+own rate; at twice the rate 74 are, 44 by a jump or a run, 30 by walking.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.motion.motion import Motion
 
 GRAVITY = 9.81
-# How often the fall may differ from gravity, times, before the rate is doubted: a rate wrong by two makes it four.
+# Tolerated factor between the fall and gravity: a rate wrong by a factor of two gives four.
 _TOO_FAST, _TOO_SLOW = 2.0, 0.4
-# A flight: the lowest joint this far above the floor, metres; for one that seems slow more, since climbing and standing
+# A flight: minimum height of the lowest joint above the floor, metres; more for a slow one, since climbing and standing
 # on tiptoe look like slow flights; and its longest duration, seconds.
 _CLEAR, _SURELY_CLEAR, _LONGEST = 0.06, 0.15, 2.5
-# A flight that is measured rises by so much, metres, and leaves a parabola by so little of that.
+# A measurable flight: its minimum rise, metres, and its maximum relative deviation from a parabola.
 _RISE, _ROUGHNESS = 0.03, 0.05
-# Walking: this fast, m/s over half a second; no foot within this height of the ground, metres, in hardly any frame; and
-# one foot that stands, at less than this part of the speed.
+# Walking: speed in m/s over half a second; the height in metres below which a foot is on the ground, with few frames
+# off it; and the largest speed of the standing foot, relative to the root's.
 _WALKING, _GROUND, _RARELY, _STANDING = 2.3, 0.03, 0.02, 0.4
-# Rates that a wrong one is guessed to be.
+# Candidates for the true rate.
 _USUAL = (24, 25, 30, 50, 60, 100, 120, 240)
 _FRAMES_AT_A_TIME = 2048
 _Joints = NDArray[np.float64]
@@ -43,11 +43,11 @@ _Joints = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pace:
-    """A rate that a motion seems to have been recorded at, other than its own.
+    """The probable frame rate of a motion, if it differs from its own.
 
     Attributes:
-        fps: frames per second, probably.
-        why: what shows it, a clause.
+        fps: probable frames per second.
+        why: the evidence, a clause.
         where: frames and figures.
     """
 
@@ -57,7 +57,7 @@ class Pace:
 
 
 def seen_pace(motion: Motion) -> Pace | None:
-    """The rate that the motion shows, where it shows one that is not its own; z must be up and the unit metres."""
+    """The probable frame rate if the motion contradicts its own, else None; z must be up and the unit metres."""
     joints = _positions(motion)
     if joints is None or len(joints) < 8:
         return None
@@ -83,13 +83,13 @@ def _by_falling(motion: Motion, joints: _Joints, valid: NDArray[np.bool_]) -> Pa
     times = "once" if len(flights) == 1 else f"{len(flights)} times"
     return Pace(
         fps=_guess(motion.fps, motion.fps * (GRAVITY / falls) ** 0.5),
-        why=f"in the air it falls {'faster' if falls > GRAVITY else 'slower'} than anything does",
+        why=f"in the air it falls {'faster' if falls > GRAVITY else 'slower'} than gravity allows",
         where=f"{times}, first in frames {start}-{stop - 1}: {falls:.1f} m/s², free fall is {GRAVITY:.1f}",
     )
 
 
 def _flights(joints: _Joints, valid: NDArray[np.bool_], motion: Motion) -> list[tuple[int, int, float, float]]:
-    """First frame, end, downward acceleration in m/s² and clearance in metres of each flight that can be measured."""
+    """First frame, end, downward acceleration in m/s² and clearance in metres of each measurable flight."""
     low = joints[:, :, 2].min(1)
     low = low - np.percentile(low[valid], 5)
     height = _centre_height(joints, motion.skeleton.parents)
@@ -115,7 +115,7 @@ def _by_walking(motion: Motion, joints: _Joints, valid: NDArray[np.bool_]) -> Pa
         return None
     heights = joints[:, feet, 2] - np.percentile(joints[valid][:, feet, 2], 5, axis=0)
     if float((heights[valid].min(1) > _GROUND).mean()) > _RARELY or not valid.all():
-        return None  # it runs, or it is not known
+        return None  # it runs, or that is unknown
     speeds = np.linalg.norm(joints[steps:, 0, :2] - joints[:-steps, 0, :2], axis=-1) * motion.fps / steps
     speed = float(np.percentile(speeds, 80))
     slowest = np.linalg.norm(np.diff(joints[:, feet, :2], axis=0), axis=-1).min(1) * motion.fps
@@ -123,13 +123,13 @@ def _by_walking(motion: Motion, joints: _Joints, valid: NDArray[np.bool_]) -> Pa
         return None  # skating and riding: no foot ever stands
     return Pace(
         fps=_guess(motion.fps, motion.fps / 2),
-        why="it walks faster than anyone can",
+        why="it walks faster than a person can",
         where=f"{speed:.1f} m/s with a foot always on the ground",
     )
 
 
 def _positions(motion: Motion) -> _Joints | None:
-    """[frames, joints, 3] joints in the world, of a body those of the open body's mean shape; None where unknown."""
+    """[frames, joints, 3] joints in the world; a body is replaced by the open body's mean shape; None if unknown."""
     skeleton = motion.skeleton
     if not motion.body:
         known = skeleton.parents and (skeleton.rest is not None or motion.offsets is not None)
@@ -145,13 +145,13 @@ def _positions(motion: Motion) -> _Joints | None:
 
 @functools.cache
 def _rest(skeleton: str) -> torch.Tensor | None:
-    """[22, 3] the joints of the open body at rest, without hands and face."""
+    """[22, 3] rest joints of the open body, without hands and face."""
     layout = skeleton.rstrip("0123456789")
     return load_body(f"open-{layout}").shaped().rest_joints[:22] if layout in ("smpl", "smplh", "smplx") else None
 
 
 def _centre_height(joints: _Joints, parents: Sequence[int]) -> _Joints:
-    """[frames] the height of about the centre of mass: bones count by their length."""
+    """[frames] approximate height of the centre of mass: bones weighted by their length."""
     ends = [i for i, parent in enumerate(parents[: joints.shape[1]]) if parent >= 0]
     starts = [parents[i] for i in ends]
     lengths = np.linalg.norm(joints[:, ends] - joints[:, starts], axis=-1).mean(0)
@@ -165,7 +165,7 @@ def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _guess(fps: float, seen: float) -> float:
-    """The likely rate near what was seen: half or twice the given one and so on, or a usual one."""
+    """The probable rate near the measured one: a simple multiple of the given rate, or a usual rate."""
     likely = [fps * 2.0**power for power in (-3, -2, -1, 1, 2, 3)]
     near = min(likely, key=lambda rate: abs(np.log(rate / seen)))
     return near if abs(np.log(near / seen)) < 0.15 else float(min(_USUAL, key=lambda rate: abs(np.log(rate / seen))))

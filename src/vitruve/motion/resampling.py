@@ -1,4 +1,4 @@
-"""Frames at other times: another frame rate, and gaps filled in."""
+"""Resample motions to another frame rate, and fill gaps."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from vitruve.geometry.rotations import matrix_to_quaternion_wxyz, quaternion_wxy
 from vitruve.motion.motion import FASTEST, SLOWEST, Motion
 from vitruve.motion.provenance import edited
 
-# Frame rates that agree to this fraction are taken as equal: files hold values such as 120.00004577636719.
+# Frame rates within this relative tolerance are equal: files hold values such as 120.00004577636719.
 _SAME_RATE = 1e-6
-# New frames made at a time.
+# New frames computed at a time.
 _BLOCK = 1024
 
 
 def resample(motion: Motion, fps: float) -> Motion:
-    """The same movement at another frame rate: rotations by slerp, everything else linearly.
+    """Resample to another frame rate: rotations by slerp, everything else linearly.
 
-    Frame k of the result shows the time k / fps. It runs from the first frame to the last new frame that is not after
-    the old last one: nothing is invented beyond the end. So 120 to 30 fps takes every fourth frame, and the time from
-    the first to the last frame shrinks by less than one new frame. Where a new frame falls on an old one it is a copy
-    of it, bit for bit; elsewhere it is valid only if both neighbours are.
+    Frame k of the result is at time k / fps. Nothing is extrapolated: the last new frame is not after the last old one.
+    So 120 to 30 fps takes every fourth frame, and the time from the first to the last frame shrinks by less than one
+    new frame. A new frame that falls on an old one is an exact copy; any other is valid only if both neighbours are.
 
     Args:
         motion: a clip at any frame rate.
@@ -33,15 +32,15 @@ def resample(motion: Motion, fps: float) -> Motion:
     """
     if not SLOWEST <= fps <= FASTEST:
         raise UsageError(
-            f"a frame rate is a positive number, from {SLOWEST:g} to {FASTEST:,}",
+            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
             where=f"fps = {fps}",
-            fix="resample(motion, 30), say",
+            fix="for example resample(motion, 30)",
         )
     if fps == motion.fps:
         return motion
     step = frame_step(motion.fps / fps)
     count = int((len(motion) - 1) / step) + 1
-    # Positions as whole numbers over one denominator, so that a frame on the grid is found exactly.
+    # Positions as integers over one denominator, so that frames on the grid are exact.
     position = torch.arange(count) * step.numerator
     left = position // step.denominator
     fraction = (position % step.denominator).double() / step.denominator
@@ -49,14 +48,13 @@ def resample(motion: Motion, fps: float) -> Motion:
 
 
 def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
-    """Frames that the mask calls invalid, interpolated between the valid frames around them.
+    """Fill invalid (masked) frames by interpolation between the valid frames around them.
 
-    A gap at the start or the end repeats the nearest valid frame. Where nothing invalid is left, the result's mask is
-    None.
+    A gap at the start or end repeats the nearest valid frame. If no invalid frame is left, the result's mask is None.
 
     Args:
         motion: a clip with a mask; one without is returned as it is.
-        longest: gaps of more seconds than this stay as they are, masked.
+        longest: longer gaps, in seconds, stay masked.
     """
     if motion.mask is None or bool(motion.mask.all()):
         return motion.replace(mask=None)
@@ -101,7 +99,7 @@ def frame_step(ratio: float) -> Fraction:
 def _interpolated(
     motion: Motion, left: Tensor, fraction: Tensor, note: str, fps: float, right: Tensor | None = None
 ) -> Motion:
-    """Frames between `left` and `right` (the next one where not given); copies of `left` where the fraction is zero."""
+    """Frames between `left` and `right` (by default the next one); copies of `left` where the fraction is zero."""
     device = motion.rotations.device
     exact = fraction == 0
     right = (left + 1).clamp_max(len(motion) - 1) if right is None else right
@@ -128,12 +126,12 @@ def _interpolated(
 
 
 def _turned(rotations: Tensor, left: Tensor, right: Tensor, share: Tensor, exact: Tensor) -> Tensor:
-    """Slerp between frames through quaternions, in blocks of frames, and only where a frame is no copy."""
+    """Slerp between frames through quaternions, in blocks, and only for frames that are not copies."""
     out = rotations[left]
     between = (~exact).nonzero()[:, 0]
     for at in range(0, len(between), _BLOCK):
         block = between[at : at + _BLOCK]
-        # The frames of a block lie close together: their quaternions are made once.
+        # The frames of a block are neighbours: compute their quaternions once.
         first, last = int(left[block].min()), int(right[block].max())
         quaternions = matrix_to_quaternion_wxyz(rotations[first : last + 1])
         start, end = quaternions[left[block] - first], quaternions[right[block] - first]

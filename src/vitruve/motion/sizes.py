@@ -1,4 +1,4 @@
-"""Sizes that are no person's: shapes, meshes, bones, translations in another unit than metres."""
+"""Implausible sizes: of shapes, meshes, bones, and translations in another unit than metres."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from vitruve.motion.finding import Finding
 from vitruve.motion.motion import Motion
 
-# Standard deviations from which a shape is a monster's, whatever body it belongs to.
+# Standard deviations beyond which a shape is implausible on any body.
 _NO_SHAPE = 20
-# Metres that a mesh spans: from a hand to a person with something in the hands.
+# Plausible span of a mesh in metres: from a hand to a person holding something.
 _MESH = (0.05, 4.0)
 
 
 def shape_findings(betas: Tensor) -> Iterator[Finding]:
-    """Betas [shapes, betas] that are far from any person's; of several shapes the farthest is shown."""
+    """Implausible betas [shapes, betas]; of several shapes, the worst is reported."""
     if not betas.numel() or float(betas.abs().max()) <= 5:
         return
     worst = int(betas.abs().argmax()) % betas.shape[1]
@@ -32,9 +32,9 @@ def shape_findings(betas: Tensor) -> Iterator[Finding]:
 
 
 def mesh_findings(vertices: Tensor) -> Iterator[Finding]:
-    """What is odd about meshes [frames, vertices, 3]: values that are not numbers, and a size that is no person's."""
+    """Findings about meshes [frames, vertices, 3]: non-finite values, implausible size."""
     if not vertices.isfinite().all():
-        yield Finding("error", "some vertices are not numbers")
+        yield Finding("error", "some vertices are NaN or infinite")
     finite = vertices[vertices.isfinite().flatten(1).all(1)]
     size = float((finite.amax(1) - finite.amin(1)).amax(1).median()) if len(finite) else 1.0
     if not _MESH[0] < size < _MESH[1]:
@@ -58,7 +58,7 @@ def unit_findings(motion: Motion) -> Iterator[Finding]:
     if len(translation) < 2:
         return
     speed = float((translation[1:] - translation[:-1]).norm(dim=-1).median()) * motion.fps
-    # A root farther from the floor than any jump, or a median speed above that of a sprinter.
+    # The root is higher than any jump, or its median speed is above a sprinter's.
     height = float(translation[:, 2].median().abs())
     if height > 20 or speed > 15:
         what = "millimetres" if height > 400 or speed > 700 else "centimetres"
@@ -72,8 +72,8 @@ def unit_findings(motion: Motion) -> Iterator[Finding]:
 
 
 def longest_chain(motion: Motion) -> float:
-    """Metres from the root to the farthest joint along the bones; bones that change their length (often the way of the
-    hips through the world) are left out."""
+    """Metres from the root to the farthest joint along the bones, without bones that change length (often the path of
+    the hips through the world)."""
     rest, parents = motion.skeleton.rest, motion.skeleton.parents
     if rest is None or not parents:
         return 0.0

@@ -1,4 +1,4 @@
-"""Smoothing filters for whole clips: no delay, and nothing leaks out of invalid frames."""
+"""Smoothing filters for whole clips: no delay, and invalid frames do not affect valid ones."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from vitruve.motion.provenance import edited
 
 
 def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Motion:
-    """A smoother clip.
+    """Smooth a clip.
 
-    Rotations are filtered as quaternions of continuous sign and normalised again, which does not depend on how the
-    world or the rest pose is turned. Each run of valid frames is filtered by itself; invalid frames stay as they are.
-    It runs on the processor in float64 and has no gradient.
+    Rotations are filtered as quaternions with continuous sign and normalised again; the result does not depend on the
+    orientation of the world or the rest pose. Each run of valid frames is filtered separately; invalid frames stay as
+    they are. It runs on the CPU in float64, without gradients.
 
     Args:
         motion: any clip.
-        filter: "butterworth" runs forwards and backwards: `cutoff_hz` (6) is where the whole filter halves the power,
-            `order` (4, even) that of both passes together. "gaussian" has `sigma` in seconds (0.05). "savgol" fits
+        filter: "butterworth" runs forwards and backwards: at `cutoff_hz` (6) both passes together halve the power,
+            `order` (4, even) is that of both together. "gaussian" has `sigma` in seconds (0.05). "savgol" fits
             polynomials of degree `order` (3) to a `window` in seconds (0.25), which keeps peaks best.
-        settings: the filter's numbers where they differ from those above.
+        settings: the filter's settings where they differ from the defaults above.
     """
     function, used = chosen_filter(filter, settings)
     runs = valid_runs(motion.mask, len(motion))
@@ -53,9 +53,9 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
 
 
 def chosen_filter(name: str, settings: Mapping[str, float]) -> tuple[_Filter, dict[str, float]]:
-    """A filter by its name, and its settings with the defaults of those that are not given."""
+    """A filter by name, and its settings completed with the defaults."""
     if name not in FILTERS:
-        raise UsageError(f"there is no filter '{name}'", fix=nearest(name, FILTERS))
+        raise UsageError(f"unknown filter '{name}'", fix=nearest(name, FILTERS))
     function, defaults = FILTERS[name]
     unknown = [key for key in settings if key not in defaults]
     if unknown:
@@ -96,14 +96,16 @@ def _butterworth(values: np.ndarray, fps: float, settings: Mapping[str, float]) 
     cutoff, order = settings["cutoff_hz"], settings["order"]
     if not 0 < cutoff < fps / 2:
         raise UsageError(
-            f"a clip at {fps:g} fps cannot be cut at {cutoff:g} Hz",
-            where=f"cutoff_hz = {cutoff:g}, must lie between 0 and {fps / 2:g}",
+            f"a cutoff of {cutoff:g} Hz is invalid for a clip at {fps:g} fps",
+            where=f"cutoff_hz = {cutoff:g}, must be between 0 and {fps / 2:g}",
             fix=f"smooth(motion, 'butterworth', cutoff_hz={min(6.0, fps / 4):g})",
         )
     if order < 2 or order % 2:
-        raise UsageError("both passes share the order", where=f"order = {order:g}", fix="use 2, 4, 6 or 8")
+        raise UsageError(
+            "the order must be even: both passes share it", where=f"order = {order:g}", fix="use 2, 4, 6 or 8"
+        )
     single = int(order) // 2
-    # Two passes square the gain; the single pass is made wider so that both together lose half the power at the cutoff.
+    # Two passes square the gain: widen the single pass so that both together halve the power at the cutoff.
     widened = math.tan(math.pi * cutoff / fps) / (math.sqrt(2) - 1) ** (1 / (2 * single))
     sections = signal.butter(single, math.atan(widened) * fps / math.pi, fs=fps, output="sos")
     padding = min(len(values) - 1, int(2 * fps / cutoff))
@@ -114,7 +116,7 @@ def _gaussian(values: np.ndarray, fps: float, settings: Mapping[str, float]) -> 
     from scipy import ndimage
 
     if settings["sigma"] <= 0:
-        raise UsageError("a width is positive", where=f"sigma = {settings['sigma']:g} s", fix="use sigma=0.05, say")
+        raise UsageError("sigma must be positive", where=f"sigma = {settings['sigma']:g} s", fix="use sigma=0.05")
     return ndimage.gaussian_filter1d(values, settings["sigma"] * fps, axis=0, mode="nearest")
 
 
@@ -125,7 +127,7 @@ def _savgol(values: np.ndarray, fps: float, settings: Mapping[str, float]) -> np
     window = 2 * round(settings["window"] * fps / 2) + 1
     if order < 0 or window <= order:
         raise UsageError(
-            f"a window of {window} frames cannot hold polynomials of degree {order}",
+            f"a window of {window} frames is too short for polynomials of degree {order}",
             where=f"window = {settings['window']:g} s at {fps:g} fps",
             fix=f"use window={(order + 2) / fps:.3g} or more",
         )

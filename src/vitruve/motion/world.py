@@ -1,7 +1,7 @@
-"""Where a motion stands in the world: turned, moved, put on the ground, started at the origin.
+"""Place a motion in the world: turn it, move it, put it on the ground, start it at the origin.
 
-`translation` is added to the root's rest position, and that position depends on the body's shape. So turning the world
-needs the body, or the rest positions of a plain tree; moving it does not.
+`translation` is added to the root's rest position, which depends on the body's shape. So turning the world needs the
+body, or the rest positions of a plain tree; moving it does not.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def rotate_world(
     body: BodyModel | None = None,
     about: Float[Tensor, "3"] | None = None,
 ) -> Motion:
-    """Turn the whole world: every joint at p goes to `rotation` (p - about) + about.
+    """Turn the whole world: every joint at p moves to `rotation` (p - about) + about.
 
     Args:
         motion: any clip.
         rotation: rotation matrix.
         body: the body of the motion; not needed for a plain tree with rest positions.
-        about: the point that stays, metres; the origin where not given.
+        about: the fixed point, metres; the origin by default.
     """
     rotation = rotation.to(motion.rotations)
     if float(rotation_error(rotation)) > 1e-3:
-        raise UsageError("the world is turned by a rotation", where=f"got {rotation.tolist()}", fix="check the matrix")
+        raise UsageError("the matrix is not a rotation", where=f"got {rotation.tolist()}", fix="check the matrix")
     root = root_at_rest(motion, body)
     centre = torch.zeros(3).to(root) if about is None else about.to(root)
     turned = (root + motion.translation - centre) @ rotation.T + centre
@@ -58,14 +58,14 @@ def translate_world(motion: Motion, offset: Float[Tensor, "3"]) -> Motion:
 
 
 def change_up_axis(motion: Motion, start: str, end: str = "z", body: BodyModel | None = None) -> Motion:
-    """Turn a world whose up axis is `start` so that up is `end`, by the shortest way.
+    """Turn a world whose up axis is `start` so that `end` is up, by the smallest rotation.
 
-    From "y" to "z" this keeps x; a camera's world, in which y points down, starts from "-y".
+    From "y" to "z" this keeps x. For a camera's world, in which y points down, `start` is "-y".
 
     Args:
         motion: any clip.
         start: the axis that points up now: "x", "y", "z", "-x", "-y" or "-z".
-        end: the axis that shall point up.
+        end: the axis that points up in the result.
         body: the body of the motion, see `rotate_world`.
     """
     for axis in (start, end):
@@ -82,19 +82,19 @@ def put_on_ground(
     chunk: int = 256,
     joints: Sequence[str] = FOOT_JOINTS,
 ) -> Motion:
-    """Move the clip up or down so that the ground is z = 0. One height for the whole clip; jumps stay jumps.
+    """Move the clip vertically so that the ground is at z = 0. One offset for the whole clip: jumps stay jumps.
 
     Args:
         motion: any clip.
-        body: the body of the motion; plain trees with rest positions can do without, except for "lowest_vertex".
+        body: the body of the motion; optional for plain trees with rest positions, except for "lowest_vertex".
         method: "lowest_vertex" puts the lowest vertex of all frames at 0; "lowest_joint" the lowest joint; "contacts"
-            the median, over the frames in which a foot stands, of the lowest vertex (of the lowest joint without a
-            body), which a few bad frames do not disturb.
-        chunk: frames whose vertices are held at a time.
-        joints: names of the foot joints that "contacts" looks at.
+            the median, over the frames with a foot contact, of the lowest vertex (without a body: of the lowest joint),
+            which is robust to a few bad frames.
+        chunk: number of frames whose vertices are held at a time.
+        joints: names of the foot joints for "contacts".
     """
     if method not in GROUND_METHODS:
-        raise UsageError(f"there is no way '{method}' to find the ground", fix=nearest(method, GROUND_METHODS))
+        raise UsageError(f"unknown ground method '{method}'", fix=nearest(method, GROUND_METHODS))
     if method == "lowest_vertex" and body is None:
         raise UsageError("the lowest vertex needs a body", where="body is None", fix="pass it, or use 'lowest_joint'")
     use = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu()
@@ -102,7 +102,7 @@ def put_on_ground(
         raise BadData("no frame is valid", where="motion.mask", fix="check the mask")
     if method == "contacts":
         heights = lowest_joints(motion) if body is None else lowest_vertices(motion, body, chunk)
-        # Where the ground is must not be known yet: it is taken near the lowest tenth of the clip.
+        # The ground is still unknown: use the lowest tenth of the clip as a first estimate.
         ground = float(heights[use].quantile(0.1))
         use &= foot_contacts(motion, body, ground=ground, joints=joints).any(1).cpu()
     elif method == "lowest_vertex" and body is not None:
@@ -110,16 +110,16 @@ def put_on_ground(
     else:
         heights = lowest_joints(motion, body)
     if not bool(use.any()):
-        raise BadData("no foot stands in any frame", where="method 'contacts'", fix="use 'lowest_vertex'")
+        raise BadData("no frame has a foot contact", where="method 'contacts'", fix="use 'lowest_vertex'")
     level = heights[use].median() if method == "contacts" else heights[use].min()
     moved = motion.translation - torch.tensor([0, 0, 1]).to(motion.translation) * level.to(motion.translation)
     return edited(motion, f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
 
 
 def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float = 0.0) -> Motion:
-    """Turn and move the clip so that its first valid frame has the root above the origin and faces the angle `facing`.
+    """Turn and move the clip so that in its first valid frame the root is above the origin and the heading is `facing`.
 
-    Heights stay. Two takes of one movement become comparable.
+    Heights stay. This makes takes of the same movement comparable.
 
     Args:
         motion: any clip.
@@ -129,7 +129,7 @@ def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float
     angles = heading(motion, body)
     known = (~angles.isnan()).nonzero()[:, 0]
     if len(known) == 0:
-        raise BadData("no frame shows where the body faces", where="heading", fix="use rotate_world with an angle")
+        raise BadData("the heading is unknown in every frame", where="heading", fix="use rotate_world with an angle")
     first = int(known[0])
     turned = rotate_world(motion, rotation_about("Z", facing - angles[first]), body)
     root = root_at_rest(turned, body) + turned.translation
@@ -143,7 +143,7 @@ def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float
 
 
 def root_at_rest(motion: Motion, body: BodyModel | None = None) -> Tensor:
-    """The root's rest position: [3], or [frames, 3] where the expression moves it."""
+    """The root's rest position: [3], or [frames, 3] if the expression moves it."""
     if body is None:
         return motion.rest_joints()[0]
     shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
@@ -151,7 +151,7 @@ def root_at_rest(motion: Motion, body: BodyModel | None = None) -> Tensor:
 
 
 def lowest_vertices(motion: Motion, body: BodyModel, chunk: int = 256) -> Float[Tensor, "frames"]:
-    """The height of each frame's lowest vertex, metres; vertices of `chunk` frames are held at a time."""
+    """The height of each frame's lowest vertex, metres; computed `chunk` frames at a time."""
     parts = [motion[start : start + chunk] for start in range(0, len(motion), chunk)]
     return torch.cat([part.vertices(body)[..., 2].amin(1) for part in parts]).cpu()
 

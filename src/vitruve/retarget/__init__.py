@@ -1,4 +1,4 @@
-"""Motions on foreign skeletons (BVH, ASF/AMC) taken to a body, by mapping files."""
+"""Retarget motions from foreign skeletons (BVH, ASF/AMC) to a body, by mapping files."""
 
 from typing import TYPE_CHECKING
 

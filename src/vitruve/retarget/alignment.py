@@ -1,4 +1,4 @@
-"""What a motion on a foreign skeleton says about a body's joints: positions, and rotations in the body's own frames."""
+"""Align a motion on a foreign skeleton with a body: joint positions, and rotations in the body's own frames."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from vitruve.retarget.mapping import JointMap, Mapping
 from vitruve.retarget.rolled_limbs import unrolled
 from vitruve.skeletons import Skeleton
 
-# Radians between two rotations from which their mean may jump to the other side, and those from which it has gone on
-# to the wrong side: a forearm does not turn by three quarters of a turn.
+# Radians between two rotations from which their mean may jump to the other side, and from which the continued mean is
+# on the wrong side: a forearm does not turn by three quarters of a turn.
 _NEAR_HALF_TURN, _TOO_FAR = 2.6, 1.5 * torch.pi
 
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """A source seen from the body.
+    """A source motion in terms of the body's joints.
 
     Attributes:
-        entries: the rows of the mapping whose joints the body has.
+        entries: the rows of the mapping for joints of the body.
         joints: [entries] their indices on the body.
         positions: [frames, entries, 3] metres; NaN for entries without a position, and in frames without data.
-        rotations: [frames, entries, 3, 3] in the world, as the body's joints should have them.
-        turned: [entries] False where an entry has no rotation; the identity stands there.
-        valid: [frames] False where the source has no data; such frames hold the rotations of the nearest one that has.
-        rolled: frames in which a foot or a hand of the source was rolled over and is turned back, by the body's joint.
+        rotations: [frames, entries, 3, 3] target world rotations of the body's joints.
+        turned: [entries] False for an entry without rotation, which has the identity.
+        valid: [frames] False where the source has no data; such frames have the rotations of the nearest valid frame.
+        rolled: number of frames in which a rolled-over foot or hand was turned back, by the body's joint.
     """
 
     entries: tuple[JointMap, ...]
@@ -51,28 +51,28 @@ class Aligned:
 
     @property
     def weights(self) -> Float[Tensor, "entries"]:
-        """How much each position counts; zero where there is none."""
+        """The weight of each position; zero if there is none."""
         return torch.tensor([entry.weight if entry.position else 0.0 for entry in self.entries])
 
     def some(self, count: int) -> Aligned:
-        """That many of the frames with data, or all if there are fewer, evenly spread."""
+        """Evenly spread valid frames, at most `count`."""
         known = self.valid.nonzero()[:, 0]
         rows = known[torch.linspace(0, len(known) - 1, min(len(known), count)).long()]
         return replace(self, positions=self.positions[rows], rotations=self.rotations[rows], valid=self.valid[rows])
 
     def world(self, parents: Float[Tensor, "frames 3 3"], joint: int) -> Tensor:
-        """World rotation of a joint of the body; as its parent's where the source does not say."""
+        """World rotation of a joint of the body; its parent's if the source has none."""
         place = self.joints.index(joint) if joint in self.joints else -1
         return self.rotations[:, place] if place >= 0 and self.turned[place] else parents
 
 
 def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor, "joints 3"]) -> Aligned:
-    """Read off a motion what the mapping asks for.
+    """Compute the positions and rotations that the mapping defines.
 
     Args:
         motion: on a plain tree.
         mapping: from its joints to the body's.
-        body: the body to go to.
+        body: the target body.
         rest: its joints at rest, metres; they give the directions of its bones.
     """
     check_names(mapping, motion.skeleton, body.skeleton)
@@ -120,8 +120,8 @@ def local_rotations(
     Args:
         aligned: the source.
         skeleton: the body's tree.
-        like: rotations of the joints the mapping does not name.
-        fitted: give each joint the source's rotation below parents that are turned as in `like`, not as in the source.
+        like: rotations of the joints that are not in the mapping.
+        fitted: compute each joint's local rotation relative to parents as in `like`, not as in the source.
     """
     out = like.clone()
     world: list[Tensor] = []
@@ -135,7 +135,7 @@ def local_rotations(
 
 
 def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
-    """Every joint that the mapping names must be there, on the source; and on some body for `bone`."""
+    """Check that every joint in the mapping exists, on the source and (for `bone`) on the body."""
     for entry in mapping.joints:
         for name in entry.sources:
             if name not in source.names:
@@ -146,7 +146,7 @@ def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
                 )
         if entry.like and not any(other.joint == entry.like and other.bone for other in mapping.joints):
             raise BadData(
-                f"'{entry.joint}' goes on like '{entry.like}', which has no bone",
+                f"'{entry.joint}' is like '{entry.like}', which has no bone",
                 where=f"mapping '{mapping.name}', joints.{entry.joint}",
                 fix="name a row with a bone",
             )
@@ -159,14 +159,14 @@ def check_names(mapping: Mapping, source: Skeleton, body: Skeleton) -> None:
             )
     if not any(entry.joint in body.names for entry in mapping.joints):
         raise UsageError(
-            "the mapping names no joint of the body",
+            "the mapping has no joint of the body",
             where=f"mapping '{mapping.name}', skeleton '{body.name}'",
             fix=nearest(mapping.joints[0].joint, body.names),
         )
 
 
 def posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions and world rotations, frames without data filled from the nearest that have some; and which have.
+    """Positions and world rotations, with invalid frames filled from the nearest valid ones, and which are valid.
 
     Returns:
         [frames, joints, 3] metres, [frames, joints, 3, 3], and [frames] True where the motion has data.
@@ -178,7 +178,7 @@ def posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
         valid &= motion.mask.to(valid.device)
     known = valid.nonzero()[:, 0]
     if not len(known):
-        raise BadData("no frame of the motion is valid", where=motion.source.file, fix="look at it: vitruve info FILE")
+        raise BadData("no frame of the motion is valid", where=motion.source.file, fix="inspect it: vitruve info FILE")
     if not valid.all():
         rows = torch.arange(len(valid))
         after = torch.searchsorted(known, rows).clamp(max=len(known) - 1)
@@ -199,17 +199,17 @@ def _along_the_bone(
     body: BodyModel,
     rest: Tensor,
 ) -> Float[Tensor, "3 3"]:
-    """What the body's axes have to turn by, so that its bone lies along the source's; constant over the clip."""
+    """The rotation of the body's axes that aligns its bone with the source's; constant over the clip."""
     if not entry.bone or entry.bone not in at or entry.bone not in body.skeleton.names:
         return torch.eye(3).to(turned)
     theirs = (turned.mT @ (at[entry.bone] - at[entry.joint])[valid][..., None])[..., 0].median(0).values
     ours = (rest[body.skeleton.index(entry.bone)] - rest[body.skeleton.index(entry.joint)]).to(theirs)
-    # The smallest turn: about the bone itself the frames decide.
+    # The smallest rotation: the twist about the bone comes from the frames.
     return rotation_between(ours, frame.to(theirs) @ theirs)
 
 
 def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
-    """The rotation in the middle of several, without jumps over the clip where they are half a turn apart."""
+    """The mean of several rotations, without jumps over time where they are half a turn apart."""
     if not rotations:
         return torch.eye(3).to(like).expand_as(like)
     first = rotations[0]
@@ -220,7 +220,7 @@ def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
 
 
 def _run_on(vectors: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames 3"]:
-    """Axis-angle vectors that run on beyond half a turn, and start anew where they have run too far."""
+    """Axis-angle vectors that continue beyond half a turn, and wrap where they have gone too far."""
     out, begin = continuous_axis_angle(vectors), 0
     while bool((beyond := out[begin:].norm(dim=-1) > _TOO_FAR).any()):
         begin += int(beyond.nonzero()[0, 0])

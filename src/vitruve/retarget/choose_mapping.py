@@ -1,4 +1,4 @@
-"""Which mapping is for a skeleton: a shipped one that fits its names and its rest, a user's own, or a guess."""
+"""Choose the mapping for a skeleton: a shipped one that fits its names and rest pose, a user's own, or a guess."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitruve.retarget.mapping import Mapping, load_mapping, mapping_names, shipp
 from vitruve.retarget.mapping_guess import guess_rows, said
 from vitruve.skeletons import Skeleton
 
-# The name that stands for a guessed mapping.
+# The name of a guessed mapping.
 GUESS = "guess"
 # Where the bones of a body point in T-pose, by the row that has the bone, and how far a source's may be from it at
 # rest, degrees: arms may hang down.
@@ -31,11 +31,11 @@ _POINTING = {
 
 
 def find_mapping(skeleton: Skeleton, file: str = "FILE") -> Mapping:
-    """The shipped mapping that fits a skeleton's names and rest; of several the one that uses most joints.
+    """The shipped mapping that fits a skeleton's names and rest pose; of several, the one with the most joints.
 
     Args:
         skeleton: of the source.
-        file: the source, for the command that an error shows.
+        file: the source, for the command in an error.
     """
     seen = [(mapping, mapping.on(skeleton.names)) for mapping in map(shipped_mapping, mapping_names())]
     named = [(mapping, fitted) for mapping, fitted in seen if fitted is not None]
@@ -45,17 +45,17 @@ def find_mapping(skeleton: Skeleton, file: str = "FILE") -> Mapping:
     layout = next((layout for layout, tree in SKELETONS.items() if tree == skeleton.name), "")
     if layout:
         raise UsageError(
-            f"the motion is on the joints of {layout} and does not say on whose body",
+            f"the motion has the joints of {layout}, but no body",
             where=f"skeleton '{skeleton.name}'",
-            fix=f'say it: vitruve convert --from {layout}, or --from open-{layout}; in Python source="{layout}"',
+            fix=f'name it: vitruve convert --from {layout}, or --from open-{layout}; in Python source="{layout}"',
         )
-    why = f" (that of {named[0][0].name} does by its names, and not by how it rests)" if named else ""
+    why = f" ({named[0][0].name} fits its names, but not its rest pose)" if named else ""
     rows, missing = guess_rows(skeleton)
     if missing:
         raise UsageError(
-            f"no shipped mapping fits the skeleton '{skeleton.name}'{why}, and its names do not tell enough to guess",
+            f"no shipped mapping fits the skeleton '{skeleton.name}'{why}, and its names are too unclear to guess one",
             where=f"not found: {', '.join(missing)}; its joints are {_some(skeleton.names)}",
-            fix=f"write a mapping file (docs/retarget.md); there are: {', '.join(mapping_names())}",
+            fix=f"write a mapping file (docs/retarget.md); shipped are: {', '.join(mapping_names())}",
         )
     raise UsageError(
         f"no shipped mapping fits the skeleton '{skeleton.name}'{why}",
@@ -66,13 +66,13 @@ def find_mapping(skeleton: Skeleton, file: str = "FILE") -> Mapping:
 
 
 def chosen_mapping(name: str | Path | Mapping, skeleton: Skeleton) -> Mapping:
-    """A user's choice for a skeleton, with the names that its joints have there."""
+    """A user's mapping, adapted to the joint names of a skeleton."""
     mapping = name if isinstance(name, Mapping) else load_mapping(name)
     return mapping.on(skeleton.names) or mapping
 
 
 def rests_alike(mapping: Mapping, skeleton: Skeleton) -> bool:
-    """Whether the source's long bones rest where the mapping's frames say; True where its rest is not known."""
+    """Whether the source's long bones at rest agree with the mapping's frames; True if its rest pose is unknown."""
     if skeleton.rest is None:
         return True
     rows = {row.joint: row for row in mapping.joints}

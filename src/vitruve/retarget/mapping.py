@@ -1,4 +1,4 @@
-"""Mapping files: which joint of a foreign skeleton is which joint of the body, and how their frames relate.
+"""Mapping files: which joint of a foreign skeleton is which joint of the body, and how their axes relate.
 
 A mapping file is TOML; docs/retarget.md explains every key:
 
@@ -43,7 +43,7 @@ _JOINT_KEYS = ("source", "position", "rotation", "bone", "like", "weight", "hold
 _FRAME_KEYS = ("axes", "turn")
 _UNITS = {f"{sign}{axis}": torch.eye(3, dtype=torch.float64)[i] * (-1 if sign else 1)
           for i, axis in enumerate("xyz") for sign in ("", "-")}  # fmt: skip
-# The 24 ways in which axes point along axes, by how a mapping file names them.
+# The 24 axis-aligned rotations, by their names in mapping files.
 _AXES = {
     " ".join(names): matrix
     for names in itertools.permutations(_UNITS, 3)
@@ -53,19 +53,19 @@ _AXES = {
 
 @dataclass(frozen=True)
 class JointMap:
-    """Where one joint of the body gets its position and its rotation from.
+    """The source of one body joint's position and rotation.
 
     Attributes:
         joint: name on the body.
-        position: joints of the source whose mean position it has; empty for none.
-        rotation: joints of the source whose mean rotation it has; empty for none.
-        bone: joint of the body at the other end of the bone that both skeletons share; the frames are brought into
-            agreement along it. Empty where the frames alone say how they relate.
-        like: joint of the body whose correction along its bone counts for this one too, as a hand goes on along the
+        position: joints of the source whose mean gives its position; empty for none.
+        rotation: joints of the source whose mean gives its rotation; empty for none.
+        bone: joint of the body at the other end of the bone that both skeletons share; the axes are aligned along it.
+            Empty if the frames alone define the relation.
+        like: joint of the body whose correction along its bone applies to this one too, as for a hand in line with its
             forearm; empty for none.
-        weight: of the position among the others; 0 where the position is only measured.
-        hold: how much a turn away from the source's rotation counts, metres a radian.
-        optional: whether a source without these joints fits all the same, and goes without the row.
+        weight: of the position among the others; 0 if the position is only measured.
+        hold: cost of a deviation from the source's rotation, metres per radian.
+        optional: whether the row is dropped for a source without these joints.
     """
 
     joint: str
@@ -85,14 +85,14 @@ class JointMap:
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """A mapping file that was read and checked.
+    """A mapping file, read and checked.
 
     Attributes:
-        name: what the mapping is called.
+        name: name of the mapping.
         joints: one entry for each mapped joint of the body.
-        frames: [3, 3] by name of the source's joint: the matrix that takes its own axes to those of the body at rest.
-        scale: "legs", "whole" or "none": the bones that say how large the body is against the source.
-        note: what a user must know.
+        frames: [3, 3] by the source's joint name: the rotation from its own axes to those of the body at rest.
+        scale: "legs", "whole" or "none": the bones that define the size of the body relative to the source.
+        note: what a user should know.
     """
 
     name: str
@@ -107,10 +107,10 @@ class Mapping:
         return tuple(dict.fromkeys(name for entry in self.joints for name in entry.sources))
 
     def on(self, names: Sequence[str]) -> Mapping | None:
-        """The mapping for a source with these joints: optional rows that it lacks left out, and its prefix put on.
+        """The mapping for a source with these joints: missing optional rows dropped, and its prefix added.
 
         Returns:
-            None where a row that is not optional has a joint that is not there.
+            None if a joint of a required row is missing.
         """
         needed = {name for entry in self.joints if not entry.optional for name in entry.sources}
         for prefix in ("", *prefixes(names)):
@@ -127,7 +127,7 @@ def mapping_names() -> tuple[str, ...]:
 
 
 def prefixes(names: Sequence[str]) -> tuple[str, ...]:
-    """What may stand before the joints' own names: up to a colon, or what all of them, or all but the root, share."""
+    """Possible prefixes of the joint names: up to a colon, or common to all of them, or to all but the root."""
     with_colon = Counter(name[: name.rindex(":") + 1] for name in names if ":" in name)
     # Of names, not of paths.
     shared = [os.path.commonprefix(list(some)) for some in (names, names[1:]) if len(some) > 1]  # noqa: RUF071
@@ -156,7 +156,7 @@ def mapping_from_toml(text: str, where: str) -> Mapping:
         raise BadData("a mapping needs a table [joints]", where=where, fix="see docs/retarget.md")
     scale = table.get("scale", "legs")
     if scale not in SCALES:
-        raise BadData(f"'{scale}' is no rule for the scale", where=f"{where}: scale", fix=nearest(str(scale), SCALES))
+        raise BadData(f"unknown scale rule '{scale}'", where=f"{where}: scale", fix=nearest(str(scale), SCALES))
     joints = tuple(_joint_map(joint, entry, f"{where}: joints.{joint}") for joint, entry in entries.items())
     default = _frame(table.get("frames", "x y z"), f"{where}: frames")
     own = {str(key): _frame(v, f"{where}: source_frames.{key}") for key, v in table.get("source_frames", {}).items()}
@@ -164,7 +164,7 @@ def mapping_from_toml(text: str, where: str) -> Mapping:
     idle = [name for name in own if name not in named]
     if idle:
         raise BadData(
-            f"'{idle[0]}' turns no joint", where=f"{where}: source_frames", fix=nearest(idle[0], sorted(named))
+            f"'{idle[0]}' is used by no joint", where=f"{where}: source_frames", fix=nearest(idle[0], sorted(named))
         )
     return Mapping(
         name=str(table.get("name", Path(where).stem)),
@@ -180,14 +180,14 @@ def shipped_mapping(name: str) -> Mapping:
     """A mapping of the package by its name."""
     if name not in mapping_names():
         raise MissingAsset(
-            f"there is no mapping '{name}'", fix=f"a file of your own ends in .toml; {nearest(name, mapping_names())}"
+            f"unknown mapping '{name}'", fix=f"{nearest(name, mapping_names())} or give the path of a .toml file"
         )
     file = resources.files("vitruve.retarget") / "mappings" / f"{name}.toml"
     return mapping_from_toml(file.read_text(encoding="utf-8"), file.name)
 
 
 def _renamed(mapping: Mapping, real: dict[str, str]) -> Mapping:
-    """The rows whose joints are there, under their real names; what referred to a row that is not there goes too."""
+    """The rows whose joints exist, under their real names, without references to missing rows."""
     rows = [entry for entry in mapping.joints if set(entry.sources) <= real.keys()]
     kept = {entry.joint for entry in rows}
     joints = tuple(
@@ -211,7 +211,6 @@ def _check_keys(table: dict[str, Any], keys: Sequence[str], where: str) -> None:
 
 
 def _joint_map(joint: str, entry: Any, where: str) -> JointMap:
-    """One row of [joints]: a name alone, or a table."""
     if isinstance(entry, str):
         entry = {"source": entry}
     if not isinstance(entry, dict):
@@ -221,7 +220,7 @@ def _joint_map(joint: str, entry: Any, where: str) -> JointMap:
     numbers = {key: entry[key] for key in ("weight", "hold") if key in entry}
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise BadData(f"'{value}' is no {key}", where=where, fix="give a number that is not negative")
+            raise BadData(f"invalid {key} '{value}'", where=where, fix="give a number that is not negative")
     made = JointMap(
         joint=joint,
         position=_names(entry.get("position", source), where),
@@ -244,12 +243,12 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
 
 
 def nearest_axes(frame: Tensor) -> Tensor:
-    """[3, 3] the nearest rotation that takes axes to axes."""
+    """[3, 3] the nearest axis-aligned rotation."""
     return max(_AXES.values(), key=lambda axes: float((axes * frame).sum()))
 
 
 def mapping_to_toml(mapping: Mapping) -> str:
-    """The text of a mapping file that says the same, turns to a tenth of a degree; `mapping_from_toml` reads it."""
+    """The text of a mapping file, angles to a tenth of a degree; the inverse of `mapping_from_toml`."""
     lines = [
         f"{key} = {json.dumps(getattr(mapping, key))}" for key in ("name", "scale", "note") if getattr(mapping, key)
     ]
@@ -257,7 +256,7 @@ def mapping_to_toml(mapping: Mapping) -> str:
     lines += [f"{_key(name)} = {_frame_text(frame)}" for name, frame in mapping.frames.items()]
     lines += ["", "[joints]"]
     for row in mapping.joints:
-        # Only what differs from what is meant where it is left out.
+        # Only values that differ from the defaults.
         parts = {"source": list(row.position)} if row.position == row.rotation else {
             key: list(names) for key, names in (("position", row.position), ("rotation", row.rotation)) if names
         }  # fmt: skip
@@ -284,21 +283,21 @@ def _frame_text(frame: Tensor) -> str:
 
 
 def _frame(value: Any, where: str) -> Tensor:
-    """[3, 3]: the matrix that takes a joint's own axes to those of the body at rest, from "y -x z" or a table."""
+    """[3, 3]: the rotation from a joint's own axes to those of the body at rest, from "y -x z" or a table."""
     table: Any = {"axes": value} if isinstance(value, str) else value
     if not isinstance(table, dict):
-        raise BadData(f"{value!r} says nothing about axes", where=where, fix='write "y -x z"')
+        raise BadData(f"invalid axes {value!r}", where=where, fix='write "y -x z"')
     _check_keys(table, _FRAME_KEYS, where)
     axes = str(table.get("axes", "x y z")).split()
     matrix = _AXES.get(" ".join(axes))
     if matrix is None:
         raise BadData(
-            f"'{' '.join(axes)}' is no right-handed frame",
+            f"'{' '.join(axes)}' is not a right-handed frame",
             where=where,
             fix="say where the joint's own x, y and z point on the body in T-pose: left is x, up y, ahead z",
         )
     for axis, degrees in table.get("turn", {}).items():
         if axis not in ("x", "y", "z") or not isinstance(degrees, int | float):
-            raise BadData(f"'{axis} = {degrees}' is no turn", where=where, fix="write turn = { x = -20 }, in degrees")
+            raise BadData(f"invalid turn '{axis} = {degrees}'", where=where, fix="write turn = { x = -20 }, in degrees")
         matrix = rotation_about(axis.upper(), torch.tensor(math.radians(degrees), dtype=torch.float64)) @ matrix
     return matrix

@@ -1,4 +1,4 @@
-"""Where the own axes of a source's joints point on the body: from a rest in which it stands, or else from its clip."""
+"""Find the axes of a source's joints relative to the body: from a standing rest pose, or else from its clip."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vitruve.retarget.alignment import posed
 from vitruve.retarget.mapping import JointMap, nearest_axes
 from vitruve.skeletons import Skeleton
 
-# A source that stands at rest: how far its legs may be from straight down, its back from upright, cosines; and its arms
-# may hang, but not point inwards.
+# A standing rest pose: cosines between the legs and straight down, the back and upright; the arms may hang, but not
+# point inwards.
 _LEGS_DOWN, _BACK_UP, _ARMS_IN = 0.8, 0.7, -0.2
-# Axes within this of the file's are the file's, radians.
+# Axes within this angle of the file's are snapped to them, radians.
 _SNAP = 0.3
-# Frames that are looked at; the share of them in which a foot stands; bends of an elbow that tell its hinge, as a sine.
+# Frames to use; the share of them in which a foot stands; bends of an elbow that show its hinge, as a sine.
 _FRAMES, _STANDING, _BENT = 400, 0.3, 0.35
-# The arm is straight where no joint turns: then the forearm's axes are the upper arm's, a cosine.
+# If the arm is straight at rest (cosine), the forearm has the axes of the upper arm.
 _STRAIGHT = 0.75
 
 _FINGERS = tuple(f"{finger}{i}" for finger in ("index", "middle", "pinky", "ring", "thumb") for i in (1, 2, 3))
@@ -29,7 +29,7 @@ Frames = dict[str, Tensor]
 
 
 def frames_of(rows: Sequence[JointMap], motion: Motion) -> tuple[Frames, str]:
-    """[3, 3] for each joint of the source whose rotation a row uses, and where they come from, in words."""
+    """[3, 3] for each joint of the source whose rotation a row uses, and a description of where they come from."""
     skeleton = motion.skeleton
     standing = None if skeleton.rest is None else _standing(rows, skeleton)
     if standing is not None:
@@ -39,7 +39,7 @@ def frames_of(rows: Sequence[JointMap], motion: Motion) -> tuple[Frames, str]:
 
 
 def _standing(rows: Sequence[JointMap], skeleton: Skeleton) -> Tensor | None:
-    """[3, 3] from the file's axes to the body's, where the joints rest as a person stands; None where they do not."""
+    """[3, 3] from the file's axes to the body's if the rest pose is a standing person, else None."""
     assert skeleton.rest is not None
     rest = skeleton.rest.double()
     at = {row.joint: rest[[skeleton.index(name) for name in row.position]].mean(0) for row in rows if row.position}
@@ -68,13 +68,13 @@ _OUTWARD = {"left": 1.0, "right": -1.0}
 
 
 def _snapped(axes: Tensor) -> Tensor:
-    """The nearest axes of the file, where they are near."""
+    """The nearest axes of the file, if they are close."""
     nearest = nearest_axes(axes)
     return nearest if float(geodesic_distance(axes, nearest)) < _SNAP else axes
 
 
 class _Seen:
-    """A clip in which a person moves: in each frame, where the body's axes at rest must have been turned to."""
+    """A clip of a moving person: estimates the world rotation of the body's joints in each frame."""
 
     def __init__(self, rows: Sequence[JointMap], motion: Motion) -> None:
         positions, rotations, valid = posed(motion)
@@ -89,7 +89,7 @@ class _Seen:
         self.chest = _basis(x=self.at["left_shoulder"] - self.at["right_shoulder"], y=top - hips)
 
     def frame(self, joint: str, name: str) -> Tensor:
-        """[3, 3] from the own axes of the source's joint `name`, which turns the body's `joint`, to the body's."""
+        """[3, 3] from the axes of the source's joint `name`, which rotates the body's `joint`, to the body's axes."""
         side, _, part = joint.partition("_")
         turned = self.turned[:, self.names.index(name)]
         if part in ("wrist", *_FINGERS) and {f"{side}_index1", f"{side}_pinky1"} <= self.own.keys():
@@ -97,7 +97,7 @@ class _Seen:
         if part in ("elbow", "wrist", *_FINGERS):
             return self._arm(side, turned)
         if part in ("ankle", "foot") and f"{side}_foot" in self.at:
-            # A foot that stands has its sole on the ground.
+            # The sole of a standing foot is on the ground.
             height = self.at[f"{side}_ankle"][:, 2]
             low = height <= height.quantile(_STANDING)
             up = torch.tensor([0.0, 0.0, 1.0]).to(height).expand(int(low.sum()), 3)
@@ -114,7 +114,7 @@ class _Seen:
         return _mean(known.get(joint, self.chest), turned)
 
     def _upper_arm(self, side: str) -> Tensor:
-        """By the bone and by the hinge of the elbow, about which a forearm bends ahead."""
+        """From the bone and the hinge of the elbow, about which the forearm bends forward."""
         sign = _OUTWARD[side]
         upper = _unit(self.at[f"{side}_elbow"] - self.at[f"{side}_shoulder"])
         fore = _unit(self.at[f"{side}_wrist"] - self.at[f"{side}_elbow"])
@@ -125,7 +125,7 @@ class _Seen:
         return _mean(_basis(x=sign * upper[some], y=hinge[some]), turned[some])
 
     def _arm(self, side: str, turned: Tensor) -> Tensor:
-        """Forearm, and hand without fingers: as the upper arm where the arm rests straight, and else by the clip."""
+        """Forearm, and hand without fingers: like the upper arm if the arm is straight at rest, else from the clip."""
         upper = self._upper_arm(side)
         elbow, wrist = (self.names.index(self.own[f"{side}_{part}"]) for part in ("elbow", "wrist"))
         shoulder = self.names.index(self.own[f"{side}_shoulder"])
@@ -140,7 +140,7 @@ class _Seen:
         return _mean(_basis(x=_OUTWARD[side] * fore, y=world[:, :, 1]), turned)
 
     def _hand(self, side: str) -> Tensor:
-        """By the knuckles, which lie level and side by side when nothing turns the hand."""
+        """From the knuckles, which are level and side by side at rest."""
         assert self.rest is not None
         wrist, index, pinky = (
             self.rest[self.names.index(self.own[f"{side}_{part}"])].double() for part in ("wrist", "index1", "pinky1")
@@ -155,7 +155,7 @@ def _mean(world: Float[Tensor, "frames 3 3"], turned: Float[Tensor, "frames 3 3"
 
 
 def _basis(x: Tensor, y: Tensor, first: str = "x") -> Float[Tensor, "frames 3 3"]:
-    """[frames, 3, 3] with columns x, y and z; the axis `first` as given, the other made square to it."""
+    """[frames, 3, 3] with columns x, y and z; the axis `first` as given, the other orthogonalised."""
     if first == "x":
         x = _unit(x)
         y = _across(y, x)
@@ -166,7 +166,7 @@ def _basis(x: Tensor, y: Tensor, first: str = "x") -> Float[Tensor, "frames 3 3"
 
 
 def _across(vector: Tensor, axis: Tensor) -> Tensor:
-    """A unit vector as near as can be to the first that is square to the second."""
+    """The unit vector nearest to the first that is perpendicular to the second."""
     return _unit(vector - (vector * axis).sum(-1, keepdim=True) * axis)
 
 

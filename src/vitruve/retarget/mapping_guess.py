@@ -1,7 +1,7 @@
-"""A mapping guessed from the names of a skeleton's joints, its tree, and how it rests or moves.
+"""Guess a mapping from the joint names of a skeleton, its tree, and its rest pose or motion.
 
-The names tell the limbs; the tree tells the pelvis (where legs and back meet) and the spine (from there to the neck).
-The frames come from the rest where that is a person standing, and else from the clip: see mapping_frames.
+The names give the limbs; the tree gives the pelvis (where legs and back meet) and the spine (from there to the neck).
+The frames come from the rest pose if that is a standing person, and else from the clip: see mapping_frames.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vitruve.skeletons import Skeleton
 
 SIDES = ("left", "right")
 _SIDE_WORDS = {"l": "left", "left": "left", "r": "right", "right": "right"}
-# What a limb's joint is called, without its side; the words of a row are tried in order.
+# Names of a limb's joints, without the side; the words of a row are tried in order.
 _WORDS = {
     "hip": ("upleg", "upperleg", "thigh", "femur", "hip"),
     "knee": ("lowleg", "lowerleg", "shin", "calf", "tibia", "shank", "knee", "leg"),
@@ -31,20 +31,20 @@ _WORDS = {
 _NECK, _HEAD = ("neck", "necktwist", "lowerneck", "upperneck"), ("head",)
 _FINGERS = {"thumb": "thumb", "index": "index", "mid": "middle", "middle": "middle", "ring": "ring", "pinky": "pinky",
             "little": "pinky"}  # fmt: skip
-# Without these a person cannot be told.
+# Joints without which no guess is possible.
 _NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 
 
 def guess_mapping(motion: Motion) -> Mapping:
-    """A mapping for the motion's skeleton, of rows and frames.
+    """Guess the mapping for a motion's skeleton.
 
     Raises:
-        UsageError: the names tell too little.
+        UsageError: the names are too unclear.
     """
     rows, missing = guess_rows(motion.skeleton)
     if missing:
         raise UsageError(
-            f"the names of the skeleton '{motion.skeleton.name}' do not tell enough to guess",
+            f"the names of the skeleton '{motion.skeleton.name}' are too unclear to guess a mapping",
             where=f"not found: {', '.join(missing)}",
             fix="write a mapping file (docs/retarget.md)",
         )
@@ -53,7 +53,7 @@ def guess_mapping(motion: Motion) -> Mapping:
 
 
 def guess_rows(skeleton: Skeleton) -> tuple[tuple[JointMap, ...], list[str]]:
-    """The rows that the names and the tree tell, and the joints of a body that were not found and are needed."""
+    """The rows found by names and tree, and the required joints that were not found."""
     found = _by_name(skeleton)
     missing = [f"{side}_{part}" for part in _NEEDED for side in SIDES if f"{side}_{part}" not in found]
     if missing or not skeleton.parents:
@@ -66,7 +66,7 @@ def guess_rows(skeleton: Skeleton) -> tuple[tuple[JointMap, ...], list[str]]:
 
 
 def said(rows: Sequence[JointMap]) -> str:
-    """Rows in one line, fingers only counted."""
+    """Rows in one line; fingers are only counted."""
     fingers = [row for row in rows if row.joint[-1].isdigit() and not row.joint.startswith("spine")]
     parts = [f"{row.joint} = {' + '.join(row.sources)}" for row in rows if row not in fingers]
     return ", ".join(parts) + (f", and {len(fingers)} joints of fingers" if fingers else "")
@@ -79,7 +79,7 @@ def _rows(
         named = tuple(names[source] for source in sources)
         return JointMap(joint, () if turn_only else named[-1:], named, **more)  # type: ignore[arg-type]
 
-    # One, two or three joints of the spine as the shipped mappings have them; of more, those between share spine2.
+    # One to three spine joints as in the shipped mappings; with more, the ones in between share spine2.
     chain = {
         0: ((pelvis,), (pelvis,), (pelvis,)),
         1: ((pelvis, *spine), spine, spine),
@@ -109,7 +109,7 @@ def _rows(
 
 
 def _by_name(skeleton: Skeleton) -> dict[str, int]:
-    """Joints of the body that the names tell: limbs, head, fingers; of several the first in the tree."""
+    """Joints of the body found by name: limbs, head, fingers; of several, the first in the tree."""
     words = [_word(name, skeleton.names) for name in skeleton.names]
     found: dict[str, int] = {}
 
@@ -121,7 +121,7 @@ def _by_name(skeleton: Skeleton) -> dict[str, int]:
     for side in SIDES:
         for part, wanted in _WORDS.items():
             take(f"{side}_{part}", wanted, side)
-        # "Shoulder" is the collar bone where the arm has a name of its own, and else the shoulder.
+        # "Shoulder" is the collar bone if the upper arm has its own name, and else the shoulder.
         take(f"{side}_{'collar' if f'{side}_shoulder' in found else 'shoulder'}", ("shoulder",), side)
         for i, (its, word) in enumerate(words):
             finger = re.fullmatch(rf"(?:hand)?({'|'.join(_FINGERS)})(?:finger)?", word)
@@ -133,7 +133,7 @@ def _by_name(skeleton: Skeleton) -> dict[str, int]:
 
 
 def _word(name: str, names: Sequence[str]) -> tuple[str, str]:
-    """The side of a name ("left", "right" or none), and what is left of it in small letters without digits."""
+    """The side of a name ("left", "right" or none), and the rest of it in lower case without digits."""
     for prefix in prefixes(names):
         name = name.removeprefix(prefix)
     parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
@@ -141,14 +141,14 @@ def _word(name: str, names: Sequence[str]) -> tuple[str, str]:
     word = "".join(part for part in parts if part not in _SIDE_WORDS)
     known = {*(word for row in _WORDS.values() for word in row), *_FINGERS, "shoulder"}
     for spelling, its in sorted(_SIDE_WORDS.items(), reverse=True):
-        # Names all in small or in large letters, as "lfemur" and "LEFTFOOT".
+        # Names in one case, such as "lfemur" and "LEFTFOOT".
         if not side and word.removeprefix(spelling) in known and word not in known:
             return its, word.removeprefix(spelling)
     return side, word
 
 
 def _above(skeleton: Skeleton, joint: int) -> list[int]:
-    """A joint and what it hangs on, up to the root."""
+    """A joint and its ancestors, up to the root."""
     chain = [joint]
     while skeleton.parents[chain[-1]] >= 0:
         chain.append(skeleton.parents[chain[-1]])
@@ -156,5 +156,5 @@ def _above(skeleton: Skeleton, joint: int) -> list[int]:
 
 
 def _meeting(skeleton: Skeleton, a: int, b: int) -> int:
-    """The joint nearest to both that both hang on."""
+    """The nearest common ancestor of two joints."""
     return next(joint for joint in _above(skeleton, a) if joint in _above(skeleton, b))

@@ -1,4 +1,4 @@
-"""How good a retargeted motion is: joint by joint, at the feet, and in words."""
+"""Measure a retargeted motion: joint errors, foot sliding, and warnings."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from vitruve.motion import Motion, derivative, foot_contacts
 from vitruve.retarget.alignment import Aligned
 from vitruve.retarget.mapping import Mapping
 
-# Above these, millimetres, a result is not to be trusted. A body of known shape has other proportions than the source,
-# so they are wider than those of a surface.
+# Limits in millimetres above which a result is not trusted. A body of known shape has other proportions than the
+# source, so they are wider than for surfaces.
 TRUSTED_MEAN, TRUSTED_FRAME = 30.0, 60.0
-# How much larger or smaller than a body of mean shape a source may be before its size is no person's.
+# Plausible size ratio, either way, between a source and a body of mean shape.
 USUAL = (0.65, 1.5)
-# A foot that stands may slide this much faster than the source's, m/s, before it is said.
+# Tolerated additional sliding of a standing foot, m/s.
 SLIDING = 0.02
-# Names in one sentence.
+# Maximum number of names in one sentence.
 _SHOWN = 6
 _FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
-# No joint but the root and those of the long bones turns this far from its rest, radians.
+# Anatomical limit of rotations from rest, except for the root and the joints of long bones, radians.
 _TOO_FAR = 2 / 3 * torch.pi
 _FAR_TURNING = ("pelvis", "hip", "knee", "shoulder", "elbow")
 
 
 def measure_joints(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorReport:
-    """Joint by joint; the figures over all joints leave out those of weight zero."""
+    """Errors per joint; the totals exclude joints of weight zero."""
     reached = result.joints(body)[:, aligned.joints].to(aligned.positions)
     residual, frames = reached - aligned.positions, aligned.valid.nonzero()[:, 0]
     counts = aligned.weights > 0
@@ -59,7 +59,7 @@ def what_to_know(
     failed: Tensor,
     scale: float,
 ) -> list[str]:
-    """What a user must know, in words; why it is not to be trusted comes first."""
+    """Warnings for the user; reasons not to trust the result come first."""
     out = []
     if failed.any():
         first = failed.nonzero()[:5, 0].tolist()
@@ -72,10 +72,10 @@ def what_to_know(
         out.append(f"the source was scaled by {scale:.3g} to the size of the body: check its units")
     if aligned.rolled:
         shown = ", ".join(f"{joint} in {frames} frames" for joint, frames in aligned.rolled.items())
-        out.append(f"rolled over by half a turn in the source, and turned back: {shown}")
+        out.append(f"rolled over by half a turn in the source, corrected: {shown}")
     turning = (motion.rotations - torch.eye(3).to(motion.rotations)).nan_to_num(0.0).abs().amax((0, 2, 3)) > 1e-4
     skeleton, used = motion.skeleton, {name for row in mapping.joints for name in row.rotation}
-    # A joint that is left out still turns what hangs on it.
+    # The rotation of an unmapped joint affects its children, and is only lost if no mapped joint follows.
     spare = [
         name
         for joint, name in enumerate(skeleton.names)
@@ -83,20 +83,20 @@ def what_to_know(
     ]
     if spare:
         more = f" and {len(spare) - _SHOWN} more" if len(spare) > _SHOWN else ""
-        out.append(f"the mapping leaves out {', '.join(spare[:_SHOWN])}{more} of the source: their turns are lost")
+        out.append(f"the mapping omits {', '.join(spare[:_SHOWN])}{more} of the source: their rotations are lost")
     if begin.invented:
         shown = ", ".join(begin.invented[:4]) + (f" and {len(begin.invented) - 4} more" if begin.invented[4:] else "")
-        out.append(f"not in the source, made up as asked: {shown}")
+        out.append(f"missing in the source, set to defaults: {shown}")
     return out
 
 
 def added_sliding(motion: Motion, result: Motion, aligned: Aligned, body: BodyModel) -> float:
-    """How much faster the joints of standing feet move than the source's, m/s; the mean over frames with contact.
+    """Additional speed of the joints of standing feet compared to the source, m/s; mean over frames with contact.
 
     Args:
         motion: the source.
         result: the motion on the body.
-        aligned: what the source says about the body's joints, scaled.
+        aligned: the scaled source in terms of the body's joints.
         body: the body of the result.
     """
     feet = [(i, e) for i, e in enumerate(aligned.entries) if e.joint in _FEET and len(e.position) == 1 and e.weight]
@@ -115,7 +115,7 @@ def added_sliding(motion: Motion, result: Motion, aligned: Aligned, body: BodyMo
 
 
 def turned_too_far(result: Motion) -> list[str]:
-    """Joints that are turned as no person's are in the middle of the clip: what the source has wrong."""
+    """A warning about joints whose median rotation is anatomically impossible, because of the source."""
     known = result.rotations if result.mask is None else result.rotations[result.mask]
     turn = matrix_to_axis_angle(known).norm(dim=-1).median(0).values.tolist() if len(known) else []
     far = [
@@ -123,4 +123,4 @@ def turned_too_far(result: Motion) -> list[str]:
         for joint, angle in zip(result.skeleton.names, turn)
         if angle > _TOO_FAR and joint.rpartition("_")[2] not in _FAR_TURNING
     ]
-    return [f"turned as no person's, as in the source: {', '.join(far)}: look at it"] if far else []
+    return [f"anatomically impossible rotations, as in the source: {', '.join(far)}: inspect them"] if far else []

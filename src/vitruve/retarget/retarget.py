@@ -1,12 +1,12 @@
-"""A motion on a foreign skeleton (BVH, ASF/AMC, any joint tree) becomes a motion on a body, by a mapping file.
+"""Retarget a motion from a foreign skeleton (BVH, ASF/AMC, any joint tree) to a body, by a mapping file.
 
     motion = load_motion("walk.bvh")
     conversion = retarget_motion(motion, to="smplx-neutral")
     print(conversion.error.groups)                       # millimetres, joint by joint
 
-Joints of two skeletons are not the same points, and frames at rest mean nothing across files. So the rotations are
-taken over bone by bone with frames brought into agreement, which carries the twist, and the joint positions are then
-met by the solver, drawn towards these rotations.
+Joints of two skeletons are not the same points, and rest axes differ between files. So rotations are transferred bone
+by bone with aligned axes, which preserves the twist. Then the solver fits the joint positions, regularised towards
+these rotations.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from vitruve.retarget.quality import (
 )
 from vitruve.threads import one_thread_but_for_blocks
 
-# Frames of an actor that the shape is found on, and the pull of the betas to zero, metres for a standard deviation.
+# Number of an actor's frames for the shape solve, and the regularisation of betas, metres per standard deviation.
 _SHAPE_FRAMES, _RIDGE = 240, 0.002
 # Bones of the legs, by their lower ends.
 _LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
-# Joints that the mapping does not name are drawn to their place at rest, metres a radian.
+# Regularisation of unmapped joints towards rest, metres per radian.
 _HOLD = 0.01
 
 
@@ -64,28 +64,28 @@ def retarget_motion(
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conversion:
-    """Bring a motion on a plain joint tree to a body.
+    """Retarget a motion on a plain joint tree to a body.
 
     Args:
-        motion: on a tree with rest positions or changing bones, as BVH and ASF/AMC files give it.
-        to: the body to go to. A name without a gender ("smplx") takes the gender of the motion, see `find_body`.
-        mapping: a mapping file's name or path, or "guess"; where not given, the shipped one that fits the joint names.
+        motion: on a tree with rest positions or changing bones, as read from BVH and ASF/AMC files.
+        to: the target body. A name without a gender ("smplx") takes the gender of the motion, see `find_body`.
+        mapping: a mapping file's name or path, or "guess"; by default the shipped one that fits the joint names.
         betas: "fit" one shape for the clip, at the source's own size; "zero" for the mean shape; or the betas, for
             example of the actor (`actor_betas`). A tree has no shape to keep, so "keep-if-same" fits too.
-        scale: the source is made this much larger before the fit. Where not given: 1 for a fitted shape, since the body
-            grows to the actor's size (but not to that of a giant), and by the mapping's rule for a known shape.
-        hands: what fingers get that the mapping does not name: "flat", "mean", or [2, 45] axis-angle.
-        folder: where licensed bodies lie, before the usual places.
+        scale: scale of the source before the fit. By default 1 for a fitted shape, since the body adapts to the actor's
+            size (if it is plausible), and by the mapping's rule for a known shape.
+        hands: rotations of unmapped fingers: "flat", "mean", or [2, 45] axis-angle.
+        folder: searched for licensed bodies before the usual places.
         progress: called with (frames done, frames in all).
 
     Returns:
         The motion, and in `error` the distances of its joints to those of the (scaled) source. The mean is over the
-        joints whose position the mapping asks for; those of weight 0 stand in `error.groups` only.
+        joints with a position in the mapping; those of weight 0 are in `error.groups` only.
     """
     since = time.perf_counter()
     body, notes = find_body(to, motion.gender, folder)
     if scale is not None and not 0 < scale < float("inf"):
-        raise UsageError(f"a scale of {scale} cannot be", fix="give a positive number, or none")
+        raise UsageError(f"invalid scale {scale}", fix="give a positive number, or none")
     chosen = _mapping(mapping, motion)
     known = fixed_betas(betas, body)
     shaped = body.shaped(known)
@@ -108,11 +108,11 @@ def retarget_motion(
     error = measure_joints(aligned, result, body)
     warnings = notes + what_to_know(motion, chosen, aligned, begin, error, failed & aligned.valid, scale)
     if chosen.name == GUESS:
-        warnings.insert(0, f"the mapping was {chosen.note}: {said(chosen.joints)}: look at the result")
+        warnings.insert(0, f"the mapping was {chosen.note}: {said(chosen.joints)}: check the result")
     warnings += (odd := turned_too_far(result))
     sliding = added_sliding(motion, result, aligned, body)
     if sliding > SLIDING:
-        warnings.append(f"feet that stand slide {100 * sliding:.1f} cm/s faster than in the source: look at the feet")
+        warnings.append(f"standing feet slide {100 * sliding:.1f} cm/s faster than in the source: check the feet")
     return Conversion(
         motion=result,
         error=error,
@@ -134,7 +134,7 @@ def actor_betas(
     mapping: str | Path | Mapping | None = None,
     folder: str | Path | None = None,
 ) -> Float[Tensor, "betas"]:
-    """One shape for all clips of an actor, from frames of all of them; give it to `retarget_motion` as `betas`.
+    """One shape for all clips of an actor, from frames of all of them; pass it to `retarget_motion` as `betas`.
 
     Args:
         motions: clips on one skeleton, at the actor's own size.
@@ -165,7 +165,7 @@ def _fitted_betas(aligned: Aligned, body: BodyModel) -> Tensor:
 def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
     if motion.body:
         raise UsageError(
-            "this motion is on a body already",
+            "the motion is on a body already",
             where=f"body '{motion.body_name}'",
             fix="convert it: convert_motion(motion, to=...)",
         )
@@ -175,7 +175,7 @@ def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
 
 
 def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:
-    """How much larger the body is than the source, by least squares over the lengths of shared bones."""
+    """The scale from the source to the body, by least squares over the lengths of shared bones."""
     placed = {joint: i for i, joint in enumerate(aligned.joints) if aligned.weights[i] > 0}
     names, rest = shaped.body.skeleton.names, shaped.rest_joints.double()
     theirs, ours = [], []
@@ -192,7 +192,7 @@ def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:
 
 
 def _start(aligned: Aligned, shaped: ShapedBody, hands: str | Tensor) -> Start:
-    """The source's rotations on the body's tree, fingers and face as a source without them gets them."""
+    """The source's rotations on the body's tree, with default fingers and face."""
     body = shaped.body
     named = {entry.joint for entry in aligned.entries}
     names = [name for name in body.skeleton.names if name in named or not _of_hand_or_face(name)]
@@ -209,7 +209,7 @@ def _start(aligned: Aligned, shaped: ShapedBody, hands: str | Tensor) -> Start:
     reached = shaped.joints(begin.rotations)[:, aligned.joints]
     weights = aligned.weights.to(reached)
     if not bool(weights.any()):
-        raise BadData("the mapping asks for no position", where="weight = 0 in all rows", fix="give joints a weight")
+        raise BadData("the mapping has no positions", where="weight = 0 in all rows", fix="give joints a weight")
     away = (aligned.positions.to(reached) - reached).nan_to_num(0.0)
     return replace(begin, translation=torch.einsum("fjc,j->fc", away, weights / weights.sum()))
 
@@ -226,7 +226,7 @@ def _fit(
     betas: Tensor,
     progress: Callable[[int, int], None] | None,
 ) -> ClipFit:
-    """Fit twice: then each joint is drawn to its rotation in the world, below its parents as they came out."""
+    """Fit twice: the second fit regularises each joint towards its world rotation, given the fitted parents."""
     first = _solve(aligned, begin, body, betas)
     reference = local_rotations(aligned, body.skeleton, first.rotations, fitted=True)
     again = replace(begin, rotations=first.rotations, translation=first.translation)
@@ -235,7 +235,7 @@ def _fit(
 
 
 def _ends_turned(aligned: Aligned, body: BodyModel, rotations: Tensor) -> Tensor:
-    """Head, hands and toes as the source has them in the world: nothing below them has a say."""
+    """Head, hands and toes get the source's world rotations, since no joints below constrain them."""
     exact = local_rotations(aligned, body.skeleton, rotations, fitted=True)
     out = rotations.clone()
     for joint, turned in zip(aligned.joints, aligned.turned):
@@ -252,7 +252,7 @@ def _solve(
     reference: Tensor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ClipFit:
-    """Meet the positions, drawn towards rotations (the start's where not given); find the shape if it is open."""
+    """Fit the positions, regularised towards rotations (by default the start's); solve the shape if it is unknown."""
     weights = aligned.weights
     used = weights.nonzero()[:, 0]
     hold = torch.full((body.num_joints,), _HOLD)

@@ -1,9 +1,9 @@
-"""Feet and hands that a source shows rolled over about their own length, turned back.
+"""Correct feet and hands that are rolled over about their own axis in the source.
 
-Marker software often solves an ankle or a wrist with two axes. Two pairs of angles then give the bone the same
-direction, and one of them has the sole, or the palm, on the other side. Positions cannot tell, so whole stretches of a
-recording lie on the wrong side while its stick figure looks right. No ankle and no wrist rolls that far against the
-limb above it: where one does, half a turn about the bone brings it back and leaves the bone where it is.
+Marker software often solves an ankle or a wrist with two axes. Two pairs of angles then give the same bone direction,
+one of them with the sole or palm on the wrong side. Positions do not show it, so long stretches of a recording can be
+wrong while its stick figure looks right. No ankle or wrist rolls that far relative to the limb above it: there, half a
+turn about the bone corrects it and leaves the bone in place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, swing_twist
 
-# A roll beyond this is on the wrong side, radians. Real ones are within 1.6, those on the wrong side within 0.8 of pi.
+# A roll beyond this is wrong, radians. Real rolls are within 1.6, wrong ones within 0.8 of pi.
 _ROLLED = 2 / 3 * math.pi
 # The joints that can be rolled over, each with the joint above it, and the body's joint at the far end of its bone.
 _ABOVE = {
@@ -38,14 +38,14 @@ def unrolled(
     """World rotations without feet and hands that are rolled over.
 
     Args:
-        rotations: [frames, 3, 3] in the body's axes, by the joints of the body that have some.
-        positions: [frames, 3] likewise.
+        rotations: [frames, 3, 3] in the body's axes, by joint of the body.
+        positions: [frames, 3] by joint of the body.
         valid: frames with data.
-        body: the body whose axes they are.
+        body: the body.
         rest: its joints at rest, metres.
 
     Returns:
-        [frames, 3, 3] by joint, of those alone that were turned back in some frame.
+        [frames, 3, 3] by joint, only for joints that were corrected in some frame.
     """
     out: dict[str, Tensor] = {}
     for joint, (above, end) in _ABOVE.items():

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a folder with its results and how they came about; and the progress bar."""
+"""Run folders (results with their provenance), the lock on a folder, and the progress bar."""
 
 from vitruve.runs.progress import Progress, progress_bar
 from vitruve.runs.run_folder import RunFolder, run_folder

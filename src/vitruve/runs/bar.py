@@ -18,10 +18,10 @@ def bar(title: str, stream: TextIO, rate: Callable[[float], str]) -> Iterator[Ca
     Args:
         title: what is being done.
         stream: where to write.
-        rate: says how many units are done in a second.
+        rate: formats a number of units per second.
 
     Yields:
-        What takes how many are done and how many there are in all.
+        A callback that takes (done, total).
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(rate), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=stream)) as shown:
@@ -30,7 +30,7 @@ def bar(title: str, stream: TextIO, rate: Callable[[float], str]) -> Iterator[Ca
 
 
 class _Rate(ProgressColumn):
-    """How many units are done in a second."""
+    """Units per second."""
 
     def __init__(self, rate: Callable[[float], str]) -> None:
         super().__init__()

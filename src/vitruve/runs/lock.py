@@ -1,10 +1,10 @@
-"""One run at a time in a folder.
+"""Lock a folder, so that one run at a time works in it.
 
     with alone(out, "another preparation into this store is at work"):
         ...
 
-The system lets go of the lock when its process ends, however it ends; the file stays. Where a file system has no locks,
-nothing keeps two runs apart.
+The system releases the lock when the process ends, however it ends; the lock file stays. On a file system without
+locks, two runs are not kept apart.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LOCK_FILE = ".lock"
 
 @contextmanager
 def alone(folder: Path, taken: str, name: str = LOCK_FILE) -> Iterator[None]:
-    """Work in a folder that no other run works in.
+    """Hold the lock on a folder.
 
     Args:
-        folder: exists.
-        taken: what to say where another does.
-        name: of the file that is locked.
+        folder: must exist.
+        taken: the error message if another run holds the lock.
+        name: name of the lock file.
     """
     with writing(folder):
         file = (folder / name).open("a")
@@ -37,7 +37,7 @@ def alone(folder: Path, taken: str, name: str = LOCK_FILE) -> Iterator[None]:
 
 
 def lock(file: IO[Any], folder: Path, taken: str) -> None:
-    """Lock an open file until it is closed; raises UsageError where another process has."""
+    """Lock an open file until it is closed; raises UsageError if another process holds the lock."""
     try:
         if os.name == "nt":
             import msvcrt

@@ -1,4 +1,4 @@
-"""One progress bar: rate and time left on a terminal; elsewhere a plain line per tenth of work that takes a while."""
+"""The progress bar: rate and time left on a terminal; elsewhere a plain line per tenth of longer work."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from typing import TextIO
 
 Progress = Callable[[int, int], None]
-"""What library functions take as `progress`: called with how many are done and how many there are in all."""
+"""The `progress` callback of library functions, called with (done, total)."""
 
 
 @contextmanager
 def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show the progress of one piece of work.
+    """Show the progress of a task.
 
     Args:
         title: what is being done.
         unit: what is counted, for example "frames".
         quiet: show nothing.
-        stream: where to write; standard error where not given.
+        stream: where to write; standard error by default.
 
     Yields:
-        The callback to pass on as `progress`.
+        The callback to pass as `progress`.
     """
     out: TextIO = stream or sys.stderr
     if quiet:
@@ -37,7 +37,7 @@ def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO
             yield show
 
 
-# Work that is done sooner needs no lines in a log.
+# Shorter work prints no lines to a log.
 _SOON = 5.0
 
 

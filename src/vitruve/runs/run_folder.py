@@ -1,13 +1,13 @@
-"""The folder a run leaves: its results, their figures, a page, and in `run.toml` all that they came from.
+"""The output folder of a run: its files, `results.json`, `report.html`, and `run.toml` with its provenance.
 
     with run_folder("out", "demo", options={"frames": 8}, inputs=[clip]) as run:
         (run.path / "motion.npz").write_bytes(...)
         run.results({"height_m": 1.71})                    # results.json
         run.report(page("The demo", blocks))               # report.html
 
-The folder is filled under a temporary name beside its place and renamed when the block ends well. A run that fails or
-is interrupted leaves nothing. A command whose folder grows over several runs makes a `RunFolder` itself and calls
-`record` when it begins and when it ends; each of its files is whole or not there.
+The folder is filled under a temporary name next to its final path and renamed when the block ends. A run that fails or
+is interrupted leaves nothing. A command that adds to a folder over several runs creates a `RunFolder` itself and calls
+`record` at its start and end; each file is written atomically.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vitruve.runs.lock import LOCK_FILE
 from vitruve.runs.versions import versions
 
 RUN_FILE = "run.toml"
-# What the name of a folder that is to be made does not end in, unless a file was meant.
+# An output path with one of these suffixes was meant as a file.
 _FILE_ENDINGS = (".npz", ".npy", ".pkl", ".json", ".csv", ".html", ".png", ".jpg", ".mp4", ".bvh", ".glb", ".txt")
 
 
@@ -42,10 +42,10 @@ class RunFolder:
 
     Attributes:
         path: where to write now.
-        place: where it will stand in the end.
+        place: its final path.
         command: the verb, for example "demo".
-        options: every option with the value it had.
-        suffix: stands before the endings of the files that tell about the run, where several runs share a folder.
+        options: every option with its value.
+        suffix: added to the stems of the run's own files, where several runs share a folder.
     """
 
     path: Path
@@ -58,27 +58,27 @@ class RunFolder:
     _clock: float = field(default_factory=time.monotonic)
 
     def file(self, name: str) -> Path:
-        """The path of a file that tells about the run, such as "results.json"."""
+        """The path of one of the run's own files, such as "results.json"."""
         return self.path / f"{Path(name).stem}{self.suffix}{Path(name).suffix}"
 
     def results(self, values: Mapping[str, Any]) -> None:
-        """Write `results.json`: numbers with their unit in the key, such as `height_m`. Whole or not at all."""
+        """Write `results.json` atomically: numbers with their unit in the key, such as `height_m`."""
         write_json(self.file("results.json"), values)
 
     def report(self, html: str) -> None:
-        """Write `report.html`, whole or not at all."""
+        """Write `report.html` atomically."""
         write_text(self.file("report.html"), html)
 
     def note(self, **values: Any) -> None:
-        """Add to the table `[notes]` of `run.toml`: what only showed while it ran, such as the body that was found."""
+        """Add to the table `[notes]` of `run.toml`: facts known only at run time, such as the body that was found."""
         self._notes.update(values)
 
     def record(self, inputs: Mapping[str, str], done: bool = True) -> None:
-        """Write `run.toml`, whole or not at all; `run_folder` does it by itself.
+        """Write `run.toml` atomically; `run_folder` calls it.
 
         Args:
             inputs: path of each input to the hash of its content.
-            done: False where the run goes on: no time is told then.
+            done: False while the run goes on; the duration is left out then.
         """
         told = {key: str(value) if isinstance(value, Path) else value for key, value in self.options.items()}
         record = {
@@ -101,10 +101,10 @@ def run_folder(
     inputs: Sequence[str | Path] = (),
     overwrite: bool = False,
 ) -> Iterator[RunFolder]:
-    """Make the folder of one run.
+    """Create the folder of one run.
 
     Args:
-        out: where it is to stand.
+        out: its path.
         command: the verb, for example "demo".
         options: every option with the value it had.
         inputs: files that were read; their hashes are kept.
@@ -120,7 +120,7 @@ def run_folder(
         run.record(hashes)
         _move(partial, place, command, overwrite)
     except NotWritten as error:
-        error.where = error.where.replace(str(partial), str(place))  # the name that it was to have
+        error.where = error.where.replace(str(partial), str(place))  # the name the user knows
         raise
     except OSError as error:
         if is_unwritable(error):
@@ -143,15 +143,15 @@ def check_out(place: str | Path, command: str, overwrite: bool = False) -> None:
         raise UsageError("the output is not a folder", where=str(place), fix="choose another: --out FOLDER")
     if not place.exists() and place.suffix.lower() in _FILE_ENDINGS:
         raise UsageError(
-            f"a folder is written, and {place.name} is the name of a file",
+            f"the output is a folder, but {place.name} is a file name",
             where=f"--out {place}",
-            fix=f"leave out the ending: --out {place.stem}",
+            fix=f"omit the suffix: --out {place.stem}",
         )
     if not place.exists() or all(file.name == LOCK_FILE for file in place.iterdir()):
         return
     if not (place / RUN_FILE).is_file():
         raise UsageError(
-            "the output folder holds files that no run has made; they will not be replaced",
+            "the output folder holds files that are not from a run and will not be replaced",
             where=f"{place} has no {RUN_FILE}",
             fix="choose another: --out FOLDER",
         )
@@ -164,7 +164,7 @@ def check_out(place: str | Path, command: str, overwrite: bool = False) -> None:
         )
     if not overwrite:
         raise UsageError(
-            "the output folder exists already", where=str(place), fix="choose another with --out, or give --overwrite"
+            "the output folder exists already", where=str(place), fix="choose another with --out, or use --overwrite"
         )
 
 
@@ -182,7 +182,7 @@ def _make_partial(place: Path) -> Path:
         partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.partial-", dir=place.parent))
     umask = os.umask(0)
     os.umask(umask)
-    partial.chmod(0o777 & ~umask)  # mkdtemp makes it private; a result is as readable as any other file
+    partial.chmod(0o777 & ~umask)  # mkdtemp makes it private; give it the usual permissions
     return partial
 
 

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, platform, and the commit where Vitruve runs from a checkout."""
+"""The software behind a result: versions, platform, and the git commit of a checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGES = ("torch", "numpy", "scipy", "safetensors", "pillow")
 
 
 def versions() -> dict[str, str]:
-    """Name to version; packages that are not installed are left out."""
+    """Package name to version; packages that are not installed are left out."""
     found = {"vitruve": vitruve.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
         version = package_version(package)
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def package_version(package: str) -> str:
-    """The installed version, read from the package's metadata without importing it; empty where it is not installed."""
+    """The installed version, from the package's metadata without importing it; empty if not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -40,7 +40,7 @@ def git_commit() -> str:
     Empty for an installed package.
     """
     root = Path(vitruve.__file__).resolve().parents[2]
-    # Only our own checkout: an installation may lie inside somebody else's.
+    # Only our own checkout: Vitruve may be installed inside another repository.
     if not ((root / ".git").exists() and (root / "src" / "vitruve").is_dir()):
         return ""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

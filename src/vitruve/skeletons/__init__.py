@@ -1,4 +1,4 @@
-"""Joint and keypoint sets as data: one TOML file each in `data/`, a user's own file works the same."""
+"""Joint and keypoint sets as data: one TOML file each in `data/`; users' own files work the same way."""
 
 from vitruve.skeletons.skeleton import Skeleton, load_skeleton, skeleton_names
 

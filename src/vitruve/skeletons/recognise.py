@@ -1,4 +1,4 @@
-"""What the names of a foreign skeleton tell: which shipped tree it is, and which joints are left and right."""
+"""Recognise a skeleton by its joint names: which shipped tree it is, and which joints are left and right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from vitruve.skeletons.skeleton import Skeleton, load_skeleton, skeleton_names
 
-# How the left-hand name of a pair turns into the right-hand name, from the surest spelling to the least sure.
+# How a left name turns into the right name, from the most to the least reliable spelling.
 _SPELLINGS = (
     (re.compile(r"left"), "right"),
     (re.compile(r"Left"), "Right"),
@@ -34,10 +34,10 @@ def left_right_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 
 def shipped_tree(names: Sequence[str], parents: Sequence[int]) -> tuple[Skeleton, list[int]] | None:
-    """The shipped tree that has the same joints with the same parents, in whatever order.
+    """The shipped tree with the same joints and parents, in any order.
 
     Returns:
-        The shipped skeleton, and for each of its joints the index in `names`; None where no tree fits.
+        The shipped skeleton, and for each of its joints the index in `names`; None where no tree matches.
     """
     above = {name: names[parent] if parent >= 0 else None for name, parent in zip(names, parents, strict=True)}
     for skeleton in _shipped_trees():

@@ -4,14 +4,14 @@ A skeleton file is TOML. Joints are named in order; every other entry may use na
 
     name = "biped"
     names = ["pelvis", "left_hip", "right_hip"]
-    parents = [-1, 0, 0]                 # a tree, parents before children; leave out for a plain point set
-    edges = [[0, 1], [0, 2]]             # lines to draw; the tree's bones where left out
+    parents = [-1, 0, 0]                 # a tree, parents before children; omit for a plain point set
+    edges = [[0, 1], [0, 2]]             # lines to draw; by default the tree's bones
     pairs = [["left_hip", "right_hip"]]  # left, right
     root = ["pelvis"]                    # one point, or several whose mean is the root
     rest = [[0, 0, 0], [0.1, 0, 0], [-0.1, 0, 0]]   # optional, metres
     oks_sigmas = [0.1, 0.1, 0.1]         # optional
     source = "where the list comes from"
-    note = "what a user must know"
+    note = "what a user should know"
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Skeleton:
         name: what the set is called.
         names: one name per joint.
         parents: index of each joint's parent, -1 for the root, parents before children; empty for a plain point set.
-        pairs: (left, right) indices that a mirror swaps.
+        pairs: (left, right) indices that mirroring swaps.
         edges: lines to draw.
-        root: the joint, or the joints whose mean, is the root; empty where there is none.
+        root: the root joint, or several whose mean is the root; empty where there is none.
         rest: [joints, 3] positions at rest in metres, or None.
         oks_sigmas: per-point spread for the object keypoint similarity, or empty.
         source: where the list comes from.
-        note: what a user must know.
+        note: what a user should know.
     """
 
     name: str
@@ -71,25 +71,25 @@ class Skeleton:
 
     @property
     def flip(self) -> tuple[int, ...]:
-        """The permutation that a mirror makes: joint i of the mirrored set is joint flip[i] of the original."""
+        """The permutation for mirroring: joint i of the mirrored set is joint flip[i] of the original."""
         permutation = list(range(len(self)))
         for left, right in self.pairs:
             permutation[left], permutation[right] = right, left
         return tuple(permutation)
 
     def index(self, name: str) -> int:
-        """The index of a joint; an unknown name is an error that gives the nearest names."""
+        """The index of a joint; the error for an unknown name lists the closest names."""
         try:
             return self.names.index(name)
         except ValueError:
             raise UsageError(f"skeleton '{self.name}' has no joint '{name}'", fix=nearest(name, self.names)) from None
 
     def children(self, joint: int) -> tuple[int, ...]:
-        """The joints that hang directly on a joint."""
+        """The direct children of a joint."""
         return tuple(i for i, parent in enumerate(self.parents) if parent == joint)
 
     def below(self, joint: int) -> tuple[int, ...]:
-        """A joint and everything that hangs on it, in order."""
+        """A joint and all its descendants, in order."""
         inside = {joint}
         for i, parent in enumerate(self.parents):
             if parent in inside:
@@ -136,13 +136,13 @@ class Skeleton:
 
 
 def skeleton_names() -> tuple[str, ...]:
-    """The names of the skeletons that ship with the package."""
+    """Names of the skeletons that ship with the package."""
     files = resources.files("vitruve.skeletons") / "data"
     return tuple(sorted(file.name.removesuffix(".toml") for file in files.iterdir() if file.name.endswith(".toml")))
 
 
 def load_skeleton(name: str | Path) -> Skeleton:
-    """A shipped skeleton by name, or a user's own by the path of its TOML file."""
+    """Load a shipped skeleton by name, or a user's own by the path of its TOML file."""
     if str(name).endswith(".toml"):
         path = Path(name)
         if not path.is_file():
@@ -155,7 +155,7 @@ def load_skeleton(name: str | Path) -> Skeleton:
 def _shipped(name: str) -> Skeleton:
     if name not in skeleton_names():
         raise MissingAsset(
-            f"there is no skeleton '{name}'", fix=nearest(name, skeleton_names()) + " A file of your own ends in .toml."
+            f"unknown skeleton '{name}'", fix=nearest(name, skeleton_names()) + " or give the path of a .toml file"
         )
     file = resources.files("vitruve.skeletons") / "data" / f"{name}.toml"
     return skeleton_from_toml(file.read_text(encoding="utf-8"), file.name)
@@ -175,7 +175,7 @@ def skeleton_from_toml(text: str, where: str) -> Skeleton:
     except BadData as error:
         raise BadData(error.what, where=f"{where}: {error.where}", fix=error.fix) from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise BadData("an entry has the wrong form", where=f"{where}: {error}", fix="see docs/skeletons.md") from None
+        raise BadData("an entry has the wrong type", where=f"{where}: {error}", fix="see docs/skeletons.md") from None
 
 
 def _from_table(table: dict[str, Any], where: str) -> Skeleton:
@@ -228,19 +228,19 @@ def _check(skeleton: Skeleton) -> None:
 
     repeated = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if repeated is not None:
-        raise bad(f"the name '{repeated}' stands twice", "names", "give every joint a name of its own")
+        raise bad(f"duplicate name '{repeated}'", "names", "give every joint a unique name")
     if parents and len(parents) != len(names):
         raise bad(
             f"{len(parents)} parents for {len(names)} joints", "parents", "give one parent per joint, -1 for the root"
         )
     for i, parent in enumerate(parents):
         if not -1 <= parent < i:
-            raise bad(f"'{names[i]}' stands before its parent", f"parents[{i}] = {parent}", "list parents first")
+            raise bad(f"'{names[i]}' comes before its parent", f"parents[{i}] = {parent}", "list parents first")
     if parents and parents.count(-1) != 1:
         raise bad(f"{parents.count(-1)} roots", "parents", "exactly one joint has the parent -1")
     paired = [i for pair in skeleton.pairs for i in pair]
     if len(set(paired)) != len(paired) or any(len(pair) != 2 for pair in skeleton.pairs):
-        raise bad("a joint stands in two pairs, so that a mirror is no involution", "pairs", "pair each joint once")
+        raise bad("a joint is in two pairs", "pairs", "put each joint into one (left, right) pair")
     if any(len(edge) != 2 for edge in skeleton.edges):
         raise bad("an edge does not join two points", "edges", "write edges = [[a, b], ...]")
     everywhere = [*paired, *skeleton.root, *(i for edge in skeleton.edges for i in edge)]

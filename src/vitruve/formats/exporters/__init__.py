@@ -1,1 +1,1 @@
-"""Motions for programs that draw: GLB, USD and the table EXPORTS of all that can be written."""
+"""Export motions for viewing and editing programs: GLB, USD, and the table EXPORTS of all export formats."""

@@ -1,4 +1,4 @@
-"""What an export is asked for, checked before anything is done: the format, axis and unit, the body, morph targets."""
+"""Check the options of an export before any work: format, axis, unit, body, morph targets, camera."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from vitruve.formats.exporters.table import EXPORTS, Export
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 
-# Morph targets of a kind where no number is given, unless the motion has more coefficients.
+# Default number of morph targets per kind, unless the motion has more coefficients.
 _USUAL_MORPHS = 10
 
 
 def format_of(path: Path, format: str = "") -> Export:
-    """The row of EXPORTS that a path, or a format where one is given, names."""
+    """The row of EXPORTS for a format, or else for the suffix of a path."""
     return EXPORTS[ending_of(path, format)]
 
 
 def ending_of(path: Path, format: str) -> str:
-    """The ending that names a row of EXPORTS."""
+    """The suffix that is the key in EXPORTS."""
     ending = f".{format.lower().removeprefix('.')}" if format else path.suffix.lower()
     if ending == ".fbx":
         raise UsageError(
-            "FBX cannot be written without Blender or Autodesk's own library",
+            "FBX is unsupported: it needs Blender or Autodesk's own library",
             where=str(path),
-            fix="write a .glb and let Blender turn it into FBX; docs/export.md has the command",
+            fix="write a .glb and convert it with Blender; docs/export.md has the command",
         )
     if ending not in EXPORTS:
-        shown = f"the ending '{ending}' names" if ending else "a name without an ending names"
-        fix = nearest(ending, EXPORTS) if ending else f"end the name in one of {' '.join(EXPORTS)}"
-        raise UsageError(f"{shown} no export", where=str(path), fix=fix)
+        shown = f"no export format has the suffix '{ending}'" if ending else "the output has no suffix"
+        fix = nearest(ending, EXPORTS) if ending else f"use one of the suffixes {' '.join(EXPORTS)}"
+        raise UsageError(shown, where=str(path), fix=fix)
     if path.suffix.lower() != ending and not EXPORTS[ending].folder:
         raise UsageError(f"{path.name} does not end in {ending}", where=str(path), fix=f"name it {path.name}{ending}")
     return ending
 
 
 def choice(what: str, given: str, choices: tuple[str, ...], row: Export) -> str:
-    """What was asked for, or what is usual for the format."""
+    """The given choice, or the format's default."""
     if given and given not in choices:
-        fix = f"leave it out: it is '{choices[0]}'" if len(choices) == 1 else nearest(given, choices)
-        raise UsageError(f"'{given}' is no {what} of this format", where=row.line, fix=fix)
+        fix = f"omit it: it is '{choices[0]}'" if len(choices) == 1 else nearest(given, choices)
+        raise UsageError(f"'{given}' is not a valid {what} for this format", where=row.line, fix=fix)
     return given or choices[0]
 
 
 def check_body(motion: Motion, body: BodyModel | None, row: Export) -> None:
-    """Raise an error where the format cannot hold the motion, or not on this body."""
+    """Raise if the format cannot hold the motion, or the body does not fit it."""
     if not motion.betas.isfinite().all():
-        raise BadData("the shape is not finite", where="betas", fix="mend them, or set them to zero")
+        raise BadData("the shape is not finite", where="betas", fix="fix them, or set them to zero")
     if row.skeletons and motion.skeleton.name not in row.skeletons:
         raise UsageError(
             f"this format holds {' or '.join(row.skeletons)}, not {motion.skeleton.name}",
@@ -57,9 +57,9 @@ def check_body(motion: Motion, body: BodyModel | None, row: Export) -> None:
         )
     if body is None and row.body == "needed":
         raise UsageError(
-            "meshes need a body, and the motion is on a plain skeleton",
+            "meshes need a body, but the motion is on a plain skeleton",
             where=f"{motion.skeleton.name}: {len(motion.skeleton)} joints",
-            fix="move it to a body first: vitruve convert FILE --to open-smplx",
+            fix="retarget it to a body first: vitruve convert FILE --to open-smplx",
         )
     if body is not None and motion.skeleton.names != body.skeleton.names:
         raise UsageError(
@@ -75,7 +75,7 @@ def morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export)
     if not text:
         return 0, 0
     if not row.morphs:
-        raise UsageError("this format has no morph targets", where=row.line, fix="write a .glb, or leave --morphs out")
+        raise UsageError("this format has no morph targets", where=row.line, fix="write a .glb, or omit --morphs")
     has = {"shape": 0 if body is None else body.num_betas, "expression": 0 if body is None else body.num_expressions}
     of_clip = {"shape": len(motion.betas), "expression": 0 if motion.expression is None else motion.expression.shape[1]}
     counts = {"shape": 0, "expression": 0}
@@ -85,23 +85,23 @@ def morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export)
             kind, number = "expression", kind
         if kind not in counts or (number and not (number.isdigit() and int(number) > 0)):
             fix = "use shape, expression, shape:4, or a number of expressions; several with a comma"
-            raise UsageError(f"'{part}' names no morph targets", where="--morphs", fix=fix)
+            raise UsageError(f"invalid morph targets '{part}'", where="--morphs", fix=fix)
         count = int(number) if number else min(max(_USUAL_MORPHS, of_clip[kind]), has[kind])
         if not 0 < count <= has[kind]:
             name = body.name if body is not None else motion.skeleton.name
-            fix = f"ask for at most {has[kind]}" if has[kind] else "leave them out, or use a body that has them"
+            fix = f"use at most {has[kind]}" if has[kind] else "omit them, or use a body that has them"
             raise UsageError(f"{name} has {has[kind]} {kind} morph targets", where=f"--morphs {text}", fix=fix)
         counts[kind] = count
     return counts["shape"], counts["expression"]
 
 
 def check_camera(camera: Camera | None, row: Export, gaps: str) -> None:
-    """Raise UsageError where the camera cannot be in the file."""
+    """Raise UsageError if the file cannot hold the camera."""
     if camera is not None and not row.camera:
-        raise UsageError("this format holds no camera", where=row.line, fix="write a .glb, or leave --camera out")
+        raise UsageError("this format has no camera", where=row.line, fix="write a .glb, or omit --camera")
     if camera is not None and camera.moves and gaps == "drop":
         raise UsageError(
-            "a clip that frames are dropped from is out of step with a moving camera",
+            "dropping frames puts the clip out of step with a moving camera",
             where="--camera with --gaps drop",
             fix="hold the gaps",
         )

@@ -1,10 +1,10 @@
-"""Motions for other programs: the table EXPORTS of what is written, and `export_motion`, which writes it.
+"""Export a motion for other programs.
 
     from vitruve.formats.exporters.export_motion import export_motion
     done = export_motion(motion, "walk.glb", body=body)
     print(done.fps, done.up, done.unit, done.difference, done.notes)
 
-An export is for a program that shows or edits motion; it holds less than the motion, and the table says what is lost.
+An export is for programs that show or edit motion. It holds less than the motion; the table EXPORTS says what is lost.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vitruve.motion.provenance import edited
 from vitruve.threads import one_torch_thread
 
 GAPS = ("hold", "drop")
-# The SMPL-X Blender add-on reads no frame rate below this, and only whole ones.
+# The SMPL-X Blender add-on reads only whole frame rates from this one up.
 _ADD_ON_FPS = 30
 
 
@@ -41,16 +41,16 @@ class Exported:
 
     Attributes:
         path: the file or folder.
-        format: the ending that names the row of EXPORTS.
+        format: the suffix that is the key in EXPORTS.
         frames, fps, seconds: of what was written.
         up, unit: of the file.
-        body: whose surface or joints they are; empty where none was used.
-        joints: the names of the joints, as the file has them; none in meshes.
-        gaps: how many frames held no valid data.
+        body: the body of the surface or joints; empty if none was used.
+        joints: names of the joints, as in the file; none in meshes.
+        gaps: number of frames without valid data.
         morphs: names of the morph targets.
-        bytes: the size of all files.
-        difference: how far the skinned mesh is from the body; None where nothing is skinned.
-        notes: what a user must know.
+        bytes: total size of all files.
+        difference: error of the skinned mesh against the body; None if nothing is skinned.
+        notes: notes for the user.
     """
 
     path: Path
@@ -93,19 +93,19 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
 
     Args:
         motion: what to write; `motion[10:60]` is a part of it.
-        path: the file, whose ending names the format; for meshes of several frames a folder.
-        body: the body it is on; a plain joint tree goes without.
-        format: an ending of EXPORTS, where that of the path does not tell.
-        up: the axis that points upwards in the file, "y" or "z"; what is usual for the format where empty.
-        unit: of lengths in the file; what is usual for the format where empty.
+        path: the file, whose suffix chooses the format; for meshes of several frames a folder.
+        body: the body it is on; None for a plain joint tree.
+        format: a suffix in EXPORTS, if the path's suffix does not tell.
+        up: the up axis of the file, "y" or "z"; empty for the format's default.
+        unit: of lengths in the file; empty for the format's default.
         fps: resample to this frame rate.
-        gaps: what becomes of frames without valid data: "hold" repeats the last valid one, "drop" leaves them out.
+        gaps: how to treat frames without valid data: "hold" repeats the last valid one, "drop" removes them.
         morphs: morph targets of a GLB or USD file: "shape", "expression", both with a comma between, or a number of
             expressions. "shape:4" is the first four shapes.
-        camera: the camera that saw the motion, for a GLB.
-        overwrite: replace what is there.
+        camera: the camera that recorded the motion, for a GLB.
+        overwrite: replace existing files.
         dry_run: check everything and write nothing.
-        progress: called with how many frames are written, and of how many.
+        progress: called with (frames written, frames in all).
     """
     path = Path(path)
     ending = ending_of(path, format)
@@ -114,7 +114,7 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     folder = row.folder if path.suffix.lower() != ending else ""
     if row.folder and not folder and len(motion) > 1:
         raise UsageError(
-            f"a file {ending} holds one frame, and there are {len(motion)}",
+            f"a {ending} file holds one frame, but there are {len(motion)}",
             where=str(path),
             fix=f"name a folder: -o {path.with_suffix('')} --format {ending[1:]}; or choose a frame: --frames 0:1",
         )
@@ -127,7 +127,7 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
         motion, missing, notes = _whole(motion, gaps)
         motion, more = _at_rate(motion, fps, ending)
         if body is not None and motion.offsets is not None:
-            more.append("the motion's bones change their length; the body's do not")
+            more.append("the motion's bones change length; the body's do not")
             motion = motion.replace(offsets=None)
         request = ExportRequest(motion, path, ending, body, up, unit, shapes, expressions, camera, overwrite, progress)
         notes += more + _warnings(request, row)
@@ -161,9 +161,9 @@ def _summary(request: ExportRequest, row: Export) -> Exported:
 
 
 def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
-    """The motion with valid frames only, how many were not, and what to say about it."""
+    """The motion with valid frames only, the number of invalid ones, and notes."""
     if gaps not in GAPS:
-        raise UsageError(f"'{gaps}' is no way to treat gaps", where="--gaps", fix=nearest(gaps, GAPS))
+        raise UsageError(f"unknown gap mode '{gaps}'", where="--gaps", fix=nearest(gaps, GAPS))
     valid = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu().clone()
     for values in (motion.rotations, motion.translation, motion.expression, motion.offsets):
         if values is not None:
@@ -173,14 +173,14 @@ def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
         return motion.replace(mask=None), 0, []
     if missing == len(motion):
         raise BadData(
-            "no frame holds valid data", where=f"all {missing} frames are masked or not finite", fix="check the file"
+            "no frame has valid data", where=f"all {missing} frames are masked or not finite", fix="check the file"
         )
     frames = torch.arange(len(motion))
     good = frames[valid]
     if gaps == "hold":
         good = good[(torch.searchsorted(good, frames, right=True) - 1).clamp_min(0)]
-    done = "each repeats the last valid one" if gaps == "hold" else "they are left out, and the clip is shorter"
-    note = f"{missing} of {len(motion)} frames hold no valid data: {done}"
+    done = "each repeats the last valid one" if gaps == "hold" else "they are dropped, and the clip is shorter"
+    note = f"{missing} of {len(motion)} frames have no valid data: {done}"
 
     def at(values: Any) -> Any:
         return None if values is None else values[good.to(values.device)]
@@ -190,12 +190,12 @@ def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
 
 
 def _at_rate(motion: Motion, fps: float | None, ending: str) -> tuple[Motion, list[str]]:
-    """The motion at the rate asked for, or at one that the format can hold, and what to say about it."""
+    """The motion at the requested rate, or at one that the format supports, and notes."""
     notes, before = [], motion.fps
     if fps is not None:
         motion = resample(motion, fps)
     elif ending == ".npz":
-        # As the file's writer does, a rate a hair off a whole one counts as that.
+        # Like the file's writer, treat a nearly whole rate as whole.
         whole = max(round(motion.fps), _ADD_ON_FPS)
         if abs(motion.fps - whole) > 1e-3:
             motion = resample(motion, float(whole))

@@ -1,8 +1,8 @@
 """GLB, the binary form of glTF 2.0: one skinned mesh with its skeleton and animation, y up, in metres.
 
-At rest the joints have the identity as rotation and the mesh stands as the body's template does, in the clip's shape.
-The animation turns every joint and moves the root; bones that change their length are moved too. A motion without a
-body gets a thin mesh of its bones.
+At rest the joints have identity rotations and the mesh is the body's template in the clip's shape. The animation
+rotates every joint and moves the root, and joints whose bones change length. A motion without a body gets a thin mesh
+of its bones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vitruve.motion import Motion
 
 # A quiet blue that is neither skin nor cloth.
 _COLOUR = (0.30, 0.45, 0.70, 1.0)
-# A bone further than this from its place at rest is animated, metres.
+# A bone offset that differs from rest by more than this is animated, metres.
 _STILL = 1e-6
 
 
@@ -48,18 +48,18 @@ def write_glb(
 ) -> None:
     """Write a GLB.
 
-    Pose correctives have no place in a skin of glTF; `gltf_difference.skinning_difference` measures their worth.
+    A glTF skin has no pose correctives; `gltf_difference.skinning_difference` measures the resulting error.
 
     Args:
-        motion: what to write; every frame is taken to be valid.
+        motion: what to write; every frame must be valid.
         path: the file; it is replaced.
-        body: the body whose surface is skinned, in the motion's shape; a mesh of the bones where None.
+        body: the body whose surface is skinned, in the motion's shape; None for a mesh of the bones.
         name: of the scene and of the animation.
         shapes: how many columns of the shape basis become morph targets. The joints do not follow them.
         expressions: how many expressions become morph targets, whose weights are animated by the motion's expression.
-        camera: the camera that saw the motion, if the file shall hold it.
-        facts: JSON values to be kept in the file, such as the licence; they stand in `asset.extras`, and in the
-            scene's extras, which Blender shows as custom properties.
+        camera: the camera that recorded the motion, or None.
+        facts: JSON values to store in the file, such as the licence; written to `asset.extras` and to the scene's
+            extras, which Blender shows as custom properties.
     """
     facts = dict(facts or {})
     licence = {"copyright": facts["licence"]} if facts.get("licence") else {}
@@ -83,10 +83,10 @@ def write_glb(
 
 
 def _joint_nodes(file: GltfFile, motion: Motion, rest: NDArray[np.float64]) -> list[int]:
-    """A node for every joint as it is at rest."""
+    """A node for every joint, at rest."""
     skeleton = motion.skeleton
     bones = rest - np.where(np.array(skeleton.parents)[:, None] >= 0, rest[list(skeleton.parents)], 0.0)
-    # Parents stand before their children, so the joints' places in the list are known beforehand.
+    # Parents come before their children, so the joints' indices are known beforehand.
     first = len(file.entries.get("nodes", ()))
     nodes = []
     for joint, joint_name in enumerate(skeleton.names):
@@ -133,7 +133,7 @@ def _skin(file: GltfFile, joints: list[int], rest: NDArray[np.float64]) -> int:
 
 
 def _animation(file: GltfFile, motion: Motion, rest: NDArray[np.float64], joints: list[int]) -> dict[str, Any]:
-    """Rotations of all joints, the way of the root, and bones that change."""
+    """Rotations of all joints, the path of the root, and bones that change length."""
     back = z_up_from("y", torch.zeros((), dtype=torch.float64)).T
     rotations = motion.rotations.detach().double().cpu()
     rotations = torch.cat([back @ rotations[:, :1], rotations[:, 1:]], 1)

@@ -1,4 +1,4 @@
-"""A real camera in a GLB file: where it stood, which way it looked, and its angle of view."""
+"""A real camera in a GLB file: its pose and angle of view."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from vitruve.geometry.camera import Camera
 
 # glTF's camera looks along -z with y up, OpenCV's along z with y down.
 _TURN = np.diag([1.0, -1.0, -1.0])
-# Nearer than this nothing is drawn, metres.
+# Near clipping plane, metres.
 _NEAR = 0.05
 
 
 def add_camera(file: GltfFile, camera: Camera, animation: dict[str, Any], fps: float) -> int:
-    """Add the camera and its animation, at the rate of the motion where it has none of its own; returns its node."""
+    """Add the camera and its animation, at the motion's rate if it has none of its own; returns its node."""
     back = z_up_from("y", torch.zeros((), dtype=torch.float64)).numpy().T
     R_world_camera = camera.axes.mT.reshape(-1, 3, 3).double().numpy()
     positions = camera.position.reshape(-1, 3).double().numpy() @ back.T

@@ -1,8 +1,7 @@
-"""How far a skinned mesh, as exchange formats hold it, is from the body it was made of.
+"""Measure how far a skinned mesh in an exchange format is from the body that it was made from.
 
-A skin of glTF or USD turns rest vertices with the joints and nothing more. What a body does beyond that is lost: the
-correctives that follow the rotations, an expression that was not exported, joints that follow the expression, and in
-glTF the weights beyond four joints a vertex.
+A glTF or USD skin only moves rest vertices with the joints. It loses pose correctives, an expression that was not
+exported, joints that follow the expression, and in glTF the weights beyond four joints per vertex.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.formats.exporters.gltf_skin import INFLUENCES, largest_weights
 from vitruve.motion import Motion
 
-# Frames that are measured of a long clip, and how many at a time.
+# Frames measured of a long clip, and frames per block.
 _MEASURED, _AT_A_TIME = 64, 16
 
 
@@ -26,11 +25,11 @@ class Difference:
     """Distances between the body and its skinned mesh.
 
     Attributes:
-        frames: how many frames were measured.
-        mean_mm: over all their vertices.
-        max_mm: of the worst vertex.
-        weights_mm: of the worst vertex, from the weights beyond four joints alone.
-        joints_mm: of the worst joint.
+        frames: number of frames measured.
+        mean_mm: mean over all their vertices.
+        max_mm: the worst vertex.
+        weights_mm: the worst vertex, from the weights beyond four joints alone.
+        joints_mm: the worst joint.
     """
 
     frames: int
@@ -51,11 +50,11 @@ def skinning_difference(
     """Measure what a skin without correctives loses on a clip.
 
     Args:
-        motion: the clip; every frame is taken to be valid.
+        motion: the clip; every frame must be valid.
         body: the body it is skinned on.
-        expressions: how many expressions the skin has as morph targets, animated.
-        influences: joints a vertex in the skin, 4; all of the body's where None.
-        frames: how many frames to look at, evenly spread over the clip.
+        expressions: how many animated expressions the skin has as morph targets.
+        influences: joints per vertex in the skin, 4; None for all of the body's.
+        frames: how many frames to measure, evenly spread over the clip.
     """
     chosen = torch.linspace(0, len(motion) - 1, min(frames, len(motion))).round().long().unique()
     weights = _four_only(body) if influences else body.skin_weights
@@ -73,7 +72,7 @@ def skinning_difference(
 def _distances(
     part: Motion, body: BodyModel, weights: Tensor, expressions: int, cut: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(of the vertices [frames, vertices], from the weights alone, of the joints [frames, joints]), metres."""
+    """(vertices [frames, vertices], from the weights alone, joints [frames, joints]), metres."""
     shaped = body.shaped(part.betas)
     rest = shaped.rest_vertices.expand(len(part), -1, -1)
     if expressions and part.expression is not None:
@@ -95,7 +94,7 @@ def _skinned(weights: Tensor, transforms: Tensor, rest: Tensor) -> Tensor:
 
 
 def _four_only(body: BodyModel) -> Tensor:
-    """[vertices, joints]: the weights as they are once only four a vertex are left."""
+    """[vertices, joints]: the weights reduced to four joints per vertex."""
     joints, weights = (torch.from_numpy(values) for values in largest_weights(body.skin_weights))
     empty = torch.zeros_like(body.skin_weights)
     return empty.scatter_add_(1, joints.to(empty.device).long(), weights.to(empty))

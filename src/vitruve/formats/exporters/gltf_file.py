@@ -1,4 +1,4 @@
-"""A glTF 2.0 document in one binary file (GLB): JSON, then one chunk of numbers that its accessors point into."""
+"""Build a glTF 2.0 document in one binary file (GLB): JSON, then one binary chunk that its accessors point into."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from vitruve.errors import BadData
 
-# What a bufferView of vertices or of triangles is for.
+# Targets of a bufferView: vertices, triangles.
 VERTICES, TRIANGLES = 34962, 34963
 _COMPONENTS = {"u1": 5121, "u2": 5123, "u4": 5125, "f4": 5126}
 _TYPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
-# The lengths in a GLB are unsigned 32-bit numbers.
+# Lengths in a GLB are unsigned 32-bit integers.
 _LARGEST = 2**32 - 1
 
 
 class GltfFile:
-    """A document being put together: entries are appended and known by their place, as glTF has it."""
+    """A document under construction: entries are appended and referred to by index, as in glTF."""
 
     def __init__(self, asset: dict[str, Any]) -> None:
         self.entries: dict[str, list[dict[str, Any]]] = {}
@@ -41,10 +41,10 @@ class GltfFile:
         """Append numbers to the binary chunk and an accessor for them.
 
         Args:
-            values: [count], [count, 2 to 4] or [count, 4, 4] (columns first, as glTF has its matrices) in the type that
-                is written: float32, uint8, uint16 or uint32.
-            target: VERTICES or TRIANGLES where the numbers are those of a mesh.
-            bounds: state the least and largest value of every component.
+            values: [count], [count, 2 to 4] or [count, 4, 4] (column-major, as in glTF) in the type to write: float32,
+                uint8, uint16 or uint32.
+            target: VERTICES or TRIANGLES for mesh data.
+            bounds: add the minimum and maximum of every component.
 
         Returns:
             The accessor's index.
@@ -54,7 +54,7 @@ class GltfFile:
         view = {"buffer": 0, "byteOffset": self.size, "byteLength": len(data)}
         if target is not None:
             view["target"] = target
-        # Every view begins at a multiple of four bytes.
+        # Views are aligned to four bytes.
         padding = -len(data) % 4
         self._parts.append(data + b"\0" * padding)
         self.size += len(data) + padding
@@ -69,7 +69,7 @@ class GltfFile:
         return self.add("accessors", **entry)
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Write the GLB; the scene shown is the first."""
+        """Write the GLB; the default scene is the first."""
         document = {"asset": self._asset, "scene": 0, "buffers": [{"byteLength": self.size}], **self.entries}
         text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
@@ -88,7 +88,7 @@ class GltfFile:
 
 
 def add_channel(animation: dict[str, Any], node: int, path: str, times: int, output: int) -> None:
-    """Let an accessor of values drive a property of a node."""
+    """Animate a property of a node with an accessor of values."""
     animation["samplers"].append({"input": times, "output": output, "interpolation": "LINEAR"})
     sampler = len(animation["samplers"]) - 1
     animation["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})

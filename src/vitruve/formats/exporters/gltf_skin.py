@@ -1,4 +1,4 @@
-"""What a skinned mesh in an exchange format is made of: weights of few joints, normals, quaternions, bones."""
+"""The parts of a skinned mesh in an exchange format: limited weights, normals, quaternions, a mesh of bones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vitruve.motion import Motion
 
 Floats = NDArray[np.float32]
 
-# Joints that may move a vertex in glTF without a second set of weights.
+# Joints per vertex in glTF without a second set of weights.
 INFLUENCES = 4
-# A bone is drawn this wide, as a part of its length, and widest at this part of it.
+# Width of a drawn bone relative to its length, and where along it the bone is widest.
 _WIDTH, _WIDEST = 0.07, 0.15
-# A bone whose joint moves further than this part of its length is none to be drawn.
+# A bone whose joint moves by more than this fraction of its length is not drawn.
 _WANDERING = 0.25
 
 
@@ -31,10 +31,10 @@ class SkinnedMesh:
         name: of the mesh.
         vertices: [vertices, 3] at rest, in the shape of the clip.
         faces: [faces, 3].
-        joints: [vertices, influences] the joints that move a vertex.
-        weights: [vertices, influences] how much; each row sums to one.
-        morphs: names of morph targets to their displacements [vertices, 3].
-        morph_weights: [frames, morphs], or None where they all stay at zero.
+        joints: [vertices, influences] the joints that move each vertex.
+        weights: [vertices, influences] their weights; each row sums to one.
+        morphs: name of each morph target to its displacements [vertices, 3].
+        morph_weights: [frames, morphs], or None if they are all zero.
     """
 
     name: str
@@ -66,10 +66,10 @@ def body_mesh(
 def largest_weights(
     weights: Float[Tensor, "vertices joints"], influences: int = INFLUENCES
 ) -> tuple[NDArray[np.unsignedinteger], Floats]:
-    """The joints that move each vertex most, and their weights made to sum to one.
+    """The joints that move each vertex most, and their weights, normalised to sum to one.
 
     Returns:
-        ([vertices, influences] joints, 0 where the weight is; weights likewise, the largest first)
+        ([vertices, influences] joints, 0 where the weight is 0; weights likewise, largest first)
     """
     count = min(influences, weights.shape[1])
     largest, joints = weights.detach().double().topk(count)
@@ -77,13 +77,13 @@ def largest_weights(
     shares = (shares / shares.sum(1, keepdim=True).clamp_min(1e-12)).cpu().numpy()
     rounded = np.pad(shares, ((0, 0), (0, influences - count))).astype(np.float32)
     chosen = np.pad(joints.cpu().numpy(), ((0, 0), (0, influences - count)))
-    # What rounding takes or adds goes to the largest, so that the sum is one in single precision too.
+    # The largest weight absorbs rounding, so that the sum is one in float32 too.
     rounded[:, 0] = 1 - rounded[:, 1:].sum(1, dtype=np.float64)
     return np.where(rounded > 0, chosen, 0).astype(np.uint8 if weights.shape[1] <= 256 else np.uint16), rounded
 
 
 def smooth_normals(vertices: Floats, faces: NDArray[np.integer]) -> Floats:
-    """[vertices, 3] unit normals, averaged over the faces around by their area; straight up where there are none."""
+    """[vertices, 3] unit normals, the area-weighted mean over adjacent faces; straight up if there are none."""
     corners = vertices[faces.astype(np.int64)].astype(np.float64)
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     ends = faces.astype(np.int64).ravel()
@@ -95,7 +95,7 @@ def smooth_normals(vertices: Floats, faces: NDArray[np.integer]) -> Floats:
 
 
 def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Floats:
-    """[joints, frames, 4] unit quaternions, scalar last, of the sign that runs on from frame to frame."""
+    """[joints, frames, 4] unit quaternions, scalar last, with continuous sign over time."""
     quaternions = matrix_to_quaternion_xyzw(rotations.double()).detach().cpu().numpy()
     turned = np.where((quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
     quaternions[1:] *= np.cumprod(turned, axis=0)
@@ -105,7 +105,7 @@ def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Flo
 def bone_mesh(motion: Motion, rest: NDArray[np.floating]) -> SkinnedMesh | None:
     """A joint tree without a body, as something to look at: a long octahedron for every bone, moved by its upper joint.
 
-    Joints that wander, as hips do below a fixed origin, get no bone. None where no bone is left.
+    Joints that move within their parent, as hips do below a fixed origin, get no bone. None if no bone is left.
     """
     parents = motion.skeleton.parents
     along = rest - rest[np.maximum(parents, 0)]
@@ -136,7 +136,7 @@ def bone_mesh(motion: Motion, rest: NDArray[np.floating]) -> SkinnedMesh | None:
 
 
 def _smallest(faces: NDArray[np.integer], vertices: int) -> NDArray[np.unsignedinteger]:
-    # The largest 16-bit number has a meaning of its own in graphics hardware.
+    # The largest 16-bit index is reserved (primitive restart).
     return faces.astype(np.uint16 if vertices < 65535 else np.uint32)
 
 

@@ -1,4 +1,4 @@
-"""What a motion can be exported as: the table EXPORTS, a writer each."""
+"""The table EXPORTS of export formats, each with its writer."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Export:
         body: whether the body is "needed", "used" where there is one, or "not used".
         skeletons: the joint trees it can hold; empty where it holds any.
         morphs: whether shapes and expressions can be morph targets.
-        camera: whether a camera can be in the file.
-        folder: the file ending inside, where it is a folder of one file per frame.
+        camera: whether the file can hold a camera.
+        folder: suffix of the files inside, for a folder with one file per frame.
     """
 
     line: str
@@ -161,32 +161,32 @@ def _facts(request: ExportRequest) -> dict[str, Any]:
 _USD = Export(
     "a skinned mesh with skeleton and animation (UsdSkel)",
     _usd,
-    keeps="skeleton, rotations, way of the root, one shape, all skin weights, frame rate, morph targets if asked for",
+    keeps="skeleton, rotations, root path, one shape, all skin weights, frame rate, morph targets on request",
     loses="pose correctives, gender (as text only), mask",
     ups=("y", "z"),
     morphs=True,
 )
 _MESHES = {
-    "keeps": "every vertex as the body has it: shape, expression and pose correctives",
+    "keeps": "every vertex of the body: shape, expression and pose correctives",
     "loses": "joints, rotations, frame rate (as a comment only), names, mask",
     "ups": ("z", "y"),
     "units": ("m", "cm", "mm"),
     "body": "needed",
 }
-# ending -> what is written
+# suffix -> export format
 EXPORTS: dict[str, Export] = {
     ".glb": Export(
         "one skinned mesh with skeleton and animation (glTF 2.0, binary)",
         _glb,
-        keeps="skeleton, rotations, way of the root, one shape, frame rate, morph targets if asked for",
-        loses="pose correctives, skin weights beyond four joints a vertex, gender (as text only), mask",
+        keeps="skeleton, rotations, root path, one shape, frame rate, morph targets on request",
+        loses="pose correctives, skin weights beyond four joints per vertex, gender (as text only), mask",
         morphs=True,
         camera=True,
     ),
     ".bvh": Export(
         "a joint tree with Euler angles",
         _bvh,
-        keeps="joint tree in the clip's shape, rotations, way of the root, bones that change, frame rate",
+        keeps="joint tree in the clip's shape, rotations, root path, bones that change length, frame rate",
         loses="surface, betas, gender, expression, mask",
         ups=("y", "z"),
         units=("cm", "m", "mm", "inch"),
@@ -194,7 +194,7 @@ EXPORTS: dict[str, Export] = {
     ".obj": Export("a folder of OBJ meshes, one per frame", _meshes, folder=".obj", **_MESHES),
     ".ply": Export("a folder of binary PLY meshes, one per frame", _meshes, folder=".ply", **_MESHES),
     ".npz": Export(
-        "the file that the SMPL-X Blender add-on reads, in AMASS's keys",
+        "the npz of the SMPL-X Blender add-on, with AMASS's keys",
         _addon_npz,
         keeps="rotations, translation, betas, gender, expression (which the add-on does not read), whole frame rates",
         loses="mask, frame rates below 30 or between whole numbers: the clip is resampled",

@@ -1,6 +1,6 @@
-"""USD: a skinned mesh with its skeleton and animation, as UsdSkel has them. Needs the extra `usd`.
+"""USD: a skinned mesh with its skeleton and animation (UsdSkel). Needs the extra `usd`.
 
-Metres; one time code is one frame. The skeleton rests as the body's template does, in the clip's shape.
+Units are metres; one time code is one frame. The rest pose is the body's template in the clip's shape.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def write_usd(
     expressions: int = 0,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a USD file; the ending says which kind: .usda is text, .usdc and .usd are binary.
+    """Write a USD file; the suffix chooses the encoding: .usda is text, .usdc and .usd are binary.
 
     Args:
-        motion: what to write; every frame is taken to be valid.
+        motion: what to write; every frame must be valid.
         path: the file, which must not exist.
-        body: the body whose surface is skinned, in the motion's shape; a mesh of the bones where None.
-        up: the axis that points upwards in the file, "y" or "z".
+        body: the body whose surface is skinned, in the motion's shape; None for a mesh of the bones.
+        up: the up axis of the file, "y" or "z".
         shapes: how many columns of the shape basis become blend shapes. The joints do not follow them.
         expressions: how many expressions become blend shapes, animated by the motion's expression.
-        facts: texts, numbers and lists to be kept in the file's metadata.
+        facts: texts, numbers and lists to store in the file's metadata.
     """
     pxr = _pxr()
     rest = motion.rest_joints(body).detach().double().cpu().numpy()
@@ -98,7 +98,7 @@ def _most_influences(body: BodyModel) -> int:
 
 
 def _joint_paths(motion: Motion) -> list[str]:
-    """Joints as USD names them: the way from the root, in names that it accepts."""
+    """USD joint paths: from the root, with valid USD names."""
     pxr = _pxr()
 
     names = [pxr.Tf.MakeValidIdentifier(name) for name in motion.skeleton.names]
@@ -140,7 +140,7 @@ def _animate(animation: Any, motion: Motion, joints: list[str], rest: NDArray, u
     turning, moving = animation.CreateRotationsAttr(), animation.CreateTranslationsAttr()
     animation.CreateScalesAttr(pxr.Vt.Vec3hArray(len(joints), pxr.Gf.Vec3h(1, 1, 1)))
     for frame in range(len(motion)):
-        # USD keeps the imaginary part first in memory, as the quaternions here do.
+        # In memory USD quaternions have the scalar last, as ours.
         turning.Set(pxr.Vt.QuatfArray.FromNumpy(np.ascontiguousarray(quaternions[frame])), frame)
         moving.Set(pxr.Vt.Vec3fArray.FromNumpy(bones[frame].astype(np.float32)), frame)
 

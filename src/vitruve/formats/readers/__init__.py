@@ -1,1 +1,1 @@
-"""One foreign file format per file: `read_*`, and `write_*` where motions are saved in it."""
+"""Readers, one file format per module: `read_*`, and `write_*` if motions can be saved in it."""

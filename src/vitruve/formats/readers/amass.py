@@ -1,14 +1,14 @@
-"""AMASS files and their relatives: one npz per clip with axis-angle vectors, z up, metres, absolute hands.
+"""AMASS files and related ones: one npz per clip with axis-angle vectors, z up, metres, absolute hands.
 
 - SMPL+H (`*_poses.npz`): `poses` [frames, 156];
-- SMPL-X (`*_stageii.npz`): `poses` [frames, 165], or the parts `root_orient`, `pose_body` ... one by one;
-- the npz that the SMPL-X Blender add-on reads: `poses` [frames, 165] or [frames, 55, 3];
-- SMPL in the same keys: `poses` [frames, 72].
+- SMPL-X (`*_stageii.npz`): `poses` [frames, 165], or separate arrays `root_orient`, `pose_body` ...;
+- the npz of the SMPL-X Blender add-on: `poses` [frames, 165] or [frames, 55, 3];
+- SMPL with the same keys: `poses` [frames, 72].
 
-Beside the known keys, `vitruve_body` names the body exactly: the others tell its layout only.
+Our own key `vitruve_body` has the exact body name; the other keys only give the layout.
 
-Fields that are not interpreted (soft tissue, markers ...) lie in `motion.source.extras` and are written back. What the
-file had in another form than the motion is kept there too, as `file_axis_angle` and so on: see _ORIGINALS.
+Other fields (soft tissue, markers ...) are kept in `motion.source.extras` and written back. So are original arrays that
+the motion holds in another form, as `file_axis_angle` and so on: see _ORIGINALS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LAYOUTS = {
     156: ("amass-smplh", "smplh", "smplh52"),
     165: ("amass-smplx", "smplx", "smplx55"),
 }
-# values per frame -> where the parts that some files name one by one stand among them
+# values per frame -> columns of the parts that some files store separately
 _PARTS: dict[int, dict[str, tuple[int, int]]] = {
     72: {},
     156: {"root_orient": (0, 3), "pose_body": (3, 66), "pose_hand": (66, 156)},
@@ -57,7 +57,7 @@ _MEANING = {
 }
 _TRANS = ("trans", "transl", "translation", "smpl_trans")
 _RATES = ("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate", "framerate")
-# The extras that hold arrays as they were in the file: which of the equivalent vectors, where NaN was, betas in rows.
+# Extras with original arrays of the file: the chosen axis-angle vectors, NaN, betas in rows.
 _ORIGINALS = {
     "poses": "file_axis_angle",
     "trans": "file_translation",
@@ -74,13 +74,13 @@ def read_amass(
     gender: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Motion:
-    """Read an npz of the AMASS family; its body is the one it names, or that of the number of values per frame.
+    """Read an npz of the AMASS family; the body is the named one, or follows from the number of values per frame.
 
     Args:
         path: the file.
-        fps: frames per second, if the file does not say; where it says, this counts and the difference is noted.
-        gender: "neutral", "female" or "male", if the file does not say; where it says, that counts.
-        dtype: precision; that of the file where None.
+        fps: frames per second; overrides the file's own, with a note.
+        gender: "neutral", "female" or "male", if the file has none.
+        dtype: precision; by default that of the file.
     """
     path = Path(path)
     notes: list[str] = []
@@ -104,7 +104,7 @@ def read_amass(
     for value in per_frame.values():
         valid &= value.isfinite().all(-1)
     if not valid.all():
-        notes.append(f"{int((~valid).sum())} of {frames} frames hold values that are not numbers; they are masked")
+        notes.append(f"{int((~valid).sum())} of {frames} frames hold NaN or infinity; they are masked")
         extras |= {_ORIGINALS[key]: value.numpy() for key, value in per_frame.items()}
 
     def filled(value: Tensor) -> Tensor:
@@ -127,12 +127,12 @@ def read_amass(
 
 
 def write_amass_smplh(motion: Motion, path: str | os.PathLike[str]) -> None:
-    """Write AMASS's SMPL+H layout: `poses` [frames, 156], `mocap_framerate`, and what came with the file."""
+    """Write AMASS's SMPL+H layout: `poses` [frames, 156], `mocap_framerate`, and the original file's other fields."""
     _write(motion, path, 156)
 
 
 def write_smpl_npz(motion: Motion, path: str | os.PathLike[str]) -> None:
-    """Write SMPL's 24 joints in AMASS's keys: `poses` [frames, 72]."""
+    """Write SMPL's 24 joints with AMASS's keys: `poses` [frames, 72]."""
     _write(motion, path, 72)
 
 
@@ -146,14 +146,14 @@ def _write(motion: Motion, path: str | os.PathLike[str], columns: int) -> None:
     extras = motion.source.extras if motion.source.format == name else {}
     extras = {key: value for key, value in extras.items() if key not in _ORIGINALS.values()}
     arrays = _arrays(motion)
-    # What follows from the motion: always, or where the file had it, but never as old as the file.
+    # Fields that follow from the motion are computed again, never copied from the file.
     wanted = _always_written(columns) | extras.keys()
     derived = {key: value for key, value in _derived(motion, arrays, columns).items() if key in wanted}
     _save(path, _no_markers(columns) | extras | derived | arrays)
 
 
 def _save(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
-    # np.savez takes the arrays as keyword arguments, so that a field named "file" would be taken for its own.
+    # np.savez takes arrays as keyword arguments, so a field named "file" would clash with its own argument.
     with zipfile.ZipFile(path, "w") as archive:
         for key, value in arrays.items():
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
@@ -168,8 +168,8 @@ def _always_written(columns: int) -> set[str]:
 
 
 def _derived(motion: Motion, arrays: Mapping[str, Any], columns: int) -> dict[str, Any]:
-    # The add-on reads `mocap_frame_rate` first and cuts it to an integer. A rate just below an integer would lose a
-    # whole frame per second there, so that key holds the integer, and the others the exact rate.
+    # The add-on reads `mocap_frame_rate` first and truncates it. A rate just below an integer would lose a whole frame
+    # per second, so that key holds the rounded rate, and the others the exact one.
     whole = round(motion.fps)
     cut_wrongly = motion.fps < whole and whole - motion.fps < 1e-3
     values: dict[str, Any] = {key: np.float64(motion.fps) for key in _RATES}
@@ -185,7 +185,7 @@ def _derived(motion: Motion, arrays: Mapping[str, Any], columns: int) -> dict[st
 
 
 def _no_markers(columns: int) -> dict[str, Any]:
-    """Empty marker fields, which readers of SMPL-X files may ask for; those of the file take their place."""
+    """Empty marker fields, which readers of SMPL-X files may need; the file's own replace them."""
     if columns != 165:
         return {}
     return {
@@ -196,7 +196,7 @@ def _no_markers(columns: int) -> dict[str, Any]:
 
 
 def _arrays(motion: Motion) -> dict[str, Any]:
-    """What every npz of the family has."""
+    """The fields of every npz of the family."""
     read = {key: motion.source.extras.get(kept) for key, kept in _ORIGINALS.items()}
     betas = motion.betas.detach().cpu().numpy()
     rows = read["betas"]
@@ -210,7 +210,7 @@ def _arrays(motion: Motion) -> dict[str, Any]:
 
 
 def _members(path: Path, notes: list[str]) -> dict[str, Any]:
-    """All arrays of the file. One that is not needed and cannot be read is left out, and noted."""
+    """All arrays of the file. An optional one that cannot be read is skipped, with a note."""
     file, arrays = read_npz(path), {}
     for key in file:
         try:
@@ -234,9 +234,9 @@ def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
         columns = flat.shape[1] if flat.ndim == 2 else 0
         meaning = f" ({_MEANING[columns]})" if columns in _MEANING else ""
         raise BadData(
-            f"'{key}' has {columns or 'no'} values per frame, which is no body that is read{meaning}",
+            f"'{key}' has {columns or 'no'} values per frame, which fits no supported body{meaning}",
             where=f"{path}: {key} has shape {tuple(poses.shape)}, expected (frames, 72 or 156 or 165)",
-            fix="72 is SMPL, 156 SMPL+H, 165 SMPL-X; fill missing joints with zeros (63 lacks the root, 66 the hands)",
+            fix="72 is SMPL, 156 SMPL+H, 165 SMPL-X; pad missing joints with zeros (63 lacks the root, 66 the hands)",
         )
     if len(flat) == 0:
         raise BadData(
@@ -246,7 +246,7 @@ def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
     if layout and all(part in arrays for part in layout):
         parts = _joined_parts(arrays, layout, path, []).flatten(1).numpy()
         if parts.shape != flat.shape or not np.allclose(parts, flat, atol=1e-6, equal_nan=True):
-            notes.append(f"the parts (root_orient, pose_body ...) differ from '{key}'; '{key}' was used")
+            notes.append(f"the parts (root_orient, pose_body ...) differ from '{key}'; using '{key}'")
     return torch.from_numpy(flat).unflatten(1, (-1, 3))
 
 
@@ -258,13 +258,13 @@ def _joined_parts(
         raise BadData(
             f"there is no '{'poses' if len(missing) == 2 else missing[0]}' in the file",
             where=f"{path}: it has {', '.join(sorted(arrays)[:12]) or 'no keys'}",
-            fix="give a motion file: an AMASS clip has 'poses', a shape file or a body model has not",
+            fix="give a motion file: an AMASS clip has 'poses'; shape files and body models have not",
         )
     frames = len(np.atleast_1d(real_array(arrays["root_orient"], "root_orient", path)))
     parts = []
     for key, (start, stop) in layout.items():
         if key not in arrays:
-            notes.append(f"'{key}' is not in the file; taken as zero")
+            notes.append(f"'{key}' is missing in the file; using zeros")
             parts.append(np.zeros((frames, stop - start)))
             continue
         part = np.atleast_1d(real_array(arrays[key], key, path))
@@ -289,9 +289,9 @@ def _translation(arrays: Mapping[str, Any], frames: int, path: Path, notes: list
     translation = real_array(arrays[key], key, path)
     if translation.shape != (frames, 3):
         raise BadData(
-            "translation and rotations do not belong together",
+            "translation and rotations differ in length",
             where=f"{path}: {key} has shape {translation.shape}, expected {(frames, 3)}",
-            fix="the file is damaged, or was cut in one array only",
+            fix="the file is damaged, or only one of its arrays was cropped",
         )
     return torch.from_numpy(translation)
 
@@ -303,20 +303,20 @@ def _expression(arrays: Mapping[str, Any], frames: int, path: Path) -> Tensor | 
     expression = real_array(value, "expression", path)
     if expression.ndim != 2 or len(expression) not in (1, frames):
         raise BadData(
-            "the expression does not run over the frames",
+            "the expression does not fit the frames",
             where=f"{path}: expression has shape {expression.shape}, expected ({frames}, expressions)",
-            fix="give one row per frame, or leave it out",
+            fix="give one row per frame, or omit it",
         )
     return torch.from_numpy(expression).expand(frames, -1).clone()
 
 
 def frame_rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: list[str]) -> float:
-    """Frames per second by any of the usual keys of an npz; one that was given counts, and what differs is noted."""
+    """Frames per second from any of the usual keys of an npz; a given rate wins, and differences are noted."""
     found = {key: _one_number(arrays[key]) for key in _RATES if key in arrays}
     if given is not None:
         for key, value in found.items():
             if value != given:
-                notes.append(f"the frame rate of the file, {key} = {value:g}, was replaced by {given:g} as asked")
+                notes.append(f"the frame rate of the file, {key} = {value:g}, was replaced by {given:g} as requested")
         return float(given)
     if not found:
         raise MissingFrameRate(path, f"none of {', '.join(_RATES[:3])} is in the file")
@@ -327,7 +327,7 @@ def frame_rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes
         if not abs(rate - value) <= 1e-3:
             notes.append(f"the file has two frame rates: {key} = {value:g} was used, not {other} = {rate:g}")
         elif not rate.is_integer():
-            value = rate  # the exact one of a rate that another key has rounded
+            value = rate  # the exact rate, which the other key has rounded
     return value
 
 

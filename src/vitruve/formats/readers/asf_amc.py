@@ -1,8 +1,8 @@
-"""ASF and AMC: Acclaim's skeleton and motion files, as the CMU motion capture database has them.
+"""ASF and AMC: Acclaim's skeleton and motion files, as used by the CMU motion capture database.
 
-A bone is a segment from the end of its parent to its own end. Its joint here carries the bone's name, sits at the
-bone's start and turns the bone; the ends of the last bones are in `source.extras["end_sites"]`. Bones that start at
-the root have their joints there, at no distance from it.
+A bone is a segment from the end of its parent to its own end. Its joint has the bone's name, is at the bone's start and
+rotates the bone; the ends of the last bones are in `source.extras["end_sites"]`. Bones that start at the root have
+their joints at the root's position.
 
 The angles of a bone are about axes of its own, C, given in the ASF file. Relative to frames that agree with the
 world at rest, a bone with local rotation L turns by C L C^-1. Rotations are applied in the order in which axis and
@@ -42,11 +42,11 @@ def read_asf_amc(
 
     Args:
         path: the AMC file.
-        asf: its skeleton; looked for beside the AMC file where not given: 01_02.amc belongs to 01_02.asf or 01.asf.
-        fps: frames per second. The file does not say; without it that of CMU's trial of that name is taken, which is 60
-            for some (cmu_rates.toml) and 120 else.
-        unit: metres per unit of length. The ASF file has a factor to inches; this is for files that do not keep to it.
-        dtype: precision; float64 where None.
+        asf: its skeleton; by default searched next to the AMC file: 01_02.amc belongs to 01_02.asf or 01.asf.
+        fps: frames per second. The file has none; the default is that of CMU's trial with that name: 60 for some
+            (cmu_rates.toml), 120 for the others.
+        unit: metres per unit of length. The ASF file has a factor to inches; this is for files where it is wrong.
+        dtype: precision; float64 by default.
 
     Returns:
         The motion, its world turned from y up to z up. The limits of the bones' angles are in
@@ -59,7 +59,7 @@ def read_asf_amc(
     values, degrees = parse_amc(data, str(path), {bone.name: len(bone.dof) for bone in figure.bones})
     metres = _INCH / figure.length if unit is None else unit
     if not 0 < metres < math.inf:
-        raise UsageError(f"{metres} metres per unit cannot be", fix="give a positive number")
+        raise UsageError(f"invalid unit: {metres} metres", fix="give a positive number")
     angle = math.pi / 180 if (figure.degrees if degrees is None else degrees) else 1.0
     own_angle = math.pi / 180 if figure.degrees else 1.0
     rotations = torch.stack([_rotations(bone, angle * values[bone.name], own_angle) for bone in figure.bones], 1)
@@ -70,7 +70,7 @@ def read_asf_amc(
     notes = (
         f"the skeleton is that of {asf_path.name}",
         why,
-        f"a unit of length was taken to be {metres:.5g} m",
+        f"a unit of length was read as {metres:.5g} m",
         "the world was turned from y up to z up",
     )
     names, parents = [bone.name for bone in figure.bones], [bone.parent for bone in figure.bones]
@@ -87,15 +87,15 @@ def read_asf_amc(
 def _rate(path: Path, given: float | None) -> tuple[float, str]:
     """Frames per second, and a note about it."""
     if given is not None:
-        return float(given), f"the frame rate was taken to be {given:g} fps as asked, the file has none"
+        return float(given), f"the frame rate is {given:g} fps as requested, the file has none"
     known = cmu_rate(path.stem)
     if known is not None:
         return known, f"the frame rate is {known:g} fps by the table of CMU's trials, the file has none"
-    return USUAL_RATE, f"the frame rate was taken to be {USUAL_RATE:g} fps, that of CMU's trials; the file has none"
+    return USUAL_RATE, f"the frame rate was assumed to be {USUAL_RATE:g} fps, as in CMU's trials; the file has none"
 
 
 def _skeleton_beside(path: Path) -> Path:
-    """The ASF file of an AMC file: of the same name, or of the name before the last underscore; capitals are equal."""
+    """The ASF file of an AMC file: the same stem, or the part before the last underscore; case is ignored."""
     stems = [path.stem.lower(), path.stem.rpartition("_")[0].lower()]
     skeletons = {file.stem.lower(): file for file in sorted(path.parent.iterdir()) if file.suffix.lower() == ".asf"}
     for stem in stems:
@@ -103,7 +103,7 @@ def _skeleton_beside(path: Path) -> Path:
             return skeletons[stem]
     there = ", ".join(file.name for file in list(skeletons.values())[:5])
     raise MissingAsset(
-        f"the skeleton of {path.name} is not beside it",
+        f"the skeleton of {path.name} is missing",
         where=f"{path.parent}: neither {stems[0]}.asf nor {stems[1]}.asf" + (f", but {there}" if there else ""),
         fix="pass it: read_asf_amc(path, asf='skeleton.asf')",
     )
@@ -129,7 +129,7 @@ def _rotations(bone: Bone, values: NDArray[np.float64], own_angle: float) -> Ten
 
 
 def _rest_and_ends(figure: Figure, metres: float) -> tuple[NDArray[np.float64], EndSites]:
-    """Joints at rest and the ends of the last bones, in metres; a joint stands where its parent's bone ends."""
+    """Joints at rest and the ends of the last bones, in metres; a joint is at the end of its parent's bone."""
     tips = metres * np.array([bone.tip for bone in figure.bones])
     parents = [bone.parent for bone in figure.bones]
     rest = np.zeros_like(tips)

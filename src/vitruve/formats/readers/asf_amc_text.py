@@ -1,4 +1,4 @@
-"""The texts of ASF and AMC files: the bones, and the numbers of every frame."""
+"""Parse the text of ASF and AMC files: bones, and the numbers of every frame."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from vitruve.errors import BadData
 
 _DOF = ("rx", "ry", "rz", "tx", "ty", "tz", "l")
-Line = tuple[int, list[str]]  # its number in the file, and its words
+Line = tuple[int, list[str]]  # line number, and its words
 
 
 @dataclass
 class Bone:
-    """A bone, or the root, which has no length.
+    """A bone, or the root (which has no length).
 
     Attributes:
-        name: what it is called in both files.
+        name: its name in both files.
         dof: the channels in the AMC file: "rx", "ry", "rz", and for the root "tx", "ty", "tz".
-        parent: index of the bone it starts at the end of; -1 for the root.
+        parent: index of the parent bone, at whose end it starts; -1 for the root.
         tip: its end relative to its start, at rest, in units of length.
-        axis: angles of its own axes, in units of angle; `axis_order` is the order they are applied in.
+        axis: Euler angles of its own axes, in units of angle; `axis_order` is their order.
         limits: (lowest, highest) of each channel, in units of angle; may be empty.
     """
 
@@ -45,7 +45,7 @@ class Figure:
         bones: parents first, the root at 0.
         length: the factor to inches: a unit of length is 1 / length inches.
         degrees: whether angles are in degrees.
-        position: where the root stands, in units of length.
+        position: of the root, in units of length.
     """
 
     bones: list[Bone] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Figure:
 
 
 def parse_asf(data: bytes, where: str) -> Figure:
-    """Parse an ASF file; unknown sections are passed over."""
+    """Parse an ASF file; unknown sections are ignored."""
     sections = _sections(data, where)
     missing = [name for name in ("root", "bonedata", "hierarchy") if name not in sections]
     if missing:
@@ -82,10 +82,10 @@ def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[
     Args:
         data: the file.
         where: its name in errors.
-        widths: how many numbers each bone has in a frame.
+        widths: numbers per frame, by bone.
 
     Returns:
-        [frames, numbers] by bone, and whether the angles are in degrees, or None where the file does not say.
+        [frames, numbers] by bone, and whether the angles are in degrees, or None if the file does not tell.
     """
     lines = data.decode("latin-1").splitlines()
     header = 0
@@ -109,7 +109,6 @@ def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[
 
 
 def _regular(body: list[str], moving: list[str], widths: Mapping[str, int]) -> dict[str, NDArray[np.float64]] | None:
-    """The fast way, for files whose frames all list the same bones in the same order; None where this one does not."""
     # Bytes take a quarter of the memory of texts.
     words = " ".join(body).encode("latin-1").split()
     period = 1 + sum(1 + widths[name] for name in moving)
@@ -133,7 +132,6 @@ def _regular(body: list[str], moving: list[str], widths: Mapping[str, int]) -> d
 def _line_by_line(
     body: list[str], first: int, moving: list[str], widths: Mapping[str, int], where: str
 ) -> dict[str, NDArray[np.float64]]:
-    """The careful way, which finds the line that is wrong."""
     frames: list[dict[str, list[float]]] = []
     last = None
     for number, line in enumerate(body, start=first):
@@ -172,7 +170,7 @@ def _complete(frame: Mapping[str, list[float]], moving: list[str], where: str) -
 
 
 def _sections(data: bytes, where: str) -> dict[str, list[Line]]:
-    """The lines of each section, without comments; the section's own line counts where it says more than its name."""
+    """The lines of each section, without comments; the header line is included if it has more than the name."""
     sections: dict[str, list[Line]] = {}
     current = None
     for number, line in enumerate(data.decode("latin-1").splitlines(), start=1):
@@ -263,7 +261,7 @@ def _bone(fields: Mapping[str, Line], here: str, where: str) -> Bone:
 
 
 def _linked(root: Bone, bones: dict[str, Bone], lines: list[Line], where: str) -> list[Bone]:
-    """The bones with their parents set, in the file's order as far as parents come first."""
+    """The bones with their parents set: parents first, otherwise in the file's order."""
     parents: dict[str, str] = {}
     for number, (parent, *children) in lines:
         here = f"{where}, line {number}"

@@ -1,9 +1,8 @@
-"""BVH: a joint tree with Euler angles, as most animation programs and motion data sets write it.
+"""BVH: a joint tree with Euler angles, written by most animation programs and motion data sets.
 
-Read with any order and subset of channels on every joint, positions on any joint, and End Sites; written with
-angles that run on without jumps. Position channels replace the joint's OFFSET, as the common programs have it. The
-world is turned from the file's y up to z up and back; `skeleton.rest` stays in the file's own axes, as the template
-of a body does.
+The reader supports any order and subset of channels per joint, positions on any joint, and End Sites. The writer's
+angles are continuous over time. Position channels replace the joint's OFFSET, as in the common programs. The world is
+turned from the file's y up to z up and back; `skeleton.rest` stays in the file's own axes, like a body's template.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from vitruve.motion import Motion, Source
 # Metres per unit. CMU's captures, and BVH files made from them, count in inches over 0.45.
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
 _GUESSED = ("m", "cm", "mm", "cmu")
-# Along the bones from the root to the furthest tip of an adult, metres.
+# Length along the bones from the root to an adult's furthest tip, metres.
 _REACH = 1.2
-# A first frame at rest: how far its joints turn at the most, from which step on it jumps to the motion, radians, and
-# how much larger than the other steps that is. Fewer frames tell nothing.
+# A rest pose as first frame: its largest joint angle, the smallest step to the next frame, radians, and the ratio of
+# that step to the other steps. Clips with fewer frames are not checked.
 _AT_REST, _JUMP, _OUTLIER, _LEAST_FRAMES = 0.5, 0.5, 5.0, 5
-# A bone further than this from its place at rest is written with position channels, metres.
+# A bone offset that differs from rest by more than this gets position channels, metres.
 _STILL = 1e-6
 
 Array = NDArray[np.float64]
@@ -54,15 +53,13 @@ def read_bvh(
     Args:
         path: the file.
         unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number; "auto" guesses from the skeleton's size.
-        up: the axis of the file that points upwards, "y" or "z"; "auto" takes y unless the skeleton both rests and
-            moves along z.
-        rest_frame: "keep" keeps a first frame that only shows the skeleton at rest; "auto" leaves such a frame out.
-        dtype: precision; float64 where None.
+        up: the up axis of the file, "y" or "z"; "auto" means y unless the skeleton both rests and moves along z.
+        rest_frame: "auto" drops a first frame that only shows the rest pose; "keep" keeps it.
+        dtype: precision; float64 by default.
 
     Returns:
-        The motion. Bones that change over time are in `offsets`, the ends of chains in `source.extras["end_sites"]`,
-        and what was guessed in `source.notes`. Joints stand as in the file, or in the order of the shipped tree of the
-        same joints.
+        The motion. Bones that change length are in `offsets`, the ends of chains in `source.extras["end_sites"]`, and
+        guesses in `source.notes`. Joints are in the file's order, or in that of the shipped tree with the same joints.
     """
     path = Path(path)
     tree, table, fps, notes = parse_bvh(read_bytes(path), str(path))
@@ -70,12 +67,12 @@ def read_bvh(
     rotations = _rotations(tree, torch.from_numpy(angles))
     if _begins_at_rest(rest_frame, rotations):
         rotations, positions = rotations[1:], positions[1:]
-        notes = (*notes, "the first frame shows the skeleton at rest, a jump before the motion: it was left out")
+        notes = (*notes, "the first frame only shows the rest pose, with a jump to the motion: it was dropped")
     changing = _changing(positions)
     rigid = _rigid(positions, changing)
     scale, unit_note = _metres_per_unit(unit, tree, rigid)
     bones = scale * positions
-    # The bone at rest is the position of a joint that stays in place, but OFFSET for one that moves and for the root.
+    # The bone at rest is the position of a fixed joint, but OFFSET for a moving joint and for the root.
     at_rest = np.where(changing[:, None], scale * np.array(tree.offsets), bones[0])
     rest = _cumulated(at_rest, tree.parents)
     root = bones[:, 0].copy()
@@ -101,7 +98,7 @@ def read_bvh(
 
 
 def _rate_note(path: Path, tree: Hierarchy, fps: float) -> tuple[str, ...]:
-    """Conversions of CMU's database say 120 frames per second of every trial."""
+    """Conversions of CMU's database have 120 frames per second for every trial."""
     known = cmu_rate(path.stem)
     if known is None or abs(fps - known) < 0.01 * known or "lhipjoint" not in map(str.lower, tree.names):
         return ()
@@ -120,26 +117,23 @@ def write_bvh(
 ) -> None:
     """Write a BVH file: rotation channels for every joint, position channels for the root and for bones that change.
 
-    Shape, expression and mask have no place in the file. Chains whose end is not known are given one that goes on along
-    the last bone by half its length, so that other programs have something to draw.
+    The file has no shape, expression or mask. A chain with an unknown end gets one that extends the last bone by half
+    its length, so that other programs have something to draw.
 
     Args:
         motion: what to write.
         path: the file; it is replaced.
-        body: the body whose joints, in the motion's shape, are the skeleton; needed where `motion.skeleton.rest` is
-            empty.
+        body: the body whose joints, in the motion's shape, are the skeleton; needed if `motion.skeleton.rest` is empty.
         order: the order of the rotation channels.
         unit: "m", "cm", "mm", "inch", "cmu", or metres per unit as a number.
-        up: the axis that points upwards in the file's world, "y" or "z". The skeleton's own axes stay as they are, so
-            a file written with "z" has to be read with `up="z"`.
+        up: the up axis of the file's world, "y" or "z". The skeleton's own axes stay as they are, so a file written
+            with "z" must be read with `up="z"`.
     """
     scale = _known_unit(unit)
     if up not in ("y", "z"):
         raise UsageError(f"'{up}' is no upward axis", fix="use 'y' or 'z'")
     if not motion.skeleton.parents:
-        raise UsageError(
-            f"'{motion.skeleton.name}' is a set of points, not a tree", fix="write a motion on a joint tree"
-        )
+        raise UsageError(f"skeleton '{motion.skeleton.name}' is not a tree", fix="write a motion on a joint tree")
     rest = _array(motion.rest_joints(body))
     at_rest = rest - np.where(np.array(motion.skeleton.parents)[:, None] >= 0, rest[list(motion.skeleton.parents)], 0.0)
     back = _array(z_up_from(up, torch.zeros((), dtype=torch.float64))).T
@@ -194,9 +188,9 @@ def _rotations(tree: Hierarchy, angles: Tensor) -> Tensor:
 
 
 def _begins_at_rest(rest_frame: str, rotations: Tensor) -> bool:
-    """Whether the first frame is the pose at rest, which several exporters put before a motion."""
+    """Whether the first frame is the rest pose, which several exporters put before a motion."""
     if rest_frame not in ("auto", "keep"):
-        raise UsageError(f"'{rest_frame}' is no choice for the first frame", fix="use 'auto' or 'keep'")
+        raise UsageError(f"unknown rest_frame '{rest_frame}'", fix="use 'auto' or 'keep'")
     if rest_frame == "keep" or len(rotations) < _LEAST_FRAMES:
         return False
     turn = geodesic_distance(rotations[:1], torch.eye(3, dtype=rotations.dtype).expand_as(rotations[:1])).max()
@@ -205,7 +199,7 @@ def _begins_at_rest(rest_frame: str, rotations: Tensor) -> bool:
 
 
 def _cumulated(bones: Array, parents: list[int]) -> Array:
-    """Joint positions of bones that all rest unturned."""
+    """Joint positions with identity rotations."""
     rest = bones.copy()
     for joint, parent in enumerate(parents):
         if parent >= 0:
@@ -219,12 +213,12 @@ def _known_unit(unit: str | float) -> float:
             raise UsageError(f"unknown unit '{unit}'", fix=nearest(unit, UNITS))
         return UNITS[unit]
     if not 0 < unit < float("inf"):
-        raise UsageError(f"{unit} metres per unit cannot be", fix="give a positive number")
+        raise UsageError(f"invalid unit: {unit} metres", fix="give a positive number")
     return float(unit)
 
 
 def _changing(positions: Array) -> NDArray[np.bool_]:
-    """Which joints move within their parent; the root counts as one that does, whatever the file."""
+    """Which joints move relative to their parent; the root always counts as moving."""
     lengths = np.linalg.norm(positions[0], axis=-1)
     typical = np.median(lengths[lengths > 0]) if lengths.any() else 0.0
     changing = np.ptp(positions, axis=0).max(-1) > 1e-5 * typical
@@ -233,9 +227,9 @@ def _changing(positions: Array) -> NDArray[np.bool_]:
 
 
 def _rigid(positions: Array, changing: NDArray[np.bool_]) -> Array:
-    """[joints, 3] bones that tell how large the body is and how it stands, zero for the others.
+    """[joints, 3] bones that show the body's size and orientation; zero for the others.
 
-    The way from the origin to wandering hips tells nothing. Where no bone is constant, those that change little count.
+    The offset from the origin to moving hips is ignored. If no bone is constant, those that change little are used.
     """
     bones = np.where(changing[:, None], 0.0, positions[0])
     if not bones.any():
@@ -247,7 +241,7 @@ def _rigid(positions: Array, changing: NDArray[np.bool_]) -> Array:
 
 
 def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[float, tuple[str, ...]]:
-    """The scale, and what to say about it.
+    """The scale, and notes.
 
     Args:
         unit: as the caller gave it.
@@ -262,14 +256,14 @@ def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[
     ends = [reach[joint] + np.linalg.norm(offset) for joint, offset in tree.end_sites]
     longest = float(max([*reach, *ends]))
     if longest == 0:
-        return UNITS["cm"], ("the skeleton has no size; its unit was taken to be cm",)
+        return UNITS["cm"], ("the skeleton has no size; its unit was assumed to be cm",)
     name = min(_GUESSED, key=lambda unit: abs(np.log(longest * UNITS[unit] / _REACH)))
-    # Inches are rare, and lie between two of the others: only where those make no adult.
+    # Inches are rare and lie between two other units: try them only if those do not give an adult.
     name = "inch" if not _is_adult(longest * UNITS[name]) and _is_adult(longest * UNITS["inch"]) else name
     size = longest * UNITS[name]
     note = f"the unit was guessed to be {name} ({UNITS[name]:.5g} m): the longest chain of bones is then {size:.2f} m"
     if not _is_adult(size):
-        note += ", which is odd for an adult; give the unit if that is wrong"
+        note += ", which is implausible for an adult; set the unit if that is wrong"
     return UNITS[name], (note,)
 
 
@@ -278,7 +272,7 @@ def _is_adult(reach: float) -> bool:
 
 
 def _up_axis(up: str, motion: Motion, rigid: Tensor) -> tuple[str, tuple[str, ...]]:
-    """The upward axis of the file, and what to say about it; `rigid` are rest positions by the bones of `_rigid`."""
+    """The up axis of the file, and notes; `rigid` are rest positions from the bones of `_rigid`."""
     if up in ("y", "z"):
         return up, ("the world was turned from y up to z up",) if up == "y" else ()
     if up != "auto":
@@ -287,14 +281,14 @@ def _up_axis(up: str, motion: Motion, rigid: Tensor) -> tuple[str, tuple[str, ..
     for joints in (rigid[None], body.joints()):
         _, y, z = np.ptp(_array(joints), axis=1).mean(0)
         if z <= 1.5 * y:
-            return "y", ("the file was taken to be y up, as BVH files are, and the world was turned to z up",)
-    return "z", ("the file was taken to be z up, because its skeleton stands along z",)
+            return "y", ("the file was assumed to be y up, as usual in BVH, and the world was turned to z up",)
+    return "z", ("the file was assumed to be z up, because its skeleton stands along z",)
 
 
 def _hierarchy(
     motion: Motion, at_rest: Array, scale: float, changing: NDArray[np.bool_], order: str
 ) -> tuple[Hierarchy, list[int]]:
-    """The tree as a file names it, every joint directly followed by what hangs on it, and the joints in that order."""
+    """The tree in depth-first order, as files have it, and the joints in that order."""
     skeleton, tree, joints = motion.skeleton, Hierarchy(), []
     unfit = [name for name in skeleton.names if set(name) & set("{}\r\n") or name != name.strip() or not name]
     if unfit:
@@ -324,7 +318,7 @@ def _refuse_infinite(**values: Array) -> None:
         good = np.isfinite(value).reshape(len(value), -1).all(1)
         if not good.all():
             where = f"{key}, frame {int(np.flatnonzero(~good)[0])}"
-            raise BadData("a value to write is not finite", where=where, fix="cut out or mend those frames")
+            raise BadData("a value to write is not finite", where=where, fix="crop or fix those frames")
 
 
 def _scaled(offset: Iterable[float], scale: float) -> tuple[float, float, float]:

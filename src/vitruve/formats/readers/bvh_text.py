@@ -1,4 +1,4 @@
-"""The text of a BVH file: its hierarchy and its table of numbers, as they stand there."""
+"""Parse and format the text of a BVH file: its hierarchy and its table of numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Hierarchy:
     Attributes:
         names, parents: the tree, parents first, -1 for the root.
         offsets: OFFSET of each joint.
-        channels: channel names of each joint, in order, spelled as "Xposition" and "Zrotation".
+        channels: channel names of each joint, in order, such as "Xposition" and "Zrotation".
         end_sites: (joint, OFFSET) of each End Site.
     """
 
@@ -45,7 +45,7 @@ def parse_bvh(data: bytes, where: str) -> tuple[Hierarchy, NDArray[np.float64], 
     """Parse a whole file.
 
     Returns:
-        The hierarchy, [frames, channels] numbers, frames per second, and notes on what had to be decided.
+        The hierarchy, [frames, channels] numbers, frames per second, and notes on decisions.
     """
     data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
     motion = re.search(rb"(?im)^[ \t]*MOTION[ \t]*$", data)
@@ -77,10 +77,10 @@ def format_bvh(tree: Hierarchy, table: NDArray[np.float64], fps: float, decimals
     """The text of a file.
 
     Args:
-        tree: the hierarchy, every joint directly followed by what hangs on it.
+        tree: the hierarchy in depth-first order.
         table: [frames, channels].
         fps: frames per second; the frame time is written with all its digits.
-        decimals: of offsets and positions; angles have six.
+        decimals: for offsets and positions; angles have six.
     """
     lines, depth = ["HIERARCHY"], -1
     depths: list[int] = []
@@ -114,8 +114,8 @@ def _joined(values: tuple[float, ...], decimals: int) -> str:
 
 def _parse_hierarchy(text: str, where: str) -> Hierarchy:
     tree = Hierarchy()
-    stack: list[int] = []  # joints whose braces are open; an End Site is ~joint
-    declared: int | None = None  # the joint or End Site whose brace is to come
+    stack: list[int] = []  # joints with open braces; an End Site is ~joint
+    declared: int | None = None  # the joint or End Site before its opening brace
     number = 1
     for number, line in enumerate(text.split("\n"), start=1):
         here = f"{where}, line {number}"
@@ -163,7 +163,7 @@ def _declare(tree: Hierarchy, keyword: str, part: str, stack: list[int], where: 
             fix="split it into one file per figure; a motion has one tree",
         )
     if keyword == "joint" and (not stack or stack[-1] < 0):
-        raise BadData(f"joint '{name}' hangs on nothing", where=where, fix="check the braces, or export it anew")
+        raise BadData(f"joint '{name}' has no parent", where=where, fix="check the braces, or export the file again")
     return tree.add(name, stack[-1] if stack else -1)
 
 
@@ -181,7 +181,7 @@ def _channels(words: list[str], where: str) -> list[str]:
     names = [_CHANNELS.get(word.lower(), "") for word in words[1:]]
     if not words or words[0] != str(len(names)):
         raise BadData(
-            f"CHANNELS announces {words[0] if words else 'nothing'} and lists {len(names)}",
+            f"CHANNELS declares {words[0] if words else 'nothing'} and lists {len(names)}",
             where=where,
             fix="mend the line",
         )
@@ -192,7 +192,7 @@ def _channels(words: list[str], where: str) -> list[str]:
             fix=f"known are {', '.join(_CHANNELS.values())}",
         )
     if len(set(names)) < len(names):
-        raise BadData("a channel stands twice", where=f"{where}: {' '.join(names)}", fix="mend the line")
+        raise BadData("duplicate channel", where=f"{where}: {' '.join(names)}", fix="fix the line")
     return names
 
 
@@ -207,7 +207,7 @@ def _number(word: str, where: str) -> float:
 
 
 def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
-    """Frames per second of a frame time, and a note where its digits were taken to be rounded: 0.033 is 30 fps."""
+    """Frames per second of a frame time, and a note if it was treated as rounded: 0.033 is 30 fps."""
     time = _number(word, where)
     if time <= 0:
         raise BadData(f"the frame time {word} s is not positive", where=where, fix="write 1 / frames per second there")
@@ -227,7 +227,7 @@ def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
 def _table(block: bytes, frames: int, width: int, where: str, line: int) -> NDArray[np.float64]:
     """The numbers as [frames, channels]; `line` is the line on which `block` begins."""
     if width == 0:
-        raise BadData("no joint has channels, so nothing moves", where=where, fix="export the file with channels")
+        raise BadData("no joint has channels", where=where, fix="export the file with channels")
     if b"," in block:
         block = block.replace(b",", b".")
     values = numbers(block)
@@ -245,7 +245,7 @@ def _table(block: bytes, frames: int, width: int, where: str, line: int) -> NDAr
 
 
 def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> BadData:
-    """Say where the numbers stop to fit what the header announces."""
+    """Find where the numbers stop matching the header."""
     fix = "export or copy the file anew"
     found = 0
     for number, text in enumerate(block.split(b"\n"), start=line):
@@ -263,4 +263,4 @@ def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> Bad
                 fix=fix,
             )
         found += bool(words)
-    return BadData(f"the file announces {frames} frames and has {found}", where=where, fix=fix)
+    return BadData(f"the file declares {frames} frames and has {found}", where=where, fix=fix)

@@ -1,4 +1,4 @@
-"""Cameras from a file, so that a body is drawn where a real camera saw it.
+"""Read cameras from a file, to draw a body as a real camera saw it.
 
 A camera file is TOML or JSON:
 
@@ -7,9 +7,9 @@ A camera file is TOML or JSON:
     size = [1280, 720]
     distortion = [-0.1, 0.01, 0, 0]   # optional: k1, k2, p1, p2, and k3, and k4, k5, k6
     lens = "opencv"                   # optional: or "fisheye", whose distortion is k1, k2, k3, k4
-    fps = 30                          # optional: of T_camera_world; that of the video where left out
+    fps = 30                          # optional: of T_camera_world; by default that of the video
 
-It is OpenCV's camera: x to the right, y down, z forward, and the middle of the first pixel is at 0, 0. The world is
+The camera follows OpenCV: x to the right, y down, z forward, and the centre of the first pixel is at 0, 0. The world is
 that of the motion: metres, z up.
 """
 
@@ -37,7 +37,7 @@ def read_camera(path: str | Path) -> Camera:
     values = _values(Path(path))
     for key in values:
         if key not in _KEYS:
-            raise BadData(f"'{key}' is no key of a camera file", where=str(path), fix=nearest(key, _KEYS))
+            raise BadData(f"unknown key '{key}' in the camera file", where=str(path), fix=nearest(key, _KEYS))
     for key in _KEYS[:3]:
         if key not in values:
             raise BadData(f"the camera file has no '{key}'", where=str(path), fix="see docs/render.md for its keys")
@@ -49,7 +49,9 @@ def read_camera(path: str | Path) -> Camera:
     if fps is not None and not isinstance(fps, int | float):
         raise BadData("the camera's fps is not a positive number", where=f"{path}: fps = {fps}", fix="write fps = 30")
     if (size != np.round(size)).any():
-        raise BadData("the camera's size is no picture", where=f"{path}: size = {size.tolist()}", fix="[width, height]")
+        raise BadData(
+            "the camera's image size is invalid", where=f"{path}: size = {size.tolist()}", fix="give [width, height]"
+        )
     try:
         return Camera(
             torch.from_numpy(intrinsics),
@@ -73,9 +75,9 @@ def _values(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadData("the camera file cannot be read", where=f"{path}: {error}", fix="mend its syntax") from None
+        raise BadData("the camera file cannot be read", where=f"{path}: {error}", fix="fix its syntax") from None
     if not isinstance(found, dict):
-        raise BadData("the camera file is no table of keys", where=str(path), fix="see docs/render.md for its keys")
+        raise BadData("the camera file is not a table of keys", where=str(path), fix="see docs/render.md for its keys")
     return found
 
 
@@ -88,7 +90,7 @@ def _array(values: Mapping[str, Any], key: str, path: str | Path, shapes: tuple[
     if not fits or not np.isfinite(found).all() or (found.ndim == 3 and not len(found)):
         expected = " or ".join(str(list(shape)).replace("-1", "frames") for shape in shapes)
         raise BadData(
-            f"the camera's {key} are not what they must be",
+            f"the camera's '{key}' has the wrong shape",
             where=f"{path}: {key} has shape {list(found.shape)}, expected finite numbers {expected}",
             fix="see docs/render.md for the keys of a camera file",
         )

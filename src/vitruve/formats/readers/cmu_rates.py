@@ -1,4 +1,4 @@
-"""The frame rates of the CMU motion capture database, which its AMC files do not hold: cmu_rates.toml.
+"""Frame rates of the CMU motion capture database (cmu_rates.toml), which are missing in its AMC files.
 
 cmu_rate("60_01")     # 60.0
 cmu_rate("02_01")     # None: not in the table
@@ -11,13 +11,13 @@ import re
 import tomllib
 from importlib import resources
 
-# The rate that the laboratory's cameras recorded at, and with it nearly all trials.
+# The rate of the laboratory's cameras, and of nearly all trials.
 USUAL_RATE = 120.0
 _TRIAL = re.compile(r"0*(\d+)_0*(\d+)")
 
 
 def cmu_rate(name: str) -> float | None:
-    """Frames per second of a trial by its name, subject_trial; None for what the table does not name."""
+    """Frames per second of a trial named subject_trial; None if the table does not list it."""
     found = _TRIAL.fullmatch(name)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Euler angles over time: of the many that give the same rotation, those that run on without jumps."""
+"""Continuous Euler angles: of the many that give the same rotation, those without jumps over time."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def matrices_to_curves(matrices: NDArray[np.float64], order: str) -> NDArray[np.
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
     first = np.arctan2(-sign * matrices[..., j, k], matrices[..., k, k])
-    # With the first and third axis in line, the first angle is free: it keeps its last value.
+    # At gimbal lock the first angle is free: it keeps its last value.
     locked = np.hypot(matrices[..., j, k], matrices[..., k, k]) < 1e-10
     first = np.take_along_axis(np.where(locked, 0.0, first), _last_free(locked), axis=0)
-    # What the first rotation leaves gives the other two angles without any loss, however close to the lock.
+    # The rest of the rotation gives the other two angles without loss of precision, even close to gimbal lock.
     cosine, sine = np.cos(first)[..., None], np.sin(first)[..., None]
     row_j = cosine * matrices[..., j, :] + sign * sine * matrices[..., k, :]
     row_k = cosine * matrices[..., k, :] - sign * sine * matrices[..., j, :]
@@ -41,13 +41,13 @@ def matrices_to_curves(matrices: NDArray[np.float64], order: str) -> NDArray[np.
 
 
 def _last_free(locked: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """For each frame the latest frame up to it that is not locked, or 0."""
+    """For each frame, the last frame up to it that is not locked, or 0."""
     frames = np.arange(len(locked)).reshape(-1, *[1] * (locked.ndim - 1))
     return np.maximum.accumulate(np.where(locked, 0, frames), axis=0)
 
 
 def _nearer_branch(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Choose in each frame between (a, b, c) and its twin (a + pi, pi - b, c + pi): the nearer to the frame before."""
+    """Choose in each frame between (a, b, c) and its twin (a + pi, pi - b, c + pi): the closer to the frame before."""
     twin = np.stack([angles[..., 0] + math.pi, math.pi - angles[..., 1], angles[..., 2] + math.pi], -1)
 
     def distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""A folder of OBJ or PLY files, one per frame: a body's surface over time, the vertices in the order of the files.
+"""A folder of OBJ or PLY files, one per frame: a surface over time, with vertices in the order of the files.
 
-Units are metres and z is up, as everywhere in Vitruve, unless `up="y"` asks for the other; nothing else is changed.
+Units are metres, and z is up, as everywhere in Vitruve, unless `up="y"` is set. Nothing else is converted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PathOrText = str | PathLike[str]
 
 @dataclass(frozen=True, eq=False)
 class MeshSequence:
-    """Meshes over time that share their faces.
+    """Meshes over time with the same faces.
 
     Attributes:
         vertices: [frames, vertices, 3] in the world.
@@ -62,15 +62,15 @@ def read_mesh_sequence(
     """Read OBJ or PLY files, one per frame.
 
     Args:
-        meshes: a folder, whose .obj or .ply files are read in the order of the numbers in their names, or the files in
-            the order of the frames.
-        up: the axis that points upwards in the files, "z" or "y".
-        dtype: precision of the vertices; float32 where None.
-        progress: called after each file with how many are read, and of how many.
+        meshes: a folder, whose .obj or .ply files are read in the order of the numbers in their names, or a list of
+            files in frame order.
+        up: the up axis of the files, "z" or "y".
+        dtype: precision of the vertices; float32 by default.
+        progress: called after each file with (files read, files in all).
 
     Returns:
-        The vertices as they stand in the files, in metres if the files are; triangles, polygons cut into fans. Files
-        that differ in their number of vertices or in their faces are an error that names the odd one.
+        The vertices as in the files, in metres if the files are; polygons are split into triangle fans. If a file
+        differs in its number of vertices or in its faces, an error names it.
     """
     files = _files(meshes)
     _check_up(up)
@@ -83,20 +83,22 @@ def read_mesh_sequence(
             vertices, faces = torch.empty(len(files), len(found), 3, dtype=dtype), its_faces
         if len(found) != vertices.shape[1]:
             raise BadData(
-                f"{file.name} has another number of vertices than the first file",
+                f"{file.name} and the first file differ in their number of vertices",
                 where=f"{file}: found {len(found)}, expected {vertices.shape[1]} as in {files[0].name}",
                 fix="read meshes of one body only",
             )
         if not np.array_equal(its_faces, faces):
             raise BadData(
-                f"{file.name} has other faces than the first file",
+                f"{file.name} and the first file differ in their faces",
                 where=f"{file}: {len(its_faces)} triangles, {files[0].name} has {len(faces)}",
                 fix="read meshes of one body only, exported alike",
             )
         world = torch.from_numpy(found)
         vertices[frame] = world if up == "z" else world @ z_up_from("y", world).T
         if not vertices[frame].isfinite().all():
-            raise BadData(f"a vertex of {file.name} is too far away for {dtype}", where=str(file), fix="export it anew")
+            raise BadData(
+                f"a vertex of {file.name} is out of range for {dtype}", where=str(file), fix="export it again"
+            )
         if progress:
             progress(frame + 1, len(files))
     assert vertices is not None and faces is not None  # there is at least one file
@@ -115,27 +117,28 @@ def write_mesh_sequence(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write one OBJ or PLY file per frame, stem_000000.obj and on; the folder appears when all is written.
+    """Write one OBJ or PLY file per frame, stem_000000.obj and so on; the folder is written atomically.
 
     Args:
-        vertices: [frames, vertices, 3], or an iterable of [vertices, 3] that makes the frames one after the other, so
-            that a long clip need not be held at once. Written with all their digits, float32 or float64.
+        vertices: [frames, vertices, 3], or an iterable of [vertices, 3] per frame, for clips that do not fit in memory.
+            Written with full precision, float32 or float64.
         faces: [faces, 3] vertex indices.
         folder: the folder; one that holds other files is never replaced.
         format: "obj" or "ply" (binary).
-        stem: what the names of the files begin with.
-        up: the axis that shall point upwards in the files, "z" or "y".
+        stem: prefix of the file names.
+        up: the up axis of the files, "z" or "y".
         comment: one line for the head of every file, in ASCII.
-        overwrite: replace the folder where it has such meshes.
-        progress: called after each frame with how many are written, and of how many (0 where an iterable does not say).
+        overwrite: replace an existing folder of such meshes.
+        progress: called after each frame with (frames written, frames in all); the latter is 0 for an iterable
+            without a length.
 
     Returns:
         The folder.
     """
     if format not in _FORMATS:
-        raise UsageError(f"'{format}' is no mesh format", fix=nearest(format, _FORMATS))
+        raise UsageError(f"unknown mesh format '{format}'", fix=nearest(format, _FORMATS))
     if not stem or Path(stem).name != stem:
-        raise UsageError(f"{stem!r} cannot begin a file name", fix="use letters and digits, such as 'frame'")
+        raise UsageError(f"{stem!r} is not a valid file name prefix", fix="use letters and digits, such as 'frame'")
     _check_up(up)
     triangles = torch.as_tensor(faces).detach().cpu().numpy()
     if triangles.ndim != 2 or triangles.shape[1] != 3:
@@ -209,7 +212,7 @@ def _read(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def _checked(
     vertices: Tensor | NDArray[np.floating], up: str, frame: int, faces: NDArray[np.integer], count: int | None
 ) -> NDArray[np.floating]:
-    """One frame as an array in the file's axes; an error that says what is wrong with it."""
+    """One frame as an array in the file's axes, checked."""
     tensor = torch.as_tensor(vertices).detach().cpu()
     where = f"frame {frame}: shape {tuple(tensor.shape)}"
     if tensor.dim() != 2 or tensor.shape[1] != 3 or (count is not None and len(tensor) != count):
@@ -219,7 +222,7 @@ def _checked(
             fix="pass [frames, vertices, 3]",
         )
     if not tensor.isfinite().all():
-        raise BadData("a vertex is not finite", where=where, fix="mend or cut out that frame")
+        raise BadData("a vertex is not finite", where=where, fix="fix or drop that frame")
     if faces.size and not 0 <= faces.min() <= faces.max() < len(tensor):
         raise BadData("a face names a vertex that is not there", where=where, fix="pass the faces of the same body")
     tensor = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()

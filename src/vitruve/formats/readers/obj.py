@@ -1,4 +1,4 @@
-"""OBJ meshes: vertices and faces, in the order of the file; textures, normals, groups and materials are passed over."""
+"""OBJ meshes: vertices and faces in file order; textures, normals, groups and materials are ignored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_obj(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
         where: its name in errors.
 
     Returns:
-        [vertices, 3] as they stand, and [faces, 3] from 0; polygons are cut into fans of triangles.
+        [vertices, 3] unchanged, and [faces, 3] from 0; polygons are split into triangle fans.
     """
     lines = re.sub(rb"\\\r?\n", b" ", data).split(b"\n")
     if any(line[:1] in (b" ", b"\t") for line in lines):
@@ -39,7 +39,7 @@ def parse_obj(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def format_obj(vertices: NDArray[np.floating], faces_text: str, comment: str = "") -> str:
-    """The text of an OBJ file with every digit of the vertices; `faces_text` is that of `format_faces`."""
+    """The text of an OBJ file at full precision; `faces_text` comes from `format_faces`."""
     head = f"# {comment}\n" if comment else ""
     row = "v %.9g %.9g %.9g" if vertices.dtype == np.float32 else "v %.17g %.17g %.17g"
     return head + "\n".join([row % tuple(vertex) for vertex in vertices.tolist()]) + "\n" + faces_text
@@ -51,9 +51,9 @@ def format_faces(faces: NDArray[np.integer]) -> str:
 
 
 def _rectangle(lines: list[bytes]) -> NDArray[np.float64] | None:
-    """The numbers of lines that have equally many each, or None."""
+    """The numbers of lines that all have the same count, or None."""
     values, width = numbers(b"\n".join(lines)), len(lines[0].split())
-    # Only lines of equal length are surely cut in the right places.
+    # The reshape is only safe if all lines have the same number of words.
     if values is None or values.size != width * len(lines) or not width:
         return None
     return values.reshape(-1, width) if all(len(line.split()) == width for line in lines) else None
@@ -72,7 +72,7 @@ def _faces(lines: list[bytes], vertices: int, where: str) -> NDArray[np.int64]:
     if sizes.min() < 3:
         raise _bad_line(lines, where)
     if (flat < 0).any():
-        # A negative index counts back from the vertices read so far.
+        # Negative indices count back from the vertices read so far.
         seen = np.cumsum([line.startswith((b"v ", b"v\t")) for line in lines])
         so_far = seen[[i for i, line in enumerate(lines) if line.startswith((b"f ", b"f\t"))]]
         flat = np.where(flat < 0, flat + np.repeat(so_far, sizes) + 1, flat)
@@ -100,7 +100,7 @@ def fans(corners: NDArray[np.int64], sizes: NDArray[np.integer]) -> NDArray[np.i
 
 
 def _bad_line(lines: list[bytes], where: str) -> BadData:
-    """Find the line that is wrong, by the careful way."""
+    """Find the invalid line."""
     width = None
     for number, line in enumerate(lines, start=1):
         key, *words = line.split() or [b""]

@@ -1,4 +1,4 @@
-"""What the readers of text formats share: opening a file, turning its world to z up, recognising its joint tree."""
+"""Shared code of the text readers: open a file, turn its world to z up, recognise its joint tree."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vitruve.motion import Motion
 from vitruve.skeletons import Skeleton
 from vitruve.skeletons.recognise import left_right_pairs, shipped_tree
 
-# Rows are the z-up world's x, y, z in terms of a y-up file's: up is the file's y, its z comes towards the viewer.
+# Rows are the z-up world's x, y, z in terms of a y-up file's axes.
 _Z_UP_FROM_Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
 
-# What numpy has read at last if it has read all of a text: with what is not a number, since no good file holds one.
+# A sentinel after the text shows whether numpy parsed all of it; it contains NaN, which no valid file has.
 _END = b" nan 1"
 
-# Endings of a bone chain: (joint, end relative to it in metres). No arrays, so that slicing a motion leaves them alone.
+# End of a bone chain: (joint, end relative to it in metres). Tuples, so that slicing a motion leaves them alone.
 EndSites = tuple[tuple[str, tuple[float, float, float]], ...]
 
 
 def read_bytes(path: str | PathLike[str]) -> bytes:
-    """The content of a file; a folder, a missing or an unreadable file is an error that says so."""
+    """The content of a file; raises for a folder, a missing or an unreadable file."""
     path = Path(path)
     try:
         return path.read_bytes()
@@ -42,26 +42,26 @@ def read_bytes(path: str | PathLike[str]) -> bytes:
 
 
 def numbers(text: bytes) -> NDArray[np.float64] | None:
-    """All numbers of a text with blanks between them; None where it holds anything else.
+    """All whitespace-separated numbers of a text; None if it contains anything else.
 
-    numpy stops at what is no number, and warns. Whether it did is seen by an end of our own: to catch warnings would
-    change their filters for other threads, of which each may read a file.
+    numpy stops at the first non-number and warns. A sentinel at the end shows whether it did, because catching warnings
+    is not thread-safe.
     """
     try:
         values = np.fromstring(text + _END, sep=" ")  # type: ignore[call-overload]
-    except (ValueError, DeprecationWarning):  # newer numpy; where a user has made errors of warnings
+    except (ValueError, DeprecationWarning):  # newer numpy, or warnings turned into errors
         return None
     whole = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
     return values[:-2] if whole else None
 
 
 def z_up_from(up: str, like: Tensor) -> Tensor:
-    """[3, 3] that turns a world with the axis `up` ("y" or "z") upwards into the z-up world."""
+    """[3, 3] rotation from a world with up axis `up` ("y" or "z") to the z-up world."""
     return like.new_tensor(_Z_UP_FROM_Y_UP) if up == "y" else torch.eye(3, dtype=like.dtype, device=like.device)
 
 
 def tree_skeleton(name: str, names: Sequence[str], parents: Sequence[int], rest: Tensor) -> Skeleton:
-    """A tree read from a file, with its lines and with the pairs that the names tell."""
+    """A tree read from a file, with its edges and the left-right pairs from its names."""
     return Skeleton(
         name=name,
         names=tuple(names),
@@ -74,7 +74,7 @@ def tree_skeleton(name: str, names: Sequence[str], parents: Sequence[int], rest:
 
 
 def recognised(motion: Motion) -> Motion:
-    """The motion with its joints in the order, and under the name, of the shipped tree that has the same joints."""
+    """The motion on the shipped tree with the same joints (its name and joint order), if there is one."""
     found = shipped_tree(motion.skeleton.names, motion.skeleton.parents)
     if found is None or motion.skeleton.rest is None:
         return motion

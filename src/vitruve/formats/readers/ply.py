@@ -1,4 +1,4 @@
-"""PLY meshes, ASCII and binary: the positions of the vertices and the faces, in the order of the file."""
+"""PLY meshes, ASCII and binary: vertex positions and faces in file order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Element:
     properties: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-# The values of an element by property: an array, or for a list (its values one after the other, the length of each).
+# Values of an element by property: an array, or for a list property (concatenated values, length of each).
 Values = dict[str, tuple[NDArray[np.float64], NDArray[np.int64] | None]]
 
 
@@ -45,7 +45,7 @@ def parse_ply(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
         where: its name in errors.
 
     Returns:
-        [vertices, 3] as they stand, and [faces, 3]; polygons are cut into fans of triangles.
+        [vertices, 3] unchanged, and [faces, 3]; polygons are split into triangle fans.
     """
     order, elements, body = _header(data, where)
     found: dict[str, Values] = {}
@@ -78,7 +78,7 @@ def parse_ply(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def format_ply(vertices: NDArray[np.floating], faces: NDArray[np.integer], comment: str = "") -> bytes:
-    """A binary little-endian PLY file with the vertices in their own precision; the comment in ASCII."""
+    """A binary little-endian PLY file with vertices in their own precision, and an ASCII comment."""
     single = vertices.dtype == np.float32
     kind = "float" if single else "double"
     header = ["ply", "format binary_little_endian 1.0", *([f"comment {comment}"] if comment else [])]
@@ -127,7 +127,7 @@ def _too_short(element: _Element, where: str) -> BadData:
 def _binary(element: _Element, body: bytes, order: str, where: str) -> tuple[Values, bytes]:
     if element.count == 0:
         return {}, body
-    # All lists as long as the first element's: true of nearly every file, and quick.
+    # Fast path: all lists have the length of the first one, as in nearly every file.
     lengths, at = [], 0
     for _, kind, length in element.properties:
         count = 1

@@ -1,4 +1,4 @@
-"""Files of single poses keyed by an id: npz, json or pkl; docs/convert-inputs.md says what may stand in them."""
+"""Files of single poses keyed by an id: npz, json or pkl; docs/convert-inputs.md describes their content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vitruve.motion import Motion
 from vitruve.skeletons import load_skeleton
 from vitruve.words import counted
 
-# Columns of the axis-angle values to the body they mean; 22 joints are a SMPL body whose two hands are at rest.
+# Number of axis-angle columns -> body; 22 joints are SMPL with both hands at rest.
 BODIES = {66: "smpl", 72: "smpl", 156: "smplh", 165: "smplx"}
 SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55"}
 _LAYOUT_OF = {24: "smpl", 52: "smplh", 55: "smplx"}
@@ -39,15 +39,15 @@ class Poses:
     """Poses of one layout.
 
     Attributes:
-        ids: one for each pose, all different.
+        ids: one per pose, unique.
         rotations: [poses, joints, 3, 3] parent-relative; joint 0 relative to the world.
-        translation: [poses, 3] metres; zero where the file has none.
-        betas: [poses, betas] each pose's shape; no columns where the file has none.
+        translation: [poses, 3] metres; zero if the file has none.
+        betas: [poses, betas] the shape of each pose; no columns if the file has none.
         genders: "neutral", "female" or "male" of each pose.
         body: as `Motion.body`: "smplh", "open-smplx", or "mine#1f3a9c02" from a user's own file.
         expression: [poses, expressions] or None.
-        mask: [poses] False where a pose has values that are not numbers, or could not be converted.
-        notes: what the reader had to decide.
+        mask: [poses] False for a pose with NaN or infinity, or one that could not be converted.
+        notes: decisions of the reader.
     """
 
     ids: tuple[str, ...]
@@ -73,7 +73,7 @@ class Poses:
         return _LAYOUT_OF[self.rotations.shape[1]]
 
     def as_motion(self, rows: Tensor) -> Motion:
-        """Some poses as a motion, one to a frame; they must be of one shape. The frame rate means nothing."""
+        """Some poses as a motion, one per frame; they must have the same shape. The frame rate is meaningless."""
         return Motion(
             rotations=self.rotations[rows],
             translation=self.translation[rows],
@@ -88,18 +88,18 @@ class Poses:
 
 
 def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
-    """Read poses keyed by id from an npz, json or pkl file; see docs/convert-inputs.md for what may stand in it.
+    """Read poses keyed by id from an npz, json or pkl file; see docs/convert-inputs.md for its content.
 
     Args:
         path: the file.
-        gender: "neutral", "female" or "male", of poses that do not say it; neutral where left out.
+        gender: "neutral", "female" or "male", for poses without a gender; neutral by default.
     """
     path = existing_file(path)
     ids, columns = _columns(_content(path), path)
     values = real_array(columns["poses"], "poses", path)
     if values.ndim != 2 or len(values) != len(ids) or values.shape[1] not in BODIES:
         raise BadData(
-            "these are not poses of a body that is known",
+            "the poses fit no supported body",
             where=f"{path}: poses have shape {values.shape} for {len(ids)} ids",
             fix=f"give one row of {', '.join(map(str, BODIES))} axis-angle values per id, hands without PCA",
         )
@@ -115,7 +115,7 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
         raise BadData("a translation is three numbers", where=f"{path}: {tuple(read['trans'].shape)}", fix="mend it")
     notes = doubtful_turns(vectors.unflatten(1, (-1, 3)), load_skeleton(SKELETONS[layout]).names)
     if "trans" not in columns:
-        notes.append("the file has no translations; every pose stands at the origin")
+        notes.append("the file has no translations; every pose is at the origin")
         read["trans"] = rotations.new_zeros(len(ids), 3)
     return Poses(
         ids=ids,
@@ -131,7 +131,7 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
 
 
 def write_poses(poses: Poses, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write poses keyed by id; the ending says as what: .npz (columns), .json or .pkl (id to fields).
+    """Write poses keyed by id; the suffix chooses the format: .npz (columns), .json or .pkl (id to fields).
 
     A masked pose is written as NaN (null in json).
     """
@@ -211,7 +211,7 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
         for name, row in zip(ids, rows):
             if row.keys() != keys or np.shape(row["poses"]) != np.shape(rows[0]["poses"]):
                 raise BadData(
-                    f"pose '{name}' is unlike the others",
+                    f"pose '{name}' has other fields than the first",
                     where=f"{path}: has {_shapes(row)}, the first has {_shapes(rows[0])}",
                     fix="give all poses the same fields, on one body",
                 )
@@ -263,7 +263,7 @@ def _no_poses(content: Mapping[Any, Any], path: Path) -> BadData:
 
 
 def _numbers(value: Any) -> np.ndarray:
-    """An array in which json's null is NaN."""
+    """An array with NaN for JSON's null."""
     array = np.asarray(value)
     return array.astype(np.float64) if array.dtype == object else array
 
@@ -277,7 +277,7 @@ def _shapes(row: Mapping[str, Any]) -> str:
 
 
 def _rows(value: Any, key: str, count: int, path: Path) -> tuple[Tensor, Tensor]:
-    """A column [count, n], and where it is finite; the rest becomes zero. One row stands for all."""
+    """A column [count, n] with non-finite values set to zero, and where it is finite. One row applies to all."""
     if value is None:
         return torch.zeros(count, 0), torch.ones(count, dtype=torch.bool)
     array = np.atleast_2d(real_array(_numbers(value), key, path))

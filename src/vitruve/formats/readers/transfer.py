@@ -1,8 +1,8 @@
-"""The pkl files that the smplx package's transfer tool writes: one per frame in a folder, or joined in merged.pkl.
+"""The pkl files of the smplx package's transfer tool: one per frame in a folder, or all in merged.pkl.
 
 A frame's file holds tensors for a batch of one: rotation matrices for every part but the eyes, which are axis-angle
-(in files of some versions matrices too), `transl` that may be None, and betas of its own. merged.pkl holds axis-angle
-vectors over all frames. Neither says a frame rate. In files of ours `vitruve_body` names the body exactly.
+(matrices in some versions), `transl` that may be None, and its own betas. merged.pkl holds axis-angle vectors over all
+frames. Neither has a frame rate. In our own files `vitruve_body` is the exact body name.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angl
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
 
-# The joint tree of each body that these files can be of.
+# Joint tree by layout.
 _TREES = {"smplx": "smplx55", "smplh": "smplh52", "smpl": "smpl24"}
 _EYES = ("leye_pose", "reye_pose")
-# How far from a rotation a matrix of a file may be (single precision, through an optimiser) before it is called wrong.
+# Tolerated deviation of a file's matrix from a rotation (float32, from an optimiser).
 _NOT_A_ROTATION = 1e-2
 
 
@@ -43,16 +43,16 @@ def read_transfer(
     gender: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Motion:
-    """Read a folder of pkl files, a list of them, one of them, or merged.pkl.
+    """Read a folder of pkl files, a list of them, a single one, or merged.pkl.
 
-    Files are taken in natural order (frame2 before frame10). The betas differ from frame to frame in what the tool
-    writes: the motion gets their mean, and the spread is noted.
+    Files are read in natural order (frame2 before frame10). The tool writes betas that differ from frame to frame: the
+    motion gets their mean, and a note gives the spread.
 
     Args:
         path: folder, file, or list of files in order.
-        fps: frames per second: the files never say.
-        gender: "neutral", "female" or "male", if the files do not say; where they say, that counts.
-        dtype: precision; that of the files where None.
+        fps: frames per second, which the files never have.
+        gender: "neutral", "female" or "male", if the files have none.
+        dtype: precision; by default that of the files.
     """
     notes: list[str] = []
     files, shown = _files(path, notes)
@@ -65,7 +65,7 @@ def read_transfer(
             raise BadData(
                 f"the files are of two bodies: {_body(frames[0])} and {_body(content)}",
                 where=f"{files[0]} and {file.name}",
-                fix="keep the files of each body in a folder of their own",
+                fix="keep the files of each body in a separate folder",
             )
     skeleton_name, parts = _TREES[layout], PARTS[_TREES[layout]]
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
@@ -77,7 +77,7 @@ def read_transfer(
     given = [value for value in (rotations, translation, expression) if value is not None]
     valid = torch.stack([value.isfinite().flatten(1).all(1) for value in given]).all(0)
     if not valid.all():
-        notes.append(f"{int((~valid).sum())} of {len(valid)} frames hold values that are not numbers; they are masked")
+        notes.append(f"{int((~valid).sum())} of {len(valid)} frames hold NaN or infinity; they are masked")
         rotations[~valid] = torch.eye(3, dtype=rotations.dtype)
         for value in given[1:]:
             value[~valid] = 0.0
@@ -98,14 +98,14 @@ def read_transfer(
 
 
 def _mean_shape(betas: Tensor, notes: list[str]) -> Tensor:
-    """[betas]: the mean of the rows that are numbers."""
+    """[betas]: the mean of the finite rows."""
     betas = betas[betas.isfinite().all(1)]
     if betas.numel() == 0:
         return torch.zeros(betas.shape[1], dtype=betas.dtype)
     spread = float((betas.amax(0) - betas.amin(0)).max())
     if spread < 1e-6:
-        return betas[0]  # a mean of equal numbers can differ from them in the last digit
-    notes.append(f"EVERY FRAME has a shape of its own; the mean was taken (the betas vary by up to {spread:.3g})")
+        return betas[0]  # the mean of equal numbers can differ in the last digit
+    notes.append(f"EVERY FRAME has its own shape; using the mean (the betas vary by up to {spread:.3g})")
     return betas.mean(0)
 
 
@@ -169,7 +169,7 @@ def _files(
     merged = [file for file in files if file.name == "merged.pkl"]
     frames = [file for file in files if file not in merged]
     if merged and frames:
-        notes.append("merged.pkl lies beside the frames and was not read")
+        notes.append("merged.pkl in the same folder was not read")
     if not files:
         raise BadData(
             "the folder holds no pkl files", where=str(path), fix="give the folder the transfer tool wrote to"
@@ -200,18 +200,18 @@ def _content(file: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping) or content.get("global_orient") is None or content.get("body_pose") is None:
         keys = ", ".join(sorted(str(key) for key in content)[:12]) if isinstance(content, Mapping) else type(content)
         raise BadData(
-            f"{file.name} is no file of the transfer tool",
+            f"{file.name} is not a file of the transfer tool",
             where=f"{file}: it holds {keys}",
             fix="such files hold 'global_orient' and 'body_pose'; a body model is looked at by `vitruve bodies check`",
         )
-    # Vertices and faces are most of a file; letting go of them keeps a long folder in memory.
+    # Vertices and faces are most of a file; dropping them lets a long folder fit in memory.
     parts = itertools.chain(*(PARTS[tree] for tree in _TREES.values()))
     wanted = {"transl", "betas", "expression", "gender", BODY_KEY, *parts}
     return {key: value for key, value in content.items() if key in wanted and value is not None}
 
 
 def _body(content: Mapping[str, Any]) -> str:
-    """The body that a file names, or its layout."""
+    """The body name in a file, or its layout."""
     return word(content.get(BODY_KEY, "")) or _layout(content)
 
 
@@ -263,13 +263,13 @@ def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path)
 def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
     """Rotations [frames, joints, 3, 3] of a part, from matrices or axis-angle with axes of one anywhere."""
     array = torch.from_numpy(real_array(value, key, file))
-    # Three frames of axis-angle for one joint look like one matrix: only a rotation is taken for a matrix.
+    # Three frames of axis-angle for one joint look like one matrix: treat only rotations as matrices.
     matrix = array.shape[-2:] == (3, 3) and (array.ndim > 2 or bool(rotation_error(array) < _NOT_A_ROTATION))
     if array.numel() == 0 or array.numel() % (joints * (9 if matrix else 3)):
         raise BadData(
             f"'{key}' does not hold {joints} joints",
             where=f"{file}: found shape {tuple(array.shape)}, expected {joints} matrices or {3 * joints} values",
-            fix="the file is damaged, or of a body that is not read (SMPL, SMPL+H and SMPL-X are)",
+            fix="the file is damaged, or of an unsupported body (SMPL, SMPL+H and SMPL-X are supported)",
         )
     if not matrix:
         return axis_angle_to_matrix(array.reshape(-1, joints, 3))
@@ -279,19 +279,19 @@ def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
         raise BadData(
             f"'{key}' holds matrices that are not rotations",
             where=f"{file}: R R^T differs from the identity by {float(error.max()):.3g}",
-            fix="write the file again; scaled or mirrored matrices are not read",
+            fix="write the file again; scaled or mirrored matrices are unsupported",
         )
     return matrices
 
 
 def _joined(values: list[tuple[Tensor | None, ...]], files: list[Path], index: int) -> Tensor | None:
-    """One field of all files, along the frames; None where no file has it."""
+    """One field of all files, concatenated along the frames; None if no file has it."""
     what = ("rotations", "transl", "expression", "betas")[index]
     shapes = {None if value[index] is None else tuple(value[index].shape[1:]): i for i, value in enumerate(values)}  # type: ignore[union-attr]
     if len(shapes) > 1:
         (first, i), (second, j), *_ = shapes.items()
         raise BadData(
-            f"the files do not agree on '{what}'",
+            f"the files disagree on '{what}'",
             where=f"{files[i]}: {first or 'none'}; {files[j].name}: {second or 'none'}",
             fix="take files of one run of the tool",
         )

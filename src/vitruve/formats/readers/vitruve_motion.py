@@ -1,7 +1,7 @@
-"""Vitruve's own motion file: one safetensors file with everything a motion has, exactly as it was.
+"""Vitruve's own motion file: one safetensors file with everything that a motion has, exactly.
 
-Rotations are kept as matrices. Axis-angle would take a third of the room, but the way there and back changes the last
-digits, and this file is the one that changes nothing. What is no array stands as JSON in the file's metadata.
+Rotations are stored as matrices. Axis-angle would take a third of the space, but the round trip changes the last
+digits, and this format is lossless. Everything that is not an array is JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STORED = "?bBhHiIlLqQefd"
 
 
 def write_vitruve(motion: Motion, path: str | os.PathLike[str]) -> None:
-    """Write everything a motion has. What the extras hold that is neither array nor JSON is left out, and noted."""
+    """Write everything that a motion has. Extras that are neither arrays nor JSON are skipped, with a note."""
     arrays: dict[str, np.ndarray] = {}
     for key in _TENSORS:
         value = getattr(motion, key)
@@ -51,7 +51,7 @@ def write_vitruve(motion: Motion, path: str | os.PathLike[str]) -> None:
             left_out.append(key)
     notes = [*motion.source.notes]
     if left_out:
-        notes.append(f"left out when written, being neither arrays nor plain values: {', '.join(left_out)}")
+        notes.append(f"not written, because neither arrays nor plain values: {', '.join(left_out)}")
     skeleton = {field.name: getattr(motion.skeleton, field.name) for field in fields(Skeleton) if field.name != "rest"}
     header = {
         "version": _VERSION,
@@ -69,7 +69,7 @@ def read_vitruve(path: str | os.PathLike[str], *, dtype: torch.dtype | None = No
 
     Args:
         path: the file.
-        dtype: precision; that of the file where None.
+        dtype: precision; by default that of the file.
     """
     path = Path(path)
     header, arrays = _content(path)
@@ -106,17 +106,17 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         header = json.loads(metadata[_KEY])
     except KeyError:
         raise BadData(
-            f"{path.name} is not a motion of Vitruve's",
+            f"{path.name} is not a Vitruve motion file",
             where=f"{path}: no '{_KEY}' in its metadata",
             fix="check the file",
         ) from None
     except (SafetensorError, ValueError, OSError) as error:
         raise BadData(
-            f"{path.name} is damaged or cut short", where=f"{path}: {error}", fix="copy or write it again"
+            f"{path.name} is damaged or truncated", where=f"{path}: {error}", fix="copy or write it again"
         ) from None
     if header.get("version") != _VERSION:
         raise BadData(
-            f"{path.name} is of another version of this format",
+            f"{path.name} has an unsupported format version",
             where=f"{path}: version {header.get('version')}, this program reads {_VERSION}",
             fix="update Vitruve: pip install -U vitruve",
         )
@@ -133,7 +133,7 @@ def _plain(value: Tensor | np.ndarray) -> np.ndarray:
 
 
 def _as_json(value: Any) -> Any:
-    """A value as JSON, text arrays with their dtype; None where it cannot be told."""
+    """A value as JSON, text arrays with their dtype; None if that is impossible."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "US":
         told = {"dtype": value.dtype.str, "shape": value.shape, "bytes": base64.b64encode(value.tobytes()).decode()}
         return {"text array": told}
