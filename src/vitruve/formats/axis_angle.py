@@ -88,8 +88,10 @@ def _vectors(motion: Motion, read: Any) -> Tensor:
 
 def _vectors_anew(motion: Motion) -> Tensor:
     # In float64, as in these files: rounding twice would add jitter.
-    vectors = [matrix_to_axis_angle(motion.rotations[rows].double()) for rows in _blocks(len(motion))]
-    return continuous_axis_angle(torch.cat(vectors))
+    vectors = torch.empty(*motion.rotations.shape[:-1], dtype=torch.float64)
+    for rows in _blocks(len(motion)):
+        vectors[rows] = matrix_to_axis_angle(motion.rotations[rows].detach().cpu().double())
+    return continuous_axis_angle(vectors)
 
 
 def _as_read(values: Tensor, read: Any) -> Tensor:

@@ -281,7 +281,11 @@ def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Floa
     if len(out) < 2:
         return out
     # Joints without any jump need nothing; the few others are unwrapped frame by frame.
-    odd = _turn_to_follow(out[1:], out[:-1]).ne(0).any(-1).any(0)
+    # In blocks of frames, so that long clips need little memory beside the result.
+    odd = torch.zeros(out.shape[1:-1], dtype=torch.bool, device=out.device)
+    for start in range(0, len(out) - 1, 4096):
+        stop = min(start + 4096, len(out) - 1)
+        odd |= _turn_to_follow(out[start + 1 : stop + 1], out[start:stop]).ne(0).any(-1).any(0)
     if odd.any():
         some = out[:, odd]
         for frame in range(1, len(some)):
