@@ -169,10 +169,10 @@ def run_batch(
 
 def _do_all(batch: Batch, workers: int, cluster: str, ledger: LedgerWriter, progress: Progress | None) -> Any:
     """The entries of all tasks, as they are completed."""
-    plan, done = batch.plan, 0
+    plan, done, leftovers = batch.plan, 0, _Leftovers(batch.plan.tasks)
 
     def begin(task: Task) -> None:
-        _remove_partial(Path(task.output))
+        leftovers.remove(task)
         ledger.append({"event": "begun", "key": task.key, "input": task.input, "output": task.name})
 
     def count(units: int, _: int = 0) -> None:
@@ -201,11 +201,22 @@ def _results(
     return {**work.summarise(entries, failed), "this_run": this_run}
 
 
-def _remove_partial(output: Path) -> None:
-    """Remove what a killed run has left beside an output: folders that its file was being written in."""
-    for partial in output.parent.glob(f".{glob.escape(output.name)}.????????"):
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
+class _Leftovers:
+    """What a killed run, or a worker that died, has left beside outputs: folders that files were being written in."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        # One look at each folder: to look for each of a thousand files in a folder of a thousand takes seconds.
+        folders = {Path(task.output).parent for task in tasks}
+        found = [path for folder in sorted(folders) for path in folder.glob(".*.????????")]
+        self._outputs = {str(path.with_name(path.name[1:-9])) for path in found if path.is_dir()}
+
+    def remove(self, task: Task) -> None:
+        """Remove those of a task that begins; at a second try, what the first has left."""
+        if task.output in self._outputs:
+            output = Path(task.output)
+            for partial in output.parent.glob(f".{glob.escape(output.name)}.????????"):
+                shutil.rmtree(partial, ignore_errors=True)
+        self._outputs.add(task.output)
 
 
 def _refuse_foreign(folder: Path, overwrite: bool) -> None:

@@ -178,7 +178,7 @@ def _task(path: Path, output: Path, name: str, found: tuple[str, Any], draft: _D
     content, facts = found
     settled = draft.work.settle(path, output, facts)
     draft.notes |= dict.fromkeys(settled.notes)
-    parts = (vitruve.__version__, content, output.suffix, *settled.depends_on)
+    parts = (vitruve.__version__, content, *settled.depends_on)
     key = hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
     size = draft.work.size(facts)
     return Task(str(path), str(output), name, key, content, facts, size, settled.settings, settled.notes)

@@ -45,7 +45,7 @@ class Settled:
 
     Attributes:
         settings: what `do` needs to know; it is pickled.
-        depends_on: what the result depends on, besides the input's content, the version and the output's ending.
+        depends_on: what the result depends on, besides the input's content and the version.
         notes: what a user must know of the decisions.
     """
 
