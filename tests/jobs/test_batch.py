@@ -106,6 +106,8 @@ def test_a_task_that_kills_its_worker_is_found_and_the_others_are_done(texts, tm
     outcome = run_batch(planned(texts, tmp_path / "out"), workers=2)
     assert sorted(results(tmp_path / "out")) == ["a", "b", "c", "d", "e"]
     assert [entry["output"] for entry in outcome.failed] == ["deadly.txt"] and "died" in outcome.failed[0]["what"]
+    again = run_batch(planned(texts, tmp_path / "out"), workers=2)  # alone, it does not take the command with it
+    assert again.now == 0 and [entry["output"] for entry in again.failed] == ["deadly.txt"]
 
 
 def test_on_a_local_cluster(texts, tmp_path):

@@ -180,7 +180,8 @@ def _do_all(batch: Batch, workers: int, cluster: str, ledger: LedgerWriter, prog
             progress(done + units, plan.size)
 
     how: dict[str, Any] = {"size": lambda task: task.size, "begin": begin, "progress": count}
-    with task_workers(min(workers, max(len(plan.tasks), 1)), cluster if plan.tasks else "") as run:
+    # One task, too, is done by another process where several were asked for: it may be the one that kills.
+    with task_workers(workers if plan.tasks else 1, cluster if plan.tasks else "") as run:
         for task, result in run(TaskRunner(batch.work.do), plan.tasks, where=lambda task: task.input, **how):
             lost = isinstance(result, VitruveError)
             yield failure(result, input=task.input, output=task.name) if lost else result
