@@ -396,3 +396,22 @@ def test_a_pipe_is_no_archive(tmp_path: Path):
     with pytest.raises(BadData, match="is no file"):
         unpack([tmp_path / "CMU.tar.bz2"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_of_ours_with_one_archive_does_not_stop_the_others(tmp_path, monkeypatch):
+    from vitruve.amass import unpack as library
+
+    files = [tar(tmp_path / f"{name}.tar.bz2", release(name)) for name in ("ACCAD", "KIT")]
+    count_clips = library.count_clips
+
+    def broken(folder):
+        if folder.name == "ACCAD":
+            raise ZeroDivisionError("odd")
+        return count_clips(folder)
+
+    monkeypatch.setattr(library, "count_clips", broken)
+    report = unpack(files, tmp_path / "out")
+    assert [row.state for row in report.rows] == ["failed", "unpacked"]
+    error = report.rows[0].error
+    assert error is not None and "ZeroDivisionError" in error.what and "ACCAD.tar.bz2" in error.where
+    assert not (tmp_path / "out" / "ACCAD").exists() and not list((tmp_path / "out").rglob("*.partial-*"))

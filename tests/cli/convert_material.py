@@ -45,7 +45,7 @@ def lines(folder, event):
 KILLED = """
 import os, signal, sys
 from vitruve.cli import main
-from vitruve.convert.ledger import LedgerWriter
+from vitruve.jobs.ledger import LedgerWriter
 append, left = LedgerWriter.append, int(sys.argv[1])
 def killing(ledger, entry):
     global left
@@ -60,7 +60,7 @@ main(sys.argv[2:])
 PAUSED = """
 import sys
 from vitruve.cli import main
-from vitruve.convert.ledger import LedgerWriter
+from vitruve.jobs.ledger import LedgerWriter
 append = LedgerWriter.append
 def pausing(ledger, entry):
     append(ledger, entry)

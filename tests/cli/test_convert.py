@@ -245,16 +245,16 @@ def test_a_folder_of_something_else_is_left_alone(clips, tmp_path, capsys):
 
 
 def test_a_result_not_to_be_trusted_is_said_loudly(clips, tmp_path, capsys, monkeypatch):
-    import vitruve.convert.job as job
+    import vitruve.convert.convert_file as convert_file
 
-    convert = job.convert_motion
+    convert = convert_file.convert_motion
 
     def mangled(motion, to, **options):
         from dataclasses import replace
 
         return replace(convert(motion, to, **options), trusted=False, warnings=("the mean error is 99 mm",))
 
-    monkeypatch.setattr(job, "convert_motion", mangled)
+    monkeypatch.setattr(convert_file, "convert_motion", mangled)
     assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "o", "--quiet") == 5
     assert "DO NOT TRUST clip1.npz: the mean error is 99 mm" in capsys.readouterr().err
     assert (tmp_path / "o" / "clip1.npz").is_file()

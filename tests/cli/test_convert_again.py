@@ -1,5 +1,6 @@
 """`vitruve convert` called again: damaged and changed results, results among the inputs, parts without files."""
 
+import functools
 import json
 import os
 import shutil
@@ -98,7 +99,7 @@ def test_results_among_the_inputs_are_not_converted_again(done, tmp_path, capsys
     assert run(data / "clip1.npz", *BODIES, "--out", data / "clip1_smplx.npz", "--quiet") == 0
     assert run(data, *BODIES, "--out", tmp_path / "out") == 0
     assert set(results_of(tmp_path / "out")) == {"clip1.npz", "walk/clip0.npz", "walk/clip2.npz"}
-    assert "result of an earlier conversion" in capsys.readouterr().err
+    assert "result of an earlier run" in capsys.readouterr().err
     # Named by themselves they are meant; so is one that was changed since.
     more = ("--to", "open-smplh", "--points", "60", "--quiet", "--from", "open-smplx")
     assert run(data / "smplx", *more, "--out", tmp_path / "back") == 0
@@ -167,3 +168,25 @@ def test_why_a_result_is_not_to_be_trusted_comes_first(tmp_path, monkeypatch, ca
     assert run(*call, "--quiet") == 5
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "DO NOT TRUST" in line]
     assert line.partition("DO NOT TRUST walk/clip0.npz: ")[2].startswith("the mean error is ")
+
+
+def test_a_clip_is_read_once_and_its_result_never(tmp_path, monkeypatch):
+    """The plan looks at headers; the page shows the pictures of one result, which is not in question here."""
+    import vitruve.formats as formats
+
+    clips = write_clips(tmp_path / "clips", 3)
+    opened, load = [], formats._function
+
+    def counted(target):
+        read = load(target)
+
+        @functools.wraps(read)
+        def counting(path, *more, **options):
+            opened.append(str(path))
+            return read(path, *more, **options)
+
+        return counting if ":read" in target else read
+
+    monkeypatch.setattr(formats, "_function", counted)
+    assert run(clips, *BODIES, "--out", tmp_path / "out", "--quiet", "--no-report") == 0
+    assert sorted(opened) == sorted(map(str, clips.rglob("*.npz")))

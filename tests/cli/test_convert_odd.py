@@ -37,7 +37,7 @@ def test_nonsense_is_converted_and_not_trusted(plain, tmp_path, capsys):
     saved(clips, "plain", plain)
     saved(clips, "centimetres", plain, trans=100 * plain["trans"])
     saved(clips, "turns", plain, poses=poses)
-    saved(clips, "gender", plain, gender=np.array(3))
+    saved(clips, "gender", plain, gender=np.array(3), vitruve_body=None)
     assert run(clips, *BODIES, "--out", tmp_path / "out") == 5
     said = capsys.readouterr().err
     for name, word in (("centimetres", "centimetres"), ("turns", "rad"), ("gender", "'3'")):
@@ -56,7 +56,7 @@ def test_nonsense_is_converted_and_not_trusted(plain, tmp_path, capsys):
 
 
 def test_what_a_reader_noticed_is_said(plain, tmp_path, capsys):
-    path = saved(tmp_path, "bare", plain, trans=None, gender=None)
+    path = saved(tmp_path, "bare", plain, trans=None, gender=None, vitruve_body=None)
     assert run(path, *BODIES, "--out", tmp_path / "out.npz") == 0
     printed = capsys.readouterr()
     assert "warning: NO TRANSLATION" in printed.err

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.convert_material import BODIES, PAUSED, lines, results_of, run, wait_for, write_clips
-from vitruve.convert import execute
-from vitruve.convert.job import Facts, Job, Options
 
 pytestmark = pytest.mark.slow
 
@@ -79,23 +77,6 @@ def workers_of(pid):
         except (OSError, ValueError, IndexError):
             continue
     return found
-
-
-def deadly(job):
-    """Stands in for a conversion: one job kills its process, always."""
-    if job.name == "deadly":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"event": "done", "output": job.name}
-
-
-def test_the_job_that_kills_is_found_and_the_others_are_done(monkeypatch):
-    monkeypatch.setattr(execute, "one_thread_job", deadly)
-    names = ["a", "b", "deadly", "c", "d", "e"]
-    jobs = [Job(n, n, n, n, "", Facts("motion", 1, 30.0), "", "", ("", ""), Options("x")) for n in names]
-    entries = {job.name: entry for job, entry in execute.run_jobs(jobs, workers=2)}
-    assert sorted(entries) == sorted(names)
-    assert [name for name, entry in entries.items() if entry["event"] == "failed"] == ["deadly"]
-    assert "died, twice" in entries["deadly"]["what"]
 
 
 def test_on_a_local_cluster(many, expected, tmp_path):

@@ -1,21 +1,22 @@
 """Plans and ledgers: which files are meant, where they go, what counts as done; with no conversion at all."""
 
 import json
-import os
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import vitruve
 from tests.material import small_motion
-from vitruve.convert.fingerprint import fingerprint
-from vitruve.convert.inputs import find_inputs
-from vitruve.convert.job import Facts, Job, Options
-from vitruve.convert.ledger import Ledger, LedgerWriter, read_ledgers
-from vitruve.convert.plan import make_plan, outputs_of, parse_shard, place_of
+from vitruve.convert.batch import conversion_work
+from vitruve.convert.options import Facts, Options
+from vitruve.convert.outputs import outputs_of, place_of
 from vitruve.errors import BadData, MissingAsset, UsageError
+from vitruve.jobs import inputs as finding
+from vitruve.jobs.fingerprint import fingerprint
+from vitruve.jobs.ledger import Ledger
+from vitruve.jobs.motion_files import MOTION_FILES
+from vitruve.jobs.plan import make_plan
+from vitruve.jobs.work import Task
 
 OPTIONS = Options(to="open-smplx", source="open-smplh")
 
@@ -37,6 +38,15 @@ def tree(tmp_path):
     (root / ".hidden").mkdir()
     write(root / ".hidden" / "d.npz")
     return root
+
+
+def find_inputs(named, skip=None):
+    return finding.find_inputs(named, MOTION_FILES, skip)
+
+
+def plan_inputs(inputs, options, place, ledger, **more):
+    outputs = outputs_of(inputs, place, options)
+    return make_plan(conversion_work(options), inputs, outputs, place.folder, ledger, **more)
 
 
 def relatives(inputs):
@@ -123,13 +133,13 @@ def test_a_path_with_the_ending_of_a_motion_is_a_file(tmp_path):
 def test_two_inputs_with_one_output_are_refused(tmp_path):
     paths = [write(tmp_path / folder / "x.npz") for folder in "ab"]
     with pytest.raises(UsageError, match="same output") as error:
-        outputs_of(find_inputs(paths)[0], place_of(tmp_path / "out", 2), OPTIONS)
+        plan_inputs(find_inputs(paths)[0], OPTIONS, place_of(tmp_path / "out", 2), Ledger())
     assert all(str(path) in error.value.where for path in paths)
 
 
 def test_an_input_is_never_the_output(tree):
     with pytest.raises(UsageError, match="replace an input"):
-        outputs_of(find_inputs([tree])[0], place_of(tree, 3), OPTIONS)
+        plan_inputs(find_inputs([tree])[0], OPTIONS, place_of(tree, 3), Ledger())
 
 
 @pytest.mark.parametrize("name, what", [("amas", "no format"), ("asf-amc", "read, not written")])
@@ -153,11 +163,11 @@ def test_an_export_is_not_taken_for_the_name_of_a_folder(tree, name):
 
 def plan(tree, options=OPTIONS, ledger=None, **more):
     place = place_of(tree.parent / "out", 3)
-    return make_plan(find_inputs([tree])[0], options, place, ledger or Ledger(), **more)
+    return plan_inputs(find_inputs([tree])[0], options, place, ledger or Ledger(), **more)
 
 
 def keys(tree, options=OPTIONS):
-    return {job.name: job.key for job in plan(tree, options).jobs}
+    return {task.name: task.key for task in plan(tree, options).tasks}
 
 
 def test_the_key_follows_content_options_and_bodies(tree):
@@ -179,8 +189,8 @@ def test_the_key_follows_content_options_and_bodies(tree):
 
 def test_a_name_without_gender_keeps_that_of_the_motion(tmp_path):
     vitruve.save_motion(small_motion("smplh", 3), tmp_path / "data" / "f.npz")
-    job = plan(tmp_path / "data").jobs[0]
-    assert (job.source, job.target) == ("open-smplh-female", "open-smplx-female")
+    task = plan(tmp_path / "data").tasks[0]
+    assert (task.settings.source, task.settings.target) == ("open-smplh-female", "open-smplx-female")
 
 
 def test_a_licensed_name_means_the_open_body_where_there_is_no_file(tree, tmp_path, monkeypatch):
@@ -190,9 +200,11 @@ def test_a_licensed_name_means_the_open_body_where_there_is_no_file(tree, tmp_pa
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     found = plan(tree, Options(to="smplx", source="smplh"))
-    assert {(job.source, job.target) for job in found.jobs} == {("open-smplh-neutral", "open-smplx-neutral")}
-    assert [note for note in found.notes if "using open-" in note] == list(found.notes[:2])
-    assert len(found.notes) == 3 and all(job.notes == found.notes for job in found.jobs)
+    assert {(task.settings.source, task.settings.target) for task in found.tasks} == {
+        ("open-smplh-neutral", "open-smplx-neutral")
+    }
+    assert [note for note in found.notes if "taken as open-" in note] == list(found.notes[:2])
+    assert len(found.notes) == 3 and all(task.notes == found.notes for task in found.tasks)
     with pytest.raises(MissingAsset, match="smplx-male"):  # a gender that is asked for is not guessed at
         plan(tree, Options(to="smplx-male"))
 
@@ -203,11 +215,11 @@ def test_the_genders_of_poses_go_to_bodies_of_their_own(tmp_path):
     (tmp_path / "data" / "poses.json").write_text(json.dumps(rows))
     place = place_of(tmp_path / "out.json", 1)
     inputs, _ = find_inputs([tmp_path / "data" / "poses.json"])
-    (job,) = make_plan(inputs, OPTIONS, place, Ledger()).jobs
-    assert job.facts == Facts("poses", 3, 0.0, "smplh", "female,male", "smplh52")
-    assert job.target == "open-smplx-female+open-smplx-male"
+    (task,) = plan_inputs(inputs, OPTIONS, place, Ledger()).tasks
+    assert task.facts == Facts("poses", 3, 0.0, "smplh", "female,male", "smplh52")
+    assert task.settings.target == "open-smplx-female+open-smplx-male"
     with pytest.raises(UsageError, match="no motion"):
-        make_plan(
+        plan_inputs(
             find_inputs([tmp_path / "data" / "poses.json"])[0], OPTIONS, place_of(tmp_path / "o.bvh", 1), Ledger()
         )
 
@@ -226,7 +238,7 @@ def test_a_format_that_cannot_hold_the_body_is_refused_before_any_work(tree):
 def test_one_bad_file_does_not_stop_the_plan(tree):
     (tree / "bad.npz").write_bytes(b"PK\x03\x04 nothing")
     found = plan(tree)
-    assert len(found.jobs) == 3 and [entry["output"] for entry in found.failed] == ["bad.npz"]
+    assert len(found.tasks) == 3 and [entry["output"] for entry in found.failed] == ["bad.npz"]
 
 
 def test_the_only_file_fails_with_its_own_error(tmp_path):
@@ -238,111 +250,40 @@ def test_the_only_file_fails_with_its_own_error(tmp_path):
 def test_an_output_that_is_not_ours_is_refused(tree):
     output = write(tree.parent / "out" / "walk" / "b.npz")
     found = plan(tree)
-    assert len(found.jobs) == 2 and [entry["output"] for entry in found.failed] == ["walk/b.npz"]
+    assert len(found.tasks) == 2 and [entry["output"] for entry in found.failed] == ["walk/b.npz"]
     assert "exists already" in found.failed[0]["what"]
-    jobs = plan(tree, overwrite=True).jobs
-    assert all(job.overwrite for job in jobs) and output.exists()
+    jobs = plan(tree, overwrite=True).tasks
+    assert all(task.overwrite for task in jobs) and output.exists()
     ours = Ledger(last={"walk/b.npz": {"event": "begun", "output": "walk/b.npz", "time": 1.0}})
-    assert [job.name for job in plan(tree, ledger=ours).jobs if job.overwrite] == ["walk/b.npz"]
+    assert [task.name for task in plan(tree, ledger=ours).tasks if task.overwrite] == ["walk/b.npz"]
 
 
 def test_done_is_the_same_key_and_a_file_that_is_there(tree):
-    job = next(job for job in plan(tree).jobs if job.name == "walk/b.npz")
-    line = {"event": "done", "key": job.key, "output": job.name, "time": 1.0}
-    assert len(plan(tree, ledger=Ledger(last={job.name: line})).done) == 0
+    task = next(task for task in plan(tree).tasks if task.name == "walk/b.npz")
+    line = {"event": "done", "key": task.key, "output": task.name, "time": 1.0}
+    assert len(plan(tree, ledger=Ledger(last={task.name: line})).done) == 0
     line["result"] = fingerprint(write(tree.parent / "out" / "walk" / "b.npz"))
-    for event, key, done in (("done", job.key, 1), ("begun", job.key, 0), ("done", "another", 0)):
-        ledger = Ledger(last={job.name: {**line, "event": event, "key": key}})
+    for event, key, done in (("done", task.key, 1), ("begun", task.key, 0), ("done", "another", 0)):
+        ledger = Ledger(last={task.name: {**line, "event": event, "key": key}})
         assert len(plan(tree, ledger=ledger).done) == done
 
 
-@given(st.integers(1, 9))
-def test_shards_are_disjoint_and_complete(parts):
-    from vitruve.convert.plan import _in_shard
-
-    names = [f"folder/{i}.npz" for i in range(40)]
-    for name in names:
-        assert sum(_in_shard(name, (part, parts)) for part in range(1, parts + 1)) == 1
-
-
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"])
-def test_impossible_shards(text):
-    with pytest.raises(UsageError, match="part of the work"):
-        parse_shard(text)
-
-
-def test_ledgers_are_read_together_and_torn_lines_are_none(tmp_path):
-    for name, output in (("ledger.jsonl", "a"), ("ledger-2of2.jsonl", "b")):
-        writer = LedgerWriter(tmp_path / name)
-        writer.append({"event": "begun", "output": output})
-        writer.append({"event": "done", "key": "k", "output": output, "content": output, "facts": {"frames": 3}})
-        writer.close()
-    with (tmp_path / "ledger.jsonl").open("a") as file:
-        file.write('{"event": "begun", "output": "a", "ti')
-    ledger = read_ledgers(tmp_path)
-    assert ledger.done("a", "k") and ledger.done("b", "k") and not ledger.done("b", "other")
-    assert ledger.facts == {"a": {"frames": 3}, "b": {"frames": 3}}
-    writer = LedgerWriter(tmp_path / "ledger.jsonl")  # goes on after the torn line
-    writer.append({"event": "done", "key": "k2", "output": "a"})
-    writer.close()
-    assert read_ledgers(tmp_path).done("a", "k2")
-
-
-@given(st.integers(0, 400))
-def test_a_ledger_cut_anywhere_loses_at_most_its_last_line(cut):
-    import tempfile
-    from pathlib import Path
-
-    lines = [json.dumps({"event": "done", "key": "k", "output": f"é{i}", "time": float(i)}) for i in range(5)]
-    with tempfile.TemporaryDirectory() as folder:
-        content = "\n".join(lines).encode()[:cut]
-        (Path(folder) / "ledger.jsonl").write_bytes(content)
-        whole = sum(content.startswith("\n".join(lines[: i + 1]).encode()) for i in range(5))
-        assert len(read_ledgers(Path(folder)).last) == whole
-
-
-def test_a_ledger_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written"):
-        LedgerWriter(tmp_path / "file" / "ledger.jsonl")
-
-
 def test_what_is_known_of_a_content_is_not_read_again(tree, monkeypatch):
-    import vitruve.convert.plan as planning
+    import vitruve.convert.batch as batch
 
-    facts = {content: known.__dict__ for content, known in ((job.content, job.facts) for job in plan(tree).jobs)}
-    monkeypatch.setattr(planning, "look", lambda path, options: pytest.fail("read again"))
-    assert [job.facts for job in plan(tree, ledger=Ledger(facts=facts)).jobs] == [Facts(**f) for f in facts.values()]
+    facts = {content: known.__dict__ for content, known in ((task.content, task.facts) for task in plan(tree).tasks)}
+    monkeypatch.setattr(batch, "look", lambda path, options: pytest.fail("read again"))
+    assert [task.facts for task in plan(tree, ledger=Ledger(facts=facts)).tasks] == [Facts(**f) for f in facts.values()]
 
 
 def test_jobs_can_be_handed_to_another_process(tree):
     import pickle
 
-    for job in plan(tree).jobs:
-        assert isinstance(copy := pickle.loads(pickle.dumps(job)), Job) and copy == job
-
-
-def test_two_conversions_do_not_share_a_ledger(tmp_path):
-    first = LedgerWriter(tmp_path / "ledger.jsonl")
-    with pytest.raises(UsageError, match="another conversion"):
-        LedgerWriter(tmp_path / "ledger.jsonl")
-    LedgerWriter(tmp_path / "ledger-1of2.jsonl").close()
-    first.close()
-    LedgerWriter(tmp_path / "ledger.jsonl").close()
-
-
-def test_names_that_are_no_text_go_through_a_ledger(tmp_path):
-    odd = os.fsdecode(b"\xff.npz")
-    writer = LedgerWriter(tmp_path / "ledger.jsonl")
-    writer.append({"event": "done", "key": "k", "output": odd, "input": odd})
-    writer.close()
-    assert read_ledgers(tmp_path).done(odd, "k")
-    from vitruve.convert.plan import _in_shard
-
-    assert sum(_in_shard(odd, (part, 3)) for part in (1, 2, 3)) == 1
+    for task in plan(tree).tasks:
+        assert isinstance(copy := pickle.loads(pickle.dumps(task)), Task) and copy == task
 
 
 def test_links_in_a_circle_are_left_to_the_writer(tree, tmp_path):
     (tmp_path / "self").symlink_to("self")
     inputs = find_inputs([tree])[0][:1]
-    assert make_plan(inputs, OPTIONS, place_of(tmp_path / "self" / "x.npz", 1), Ledger()).jobs
+    assert plan_inputs(inputs, OPTIONS, place_of(tmp_path / "self" / "x.npz", 1), Ledger()).tasks

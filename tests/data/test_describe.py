@@ -177,5 +177,6 @@ def test_a_header_says_what_the_whole_file_says(tmp_path: Path, name: str) -> No
         write_npz(path, amass_smplh() if name == "smplh.npz" else amass_smplx())
     header, motion = read_header(path), load_motion(path, fps=given)
     assert header.frames == len(motion) and header.body == motion.body
+    assert header.skeleton == motion.skeleton.name or (not header.skeleton and not motion.body)
     assert header.fps == (None if given else motion.fps)
     assert header.gender in ("", motion.gender) and (header.gender or "gender" in header.lacks or not motion.body)

@@ -14,10 +14,10 @@ from tests.cli.convert_material import BODIES, run
 from tests.material import small_motion
 from tests.report.test_blocks import Checker
 from vitruve.cli import main
-from vitruve.convert.ledger import read_ledgers
 from vitruve.convert.summary import summarise
 from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.geometry.rotations import matrix_to_axis_angle
+from vitruve.jobs.ledger import read_ledgers
 from vitruve.report.blocks import Figure, Table
 from vitruve.report.convert_page import conversion_page
 from vitruve.report.convert_pictures import Shown, heat_map, height, load_shown, picture_blocks

@@ -42,6 +42,7 @@ from vitruve.amass.unpacked_archives import (
     write_stamp,
 )
 from vitruve.errors import BadData, MissingAsset, UsageError, VitruveError, not_written, writing
+from vitruve.jobs.failures import unexpected
 from vitruve.runs import Progress
 from vitruve.runs.lock import alone
 
@@ -166,6 +167,8 @@ def _attempt(file: Path, work: _Work) -> Unpacked:
         return _row(file, _unpack_one(file, work), "unpacked")
     except VitruveError as error:
         return Unpacked(file, archive_set(file.name) or "", "failed", error=error)
+    except Exception as error:  # the others must not end with it
+        return Unpacked(file, archive_set(file.name) or "", "failed", error=unexpected(error, file))
 
 
 def _unpack_one(file: Path, work: _Work) -> Stamp:

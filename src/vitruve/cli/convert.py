@@ -15,7 +15,8 @@ from vitruve.cli.plain_table import print_table
 from vitruve.words import counted
 
 if TYPE_CHECKING:
-    from vitruve.convert.batch import Batch, Outcome
+    from vitruve.convert.options import Options
+    from vitruve.jobs.batch import Batch, Outcome
 
 # Frames per second of one process that time is estimated with before anything was measured in the output folder.
 _ASSUMED_RATE = 500.0
@@ -82,8 +83,8 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     with process.quick_imports():
         from vitruve.convert.batch import carry_out, prepare
         from vitruve.convert.betas_and_hands_options import given_betas, given_hands
-        from vitruve.convert.job import Options
-        from vitruve.convert.plan import parse_shard
+        from vitruve.convert.options import Options
+        from vitruve.jobs.shards import parse_shard
         from vitruve.runs import progress_bar
         from vitruve.threads import one_thread_but_for_blocks
 
@@ -116,7 +117,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         outcome = carry_out(batch, workers=workers, cluster=cluster or "", progress=progress)
     if report:
         with one_thread_but_for_blocks():
-            _write_page(batch, outcome)
+            _write_page(batch, outcome, options)
     else:
         batch.record("report.html").unlink(missing_ok=True)  # it would tell of another run
     _say_problems(batch, outcome)
@@ -174,10 +175,10 @@ def _say_warnings(outcome: Outcome) -> None:
 def _show_plan(batch: Batch, workers: int) -> None:
     plan = batch.plan
     rows = [("input", "frames", "fps", "seconds", "", "output")]
-    for job in plan.jobs:
-        rows.append((job.input, *_length(job.facts.frames, job.facts.fps), "to do", job.output))
+    for task in plan.tasks:
+        rows.append((task.input, *_length(task.facts.frames, task.facts.fps), "to do", task.output))
     for entry in plan.done:
-        output = str(batch.place.folder / entry["output"])
+        output = str(batch.folder / entry["output"])
         rows.append((entry["input"], *_length(entry["frames"], entry["fps"]), "done", output))
     shown = rows[: 5 * _SHOWN]
     print_table(shown[0], shown[1:])
@@ -185,15 +186,13 @@ def _show_plan(batch: Batch, workers: int) -> None:
         print(f"and {len(rows) - len(shown)} more")
     for entry in plan.failed:
         print(f"bad: {entry['input']}: {entry['what']}")
-    measured = [entry for entry in plan.done if entry["seconds"]]
-    rate = sum(e["frames"] for e in measured) / sum(e["seconds"] for e in measured) if measured else _ASSUMED_RATE
-    basis = "measured in this folder" if measured else "assumed"
-    minutes = plan.frames / rate / workers / 60
+    estimate = batch.estimate(workers, _ASSUMED_RATE)
+    basis = "measured in this folder" if estimate.measured else "assumed"
     print(
-        f"{len(plan.jobs)} to do ({plan.frames:,} frames), {len(plan.done)} done, {len(plan.failed)} bad; "
-        f"about {minutes:.1f} minutes at {rate:,.0f} frames/s a process ({basis}), {workers} at a time"
+        f"{len(plan.tasks)} to do ({plan.size:,} frames), {len(plan.done)} done, {len(plan.failed)} bad; about "
+        f"{estimate.seconds / 60:.1f} minutes at {estimate.rate:,.0f} frames/s a process ({basis}), {workers} at a time"
     )
-    print(f"nothing was written; results would go to {batch.place.file or batch.place.folder}")
+    print(f"nothing was written; results would go to {batch.out}")
 
 
 def _length(frames: int, fps: float) -> tuple[str, str, str]:
@@ -220,17 +219,17 @@ def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
                 print(f"  note: {note}")
     look = "open {} in a browser" if report else "the figures stand in {}"
     look = look.format(batch.record("report.html" if report else "results.json"))
-    print(f"Written to {batch.place.file or batch.place.folder}; {look}.")
+    print(f"Written to {batch.out}; {look}.")
 
 
-def _write_page(batch: Batch, outcome: Outcome) -> None:
-    from vitruve.convert.job import BIN_MM
+def _write_page(batch: Batch, outcome: Outcome, options: Options) -> None:
+    from vitruve.convert.convert_file import BIN_MM
     from vitruve.convert.summary import histogram, worst_first
     from vitruve.report.convert_page import conversion_page
     from vitruve.report.convert_pictures import how_to_look, load_shown, picture_blocks
     from vitruve.report.pose_pictures import pose_blocks
 
-    worst, options, folder = worst_first(outcome.entries), batch.options, batch.place.folder
+    worst, folder = worst_first(outcome.entries), batch.folder
     shown = load_shown(worst[0], folder, options.fps, options.up) if worst else None
     pictures = [*picture_blocks(shown), *how_to_look(worst[0], folder)] if shown else []
     pictures += pose_blocks(worst[0], folder) if worst else []

@@ -32,7 +32,7 @@ _BAD_FILE, _SHOWN = 4, 10
 
 
 @app.command
-def prepare(
+def prepare(  # noqa: PLR0913 (one parameter per option)
     *given: Path,
     out: Out,
     to: str | None = None,
@@ -42,6 +42,8 @@ def prepare(
     set_name: Annotated[str | None, Parameter(name="--set")] = None,
     licence: str | None = None,
     workers: Count = 1,
+    shard: str | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -63,19 +65,23 @@ def prepare(
         gender: neutral, female or male, for files that do not say.
         set_name: the data set that all files are of, where the folders do not say it.
         licence: of the data set, in one line; known for AMASS, CMU (ASF/AMC) and Bandai-Namco.
-        workers: processes.
+        workers: processes on this machine.
+        shard: do only this part of the work, such as 2/8; the parts can run at the same time.
+        cluster: address of a Dask scheduler that does the work instead.
         dry_run: say what would be done, and write nothing.
         overwrite: write the sets of these files anew; all files of a set must be given.
         quiet: show no progress and no summary.
     """
     from vitruve.data.prepare import plan_preparation
     from vitruve.data.prepare import prepare as prepare_store
+    from vitruve.jobs.shards import WHOLE, parse_shard, shard_suffix
     from vitruve.runs import progress_bar
 
     given_options = {"to": to, "mapping": mapping, "source_fps": source_fps, "gender": gender, "set_name": set_name}
     given_options["licence"] = licence
     options: dict[str, Any] = {name: value for name, value in given_options.items() if value is not None}
-    options["overwrite"] = overwrite
+    part = parse_shard(shard) if shard else WHOLE
+    options |= {"overwrite": overwrite, "shard": part}
     if dry_run:
         plan = plan_preparation(given, out, **options)
         for name in sorted({source.set for source in plan.files}):
@@ -85,8 +91,8 @@ def prepare(
         print(f"nothing was written; the store would be {out}")
         return 0
     with progress_bar("preparing", "files", quiet) as progress:
-        outcome = prepare_store(given, out, workers=workers, progress=progress, **options)
-    _say(outcome, out, quiet)
+        outcome = prepare_store(given, out, workers=workers, cluster=cluster or "", progress=progress, **options)
+    _say(outcome, out, f"failed{shard_suffix(part)}.csv", quiet)
     return _BAD_FILE if outcome.failed else 0
 
 
@@ -226,14 +232,14 @@ def show(
             print(f"Written to {out}; open {out / 'report.html'} in a browser.")
 
 
-def _say(outcome: Outcome, out: Path, quiet: bool) -> None:
+def _say(outcome: Outcome, out: Path, table: str, quiet: bool) -> None:
     from vitruve.motion.found import in_words
 
     plan = outcome.plan
     for line in outcome.failed[:_SHOWN]:
         print(f"vitruve: {line['file']} left out: {line['what']}", file=sys.stderr)
     if outcome.failed:
-        print(f"vitruve: {counted(len(outcome.failed), 'file')} failed; see {out / 'failed.csv'}", file=sys.stderr)
+        print(f"vitruve: {counted(len(outcome.failed), 'file')} failed; see {out / table}", file=sys.stderr)
     if quiet:
         return
     for row in outcome.warned[:_SHOWN]:

@@ -1,21 +1,15 @@
-"""What a conversion of many came to: one set of figures over all files, from the lines of the ledger."""
+"""The figures of a conversion of many files: one set of figures over all files, from the lines of the ledger."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
-from vitruve.convert.ledger import Entry
-from vitruve.files.atomic import write_text
+from vitruve.jobs.work import Entry
 from vitruve.motion.finding import Finding
 from vitruve.motion.found import gathered, in_words
-
-_COLUMNS = ("input", "output", "what", "where", "do")
 
 
 def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, Any]:
@@ -76,18 +70,6 @@ def worst_first(entries: Iterable[Entry]) -> list[Entry]:
 def histogram(entries: Sequence[Entry]) -> list[float]:
     """Frames in each bin of mean error, over all files."""
     return [sum(counts) for counts in zip_longest(*(entry["histogram"] for entry in entries), fillvalue=0.0)]
-
-
-def write_failures(path: Path, failed: Sequence[Entry]) -> None:
-    """Write the inputs that could not be converted and why; without any, remove what an earlier run has written."""
-    if not failed:
-        path.unlink(missing_ok=True)
-        return
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([entry[column] for column in _COLUMNS] for entry in failed)
-    write_text(path, table.getvalue())
 
 
 def _names(mappings: Iterable[Any]) -> list[str]:

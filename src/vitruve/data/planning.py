@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vitruve.data.licences import licence_by_name
 from vitruve.data.shards import ShardJob, Target, actor_of
 from vitruve.data.sources import SourceFile, find_sources
 from vitruve.errors import UsageError
+from vitruve.jobs.shards import Shard, in_shard
 
 PLAN_FILE = "plan.json"
 # Bytes of sources in one shard. Text files are retargeted, which takes long, so that they make smaller ones: what is
@@ -44,6 +45,7 @@ class Plan:
         actors: persons without a shape yet, and their files.
         betas: shapes that are known: of persons in the store, or of the plan that was interrupted.
         target: what motions on foreign skeletons become.
+        finished: shards of an interrupted plan that stand by now, as the file of the plan has them.
     """
 
     shards: tuple[ShardJob, ...]
@@ -54,6 +56,11 @@ class Plan:
     actors: dict[str, list[SourceFile]] = field(default_factory=dict)
     betas: dict[str, tuple[float, ...]] = field(default_factory=dict)
     target: Target = field(default_factory=Target)
+    finished: tuple[dict[str, Any], ...] = ()
+
+    def part(self, shard: Shard) -> Plan:
+        """The plan with the shards of one part of the work only."""
+        return replace(self, shards=tuple(job for job in self.shards if in_shard(job.set, shard, job.number)))
 
     @property
     def files(self) -> list[SourceFile]:
@@ -66,6 +73,7 @@ class Plan:
             {"set": job.set, "number": job.number, "files": [[source.key, source.content] for source in job.files]}
             for job in self.shards
         ]
+        shards += self.finished
         return {"shards": shards, "betas": {actor: list(shape) for actor, shape in sorted(betas.items())}}
 
 
@@ -88,8 +96,14 @@ def make_plan(
     licence: str,
     overwrite: bool,
     without: Collection[Path] = (),
+    in_parts: bool = False,
 ) -> Plan:
-    """Look at all files but those `without`, and decide; nothing is written. Other arguments as of `prepare`."""
+    """Look at all files but those `without`, and decide; nothing is written. Other arguments as of `prepare`.
+
+    Args:
+        in_parts: other parts of the work may have begun. All have the plan of the first, which lies in the store: what
+            it has written is done, with the files that it could not read.
+    """
     sources, passed = find_sources(given, set_name)
     sources = [source for source in sources if source.path not in without]
     begun = {source.set for source in sources} if overwrite else set()
@@ -98,6 +112,11 @@ def make_plan(
     known = _look(store, leave_out=begun)
     new, skipped, done = _new(sources, known)
     earlier = _earlier(store)
+    finished = [job for job in earlier.get("shards", ()) if _stands(job, store)] if in_parts else []
+    for job in finished:
+        known.last[job["set"]] = max(known.last[job["set"]], job["number"])
+    by_others = {key for job in finished for key, _ in job["files"]}
+    new = [source for source in new if source.key not in by_others]
     kept = _kept(earlier, new, store)
     for job in kept:
         known.last[job["set"]] = max(known.last[job["set"]], job["number"])
@@ -119,7 +138,7 @@ def make_plan(
     for source in new:
         if source.is_tree and actor_of(source) not in betas:
             actors[actor_of(source)].append(source)
-    return Plan(shards, done, tuple(skipped), tuple(passed), (), dict(actors), betas, target)
+    return Plan(shards, done, tuple(skipped), tuple(passed), (), dict(actors), betas, target, tuple(finished))
 
 
 def _refuse_to_lose(store: Path, sets: Collection[str], keys: Collection[str]) -> None:
@@ -204,9 +223,18 @@ def _kept(earlier: dict[str, Any], new: Sequence[SourceFile], store: Path) -> li
     for shard in earlier.get("shards", ()):
         files = [by_key.get(key) for key, _ in shard["files"]]
         same = all(file and file.content == content for file, (_, content) in zip(files, shard["files"]))
-        if same and not (store / shard["set"] / f"{shard['number']:04d}").exists():
+        if same and not _stands(shard, store):
             out.append({**shard, "files": files})
     return out
+
+
+def _stands(shard: dict[str, Any], store: Path) -> bool:
+    return (store / shard["set"] / f"{shard['number']:04d}").exists()
+
+
+def is_finished(store: Path) -> bool:
+    """Whether all shards of the plan in a store stand."""
+    return all(_stands(shard, store) for shard in _earlier(store).get("shards", ()))
 
 
 def _grouped(sources: Sequence[SourceFile], known: _Store) -> list[dict[str, Any]]:

@@ -10,23 +10,16 @@ shard stands whole or not at all.
 
 from __future__ import annotations
 
-import csv
-import multiprocessing
 import os
 import shutil
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitruve.data.clips import STORE_FILE, VERSION, check_store, shard_folders
-from vitruve.data.planning import PLAN_FILE, Plan, make_plan
+from vitruve.data.planning import PLAN_FILE, Plan, is_finished, make_plan
 from vitruve.data.read_arrays import prepare_kernels
 from vitruve.data.shards import (
     KEPT,
@@ -40,16 +33,19 @@ from vitruve.data.shards import (
     write_shard,
 )
 from vitruve.data.sources import SourceFile
-from vitruve.errors import BadData, UsageError, not_written, writing
+from vitruve.errors import UsageError, VitruveError, not_written, writing
 from vitruve.files.atomic import write_json, write_text
 from vitruve.files.toml import to_toml
+from vitruve.jobs.failures import failure, write_failures
+from vitruve.jobs.shards import WHOLE, Shard, shard_suffix
+from vitruve.jobs.workers import RunTasks, task_workers
 from vitruve.motion.found import gathered
-from vitruve.runs.lock import alone
+from vitruve.runs.lock import LOCK_FILE, alone
+from vitruve.runs.progress import Progress
 from vitruve.runs.run_folder import RUN_FILE
 from vitruve.runs.versions import versions
 from vitruve.threads import one_torch_thread
 
-Progress = Callable[[int, int], None]
 FAILED_FILE = "failed.csv"
 
 
@@ -71,7 +67,7 @@ class Outcome:
     warned: tuple[dict[str, Any], ...] = ()
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 (one parameter per option)
     given: Sequence[str | Path],
     out: str | Path,
     *,
@@ -82,6 +78,8 @@ def prepare(
     set_name: str = "",
     licence: str = "",
     workers: int = 1,
+    shard: Shard = WHOLE,
+    cluster: str = "",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -96,39 +94,74 @@ def prepare(
         gender: likewise.
         set_name: the data set that all files are of, where their folders do not say it.
         licence: of these sets, in one line; known for AMASS, and for others by the names of their files.
-        workers: processes.
+        workers: processes on this machine.
+        shard: (i, n), one part of the work; the parts can run at the same time, on machines that share the store. Where
+            a file turns out to be damaged, a whole copy of it is left to a call without parts.
+        cluster: address of a Dask scheduler that does the work instead.
         overwrite: write the sets of these files anew; refused where the store has clips of files that are not given.
         progress: called with files done and files in all.
 
     Raises:
         UsageError: nothing to prepare; another run is at work; the folder is something else; clips would be lost.
-        NotWritten: the disk is full, say. BadData: a process died. The same call goes on from there.
+        NotWritten: the disk is full, say. The same call goes on from there.
     """
+    if overwrite and shard != WHOLE:
+        fix = "leave out one of the two, or prepare a new store: --out STORE"
+        raise UsageError("a part of the work cannot replace what other parts write", "--overwrite --shard", fix)
     store = Path(os.path.abspath(Path(out).expanduser()))
-    plan_now = _planner(given, store, checked_target(Target(to, mapping, source_fps, gender)), set_name, licence)
+    target = checked_target(Target(to, mapping, source_fps, gender))
+    plan_now = _planner(given, store, target, set_name, licence, in_parts=shard != WHOLE)
     # Where there is nothing to prepare, this raises before anything is made.
     early = None if store.exists() else plan_now(overwrite)
     _make_store(store)
-    with alone(store, "another preparation into this store is at work"):
-        plan = early if early and not shard_folders(store) else plan_now(overwrite)
-        if overwrite:
-            for name in {source.set for source in plan.files}:
-                shutil.rmtree(store / name, ignore_errors=True)
-        for left in store.glob(f"*/{PARTIAL}*"):
-            shutil.rmtree(left, ignore_errors=True)
+    with _locked(store, shard):
+        plan = early if early and not shard_folders(store) and shard == WHOLE else plan_now(overwrite)
+        _remove_old(store, plan, overwrite, shard)
         options = {"given": [str(entry) for entry in given], "out": str(store), "to": to, "mapping": mapping,
-                   "source_fps": source_fps, "gender": gender, "set_name": set_name,
-                   "licence": licence, "workers": workers, "overwrite": overwrite}  # fmt: skip
+                   "source_fps": source_fps, "gender": gender, "set_name": set_name, "licence": licence,
+                   "workers": workers, "shard": list(shard), "cluster": cluster, "overwrite": overwrite}  # fmt: skip
+        how = _How(workers, cluster, shard, progress)
         try:
-            outcome = _carry_out(plan, store, workers, progress)
+            outcome = _carry_out(plan, store, how)
             # A damaged file must not stand in the way of a whole copy of it.
-            while (failed := _failed(outcome)) & {skipped.taken for skipped in outcome.plan.skipped}:
-                again = _carry_out(plan_now(without=failed), store, workers, progress)
+            while shard == WHOLE and (failed := _failed(outcome)) & {copy.taken for copy in outcome.plan.skipped}:
+                again = _carry_out(plan_now(without=failed), store, how)
                 outcome = _together(outcome, again)
-            _write_records(store, options, outcome)
+            _write_records(store, options, outcome, shard)
         except OSError as error:
             raise not_written(error, store, KEPT) from None
     return outcome
+
+
+@dataclass(frozen=True)
+class _How:
+    """How the work is done, on which its result does not depend."""
+
+    workers: int
+    cluster: str
+    shard: Shard
+    progress: Progress | None
+
+
+@contextmanager
+def _locked(store: Path, shard: Shard) -> Iterator[None]:
+    """Keep out runs for the same part, and for the whole from those for a part."""
+    taken = "another preparation into this store is at work"
+    if shard == WHOLE:
+        with alone(store, taken):
+            yield
+    else:
+        with alone(store, taken, shared=True), alone(store, taken, LOCK_FILE + shard_suffix(shard)):
+            yield
+
+
+def _remove_old(store: Path, plan: Plan, overwrite: bool, shard: Shard) -> None:
+    """Remove what is written anew, and what a killed run has left; of that, parts know only their own."""
+    if overwrite:
+        for name in {source.set for source in plan.files}:
+            shutil.rmtree(store / name, ignore_errors=True)
+    for left in store.glob(f"*/{PARTIAL}*") if shard == WHOLE else ():
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def plan_preparation(
@@ -141,20 +174,22 @@ def plan_preparation(
     gender: str | None = None,
     set_name: str = "",
     licence: str = "",
+    shard: Shard = WHOLE,
     overwrite: bool = False,
 ) -> Plan:
     """What `prepare` would do; nothing is written."""
     store = Path(os.path.abspath(Path(out).expanduser()))
     _refuse_foreign(store)
-    return _planner(given, store, checked_target(Target(to, mapping, source_fps, gender)), set_name, licence)(overwrite)
+    target = checked_target(Target(to, mapping, source_fps, gender))
+    return _planner(given, store, target, set_name, licence, in_parts=shard != WHOLE)(overwrite).part(shard)
 
 
 def _planner(
-    given: Sequence[str | Path], store: Path, target: Target, set_name: str, licence: str
+    given: Sequence[str | Path], store: Path, target: Target, set_name: str, licence: str, in_parts: bool
 ) -> Callable[..., Plan]:
     def plan(overwrite: bool = False, without: Collection[Path] = ()) -> Plan:
-        options = {"set_name": set_name, "licence": licence, "overwrite": overwrite, "without": without}
-        return make_plan(given, store, target, **options)
+        options: dict[str, Any] = {"set_name": set_name, "licence": licence, "in_parts": in_parts}
+        return make_plan(given, store, target, overwrite=overwrite, without=without, **options)
 
     return plan
 
@@ -193,24 +228,32 @@ def _make_store(store: Path) -> None:
             write_json(store / STORE_FILE, {"format": "vitruve clip store", "version": VERSION})
 
 
-def _carry_out(plan: Plan, store: Path, workers: int, progress: Progress | None) -> Outcome:
-    done, total = 0, sum(len(job.files) for job in plan.shards)
-
-    def count(files: int) -> None:
-        nonlocal done
-        done += files
-        if progress:
-            progress(done, total)
-
+def _carry_out(plan: Plan, store: Path, how: _How) -> Outcome:
+    mine = plan.part(how.shard)
+    done, total = 0, sum(len(job.files) for job in mine.shards)
     written: list[Written] = []
-    with _hands(workers if total > 1 else 1) as run:
-        jobs = _with_shapes(plan, store, run)
-        for job, result in run(_write, jobs, None if workers > 1 else lambda: count(1)):
-            written.append(result)
-            if workers > 1:
-                count(len(job.files))
-    (store / PLAN_FILE).unlink(missing_ok=True)
-    failed = [*plan.failed, *(line for result in written for line in result.failed)]
+    failed = list(plan.failed)
+
+    def count(files: int, _: int = 0) -> None:
+        if how.progress:
+            how.progress(done + files, total)
+
+    # One thread in all processes: results then do not depend on how many there are.
+    with one_torch_thread(), task_workers(how.workers if total > 1 else 1, how.cluster, prepare_kernels) as run:
+        shapes = _shapes(plan, store, run)
+        jobs = [replace(job, betas=_of_shard(job, shapes)) for job in mine.shards]
+        for job, result in run(write_shard, jobs, size=_bytes, where=lambda job: str(job.folder), progress=count):
+            if isinstance(result, Written):
+                written.append(result)
+                failed += result.failed
+            elif type(result) is VitruveError:  # its worker was lost
+                failed += [failure(result, file=str(source.path)) for source in job.files]
+            else:
+                raise result
+            done += len(job.files)
+            count(0)
+    if how.shard == WHOLE or is_finished(store):
+        (store / PLAN_FILE).unlink(missing_ok=True)
     return Outcome(
         plan,
         sum(result.clips for result in written),
@@ -220,15 +263,18 @@ def _carry_out(plan: Plan, store: Path, workers: int, progress: Progress | None)
     )
 
 
-def _with_shapes(plan: Plan, store: Path, run: Any) -> list[ShardJob]:
-    """The jobs with the shapes of all actors, which go into the plan on disk before the first shard is written."""
+def _shapes(plan: Plan, store: Path, run: RunTasks) -> dict[str, tuple[float, ...]]:
+    """The shapes of all actors, which go into the plan on disk before the first shard is written."""
     open_actors = [(actor, tuple(files), plan.target) for actor, files in plan.actors.items()]
-    found = {task[0]: betas for task, betas in run(_shape, open_actors, None) if betas is not None}
-    shapes = plan.betas | found
-    jobs = [ShardJob(**{**job.__dict__, "betas": _of_shard(job, shapes)}) for job in plan.shards]
-    if jobs:
+    shapes = dict(plan.betas)
+    for task, betas in run(_shape, open_actors, size=lambda task: len(task[1]), where=lambda task: task[0]):
+        if isinstance(betas, VitruveError):
+            raise betas
+        if betas is not None:
+            shapes[task[0]] = betas
+    if plan.shards:
         write_json(store / PLAN_FILE, plan.as_dict(shapes))
-    return jobs
+    return shapes
 
 
 def _of_shard(job: ShardJob, shapes: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
@@ -236,69 +282,17 @@ def _of_shard(job: ShardJob, shapes: dict[str, tuple[float, ...]]) -> dict[str, 
     return {actor: shapes[actor] for actor in sorted(actors) if actor in shapes}
 
 
-def _shape(task: tuple[str, tuple[SourceFile, ...], Target], each: None = None) -> tuple[float, ...] | None:
+def _shape(task: tuple[str, tuple[SourceFile, ...], Target], progress: Progress | None) -> tuple[float, ...] | None:
     return shape_of_actor(task[1], task[2])
 
 
-def _write(job: ShardJob, each: Callable[[], None] | None = None) -> Written:
-    return write_shard(job, each)
+def _bytes(job: ShardJob) -> int:
+    return sum(source.size for source in job.files)
 
 
-@contextmanager
-def _hands(workers: int) -> Iterator[Any]:
-    """A function that does tasks, in this process or in several, and gives each with its result.
-
-    Torch has one thread in all of them: results then do not depend on how many there are.
-    """
-    if workers == 1:
-        with one_torch_thread():
-            yield lambda work, tasks, each: ((task, work(task, each)) for task in tasks)
-        return
-    # Here first: processes that compile the same for different types at once can mix up the files that numba keeps.
-    prepare_kernels()
-    # Forked children of a process with threads can hang; spawned ones begin clean.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
-
-    def run(work: Any, tasks: Sequence[Any], _: None) -> Iterator[tuple[Any, Any]]:
-        waiting = {pool.submit(work, task): task for task in tasks}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-
-    try:
-        yield run
-    except BrokenProcessPool:
-        raise BadData(
-            "a process that prepared data died",
-            where=f"one of {workers}",
-            fix="memory may have run out: use fewer --workers, and run the same again; what is done is kept",
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    prepare_kernels()
-
-
-def _end_with(parent: Any) -> None:
-    """A worker whose parent was killed would wait for work for ever, and might write after the next run has begun."""
-    parent.join()
-    os._exit(1)
-
-
-def _write_records(store: Path, options: dict[str, Any], outcome: Outcome) -> None:
-    """The table of failed files, and how the last run was called."""
-    table = store / FAILED_FILE
-    table.unlink(missing_ok=True)
-    if outcome.failed:
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["file", "what", "where", "do"])
-            writer.writeheader()
-            writer.writerows(outcome.failed)
-    record = {"command": "vitruve data prepare", "options": options, "versions": versions()}
-    write_text(store / RUN_FILE, to_toml(record))
+def _write_records(store: Path, options: dict[str, Any], outcome: Outcome, shard: Shard) -> None:
+    """The table of failed files, and how the last run was called; each part of the work has its own."""
+    table, record = Path(FAILED_FILE), Path(RUN_FILE)
+    write_failures(store / f"{table.stem}{shard_suffix(shard)}{table.suffix}", outcome.failed, ("file",))
+    told = {"command": "vitruve data prepare", "options": options, "versions": versions()}
+    write_text(store / f"{record.stem}{shard_suffix(shard)}{record.suffix}", to_toml(told))

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import functools
 import shutil
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from vitruve.bodies import BodyModel, load_body
-from vitruve.convert.job import chosen_body
+from vitruve.convert.chosen_bodies import chosen_body
 from vitruve.data.clips import CLIPS_FILE, MASK_FILE, Clip, field_file, to_line, widths
 from vitruve.data.read_arrays import Arrays, arrays_of_motion, read_arrays
 from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError, not_written
 from vitruve.formats import load_motion_at
+from vitruve.jobs.failures import failure, unexpected
 from vitruve.motion.finding import Finding
 from vitruve.motion.found import finding_of_note, look_through
 from vitruve.retarget.mapping import load_mapping
 from vitruve.retarget.quality import TRUSTED_MEAN
 from vitruve.retarget.retarget import actor_betas, retarget_motion
+from vitruve.runs.progress import Progress
 
 PARTIAL = ".partial-"
 KEPT = "run the same again: what is done is kept"
@@ -113,12 +114,12 @@ def shape_of_actor(files: Sequence[SourceFile], target: Target) -> tuple[float, 
         return None  # each clip will say why
 
 
-def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Written:
+def write_shard(job: ShardJob, progress: Progress | None = None) -> Written:
     """Write a shard; a file that cannot be read is left out and reported. No clips, no shard.
 
     Args:
         job: what to do.
-        each: called after each file.
+        progress: called with files done and files in all of this shard.
 
     Raises:
         NotWritten: the disk is full, say. Nothing of the shard stays.
@@ -131,7 +132,7 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         with _Writer(partial) as writer:
-            for source, licence in zip(job.files, job.licences, strict=True):
+            for count, (source, licence) in enumerate(zip(job.files, job.licences, strict=True), start=1):
                 read = _read(source, job)
                 if isinstance(read, dict):
                     failed.append(read)
@@ -140,8 +141,8 @@ def write_shard(job: ShardJob, each: Callable[[], None] | None = None) -> Writte
                     warned += [(source.key, finding) for finding in odd if finding.severity != "note"]
                     clips.append(_clip(source, arrays, licence, error_mm))
                     writer.add(clips[-1], arrays)
-                if each:
-                    each()
+                if progress:
+                    progress(count, len(job.files))
         if clips:
             partial.rename(job.folder)
     except OSError as error:
@@ -210,23 +211,15 @@ def _read(source: SourceFile, job: ShardJob) -> _Read | dict[str, Any]:
     try:
         return _retargeted(source, job) if source.is_tree else _on_body(source, job.target)
     except VitruveError as error:
-        return failure(source, error)
+        return failure(error, file=str(source.path))
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{source.path}: in {Path(last.filename).name}, line {last.lineno}"
-        what = f"{type(error).__name__}: {error}"
-        return failure(source, VitruveError(what, where, "this is a fault of Vitruve: please report it"))
+        return failure(unexpected(error, source.path), file=str(source.path))
 
 
 def _on_body(source: SourceFile, target: Target) -> _Read:
     """A motion on a body is looked through by `data show`; here only what its reader has noticed counts."""
     arrays = read_arrays(source.path, target.source_fps, target.gender)
     return arrays, None, list(map(finding_of_note, arrays.notes))
-
-
-def failure(source: SourceFile, error: VitruveError) -> dict[str, Any]:
-    """The line that tells of a file that cannot be prepared."""
-    return {"file": str(source.path), "what": error.what, "where": error.where, "do": error.fix}
 
 
 def _retargeted(source: SourceFile, job: ShardJob) -> _Read:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitruve.amass.sets import canonical_set
-from vitruve.convert.earlier import earlier_results
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.files.npz_index import npz_members
 from vitruve.formats.glimpse import ROTATION_KEYS
+from vitruve.jobs.earlier_results import earlier_results
 
 BODY_ENDINGS, TREE_ENDINGS = (".npz", ".safetensors"), (".bvh", ".amc")
 # Endings of names that AMASS gives to the two makes of one clip.

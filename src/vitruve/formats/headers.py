@@ -22,6 +22,7 @@ from vitruve.formats.readers.cmu_rates import USUAL_RATE, cmu_rate
 
 # Values per frame to the body.
 _LAYOUTS = {72: "smpl", 156: "smplh", 165: "smplx"}
+_SKELETONS = {72: "smpl24", 156: "smplh52", 165: "smplx55"}
 _TRANSLATIONS = frozenset(("trans", "transl", "translation", "smpl_trans"))
 # Bytes at the start of a BVH file that contain joints and rate, and at the end of an AMC file that contain a frame.
 _HEAD, _TAIL = 1 << 20, 1 << 16
@@ -40,6 +41,7 @@ class Header:
         body: such as "smplh" or "open-smplx"; empty for other joint trees and for meshes.
         gender: "neutral", "female", "male"; empty if missing, and for a tree.
         lacks: missing fields: "frame rate", "gender", "translation".
+        skeleton: name of the joint set; empty for a tree whose joints were not read.
     """
 
     format: str
@@ -48,6 +50,7 @@ class Header:
     body: str = ""
     gender: str = ""
     lacks: tuple[str, ...] = ()
+    skeleton: str = ""
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -59,6 +62,12 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     look = glimpse(path)
     name = recognise(look)
     return _READERS.get(name, _in_full)(look, name)
+
+
+def quick_header(look: Glimpse) -> Header | None:
+    """The header of a file that was looked at, or None where its format tells it only when it is read in full."""
+    name = recognise(look)
+    return _READERS[name](look, name) if name in _READERS else None
 
 
 def _of_npz(look: Glimpse, name: str) -> Header:
@@ -77,7 +86,7 @@ def _of_npz(look: Glimpse, name: str) -> Header:
     except MissingFrameRate:
         fps = None
         lacks.append("frame rate")
-    return Header(name, look.shapes[key][0], fps, body, gender, tuple(lacks))
+    return Header(name, look.shapes[key][0], fps, body, gender, tuple(lacks), _SKELETONS.get(columns, "smplx55"))
 
 
 def _of_vitruve(look: Glimpse, name: str) -> Header:
@@ -86,7 +95,8 @@ def _of_vitruve(look: Glimpse, name: str) -> Header:
     try:
         told = json.loads(content["__metadata__"]["vitruve_motion"])
         fps, body = float(told["fps"]), str(told["body"])
-        return Header(name, look.shapes["rotations"][0], fps, body, str(told["gender"]) if body else "")
+        gender, skeleton = str(told["gender"]) if body else "", str(told["skeleton"]["name"])
+        return Header(name, look.shapes["rotations"][0], fps, body, gender, skeleton=skeleton)
     except (KeyError, TypeError, ValueError):
         return _in_full(look, name)
 
@@ -122,7 +132,7 @@ def _of_frames(look: Glimpse, name: str) -> Header:
     told = " ".join(first.source.notes)
     missing = [what for what, words in (("gender", "no gender"), ("translation", "NO TRANSLATION")) if words in told]
     gender = "" if "gender" in missing else first.gender
-    return Header(name, len(files), None, first.body, gender, ("frame rate", *missing))
+    return Header(name, len(files), None, first.body, gender, ("frame rate", *missing), first.skeleton.name)
 
 
 def _of_meshes(look: Glimpse, name: str) -> Header:
@@ -140,7 +150,7 @@ def _in_full(look: Glimpse, name: str) -> Header:
         raise BadData(f"{look.path.name} cannot be read", where=f"{look.path}: {error}", fix="copy it again") from None
     gender = motion.gender if motion.body else ""
     lacks = () if told else ("frame rate",)
-    return Header(name, len(motion), motion.fps if told else None, motion.body, gender, lacks)
+    return Header(name, len(motion), motion.fps if told else None, motion.body, gender, lacks, motion.skeleton.name)
 
 
 _READERS: dict[str, Callable[[Glimpse, str], Header]] = {

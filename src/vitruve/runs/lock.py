@@ -21,32 +21,35 @@ LOCK_FILE = ".lock"
 
 
 @contextmanager
-def alone(folder: Path, taken: str, name: str = LOCK_FILE) -> Iterator[None]:
+def alone(folder: Path, taken: str, name: str = LOCK_FILE, shared: bool = False) -> Iterator[None]:
     """Hold the lock on a folder.
 
     Args:
         folder: must exist.
         taken: the error message if another run holds the lock.
         name: name of the lock file.
+        shared: several runs may hold a shared lock; it excludes one that is not shared.
     """
     with writing(folder):
         file = (folder / name).open("a")
     with file:
-        lock(file, folder, taken)
+        lock(file, folder, taken, shared)
         yield
 
 
-def lock(file: IO[Any], folder: Path, taken: str) -> None:
+def lock(file: IO[Any], folder: Path, taken: str, shared: bool = False) -> None:
     """Lock an open file until it is closed; raises UsageError if another process holds the lock."""
     try:
         if os.name == "nt":
             import msvcrt
 
+            if shared:  # Windows has no such lock
+                return
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         else:
             import fcntl
 
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise UsageError(taken, where=str(folder), fix="wait until it has ended, or choose another --out") from None
     except OSError:  # a network file system without locks

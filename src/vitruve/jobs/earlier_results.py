@@ -1,4 +1,4 @@
-"""Results of earlier conversions among the inputs: taken beside their own sources, they would be converted twice."""
+"""Results of earlier runs among the inputs: taken beside their own sources, they would be done twice."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitruve.convert.fingerprint import is_unchanged
-from vitruve.convert.ledger import read_ledgers
+from vitruve.jobs.fingerprint import is_unchanged
+from vitruve.jobs.ledger import read_ledgers
 
 
 def earlier_results(paths: Sequence[Path]) -> set[Path]:
-    """Which of some motions a conversion has made from another of them, by the ledgers that lie beside them.
+    """Which of some files an earlier run has made from another of them, by the ledgers that lie beside them.
 
-    A result that was changed since is a motion of its own. So is one whose source is not among the paths: whoever names
-    the folder of results alone means them.
+    A result that was changed since counts as a file of its own. So does one whose source is not among the paths:
+    whoever names the folder of results alone wants them.
     """
     by_place = {os.path.realpath(path): path for path in paths}
     found = set()

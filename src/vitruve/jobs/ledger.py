@@ -23,7 +23,7 @@ from vitruve.runs.lock import lock
 
 Entry = Mapping[str, Any]
 KEPT = "run the same again: what is done is kept"
-_TAKEN = "another conversion into this folder is at work; several share it as --shard 1/2 and 2/2"
+_TAKEN = "another run into this folder is at work; several share it as --shard 1/2 and 2/2"
 
 
 @dataclass(frozen=True)

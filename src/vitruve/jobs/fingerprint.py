@@ -1,4 +1,4 @@
-"""By what a file or folder is known again: inputs by their content, results by size, date and content."""
+"""How a file or folder is recognised: inputs by a hash of their content, results by size, date and hash."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def content_hash(path: Path) -> str:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """What the ledger keeps of a result that was just written: `bytes`, `mtime_ns` and `sha256`.
+    """Size, date and hash of a result that was just written, for the ledger: `bytes`, `mtime_ns` and `sha256`.
 
     Of a folder the bytes are the sum over its files, and the date is that of the newest.
     """

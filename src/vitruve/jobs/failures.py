@@ -1,0 +1,50 @@
+"""Inputs that failed: as entries beside the others, and as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vitruve.errors import VitruveError
+from vitruve.files.atomic import write_text
+
+
+def failure(error: VitruveError, **about: str) -> dict[str, Any]:
+    """The entry of an input that failed.
+
+    Args:
+        error: why.
+        about: which input it is: `input` and `output`, say.
+    """
+    told = {"what": error.what, "where": error.where, "do": error.fix, "exit_code": error.exit_code}
+    return {"event": "failed", **about, **told}
+
+
+def unexpected(error: BaseException, path: str | Path) -> VitruveError:
+    """An error that Vitruve should not have raised, with the line that raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{path}: in {Path(last.filename).name}, line {last.lineno}"
+    return VitruveError(f"{type(error).__name__}: {error}", where, "this is a fault of Vitruve: please report it")
+
+
+def write_failures(path: Path, failed: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write what failed and why as a table; where nothing did, remove that of an earlier run.
+
+    Args:
+        path: the CSV file.
+        failed: entries of `failure`.
+        columns: which input a row is about, such as "input" and "output"; what, where and do follow.
+    """
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    names = (*columns, "what", "where", "do")
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([entry[name] for name in names] for entry in failed)
+    write_text(path, table.getvalue())

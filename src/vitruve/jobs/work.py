@@ -1,0 +1,132 @@
+"""What a feature tells the engine: how to look at an input, how to do one, what to record.
+
+    work = Work(verb="convert", unit="frames", options={...}, look=look, settle=settle, do=convert_file, ...)
+
+`do` runs in other processes, so it is a function of a module and gets everything it needs in its task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vitruve.errors import VitruveError
+from vitruve.jobs.failures import failure, unexpected
+from vitruve.jobs.fingerprint import fingerprint
+from vitruve.runs.progress import Progress
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class InputKind:
+    """Which files and folders are inputs of a feature.
+
+    Attributes:
+        noun: what one of them is, for messages: "motion".
+        endings: of the files that a folder is searched for, in lower case.
+        is_input: whether a file with such an ending, found in a folder, is one.
+        is_one_folder: whether a whole folder is one input.
+        example: a command line, for the message that no input was given.
+    """
+
+    noun: str
+    endings: frozenset[str]
+    is_input: Callable[[Path], bool]
+    is_one_folder: Callable[[Path], bool] = lambda folder: False
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is decided about one input before any work.
+
+    Attributes:
+        settings: what `do` needs to know; it is pickled.
+        depends_on: what the result depends on, besides the input's content and the version.
+        notes: what a user must know of the decisions.
+    """
+
+    settings: Any
+    depends_on: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input, ready for a worker.
+
+    Attributes:
+        input, output: absolute paths.
+        name: the output relative to the folder of the ledger.
+        key: a hash of all that the result depends on.
+        content: the hash of the input's content.
+        facts: what a look into the input found, a dataclass of the feature.
+        size: how much work it is, in the feature's unit.
+        settings: as the feature has settled them.
+        notes: likewise.
+        overwrite: whether a file at the output may be replaced.
+    """
+
+    input: str
+    output: str
+    name: str
+    key: str
+    content: str
+    facts: Any
+    size: int
+    settings: Any
+    notes: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """A feature that takes many files.
+
+    Attributes:
+        verb: the command, for `run.toml`.
+        unit: what work is counted in, such as "frames"; also the field of a ledger entry that has the count.
+        options: what was asked for, for `run.toml`.
+        look: what an input is, told cheaply; gives a frozen dataclass. Raises what its reader raises.
+        recall: the same from the fields that an earlier ledger has for that content; None to look again.
+        size: units of work, from what `look` gave.
+        settle: (path, output, facts) to what is decided; raises where the input cannot be done.
+        do: the work: reads, writes `task.output`, gives the fields of the ledger entry. Called with a task and
+            `progress`, which is None in other processes.
+        is_result: whether a file that stands at an output can be read, so that it was changed rather than damaged.
+        summarise: entries of what is done and of what failed to the figures for `results.json`.
+        before_workers: called with the tasks before several workers begin, to work out once what all of them need.
+    """
+
+    verb: str
+    unit: str
+    options: Mapping[str, Any]
+    look: Callable[[Path], Any]
+    recall: Callable[[Mapping[str, Any]], Any]
+    size: Callable[[Any], int]
+    settle: Callable[[Path, Path, Any], Settled]
+    do: Callable[[Task, Progress | None], dict[str, Any]]
+    is_result: Callable[[Path], bool]
+    summarise: Callable[[Sequence[Entry], Sequence[Entry]], dict[str, Any]]
+    before_workers: Callable[[Sequence[Task]], None] = lambda tasks: None
+
+
+@dataclass(frozen=True)
+class TaskRunner:
+    """Calls a feature's `do` and makes the ledger entry. A bad file must not end the others, so nothing is raised."""
+
+    do: Callable[[Task, Progress | None], dict[str, Any]]
+
+    def __call__(self, task: Task, progress: Progress | None = None) -> dict[str, Any]:
+        """The entry: "done" with the figures, or "failed" with the error."""
+        try:
+            figures = self.do(task, progress)
+            done = {"event": "done", "key": task.key, "input": task.input, "output": task.name, "content": task.content}
+            return {**done, "result": fingerprint(Path(task.output)), "facts": asdict(task.facts), **figures}
+        except VitruveError as error:
+            return failure(error, input=task.input, output=task.name)
+        except Exception as error:
+            return failure(unexpected(error, task.input), input=task.input, output=task.name)
