@@ -130,7 +130,7 @@ def test_the_face_is_kept_where_both_bodies_have_one(there):
 def test_what_is_not_there_is_an_error():
     with pytest.raises(MissingAsset):
         convert_motion(walk(), "smplx-female")
-    with pytest.raises(UsageError, match="not known"):
+    with pytest.raises(UsageError, match="unknown"):
         convert_motion(walk().replace(body=""), "open-smplx")
     with pytest.raises(UsageError, match="hands"):
         convert_motion(convert_motion(walk(), "open-smpl").motion, "open-smplx", hands="fist")

@@ -161,7 +161,7 @@ def test_the_list_of_a_data_set_is_told_from_the_poses_themselves(tmp_path):
         ({"ids": ["a"], "poses": [[0.0] * 60]}, "no|not poses"),
         ({"ids": ["a", "a"], "poses": [[0.0] * 66] * 2}, "occurs twice"),
         ({"poses": [[0.0] * 66]}, "without ids"),
-        ({"a": [0.0] * 66, "b": [0.0] * 72}, "unlike the others"),
+        ({"a": [0.0] * 66, "b": [0.0] * 72}, "other fields than the first"),
         ({"a": "walk"}, "holds no poses"),
         ({"train": ["a", "b", "c"], "valid": ["d"]}, "holds no poses"),
         ({"a": [0.0, [1.0]], "b": {"walk": 1}}, "holds no poses"),

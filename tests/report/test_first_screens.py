@@ -23,7 +23,7 @@ def test_a_store_says_first_whether_something_is_odd():
         **{"store": "s", "frames": 10, "clips": 1, "subjects": 1, "hours": 0.1, "non_commercial": False, "fps": [30.0]},
         **{"licences": ["CC0"], "sets": {}, "bodies": [], "masked_frames": 0, "retarget_error_mm": None},
         **{"seconds": {"median": 1.0, "max": 2.0}, "seconds_histogram": {"bin_s": 1.0, "clips": [1]}},
-        **{"hours_by_fps": {}, "hours_by_body": {}, "hours_by_gender": {}, "turns_deg": {}},
+        **{"hours_by_fps": {}, "hours_by_body": {}, "hours_by_gender": {}, "turns_deg": {}, "labels": {}, "fields": {}},
         **{"clips_looked_through": 1, "frames_looked_through": 10, "findings": [odd]},
     }
     for findings, said in (([odd], "1 thing is odd"), ([odd] * 2, "2 things are odd"), ([], "nothing odd was found")):
