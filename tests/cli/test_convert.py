@@ -283,4 +283,4 @@ def test_a_converted_file_keeps_its_body_where_a_licensed_one_lies(clips, tmp_pa
     (entry,) = [json.loads(line) for line in (tmp_path / "o-report" / "ledger.jsonl").read_text().splitlines()][1:]
     assert entry["source"] == "open-smplx-neutral"
     assert run(*back, "--from", "smplx", "--dry-run") == 0
-    assert "smplx-neutral" in capsys.readouterr().err
+    assert "using smplx-neutral as requested" in capsys.readouterr().err
