@@ -77,7 +77,7 @@ def test_errors_of_bodies_are_clear(monkeypatch, tmp_path):
         load_scene([motion, motion], [body] * 3)
     with pytest.raises(UsageError, match=r"52 joints cannot be drawn on 'small-smplx'(.|\n)*--body"):
         load_scene([motion], [small_body("smplx")])
-    with pytest.raises(UsageError, match=r"no body 'star(.|\n)*--body"):
+    with pytest.raises(UsageError, match=r"unknown body 'star(.|\n)*--body"):
         load_scene([motion], ["star"])
     unknown = motion.replace(body="star")
     with pytest.raises(UsageError, match="--body"):

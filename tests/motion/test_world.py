@@ -52,7 +52,7 @@ def test_a_plain_tree_turns_about_its_own_rest_positions(seed: int, angle: float
 def test_turning_without_the_body_explains_what_is_missing():
     with pytest.raises(UsageError, match="the body"):
         rotate_world(small_motion(), torch.eye(3))
-    with pytest.raises(UsageError, match="by a rotation"):
+    with pytest.raises(UsageError, match="not a rotation"):
         rotate_world(tree_motion(), 2 * torch.eye(3))
 
 

@@ -12,7 +12,7 @@ from vitruve.errors import BadData, MissingAsset
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file's content."""
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device might never end
-        raise BadData(f"{Path(path).name} is no file", where=str(path), fix="copy it to a file first")
+        raise BadData(f"{Path(path).name} is not a file", where=str(path), fix="copy it to a file first")
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
