@@ -131,6 +131,13 @@ class BodyModel(nn.Module):
         return len(self.skeleton)
 
     @property
+    def joint_names(self) -> tuple[str, ...]:
+        """The joints by names that are the same on all bodies: those of a hand say which hand it is."""
+        if self.layout == "mano":
+            return tuple(f"{self.gender}_{name}" for name in self.skeleton.names)
+        return self.skeleton.names
+
+    @property
     def num_vertices(self) -> int:
         """Vertices of the mesh."""
         return len(self.template)
