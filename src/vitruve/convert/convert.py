@@ -156,7 +156,7 @@ def _fit(
 
 
 def measure(motion: Motion, shaped: ShapedBody, result: Motion, target: BodyModel, pair: Pair) -> ErrorReport:
-    """Compare the surfaces of a motion and its conversion, on points the fit did not choose."""
+    """Compare the surfaces of a motion and its conversion, at `measured_vertices`."""
     sources = _targets(motion, shaped, pair.checked)
     posed = pair.checked.on_target(target.shaped(result.betas, result.expression))
     meter = SurfaceMeter(pair.groups, len(pair.checked.ids))

@@ -228,7 +228,7 @@ def _present(surface: Surface, ids: Int[Tensor, "points"], there: Places) -> Boo
 
 
 def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
-    """Distances between result and surface in the frames that were fitted, on points the fit did not choose."""
+    """Distances between result and surface in the frames that were fitted, at `measured_vertices`."""
     body, ids = surface.body, measured_vertices(surface.map.valid)
     there = surface.at(ids)
     blocks = [block[present[block]] for block in measured_frames(surface.frames)]

@@ -74,11 +74,12 @@ def followed_path(scene: Scene) -> Floats:
     kernel /= kernel.sum()
     padded = np.pad(ground, ((reach, reach), (0, 0)), mode="edge")
     smooth = np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in range(2)], -1)
-    return smooth[[min(scene.frame_of(actor, frame), len(performer) - 1) for frame in range(len(scene))]]
+    own = [min(scene.frame_of(actor, frame), len(performer) - 1) for frame in range(len(scene))]
+    return np.asarray(smooth[own], np.float64)
 
 
 def _ground_path(actor: Actor) -> Floats:
-    """[frames, 2] metres: where the root is over the ground, or the middle of meshes and keypoints; gaps bridged."""
+    """[frames, 2] metres: the root over the ground, or the middle of meshes and keypoints; gaps are bridged."""
     performer, motion = actor.performer, actor.performer.motion
     own, known = np.arange(len(performer)), performer.valid_frames()
     ground = np.zeros((len(performer), 2))
