@@ -60,7 +60,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     --heat -o compare.mp4`, `vitruve render take.bvh -o take.png --strip 16`.
 
     Args:
-        motions: files, or folders that hold one motion.
+        motions: motion files, and folders of OBJ or PLY files, one per frame.
         out: the file to write; its ending says what it is.
         body: what they are drawn on: one for all, or one each (--body A --body B); what the files say where left out.
         bodies: folder of licensed bodies, looked into before the usual places.
