@@ -82,7 +82,7 @@ def _ground_path(actor: Actor) -> Floats:
     """[frames, 2] metres: the root over the ground, or the middle of meshes and keypoints; gaps are bridged."""
     performer, motion = actor.performer, actor.performer.motion
     own, known = np.arange(len(performer)), performer.valid_frames()
-    ground = np.zeros((len(performer), 2))
+    ground: Floats = np.zeros((len(performer), 2))
     if motion is not None and performer.body is not None:
         # The root stands at a constant from the translation.
         ground = motion.translation[:, :2].detach().cpu().double().numpy()
