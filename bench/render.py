@@ -19,6 +19,7 @@ import torch
 import vitruve
 from vitruve.draw.backdrop import backdrop, cast, shadow_of
 from vitruve.draw.film import Look, film
+from vitruve.draw.framing import on_picture
 from vitruve.draw.raster import covered
 from vitruve.draw.render import render_film, time_line
 from vitruve.draw.scene import Scene, load_scene
@@ -76,25 +77,25 @@ def parts(scene: Scene, size: tuple[int, int], rounds: int) -> None:
     frames = list(range(0, len(scene), max(1, len(scene) // 40)))[:40]
     camera = place_camera(scene, frames, parse_camera("fit"), size)
     (actor,) = scene.actors
-    assert actor.body is not None and scene.ground is not None
-    ground, faces = scene.ground, actor.body.faces.numpy()
+    assert actor.performer.faces is not None and scene.ground is not None
+    ground, faces = scene.ground, actor.performer.faces.numpy()
     vertices = actor.vertices(frames).double().numpy()
     pictures = list(film(scene, frames, camera, size))
-    empty = backdrop(eyes[0], size, ground)
+    empty = backdrop(size, camera, ground)
     fine = (2 * size[0], 2 * size[1])
 
     def shadows() -> None:
         for mesh in vertices:
             shadow = shadow_of(mesh, faces, ground)
             assert shadow is not None
-            cast(empty.copy(), shadow, eyes[0])
+            cast(empty.copy(), shadow, camera)
 
     with tempfile.TemporaryDirectory() as folder:
         work: dict[str, Callable[[], object]] = {
             "posing": lambda: [actor.vertices(frames[i : i + 8]) for i in range(0, len(frames), 8)],
             "ground shadow": shadows,
-            "drawing": lambda: [draw(empty.copy(), mesh, faces, eyes[0]) for mesh in vertices],
-            "of it the z-buffer": lambda: [covered(*eyes[0].project(mesh, fine), faces, fine) for mesh in vertices],
+            "drawing": lambda: [draw(empty.copy(), mesh, faces, camera) for mesh in vertices],
+            "of it the z-buffer": lambda: [covered(*on_picture(camera, mesh, fine), faces, fine) for mesh in vertices],
             "H.264": lambda: write_film(pictures, Path(folder) / "a.mp4", 30, size),
         }
         for name, task in work.items():
@@ -110,7 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     width, height = (int(number) for number in given.size.split("x"))
     scene = load_scene([walking(given.frames)], ["open-smplx"])
-    print(f"{scene.actors[0].body!r:.60}, {width}x{height}, {len(scene)} frames")
+    print(f"{scene.actors[0].performer.body!r:.60}, {width}x{height}, {len(scene)} frames")
     torch.set_num_threads(1)
     whole(scene, "fit", (width, height), 1)  # compiles, and fills caches
     for camera in ("fit", "follow"):

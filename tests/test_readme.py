@@ -58,6 +58,16 @@ def test_its_commands_run(files_named, capsys):
             assert re.split(r"\s{2,}", line.strip())[0] in printed, line
 
 
+def test_conversion_and_comparison_of_one_pair_say_the_same():
+    """Both are measured by one rule (tests/compare holds that they agree), so the two examples must not differ."""
+    converted = [
+        re.search(rf"{what} +([\d.]+) mm", README) for what in ("mean error", "95th percentile", "largest error")
+    ]
+    compared = re.search(r"surfaces apart +([\d.]+) mm on average, 95 % below ([\d.]+), at most ([\d.]+)", README)
+    assert compared is not None and all(converted)
+    assert compared.groups() == tuple(found[1] for found in converted if found)
+
+
 def test_its_python_runs(files_named):
     namespace: dict[str, object] = {}
     for block in blocks("python"):

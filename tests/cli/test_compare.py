@@ -12,6 +12,7 @@ import torch
 import vitruve
 from tests.command import run_command
 from tests.material import small_motion
+from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 from vitruve.motion import translate_world
 
 BODY = ("--body-a", "open-smplh-neutral", "--body-b", "open-smplh-neutral")
@@ -128,3 +129,21 @@ def test_a_rate_that_a_file_does_not_say_is_given_and_the_other_keeps_its_own(cl
     assert "--source-fps 30" in capsys.readouterr().err
     assert run(*pair, "--source-fps", 60) == 0
     assert json.loads(capsys.readouterr().out)["fps"] == 30
+
+
+def test_a_folder_of_meshes_is_compared_and_has_a_page(clips, tmp_path, capsys):
+    body = vitruve.load_body("open-smplh-neutral")
+    vertices = vitruve.load_motion(clips / "a.npz").vertices(body)
+    for name, offset in (("scan", 0.0), ("moved", 0.003)):
+        write_mesh_sequence(vertices + torch.tensor([0.0, 0.0, offset]), body.faces, tmp_path / name, up="y")
+    out = tmp_path / "out"
+    assert run(clips / "a.npz", tmp_path / "scan", *BODY[:2], "--up", "y", "-o", out, "--quiet") == 0
+    figures = json.loads((out / "results.json").read_text())
+    assert figures["vertex_mm"]["max"] < 0.01 and figures["second"]["name"] == "scan"
+    assert figures["second"]["body"] == "open-smplh-neutral"
+    html = (out / "report.html").read_text()
+    assert html.count('src="data:image/png;base64,') == 2 and "on scan" in html
+    assert run(tmp_path / "scan", tmp_path / "moved", "--up", "y", "--json") == 2
+    assert "--source-fps" in capsys.readouterr().err
+    assert run(tmp_path / "scan", tmp_path / "moved", "--up", "y", "--source-fps", 30, "--json", "--quiet") == 0
+    assert json.loads(capsys.readouterr().out)["vertex_mm"]["mean"] == pytest.approx(3, abs=1e-2)

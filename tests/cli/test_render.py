@@ -11,6 +11,7 @@ from PIL import Image
 import vitruve
 from tests.command import run_command
 from vitruve.draw.video import VideoSource
+from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 from vitruve.motion.clips import bundled_clip_path
 
 SMALL = ("--size", "96x64", "--body", "open-smplh")
@@ -128,3 +129,19 @@ def test_a_file_is_replaced_only_when_asked(clip, tmp_path, capsys):
     assert out.read_text() == "mine" and "--overwrite" in capsys.readouterr().err
     assert run(clip, "-o", out, *SMALL, "--frame", 0, "--overwrite", "--quiet") == 0
     assert Image.open(out).size == (96, 64)
+
+
+@pytest.mark.parametrize("format", ["obj", "ply"])
+def test_a_folder_of_meshes_is_drawn_like_its_motion(clip, tmp_path, capsys, format):
+    body = vitruve.load_body("open-smplh")
+    vertices = vitruve.load_motion(clip)[:3].vertices(body)
+    write_mesh_sequence(vertices, body.faces, tmp_path / "scan", format=format, up="y")
+    shown = (tmp_path / "scan", "--up", "y", "--size", "96x128")
+    assert run(*shown, "-o", tmp_path / "meshes.png", "--frame", 1) == 0
+    assert "30 fps was taken" in capsys.readouterr().err
+    assert run(clip, "-o", tmp_path / "motion.png", "--body", "open-smplh", "--size", "96x128", "--frame", 1) == 0
+    first, second = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("meshes", "motion"))
+    # They face the same way and fill the picture alike: only the ground, told from other frames, may differ a little.
+    assert np.abs(first - second).mean() < 6 and np.ptp(first) > 60
+    both = (clip, *shown, "--body", "open-smplh", "--heat", "--layout", "side", "--source-fps", 30)
+    assert run(*both, "-o", tmp_path / "film.mp4", "--quiet") == 0

@@ -9,6 +9,7 @@ import pytest
 import vitruve
 from tests.command import run_command
 from tests.material import small_motion
+from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 
@@ -121,3 +122,15 @@ def test_the_server_is_up_before_torch_is_loaded(clip):
         f"view._look_at(({str(clip)!r},)); close_server(open_server(port=0)); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_folder_of_meshes_is_shown_beside_the_motion_that_made_it(clip, tmp_path, capsys):
+    body = vitruve.load_body("open-smplh-neutral")
+    meshes = tmp_path / "scan"
+    write_mesh_sequence(vitruve.load_motion(clip).vertices(body), body.faces, meshes, up="y")
+    assert run(meshes, "--up", "y", "--no-open", "--seconds", 0.3, "--port", 0) == 0
+    said = capsys.readouterr()
+    assert "scan: 6 frames at 30 fps on open-smplh-neutral" in said.out and "30 fps was taken" in said.err
+    both = (clip, meshes, "--up", "y", "--source-fps", 15, "--body", "open-smplh-neutral")
+    assert run(*both, "--heat", "--save", tmp_path / "a.viser", "--quiet") == 0
+    assert capsys.readouterr().err == "" and (tmp_path / "a.viser").stat().st_size > 6 * 6890 * 3

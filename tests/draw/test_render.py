@@ -26,9 +26,9 @@ def scene_of(frames=12, fps=30.0, **options) -> Scene:
 
 
 def with_gap(scene, gone):
-    mask = torch.ones(len(scene.actors[0].motion), dtype=torch.bool)
+    mask = torch.ones(len(scene.actors[0].performer.motion), dtype=torch.bool)
     mask[list(gone)] = False
-    return load_scene([scene.actors[0].motion.replace(mask=mask)], [BODY])
+    return load_scene([scene.actors[0].performer.motion.replace(mask=mask)], [BODY])
 
 
 def test_a_time_line_is_all_frames_at_the_rate_of_the_motion():
@@ -96,7 +96,7 @@ def turned(scene, degrees):
     """The same, turned about the upright axis."""
     angle = np.radians(degrees)
     turn = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
-    motion = scene.actors[0].motion
+    motion = scene.actors[0].performer.motion
     rotations = motion.rotations.clone()
     rotations[:, 0] = turn.double() @ rotations[:, 0]
     return load_scene([motion.replace(rotations=rotations)], [BODY])
@@ -227,7 +227,7 @@ def test_strips_have_rows_of_eight_and_leave_gaps_out():
     image = render_strip(scene, 16, cell=(40, 50))
     assert image.size == (8 * 40, 2 * (50 + 28))  # ten frames have data
     assert render_strip(scene, 3, time_line(scene, "4:8"), cell=(40, 50)).size == (120, 78)
-    two = load_scene([scene.actors[0].motion] * 2, [BODY], heat=True)
+    two = load_scene([scene.actors[0].performer.motion] * 2, [BODY], heat=True)
     assert render_strip(two, 2, cell=(40, 50)).height > 78  # names above, colours below
     with pytest.raises(BadData, match="none has data"):
         render_strip(scene, 4, time_line(scene, "0:2"))

@@ -17,6 +17,7 @@ from vitruve.draw.scene import Actor
 from vitruve.draw.shading import draw, render
 from vitruve.draw.sticks import bones, sticks_of
 from vitruve.geometry.camera import look_at
+from vitruve.motion.performer import motion_performer
 
 SPHERE = trimesh.creation.icosphere(subdivisions=3)
 SIZE = (96, 80)
@@ -120,7 +121,7 @@ def test_the_numbers_of_the_colour_bar_are_whole(top):
 
 
 def test_sticks_are_closed_and_lie_round_the_joints():
-    actor = Actor("tree", small_motion("smplh"), None)
+    actor = Actor(motion_performer(small_motion("smplh"), None, "tree"))
     joints = np.random.default_rng(0).normal(size=(12, 52, 3))
     object.__setattr__(actor, "joint_positions", lambda frames: torch.from_numpy(joints[list(frames)]))
     tree = sticks_of(actor)

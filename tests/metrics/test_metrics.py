@@ -181,13 +181,14 @@ def test_penetration_by_hand():
 
 
 def test_the_meter_gives_the_same_in_blocks_and_at_once():
-    errors = points(5, 30, 40)[..., 0].abs()
-    errors[3] = math.nan
-    errors[:, 7] = math.nan
+    residual = points(5, 30, 40)
+    residual[3] = math.nan
+    residual[:, 7] = math.nan
+    errors = residual.norm(dim=-1)
     parts = {"left": torch.arange(40) < 20, "right": torch.arange(40) >= 20}
     meter = SurfaceMeter(parts, 40)
-    for block in errors.split(7):
-        meter.add(block)
+    for block in torch.arange(30).split(7):
+        meter.add(block, residual[block])
     plain = errors.numpy()
     with np.errstate(invalid="ignore"):
         means = [np.nanmean(frame) if np.isfinite(frame).any() else np.nan for frame in plain]
@@ -201,7 +202,7 @@ def test_the_meter_gives_the_same_in_blocks_and_at_once():
 
 def test_a_meter_of_many_vertices_keeps_a_fixed_choice():
     meter = SurfaceMeter({}, 5000)
-    meter.add(torch.arange(5000.0)[None])
+    meter.add(torch.tensor([0]), torch.arange(5000.0)[None, :, None] * torch.tensor([1.0, 0, 0]))
     assert meter.quantile(0.5) == pytest.approx(2500, abs=10) and meter.per_part == {}
 
 

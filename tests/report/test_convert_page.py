@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,12 +16,12 @@ from tests.material import small_motion
 from tests.report.test_blocks import Checker
 from vitruve.cli import main
 from vitruve.convert.summary import summarise
-from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.jobs.ledger import read_ledgers
+from vitruve.motion.performer import mesh_performer, motion_performer
 from vitruve.report.blocks import Figure, Table
 from vitruve.report.convert_page import conversion_page
-from vitruve.report.convert_pictures import Shown, heat_map, height, load_shown, picture_blocks
+from vitruve.report.convert_pictures import Shown, heat_map, load_shown, picture_blocks
 from vitruve.report.pose_pictures import pose_blocks
 
 
@@ -110,11 +111,9 @@ def test_pictures_say_where_the_error_is_and_how_tall_the_bodies_are(one):
     figures = [block for block in blocks if isinstance(block, Figure)]
     assert len(figures) == 3 and "at each vertex" in figures[1].caption
     (table,) = [block for block in blocks if isinstance(block, Table)]
-    tall = [
-        f"{height(body, motion):.3f} m" for body, motion in ((shown.body, shown.source), (shown.target, shown.result))
-    ]
+    tall = [f"{performer.height:.3f} m" for performer in (shown.source, shown.result)]
     assert list(table.header) == ["", "source", "result"] and list(table.rows[0]) == ["height", *tall]
-    assert table.rows[1] == ("beta 0", *(f"{float(one.betas[0]):.2f}" for one in (shown.source, shown.result)))
+    assert table.rows[1] == ("beta 0", *(f"{float(one.motion.betas[0]):.2f}" for one in (shown.source, shown.result)))
     assert abs(float(tall[0].split()[0]) - float(tall[1].split()[0])) < 0.02
 
 
@@ -129,11 +128,12 @@ def test_the_command_to_look_at_it_works(one, capsys, monkeypatch):
 
 def test_a_heat_map_is_red_where_the_surfaces_are_apart(one):
     shown = load_shown(entry_of(one), one)
-    same = Shown("same", shown.result, shown.result, shown.target, shown.target, {"best": 0})
-    rotations = shown.result.rotations.clone()
+    same = Shown("same", shown.result, shown.result, {"best": 0})
+    rotations = shown.result.motion.rotations.clone()
     elbow = shown.target.skeleton.index("left_elbow")
     rotations[:, elbow] = rotations[:, elbow].transpose(-1, -2) @ rotations[:, elbow].roll(1, -1)
-    moved = Shown("moved", shown.result, shown.result.replace(rotations=rotations), shown.target, shown.target, {})
+    turned = motion_performer(shown.result.motion.replace(rotations=rotations), shown.target)
+    moved = Shown("moved", shown.result, turned, {})
     reds = []
     for case in (same, moved):
         picture = heat_map(case)
@@ -167,7 +167,7 @@ def test_a_foreign_skeleton_is_drawn_beside_its_result(tmp_path):
     body = vitruve.load_body("open-smplh-neutral")
     vitruve.save_motion(motion, tmp_path / "take.bvh", body=body)
     bvh = vitruve.load_motion(tmp_path / "take.bvh")
-    shown = Shown("take.bvh", bvh, motion, None, body, {"worst": 2})
+    shown = Shown("take.bvh", motion_performer(bvh), motion_performer(motion, body), {"worst": 2})
     figures = [block for block in picture_blocks(shown) if isinstance(block, Figure)]
     assert len(figures) == 2 and isinstance(figures[0].image, Image.Image) and "skeleton" in figures[0].caption
     colours = figures[0].image.getcolors(1 << 20)
@@ -197,10 +197,11 @@ def test_single_poses_are_drawn_by_their_ids(tmp_path):
 def test_meshes_of_another_body_have_a_heat_map(tmp_path):
     """The body is told by the faces; its map says where each vertex of the result belongs."""
     body, target = vitruve.load_body("open-smplh-neutral"), vitruve.load_body("open-smplx-neutral")
-    motion, result = small_motion("smplh", 2), small_motion("smplx", 2)
-    meshes = MeshSequence(motion.vertices(body), body.faces, ())
-    assert heat_map(Shown("meshes", meshes, result, None, target, {"worst": 0})) is None
-    assert "over 2 frames" in heat_map(Shown("meshes", meshes, result, None, target, {"worst": 0}, body)).caption
+    vertices, result = small_motion("smplh", 2).vertices(body), motion_performer(small_motion("smplx", 2), target)
+    unknown = mesh_performer(vertices, body.faces, 30.0)
+    assert heat_map(Shown("meshes", unknown, result, {"worst": 0})) is None
+    known = replace(unknown, body=body)
+    assert "over 2 frames" in heat_map(Shown("meshes", known, result, {"worst": 0})).caption
 
 
 def test_a_batch_shows_its_worst_file(tmp_path):

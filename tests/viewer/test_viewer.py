@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.material import small_body, small_motion
 from vitruve.draw.heat import heat_colours
-from vitruve.draw.scene import Actor, Scene, side_by_side
+from vitruve.draw.scene import Actor, Scene, load_scene, side_by_side
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.viewer import timeline as viewer_player
 from vitruve.viewer.heat_glb import coloured_glb
@@ -29,12 +29,16 @@ pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
 import msgspec
 import zstandard
 
-from vitruve.draw.framing import facing_deg, on_picture
+from vitruve.draw.facing import limbs_facing_deg
+from vitruve.draw.framing import on_picture
 from vitruve.geometry.camera import camera_axes, look_at
+from vitruve.motion import Keypoints
+from vitruve.motion.performer import keypoint_performer, mesh_performer, motion_performer
 from vitruve.viewer.actor import ActorNodes, Look, skinned
 from vitruve.viewer.aim import FOV_DEG, PRESETS, abreast, aim, followed_path
 from vitruve.viewer.controls import fitting_bodies
 from vitruve.viewer.recording import _mean_errors, check_recording, save_recording
+from vitruve.viewer.viewer import Viewer
 
 GAP = (5, 6)
 PATIENCE = 120.0  # seconds for what takes a fraction of one: other tests run beside it
@@ -45,7 +49,14 @@ def actor(layout="smplh", frames=12, correctives=False, gap=(), **changes):
     mask = torch.ones(frames, dtype=torch.bool)
     mask[list(gap)] = False
     motion = motion.replace(mask=mask if len(gap) else None)
-    return replace(Actor(f"a {layout}", motion, small_body(layout, correctives=correctives)), **changes)
+    body = small_body(layout, correctives=correctives)
+    return replace(Actor(motion_performer(motion, body, f"a {layout}")), **changes)
+
+
+def changed(one, name="", **fields):
+    """An actor whose motion has other fields."""
+    motion, body = one.performer.motion.replace(**fields), one.performer.body
+    return replace(one, performer=motion_performer(motion, body, name or one.name))
 
 
 class Stage:
@@ -192,8 +203,8 @@ def test_a_wish_that_cannot_be_is_said_and_no_fault_ends_the_thread(caplog):
 @pytest.mark.parametrize("layout", ["smpl", "smplh"])
 def test_what_the_browser_skins_is_the_body_where_it_has_no_correctives(server, layout):
     mine = actor(layout, offset=(0.5, -0.25))
-    nodes = ActorNodes(server, mine, "/world/a")
-    rest, joints, weights = skinned(mine.body, mine.shaped.rest_vertices.numpy(), mine.shaped.rest_joints.numpy())
+    nodes, shaped = ActorNodes(server, mine, "/world/a"), mine.performer.shaped
+    rest, joints, weights = skinned(shaped.body, shaped.rest_vertices.numpy(), shaped.rest_joints.numpy())
     assert ((weights > 0).sum(1) <= 4).all()
     for frame in (0, 7):
         quaternions, positions = nodes.bones(frame)
@@ -205,9 +216,10 @@ def test_what_the_browser_skins_is_the_body_where_it_has_no_correctives(server, 
 def test_bones_carry_the_joints_where_an_expression_moves_them(server):
     mine = actor("smplx")
     nodes = ActorNodes(server, mine, "/world/a")
-    moved = mine.body.shaped(mine.motion.betas, mine.motion.expression).rest_joints[3].numpy()
+    body, motion = mine.performer.body, mine.performer.motion
+    moved = body.shaped(motion.betas, motion.expression).rest_joints[3].numpy()
     quaternions, positions = nodes.bones(3)
-    offset = moved - mine.shaped.rest_joints.numpy()
+    offset = moved - body.shaped(motion.betas).rest_joints.numpy()
     there = np.einsum("jab,jb->ja", rotations(quaternions), offset) + positions
     assert np.abs(offset).max() > 1e-4
     np.testing.assert_allclose(there, mine.joint_positions([3])[0].numpy(), atol=2e-6)
@@ -238,13 +250,62 @@ def test_a_frame_without_data_is_not_drawn(server):
 def test_a_plain_tree_is_drawn_as_joints_and_bones(server):
     motion = small_motion("smplh")
     plain = motion.replace(body="", skeleton=replace(motion.skeleton, rest=small_body("smplh").template[:52]))
-    nodes = ActorNodes(server, Actor("tree", plain, None), "/world/a")
+    nodes = ActorNodes(server, Actor(motion_performer(plain)), "/world/a")
     assert nodes.show(3, Look())
     assert not nodes.has_surface and nodes._joints.visible
     np.testing.assert_allclose(nodes._joints.points, plain.joints()[3].numpy(), atol=1e-6)
     np.testing.assert_allclose(
         nodes._bones.points, plain.joints()[3].numpy()[np.array(plain.skeleton.edges)], atol=1e-6
     )
+
+
+def test_meshes_are_shown_as_they_are_in_every_frame(server):
+    body, motion = small_body("smplh"), small_motion("smplh")
+    moving = mesh_performer(motion.vertices(body), body.faces, 30.0, body, "scan")
+    mine = Actor(moving, offset=(0.5, 0.0), errors=lambda frames: np.ones((len(frames), body.num_vertices), np.float32))
+    nodes = ActorNodes(server, mine, "/world/a")
+    for frame in (3, 8):
+        assert nodes.show(frame, Look(joints=True))
+        expected = motion.vertices(body)[frame].numpy() + np.array([0.5, 0, 0])
+        np.testing.assert_allclose(nodes._exact.vertices, expected, atol=1e-6)
+        assert nodes._exact.visible and not nodes._joints.visible and nodes._exact.opacity is None
+    assert nodes.send_heat(8, Look(heat=True))
+    nodes.show_heat()
+    assert nodes._heat.visible and not nodes._exact.visible
+    assert not nodes.show(12, Look()) and fitting_bodies(mine) == []
+    scene = Scene((mine,), 30.0)
+    assert followed_path(scene).shape == (12, 2) and np.isfinite(followed_path(scene)).all()
+
+
+def test_keypoints_that_are_missing_are_not_drawn(server):
+    motion = small_motion("smplh")
+    positions = motion.joints(small_body("smplh")).clone()
+    positions[4, 7] = torch.nan
+    positions[6] = torch.nan
+    mine = Actor(keypoint_performer(Keypoints(positions, 30.0, motion.skeleton)))
+    nodes = ActorNodes(server, mine, "/world/a")
+    for frame, missing in ((3, 0), (4, 1), (5, 0)):
+        assert nodes.show(frame, Look())
+        assert len(nodes._joints.points) == 52 - missing and np.isfinite(nodes._bones.points).all()
+        assert (len(nodes._bones.points) < 51) == bool(missing)
+    assert not nodes.show(6, Look()) and not nodes.has_surface
+    assert np.isfinite(followed_path(Scene((mine,), 30.0))).all()
+
+
+@pytest.mark.parametrize("kind", ["meshes", "keypoints"])
+def test_a_page_is_opened_for_what_is_no_motion(server, kind):
+    motion, body = small_motion("smplh"), small_body("smplh")
+    performers = {
+        "meshes": mesh_performer(motion.vertices(body), body.faces, 30.0, None, "scan"),
+        "keypoints": keypoint_performer(Keypoints(motion.joints(body), 30.0, motion.skeleton)),
+    }
+    scene = load_scene([performers[kind], performers[kind]], layout="side", heat=kind == "meshes")
+    with Viewer(server, scene, heat=kind == "meshes") as viewer:
+        viewer.player.go_to(5)
+        assert viewer.player.wait_until_drawn(PATIENCE) and viewer.player.error is None
+        viewer.set_body(0, "open-smplh-neutral")
+        assert viewer.player.wait_until_drawn(PATIENCE) and viewer.player.error is None
+        assert [nodes.actor.performer.kind for nodes in viewer.nodes] == [kind, kind]
 
 
 def test_coloured_glb_says_what_it_was_given():
@@ -264,16 +325,16 @@ def test_coloured_glb_says_what_it_was_given():
 
 def test_the_followed_path_bridges_gaps_and_smooths():
     mine = actor(frames=60)
-    straight = mine.motion.translation.clone()
+    straight = mine.performer.motion.translation.clone()
     straight[:, 0], straight[:, 1] = torch.linspace(0, 2, 60), 0.0
-    mine = replace(mine, motion=mine.motion.replace(translation=straight))
-    scene = Scene((mine,), mine.motion.fps)
+    mine = changed(mine, translation=straight)
+    scene = Scene((mine,), mine.performer.fps)
     whole = followed_path(scene)
     broken = straight.clone()
     broken[20:30] = torch.nan
     mask = torch.ones(60, dtype=torch.bool)
     mask[20:30] = False
-    gappy = replace(mine, motion=mine.motion.replace(translation=broken, mask=mask))
+    gappy = changed(mine, translation=broken, mask=mask)
     np.testing.assert_allclose(followed_path(Scene((gappy,), 30.0)), whole, atol=1e-6)
     root = mine.joint_positions(range(60))[:, 0, :2].numpy()
     np.testing.assert_allclose(whole[40], root[40], atol=0.05)
@@ -293,15 +354,15 @@ def test_side_by_side_the_first_stands_on_the_left_from_the_front_whichever_way_
     mine = actor("smplh")
     cos, sin = np.cos(turn), np.sin(turn)
     about_z = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
-    rotations = mine.motion.rotations.clone()
+    rotations = mine.performer.motion.rotations.clone()
     rotations[:, 0] = about_z @ rotations[:, 0]
-    mine = replace(mine, motion=mine.motion.replace(rotations=rotations))
-    scene = Scene((mine, replace(mine, name="another")), 30.0)
+    mine = changed(mine, rotations=rotations)
+    scene = Scene((mine, changed(mine, "another")), 30.0)
     assert abreast(scene) is scene
     placed = abreast(side_by_side(scene)).actors
     middles = np.stack([one.joint_positions([0])[0, 0].numpy() for one in placed])
     np.testing.assert_allclose(np.linalg.norm(middles[1] - middles[0]), 1.0)
-    position, target = aim(middles, facing_deg(mine.joint_positions([0]), mine.motion.skeleton), PRESETS["Front"], 1.0)
+    position, target = aim(middles, limbs_facing_deg(mine, [0]), PRESETS["Front"], 1.0)
     right = camera_axes(torch.from_numpy(target - position))[0].numpy()
     np.testing.assert_allclose((middles[1] - middles[0]) @ right, 1.0, atol=1e-6)
 
@@ -340,7 +401,7 @@ def recorded(path):
 
 def test_a_recording_shows_the_mean_error_on_a_body_that_stands_beside(tmp_path):
     first = actor(frames=6)
-    moved = replace(first, motion=first.motion.replace(translation=first.motion.translation + 0.003), name="moved")
+    moved = changed(first, "moved", translation=first.performer.motion.translation + 0.003)
     np.testing.assert_allclose(_mean_errors(first, moved), np.sqrt(3 * 3.0**2), rtol=1e-3)
     scene = Scene((first, moved), 30.0, 0.0)
     plain, heat = (

@@ -12,6 +12,7 @@ from tests.browser import browser_page
 from tests.material import small_body, small_motion
 from vitruve.draw.scene import COLOURS, Actor, Scene, load_scene
 from vitruve.errors import MissingAsset, UsageError
+from vitruve.motion.performer import motion_performer
 from vitruve.viewer.server import address
 
 pytest.importorskip("viser", reason="no viser: pip install 'vitruve[view]'")
@@ -53,10 +54,10 @@ def keys_move_time_alone(page, client, frame):
 
 def test_the_page_does_what_its_controls_say(server, tmp_path):
     first, second = (load_scene([small_motion("smplh", 40)], ["open-smplh"]).actors[0] for _ in range(2))
-    shifted = second.motion.replace(translation=second.motion.translation + 0.003)
+    shifted = second.performer.motion.replace(translation=second.performer.motion.translation + 0.003)
     mask = torch.ones(40, dtype=torch.bool)
     mask[list(GAP)] = False
-    second = replace(second, name="moved", motion=shifted.replace(mask=mask), colour=COLOURS[1])
+    second = Actor(motion_performer(shifted.replace(mask=mask), second.performer.body, "moved"), COLOURS[1])
     scene = Scene((first, second), 30.0, 0.0, ("a note",))
     errors = []
     with Viewer(server, scene) as viewer, browser_page(720, 400, errors=errors) as page:
@@ -71,7 +72,7 @@ def test_the_page_does_what_its_controls_say(server, tmp_path):
 
         assert frame() == 0
         viewer.place(True)
-        until(lambda: times_drawn(page, first.body) > 1)
+        until(lambda: times_drawn(page, first.performer.body) > 1)
 
         page.get_by_role("button", name="+1", exact=True).click()
         until(lambda: frame() == 1)
@@ -127,7 +128,7 @@ def test_another_body_is_picked_on_the_page(server, monkeypatch):
             page.get_by_role("option", name=name).click()
 
         pick("open-smplh-male")
-        until(lambda: viewer.nodes[0].actor.body.name == "open-smplh-male")
+        until(lambda: viewer.nodes[0].actor.performer.body.name == "open-smplh-male")
         until(lambda: page.get_by_text("open-smplh-male").count() > 0)
         assert page.get_by_role("option", name="joints only").count() == 0
         page.get_by_role("button", name="+1", exact=True).click()
@@ -135,7 +136,10 @@ def test_another_body_is_picked_on_the_page(server, monkeypatch):
         assert viewer.player.wait_until_drawn(PATIENCE)
 
         # A body that knows fewer betas takes none from the motion.
-        short = [replace(one, motion=one.motion.replace(betas=one.motion.betas[:2])) for one in scene.actors]
+        short = []
+        for one in scene.actors:
+            fewer = one.performer.motion.replace(betas=one.performer.motion.betas[:2])
+            short.append(replace(one, performer=motion_performer(fewer, one.performer.body, one.name)))
         given = []
 
         def cut(motions, *_, **__):
@@ -167,7 +171,7 @@ def test_another_body_is_picked_on_the_page(server, monkeypatch):
 
 
 def test_a_recording_plays_by_itself(tmp_path):
-    mine = Actor("walk", small_motion("smpl", 8, fps=60.0), small_body("smpl"), COLOURS[0])
+    mine = Actor(motion_performer(small_motion("smpl", 8, fps=60.0), small_body("smpl"), "walk"))
     scene = Scene((mine,), 60.0, 0.0)
     done, threads = [], threading.active_count()
     path = save_recording(scene, tmp_path / "walk.html", progress=lambda now, total: done.append((now, total)))
@@ -182,5 +186,5 @@ def test_a_recording_plays_by_itself(tmp_path):
         page.add_init_script(SPY)
         page.goto(path.as_uri())
         page.locator("[role=slider]").wait_for(state="attached")
-        until(lambda: times_drawn(page, mine.body) > 0)
+        until(lambda: times_drawn(page, mine.performer.body) > 0)
         assert errors == []

@@ -131,6 +131,12 @@ class BodyModel(nn.Module):
         return len(self.skeleton)
 
     @property
+    def joint_names(self) -> tuple[str, ...]:
+        """The joints by names that are the same on all bodies: those of a hand say which hand it is."""
+        hand = f"{self.gender}_" if self.layout == "mano" else ""
+        return tuple(hand + name for name in self.skeleton.names)
+
+    @property
     def num_vertices(self) -> int:
         """Vertices of the mesh."""
         return len(self.template)
@@ -270,8 +276,7 @@ class ShapedBody:
         self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None
     ) -> Float[Tensor, "*batch joints 3"]:
         """Joint positions in metres."""
-        _, positions = self.world_joints(rotations, translation)
-        return positions
+        return self.world_joints(rotations, translation)[1]
 
     def world_joints(
         self, rotations: Float[Tensor, "*batch joints 3 3"], translation: Float[Tensor, "*#batch 3"] | None = None
@@ -347,19 +352,17 @@ class ShapedBody:
 
     def _pose(self, rotations: Tensor, translation: Tensor | None, chunk: int | None) -> Tensor:
         """Skin the vertices in chunks of poses; working memory is that of one chunk."""
-        body = self.body
-        rotations = self._accept(rotations)
+        body, rotations = self.body, self._accept(rotations)
         skin, rest = self.chosen or body.skin(), self.rest_vertices
         translation = rotations.new_zeros(3) if translation is None else translation.to(rotations)
         expression = rotations.new_zeros(0) if self.expression is None else self.expression
         inputs = ((rotations, 3), (translation, 1), (rest, 2), (self.rest_joints, 2), (expression, 1))
         # NumPy's version: torch's imports sympy, which takes a third of a second.
         batch = np.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
-        count = math.prod(batch)
         flat = [flat_batch(value, own, batch) for value, own in inputs]
         step = max(1, chunk or POSES_AT_A_TIME)
         out = [rest.new_zeros(0, rest.shape[-2], 3)]
-        for start in range(0, count, step):
+        for start in range(0, math.prod(batch), step):
             part = [value if len(value) == 1 else value[start : start + step] for value in flat]
             out.append(_skin_chunk(body, skin, *part))
         return torch.cat(out).reshape(*batch, rest.shape[-2], 3)

@@ -79,14 +79,14 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     if place is not None:
         check_out(place, "compare", overwrite)  # before anything slow
     from vitruve.compare import compare_motions
-    from vitruve.compare.sides import described, read
     from vitruve.compare.timeline import parse_shift
+    from vitruve.formats.performers import read_source
     from vitruve.runs import progress_bar
 
     offset = parse_shift(shift)
-    given = (read(first, source_fps, up, gender), read(second, source_fps, up, gender))
+    given = [read_source(path, source_fps, up, gender) for path in (first, second)]
     if dry_run:
-        print("\n".join(f"would compare  {path}: {described(what)}" for path, what in zip((first, second), given)))
+        print("\n".join(f"would compare  {path}: {what!r}" for path, what in zip((first, second), given)))
         names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
         print(f"would write    {names}")
         return 0
@@ -95,7 +95,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
                "fail_above": fail_above, "bodies": bodies}  # fmt: skip
     with _run(place, options, overwrite) as run, progress_bar("comparing", "frames", quiet) as progress:
         comparison = compare_motions(
-            *given, body_a, body_b, align=align, shift=offset, mapping=mapping, fps=source_fps, floor=floor,
+            given[0], given[1], body_a, body_b, align=align, shift=offset, mapping=mapping, fps=source_fps, floor=floor,
             folder=bodies, progress=progress,
         )  # fmt: skip
         if run is not None:

@@ -75,6 +75,7 @@ def demo(
     from vitruve.correspondence.correspondence import correspondence
     from vitruve.draw import save_picture, strip
     from vitruve.fit import prepare
+    from vitruve.motion.performer import motion_performer
     from vitruve.report import Figure
     from vitruve.report.convert_pictures import Shown, picture_blocks
     from vitruve.runs import progress_bar, run_folder
@@ -94,7 +95,8 @@ def demo(
         with progress_bar("drawing", "bodies", quiet) as progress:
             image = strip(conversion.motion, bodies[1], frames, progress=progress)
         worst = {"worst": conversion.error.worst[0]}
-        shown = Shown(clip.name, motion, conversion.motion, bodies[0], bodies[1], worst)
+        source, result = motion_performer(motion, bodies[0]), motion_performer(conversion.motion, bodies[1])
+        shown = Shown(clip.name, source, result, worst)
         vitruve.save_motion(motion, run.path / "source.npz")
         vitruve.save_motion(conversion.motion, run.path / "converted.npz")
         save_picture(image, run.path / "strip.png")

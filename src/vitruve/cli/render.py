@@ -43,6 +43,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     fps: Annotated[float | None, Parameter(validator=Number(gt=0, lte=1000))] = None,
     source_fps: Rate = None,
     gender: Gender = None,
+    up: Literal["z", "y"] = "z",
     size: str | None = None,
     over: Path | None = None,
     opacity: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0,
@@ -59,7 +60,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     --heat -o compare.mp4`, `vitruve render take.bvh -o take.png --strip 16`.
 
     Args:
-        motions: files, or folders that hold one motion.
+        motions: motion files, and folders of OBJ or PLY files, one per frame.
         out: the file to write; its ending says what it is.
         body: what they are drawn on: one for all, or one each (--body A --body B); what the files say where left out.
         bodies: folder of licensed bodies, looked into before the usual places.
@@ -75,8 +76,9 @@ def render(  # noqa: PLR0913 (one parameter per option)
         frame: write this one frame as a .png.
         strip: how many frames a .png shows, 16 where left out.
         fps: frames per second of the film.
-        source_fps: frames per second of motions whose files do not say.
+        source_fps: frames per second, for files that do not say, and for meshes.
         gender: neutral, female or male, of motions whose files do not say.
+        up: the axis that points upwards in folders of meshes.
         size: width and height in pixels, 1280x720 where left out; of each picture in a strip.
         over: a video to draw over.
         opacity: of the bodies, from 0 to 1.
@@ -104,7 +106,9 @@ def render(  # noqa: PLR0913 (one parameter per option)
         )
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
-    scene = load_scene(motions, body, folder=bodies, source_fps=source_fps, gender=gender, joints=joints, heat=heat)
+    scene = load_scene(
+        motions, body, folder=bodies, source_fps=source_fps, gender=gender, up=up, joints=joints, heat=heat
+    )
     for note in scene.notes if not quiet else ():
         print(f"vitruve: note: {note}", file=sys.stderr)
     if over:
@@ -119,7 +123,8 @@ def render(  # noqa: PLR0913 (one parameter per option)
             words, write = _film(scene, out, times, pixels, choice, look)
     if dry_run:
         for actor in scene.actors:
-            print(f"{actor.name}: {actor.motion}, on {actor.body.name if actor.body else 'a plain joint tree'}")
+            on = actor.performer.body
+            print(f"{actor.name}: {actor.performer}, on {on.name if on else 'no known body'}")
         print(f"would write {out}: {words}; nothing was written")
         return
     with progress_bar("drawing", "frames", quiet) as progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -24,6 +24,7 @@ def view(  # noqa: PLR0913 (one parameter per option)
     bodies: BodiesFolder = None,
     source_fps: Rate = None,
     gender: Gender = None,
+    up: Literal["z", "y"] = "z",
     side: bool = False,
     joints: bool = False,
     heat: bool = False,
@@ -43,15 +44,16 @@ def view(  # noqa: PLR0913 (one parameter per option)
 
     The page is served by this command until it is ended with Ctrl+C. The first motion is blue, the second orange.
 
-    Examples: `vitruve view walk_poses.npz`, `vitruve view walk.npz walk_smplx.npz --side --heat`, `vitruve view
-    walk.npz --save walk.html`.
+    Examples: `vitruve view walk_poses.npz`, `vitruve view walk.npz walk_smplx.npz --side --heat`, `vitruve view meshes
+    --source-fps 30`, `vitruve view walk.npz --save walk.html`.
 
     Args:
-        motions: motion files; the bundled clip where left out.
+        motions: motion files, and folders of OBJ or PLY files; the bundled clip where left out.
         body: the body to draw on: one for all, or one for each motion.
         bodies: folder of licensed bodies, looked into before the usual places.
-        source_fps: frames per second, for files that do not say.
+        source_fps: frames per second, for files that do not say, and for meshes.
         gender: neutral, female or male, for files that do not say.
+        up: the axis that points upwards in folders of meshes.
         side: side by side, not in their true places.
         joints: begin with joints and bones.
         heat: begin with the error of every further motion against the first as a heat map.
@@ -68,8 +70,14 @@ def view(  # noqa: PLR0913 (one parameter per option)
         quiet: print nothing but errors.
     """
     _look_at(motions)
-    options = {"folder": bodies, "source_fps": source_fps, "gender": gender, "joints": joints}
-    options["layout"] = "side" if side else "overlay"
+    options = {
+        "folder": bodies,
+        "source_fps": source_fps,
+        "gender": gender,
+        "up": up,
+        "layout": "side" if side else "overlay",
+        "joints": joints,
+    }
     if save is not None:
         if exact and not quiet:
             print("note: a recording holds no exact vertices: the browser skins it", file=sys.stderr)
@@ -169,8 +177,10 @@ def _say_scene(scene: Scene, quiet: bool) -> None:
     if quiet:
         return
     for actor in scene.actors:
-        body = actor.body.name if actor.body is not None else f"no body, joints of {actor.motion.skeleton.name}"
-        print(f"{actor.name}: {counted(len(actor.motion), 'frame')} at {actor.motion.fps:g} fps on {body}")
+        performer = actor.performer
+        body = f"no body, joints of {performer.skeleton.name}" if performer.skeleton else "no known body"
+        body = body if performer.body is None else performer.body.name
+        print(f"{performer.name}: {counted(len(performer), 'frame')} at {performer.fps:g} fps on {body}")
     for note in scene.notes:
         print(f"note: {note}", file=sys.stderr)
 

@@ -21,11 +21,14 @@ from vitruve.compare.matching import Named, Shared, check_shared, name_joints, s
 from vitruve.compare.notes import notes_about, warnings_about
 from vitruve.compare.placing import ALIGNMENTS, LEAST_POINTS, place
 from vitruve.compare.shift import ShiftEstimate, estimate_shift
-from vitruve.compare.sides import Input, Side, first_name, make_sides
-from vitruve.compare.surfaces import SurfaceErrors, SurfacePair, measure_surfaces, pair_surfaces, some_vertices
+from vitruve.compare.surfaces import SurfaceErrors, anchors, measure_surfaces, some_vertices
 from vitruve.compare.timeline import Common, common_part, same_rate
+from vitruve.correspondence.surface_pair import SurfacePair, pair_surfaces
 from vitruve.errors import BadData, UsageError, nearest
+from vitruve.formats.performers import Loaded, load_performers
 from vitruve.metrics import Placement, acceleration, drift, jitter, mpjpe, position_errors
+from vitruve.motion import Keypoints, Motion
+from vitruve.motion.performer import Performer
 
 Progress = Callable[[int, int], None]
 
@@ -35,7 +38,7 @@ class Comparison:
     """What `compare_motions` finds.
 
     Attributes:
-        first, second: the two sides, cut to the part that both have, at one frame rate.
+        first, second: the two performers, cut to the part that both have, at one frame rate.
         starts: the frames of the clips, at that rate, at which the part begins.
         placement: what lays the second over the first.
         figures: every figure by name and unit, as it stands in results.json; None where something is not known.
@@ -46,8 +49,8 @@ class Comparison:
         notes: how the two were brought together, one sentence each.
     """
 
-    first: Side
-    second: Side
+    first: Performer
+    second: Performer
     starts: tuple[int, int]
     placement: Placement
     figures: Mapping[str, Any]
@@ -85,8 +88,8 @@ class Comparison:
 
 
 def compare_motions(
-    first: Input,
-    second: Input,
+    first: Loaded,
+    second: Loaded,
     body_first: str | BodyModel | None = None,
     body_second: str | BodyModel | None = None,
     *,
@@ -101,7 +104,7 @@ def compare_motions(
     """Compare two motions. The first is the reference: lengths of its way are what shares are of.
 
     Args:
-        first, second: motions, or meshes (`read_mesh_sequence`).
+        first, second: motions, meshes (`read_mesh_sequence`), keypoints in 3D, or performers.
         body_first, body_second: what they are on, where they do not say it.
         align: how the second is laid over the first before distances are taken, a key of ALIGNMENTS.
         shift: frame i of the first belongs to frame i + shift of the second; "auto" takes the estimate.
@@ -115,8 +118,10 @@ def compare_motions(
         raise UsageError(f"there is no alignment '{align}'", where="align", fix=nearest(align, ALIGNMENTS))
     if isinstance(shift, str) and shift != "auto":
         raise UsageError(f"'{shift}' is no shift", where="shift", fix="give a number of frames, or 'auto'")
-    sides = make_sides(first, second, (body_first, body_second), fps, folder)
-    a, b, said = same_rate(*sides)
+    names = _names(first, second)
+    a, b, said = same_rate(
+        *load_performers((first, second), (body_first, body_second), names=names, source_fps=fps, folder=folder)
+    )
     matched = _match(a, b, mapping, None if isinstance(shift, str) else shift)
     points, root = matched.points
     if align not in ("none", "root") and points[0].shape[1] < LEAST_POINTS:
@@ -142,7 +147,20 @@ class _Matched:
     points: tuple[tuple[Tensor, Tensor], int | None]
 
 
-def _match(a: Side, b: Side, mapping: str | None, shift: int | None) -> _Matched:
+def _names(first: Loaded, second: Loaded) -> list[str]:
+    """What the two are called: their files' names, told apart where they are alike."""
+    words, names = ("first", "second"), []
+    for source, word in zip((first, second), words):
+        if isinstance(source, Performer):
+            names.append(source.name)
+        elif isinstance(source, Motion | Keypoints):
+            names.append(Path(source.source.file).name or word)
+        else:
+            names.append(source.files[0].parent.name if source.files else "meshes")
+    return [f"{name} ({word})" for name, word in zip(names, words)] if names[0] == names[1] else names
+
+
+def _match(a: Performer, b: Performer, mapping: str | None, shift: int | None) -> _Matched:
     common = common_part(a, b, shift, _estimate(a, b, mapping))
     a, b = common.first, common.second
     named = name_joints(a, b, mapping)
@@ -153,13 +171,13 @@ def _match(a: Side, b: Side, mapping: str | None, shift: int | None) -> _Matched
             where=f"{len(known)} common frames of {a.name} and {b.name}",
             fix="look at both: vitruve info FILE",
         )
-    shared = shared_joints(*named, roots=(first_name(a), first_name(b)))
+    shared = shared_joints(*named, roots=(next(iter(a.joint_names), ""), next(iter(b.joint_names), "")))
     check_shared(shared, a, b)
     gone = ~known[:, None, None]
     shared = replace(
         shared, first=shared.first.masked_fill(gone, torch.nan), second=shared.second.masked_fill(gone, torch.nan)
     )
-    pair = pair_surfaces(a, b)
+    pair = pair_surfaces(a, b) if a.has_surface and b.has_surface else None
     if shared.names:
         return _Matched(common, named, shared, pair, known, ((shared.first, shared.second), shared.root))
     if pair is None:
@@ -168,11 +186,11 @@ def _match(a: Side, b: Side, mapping: str | None, shift: int | None) -> _Matched
             where=f"{a.name} and {b.name}: a plain joint tree, and a surface without joints",
             fix="convert the joint tree to a body first: vitruve convert FILE --to open-smplx",
         )
-    first, second = (points.masked_fill(gone, torch.nan) for points in pair.anchors())
+    first, second = (points.masked_fill(gone, torch.nan) for points in anchors(pair))
     return _Matched(common, named, shared, pair, known, ((first, second), None))
 
 
-def _estimate(a: Side, b: Side, mapping: str | None) -> ShiftEstimate | None:
+def _estimate(a: Performer, b: Performer, mapping: str | None) -> ShiftEstimate | None:
     """The shift that the motions suggest, from their joints or from points of surfaces of one topology."""
     shared = shared_joints(*name_joints(a, b, mapping))
     if len(shared.names) >= LEAST_POINTS:
@@ -196,7 +214,8 @@ def _assemble(
         "alignment_means": ALIGNMENTS[align],
         **_time_figures(common, matched.known),
         **_apart_figures(matched, laid, turned),
-        "vertex_mm": None if surface is None else of.surface_figures(surface),
+        "vertex_mm": None if surface is None else of.surface_figures(surface.meter),
+        "every_vertex_mm": None if surface is None else of.surface_figures(surface.every),
         "surface_map": None if matched.pair is None else of.map_figures(matched.pair),
         "way": of.way_figures(*ways, of=_followed(matched)),
         "shape": of.shape_figures(a, b),
@@ -209,8 +228,8 @@ def _assemble(
     per_frame = {
         "joint_mm": 1000 * position_errors(shared.first, laid.apply(shared.second)).nanmean(1),
         "rotation_deg": torch.stack(list(turned.values()), 1).nanmean(1) if turned else None,
-        "vertex_mm": None if surface is None else 1000 * surface.meter.per_frame,
-        "vertex_max_mm": None if surface is None else 1000 * surface.meter.per_frame_max,
+        "vertex_mm": None if surface is None else 1000 * surface.every.per_frame,
+        "vertex_max_mm": None if surface is None else 1000 * surface.every.per_frame_max,
         "drift_mm": 1000 * drift(*ways),
     }
     comparison = Comparison(
@@ -220,7 +239,7 @@ def _assemble(
         placement=laid,
         figures=figures,
         per_frame={name: values for name, values in per_frame.items() if values is not None},
-        per_vertex=None if surface is None else 1000 * surface.meter.per_vertex,
+        per_vertex=None if surface is None else 1000 * surface.every.per_vertex,
         warnings=warnings_about(figures, a, b, common.estimate),
         notes=(*said, *shared.notes, *notes_about(figures, a, b)),
     )

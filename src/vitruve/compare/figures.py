@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.compare.matching import Shared, parts_of
-from vitruve.compare.sides import Side
-from vitruve.compare.surfaces import SurfaceErrors, SurfacePair
+from vitruve.correspondence.surface_pair import SurfacePair
 from vitruve.metrics import (
+    SurfaceMeter,
     acceleration,
     angle_errors,
     drift,
@@ -22,6 +22,7 @@ from vitruve.metrics import (
     trajectory_error,
 )
 from vitruve.motion import Motion, foot_contacts, foot_sliding
+from vitruve.motion.performer import Performer
 from vitruve.motion.world import lowest_vertices
 
 # Where the ground of a clip is, for foot contacts: near the lowest tenth of its lowest points, as in `put_on_ground`.
@@ -55,15 +56,15 @@ def spread(values: Tensor, factor: float = 1.0) -> dict[str, float | None]:
     return {"mean": number(flat.mean(), factor), "p95": number(p95, factor), "max": number(flat.max(), factor)}
 
 
-def surface_figures(measured: SurfaceErrors) -> dict[str, Any]:
-    """Mean, percentile and maximum over vertices and frames, and by part, in millimetres."""
-    meter = measured.meter
-    largest = meter.per_frame_max[~meter.per_frame_max.isnan()]
+def surface_figures(meter: SurfaceMeter) -> dict[str, Any]:
+    """Mean, percentile and maximum over vertices and frames, and by part, in millimetres; over how many of both."""
     return {
-        "mean": number(meter.per_frame.nanmean(), 1000),
+        "mean": number(meter.mean, 1000),
         "p95": number(meter.quantile(0.95), 1000),
-        "max": number(largest.max(), 1000) if len(largest) else None,
+        "max": number(meter.largest, 1000),
         "parts": {part: number(values.nanmean(), 1000) for part, values in meter.per_part.items()},
+        "vertices": int((~meter.per_vertex.isnan()).sum()),
+        "frames": int((~meter.per_frame.isnan()).sum()),
     }
 
 
@@ -77,7 +78,9 @@ def map_figures(pair: SurfacePair) -> dict[str, Any]:
     }
 
 
-def rotation_errors(first: Side, second: Side, shared: Shared, turned: Tensor, known: Tensor) -> dict[str, Tensor]:
+def rotation_errors(
+    first: Performer, second: Performer, shared: Shared, turned: Tensor, known: Tensor
+) -> dict[str, Tensor]:
     """[frames] degrees for each joint that both have, between its rotations relative to the parent.
 
     Left out are joints that hang on different parents, and all joints where the two trees rest in different ways.
@@ -105,7 +108,7 @@ def rotation_errors(first: Side, second: Side, shared: Shared, turned: Tensor, k
     return out
 
 
-def bone_lengths(shared: Shared, tree: Side) -> float | None:
+def bone_lengths(shared: Shared, tree: Performer) -> float | None:
     """Mean difference of the lengths of the bones that both have, millimetres: shape, not movement."""
     skeleton = tree.skeleton
     if skeleton is None or len(shared.names) < 2:
@@ -123,7 +126,7 @@ def bone_lengths(shared: Shared, tree: Side) -> float | None:
     return number((first - second).abs().nanmean(), 1000)
 
 
-def shape_figures(first: Side, second: Side) -> dict[str, float | None]:
+def shape_figures(first: Performer, second: Performer) -> dict[str, float | None]:
     """How the two bodies differ at rest."""
     heights = [height(side) for side in (first, second)]
     both = heights[0] is not None and heights[1] is not None
@@ -133,16 +136,13 @@ def shape_figures(first: Side, second: Side) -> dict[str, float | None]:
     }
 
 
-def height(side: Side) -> float | None:
+def height(side: Performer) -> float | None:
     """Of the body at rest, metres, from its lowest to its highest vertex; None for trees, meshes and hands."""
-    if side.motion is None or side.body is None or side.body.layout == "mano":
-        return None
-    rest = side.body.shaped(side.motion.betas).rest_vertices[:, 1]
-    return number(rest.max() - rest.min())
+    return None if side.body is not None and side.body.layout == "mano" else side.height
 
 
 def alone(
-    side: Side, points: Tensor, feet: Mapping[str, str], lowest: Tensor, floor: float, contacts: Tensor | None
+    side: Performer, points: Tensor, feet: Mapping[str, str], lowest: Tensor, floor: float, contacts: Tensor | None
 ) -> dict[str, Any]:
     """What one motion does by itself, in the world, in the frames that both have.
 
@@ -170,7 +170,7 @@ def alone(
     }
 
 
-def contacts_of(side: Side, feet: Mapping[str, str], lowest: Tensor) -> Tensor | None:
+def contacts_of(side: Performer, feet: Mapping[str, str], lowest: Tensor) -> Tensor | None:
     """[frames, feet] which foot joints stand, on the ground that the clip itself shows; None without feet."""
     heights = lowest[~lowest.isnan()]
     if side.motion is None or not feet or not len(heights):
@@ -179,7 +179,7 @@ def contacts_of(side: Side, feet: Mapping[str, str], lowest: Tensor) -> Tensor |
     return foot_contacts(_masked(side, ~lowest.isnan()), side.body, ground=ground, joints=tuple(feet.values()))
 
 
-def sliding(side: Side, feet: Mapping[str, str], contacts: Tensor | None, known: Tensor) -> float | None:
+def sliding(side: Performer, feet: Mapping[str, str], contacts: Tensor | None, known: Tensor) -> float | None:
     """Mean horizontal speed of the foot joints while they stand, mm/s; None where none does.
 
     Args:
@@ -193,12 +193,13 @@ def sliding(side: Side, feet: Mapping[str, str], contacts: Tensor | None, known:
     return number(foot_sliding(_masked(side, known), side.body, contacts, tuple(feet.values())), 1000)
 
 
-def lowest_points(side: Side, points: Tensor) -> Tensor:
+def lowest_points(side: Performer, points: Tensor) -> Tensor:
     """[frames] height of the lowest vertex, or of the lowest of some points of a plain tree, metres."""
-    if side.motion is None:
-        return side.vertices(torch.arange(len(side)))[..., 2].amin(1)
-    if side.body is None:  # not of all joints: some trees have a root on the ground, outside of the body
-        return points[..., 2].amin(1)
+    if side.motion is None or side.body is None:
+        if side.meshes is not None:
+            return side.meshes[..., 2].amin(1)
+        # Not of all joints: some trees have a root on the ground, outside of the body.
+        return points[..., 2].nan_to_num(torch.inf).amin(1).masked_fill(~side.valid, torch.nan)
     return lowest_vertices(side.motion, side.body).masked_fill(~side.valid, torch.nan)
 
 
@@ -214,18 +215,18 @@ def way_figures(first: Tensor, second: Tensor, of: str) -> dict[str, Any]:
     }
 
 
-def _masked(side: Side, known: Tensor) -> Motion:
+def _masked(side: Performer, known: Tensor) -> Motion:
     assert side.motion is not None
     return side.motion if bool(known.all()) else side.motion.replace(mask=known)
 
 
-def _parent(side: Side, joint: int) -> str:
+def _parent(side: Performer, joint: int) -> str:
     assert side.skeleton is not None
     parent = side.skeleton.parents[joint] if side.skeleton.parents else -1
     return side.joint_names[parent] if parent >= 0 else ""
 
 
-def _rest_alike(first: Side, second: Side) -> bool:
+def _rest_alike(first: Performer, second: Performer) -> bool:
     """Bodies of the family rest alike; plain trees do where their bones point the same way."""
     if first.body is not None and second.body is not None:
         return True
@@ -242,7 +243,7 @@ def _rest_alike(first: Side, second: Side) -> bool:
     return bool(((bones[0] * bones[1]).sum(-1) >= _SAME_DIRECTION * lengths).all())
 
 
-def _betas_difference(first: Side, second: Side) -> float | None:
+def _betas_difference(first: Performer, second: Performer) -> float | None:
     """The largest difference of a shape coefficient; None where the two shape spaces are not the same."""
     if first.motion is None or second.motion is None or not _same_shapes(first.body, second.body):
         return None

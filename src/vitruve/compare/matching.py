@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitruve.compare.sides import Side
 from vitruve.errors import BadData, UsageError, VitruveError
 from vitruve.fit.surface_points import GROUPS
 from vitruve.motion.features import FOOT_JOINTS
+from vitruve.motion.performer import Performer
 from vitruve.retarget.choose_mapping import find_mapping
 from vitruve.retarget.mapping import Mapping, load_mapping
 
@@ -38,7 +38,7 @@ class Named:
     unused: tuple[str, ...] = ()
     mapping: Mapping | None = None
 
-    def feet(self, side: Side) -> dict[str, str]:
+    def feet(self, side: Performer) -> dict[str, str]:
         """Foot joint to the name that it has in the side's own skeleton; those that are a joint of it."""
         own = () if side.skeleton is None else side.skeleton.names
         at = dict(zip(self.names, self.joints))
@@ -68,7 +68,7 @@ class Shared:
     notes: tuple[str, ...] = field(default=())
 
 
-def name_joints(first: Side, second: Side, mapping: str | None = None) -> tuple[Named, Named]:
+def name_joints(first: Performer, second: Performer, mapping: str | None = None) -> tuple[Named, Named]:
     """The joints of both sides under names that mean the same.
 
     Args:
@@ -76,7 +76,7 @@ def name_joints(first: Side, second: Side, mapping: str | None = None) -> tuple[
         mapping: a mapping for plain trees, as `vitruve convert --mapping` takes; where not given and few names agree,
             the shipped one that fits.
     """
-    if first.motion is None or second.motion is None:
+    if first.skeleton is None or second.skeleton is None:
         return _own(first), _own(second)
     agree = len(set(first.joint_names) & set(second.joint_names))
     if mapping is None and (agree >= _LEAST_SHARED or first.joint_names == second.joint_names):
@@ -130,15 +130,19 @@ def parts_of(names: Sequence[str]) -> dict[str, list[int]]:
     return {part: places for part, places in parts.items() if places}
 
 
-def _own(side: Side) -> Named:
-    return Named(side.joint_names, side.joints, tuple(range(len(side.joint_names))))
+def _own(side: Performer) -> Named:
+    return Named(side.joint_names, _every(side), tuple(range(len(side.joint_names))))
 
 
-def _fits(side: Side, mapping: Mapping) -> bool:
+def _every(side: Performer) -> Tensor:
+    return side.joints(torch.arange(len(side)))
+
+
+def _fits(side: Performer, mapping: Mapping) -> bool:
     return side.body is None and mapping.on(side.joint_names) is not None
 
 
-def _mapped(side: Side, chosen: Mapping | None) -> Named:
+def _mapped(side: Performer, chosen: Mapping | None) -> Named:
     """A plain tree under the names of the body."""
     if side.body is not None or side.skeleton is None:
         return _own(side)
@@ -154,20 +158,20 @@ def _mapped(side: Side, chosen: Mapping | None) -> Named:
             ) from None
     # A joint of weight zero stands elsewhere in the two skeletons, such as a head at the neck.
     entries = [entry for entry in mapping.joints if entry.position and entry.weight > 0]
-    own = side.joint_names
+    own, joints = side.joint_names, _every(side)
     used = {name for entry in entries for name in entry.position}
     return Named(
         names=tuple(entry.joint for entry in entries),
-        points=torch.stack([side.joints[:, [own.index(n) for n in entry.position]].mean(1) for entry in entries], 1),
+        points=torch.stack([joints[:, [own.index(n) for n in entry.position]].mean(1) for entry in entries], 1),
         joints=tuple(own.index(entry.position[0]) if len(entry.position) == 1 else -1 for entry in entries),
         unused=tuple(name for name in own if name not in used),
         mapping=mapping,
     )
 
 
-def check_shared(shared: Shared, first: Side, second: Side) -> None:
+def check_shared(shared: Shared, first: Performer, second: Performer) -> None:
     """Raise where two motions have no joint in common."""
-    if not shared.names and first.motion is not None and second.motion is not None:
+    if not shared.names and first.skeleton is not None and second.skeleton is not None:
         raise BadData(
             "the two motions have no joint of the same name",
             where=f"{first.name}: {', '.join(first.joint_names[:5])}, ...; "

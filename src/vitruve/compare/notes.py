@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitruve.compare.shift import ShiftEstimate
-from vitruve.compare.sides import Side
+from vitruve.motion.performer import Performer
 from vitruve.words import counted
 
 # A rigid transform that brings joints this much nearer, times, and as near as this, millimetres, shows two worlds that
@@ -17,18 +17,19 @@ _SHIFT_HELPS = 1.3
 
 
 def warnings_about(
-    figures: Mapping[str, Any], first: Side, second: Side, estimate: ShiftEstimate | None
+    figures: Mapping[str, Any], first: Performer, second: Performer, estimate: ShiftEstimate | None
 ) -> tuple[str, ...]:
     """What may make the figures mean something else than they seem to, one sentence each."""
     masked = [(side.name, figures[f"frames_masked_{word}"]) for word, side in (("first", first), ("second", second))]
     frames = figures["frames"]
     said = [f"{count} of {frames} frames of {name} hold no data and do not count" for name, count in masked if count]
-    return (*first.warnings, *second.warnings, *said, *_shift(figures, second, estimate), *_worlds(figures))
+    own = (f"{side.name}: {warning}" for side in (first, second) for warning in side.warnings)
+    return (*own, *said, *_shift(figures, second, estimate), *_worlds(figures))
 
 
-def notes_about(figures: Mapping[str, Any], first: Side, second: Side) -> tuple[str, ...]:
+def notes_about(figures: Mapping[str, Any], first: Performer, second: Performer) -> tuple[str, ...]:
     """How the two were brought together, one sentence each."""
-    out = [*first.notes, *second.notes]
+    out = [f"{side.name}: {note}" for side in (first, second) for note in side.notes]
     if figures["shift_frames"]:
         out.append(f"{second.name} was taken {_later(figures['shift_frames'], figures['fps'])}")
     for word, side in (("first", first), ("second", second)):
@@ -55,7 +56,7 @@ def verdict(figures: Mapping[str, Any]) -> str:
     return f"The {of} are {apart}, with the second {figures['alignment_means']}."
 
 
-def _shift(figures: Mapping[str, Any], second: Side, estimate: ShiftEstimate | None) -> list[str]:
+def _shift(figures: Mapping[str, Any], second: Performer, estimate: ShiftEstimate | None) -> list[str]:
     used, fps = figures["shift_frames"], figures["fps"]
     if estimate is None or estimate.frames == used or estimate.there * _SHIFT_HELPS > estimate.here:
         return []

@@ -21,6 +21,7 @@ def summary(figures: Mapping[str, Any]) -> list[Row]:
     ]
     if figures["vertex_mm"]:
         rows.append(("surfaces apart", _spread(figures["vertex_mm"], "mm")))
+        rows.append(("in every vertex and frame", _spread(figures["every_vertex_mm"], "mm")))
     if figures["joint_mm"]:
         rows.append(("joints apart", _spread(figures["joint_mm"], "mm")))
         rows.append(("joints, roots together", _value(by.get("root"), "mm")))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vitruve.compare.shift import ShiftEstimate
-from vitruve.compare.sides import Side
 from vitruve.errors import BadData, UsageError
+from vitruve.motion.performer import Performer, at_rate
 
 # Rates that agree to this fraction are equal: over a minute at 120 fps they are less than a frame apart.
 _SAME_RATE = 1e-4
@@ -17,34 +17,34 @@ class Common:
     """The part that both clips have.
 
     Attributes:
-        first, second: the sides cut to it; frame i of one belongs to frame i of the other.
+        first, second: both cut to it; frame i of one belongs to frame i of the other.
         shift: frame i of the first clip belongs to frame i + shift of the second, at the common rate.
         starts: the frames of the clips, at the common rate, at which the common part begins.
         left_out: how many frames of the first and of the second are outside it.
         estimate: the shift that the motions themselves suggest; None where they do not tell.
     """
 
-    first: Side
-    second: Side
+    first: Performer
+    second: Performer
     shift: int
     starts: tuple[int, int]
     left_out: tuple[int, int]
     estimate: ShiftEstimate | None
 
 
-def same_rate(first: Side, second: Side) -> tuple[Side, Side, tuple[str, ...]]:
+def same_rate(first: Performer, second: Performer) -> tuple[Performer, Performer, tuple[str, ...]]:
     """Both at the lower of the two rates, so that frames are left out rather than made up; and what was done."""
     if abs(first.fps / second.fps - 1) < _SAME_RATE:
         return first, replace(second, fps=first.fps), ()
     low, high = sorted((first, second), key=lambda side: side.fps)
-    if high.motion is None:
+    if high.kind == "meshes":
         low, high = high, low
-    changed = high.at_rate(low.fps)
+    changed = at_rate(high, low.fps)
     note = f"{high.name} was brought from {high.fps:g} to {low.fps:g} fps, the rate of {low.name}"
     return (changed, second, (note,)) if high is first else (first, changed, (note,))
 
 
-def common_part(first: Side, second: Side, shift: int | None, estimate: ShiftEstimate | None) -> Common:
+def common_part(first: Performer, second: Performer, shift: int | None, estimate: ShiftEstimate | None) -> Common:
     """Cut both to what they share.
 
     Args:
@@ -63,8 +63,8 @@ def common_part(first: Side, second: Side, shift: int | None, estimate: ShiftEst
             fix="give another --shift, or --shift auto",
         )
     return Common(
-        first=first.cut(start, start + count),
-        second=second.cut(start + shift, start + shift + count),
+        first=first[start : start + count],
+        second=second[start + shift : start + shift + count],
         shift=shift,
         starts=(start, start + shift),
         left_out=(len(first) - count, len(second) - count),

@@ -27,10 +27,11 @@ from vitruve.bodies.export import official_values
 from vitruve.convert.bench_workers import PEER_BATCH, PEER_FILES, Case, Method, Worker, load_bodies
 from vitruve.correspondence.correspondence import Correspondence, correspondence
 from vitruve.errors import UsageError
-from vitruve.fit.quality import ErrorMeter, ErrorReport, measured_frames
+from vitruve.fit.quality import ErrorReport, error_report
 from vitruve.fit.surface_points import vertex_groups
 from vitruve.formats import load_motion, save_motion
 from vitruve.geometry.rotations import axis_angle_to_matrix
+from vitruve.metrics import SurfaceMeter, measured_frames
 from vitruve.motion import Motion
 
 OURS = "vitruve"
@@ -264,11 +265,11 @@ class Judge:
             translation = torch.from_numpy(file["trans"]).float()
         ids = self.surface.valid.nonzero()[:, 0]
         part, posed = self.surface.subset(ids), self.source.shaped(self.motion.betas)
-        meter = ErrorMeter(vertex_groups(self.target, ids))
+        meter = SurfaceMeter(vertex_groups(self.target, ids), len(ids))
         rotations = axis_angle_to_matrix(vectors.unflatten(1, (-1, 3))).float()
         for block in measured_frames(len(self.motion), most=2000):
             wanted = part.apply(posed.vertices(self.motion.rotations[block], self.motion.translation[block]))
             shaped = self.target.shaped(betas[block] if betas.dim() == 2 else betas)
             reached = shaped.vertices(rotations[block], translation[block])[:, ids]
             meter.add(block, reached - wanted.to(reached))
-        return meter.report(self.surface.residual_mm["mean"])
+        return error_report(meter, self.surface.residual_mm["mean"])

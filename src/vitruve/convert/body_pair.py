@@ -15,7 +15,8 @@ from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.bodies.skin import Skin
 from vitruve.correspondence.correspondence import Correspondence, correspondence
 from vitruve.fit.points import Points, choose_points
-from vitruve.fit.surface_points import check_points, fit_points, vertex_groups
+from vitruve.fit.surface_points import fit_points, vertex_groups
+from vitruve.metrics import measured_vertices
 from vitruve.threads import one_torch_thread
 
 
@@ -109,7 +110,7 @@ def pair_of(source: BodyModel, target: BodyModel, points: int) -> Pair:
 def _made(source: BodyModel, target: BodyModel, points: int) -> Pair:
     surface = correspondence(source, target)
     ids, weights = fit_points(target, surface.valid, points)
-    checks = check_points(surface.valid)
+    checks = measured_vertices(surface.valid)
     return Pair(
         surface=surface,
         fitted=SeenPoints.of(source, target, surface, ids),

@@ -21,8 +21,9 @@ from vitruve.convert.body_pair import Pair, SeenPoints, pair_of
 from vitruve.convert.target_betas import betas_at_rest, known_betas
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.fit.conversion import Conversion, Progress, check_some_data
-from vitruve.fit.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
+from vitruve.fit.quality import ErrorReport, doubts, error_report, is_trusted
 from vitruve.fit.start_pose import Start, start
+from vitruve.metrics import SurfaceMeter, measured_frames
 from vitruve.motion import Motion
 from vitruve.motion.body_of import body_of
 from vitruve.threads import one_thread_but_for_blocks, over_threads
@@ -155,10 +156,10 @@ def _fit(
 
 
 def measure(motion: Motion, shaped: ShapedBody, result: Motion, target: BodyModel, pair: Pair) -> ErrorReport:
-    """Compare the surfaces of a motion and its conversion, on points the fit did not choose."""
+    """Compare the surfaces of a motion and its conversion, at `measured_vertices`."""
     sources = _targets(motion, shaped, pair.checked)
     posed = pair.checked.on_target(target.shaped(result.betas, result.expression))
-    meter = ErrorMeter(pair.groups)
+    meter = SurfaceMeter(pair.groups, len(pair.checked.ids))
     blocks = [block for block in measured_frames(len(motion)) if motion.mask is None or bool(motion.mask[block].any())]
 
     def residual(block: Tensor) -> Tensor:
@@ -167,7 +168,7 @@ def measure(motion: Motion, shaped: ShapedBody, result: Motion, target: BodyMode
 
     for block, distance in zip(blocks, over_threads(residual, blocks), strict=True):
         meter.add(block, distance)
-    return meter.report(pair.surface.residual_mm["mean"])
+    return error_report(meter, pair.surface.residual_mm["mean"])
 
 
 def _targets(motion: Motion, shaped: ShapedBody, seen: SeenPoints) -> Callable[[Tensor | slice], Tensor]:

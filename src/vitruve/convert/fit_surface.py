@@ -24,9 +24,10 @@ from vitruve.errors import BadData
 from vitruve.fit import Effort, fit_clip, huber
 from vitruve.fit.conversion import Conversion, Progress
 from vitruve.fit.known_shape import fixed_betas
-from vitruve.fit.quality import ErrorMeter, ErrorReport, doubts, is_trusted, measured_frames
-from vitruve.fit.surface_points import check_points, fit_points, vertex_groups
+from vitruve.fit.quality import ErrorReport, doubts, error_report, is_trusted
+from vitruve.fit.surface_points import fit_points, vertex_groups
 from vitruve.geometry.rotations import nearest_rotation
+from vitruve.metrics import SurfaceMeter, measured_frames, measured_vertices
 from vitruve.motion import Motion
 from vitruve.threads import over_threads
 
@@ -227,8 +228,8 @@ def _present(surface: Surface, ids: Int[Tensor, "points"], there: Places) -> Boo
 
 
 def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
-    """Distances between result and surface in the frames that were fitted, on points the fit did not choose."""
-    body, ids = surface.body, check_points(surface.map.valid)
+    """Distances between result and surface in the frames that were fitted, at `measured_vertices`."""
+    body, ids = surface.body, measured_vertices(surface.map.valid)
     there = surface.at(ids)
     blocks = [block[present[block]] for block in measured_frames(surface.frames)]
     places = [there(block) for block in blocks]
@@ -236,11 +237,11 @@ def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
     whole = torch.stack([part.isfinite().all(-1).all(0) for part in places]).all(0)
     whole = whole if whole.any() else torch.ones_like(whole)
     posed = body.shaped(motion.betas, motion.expression).only(ids[whole])
-    meter = ErrorMeter(vertex_groups(body, ids[whole]))
+    meter = SurfaceMeter(vertex_groups(body, ids[whole]), int(whole.sum()))
     for block, part in zip(blocks, places):
         reached = posed.of_frames(block).vertices(motion.rotations[block], motion.translation[block])
         meter.add(block, reached - part[:, whole].to(reached))
-    return meter.report(surface.map.residual_mm["mean"])
+    return error_report(meter, surface.map.residual_mm["mean"])
 
 
 def _judge(error: ErrorReport, failed: Tensor, present: Tensor, shape_given: bool) -> list[str]:

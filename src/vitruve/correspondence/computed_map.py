@@ -16,7 +16,7 @@ from vitruve.correspondence.closest_points import (
     vertex_normals,
 )
 from vitruve.correspondence.registration import register
-from vitruve.correspondence.shared_parts import EYES, SharedParts, joint_names, shared_parts
+from vitruve.correspondence.shared_parts import EYES, SharedParts, shared_parts
 from vitruve.threads import one_torch_thread
 
 # Increase it whenever a change alters the maps, to invalidate old caches.
@@ -75,9 +75,9 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
 
 
 def _rank(body: BodyModel, other: BodyModel) -> tuple[int, int, float]:
-    """The body of higher rank, with more joints in the shared part, is posed and displaced."""
-    names = joint_names(body)
-    shared = [joint for joint, name in enumerate(names) if name in joint_names(other)]
+    """The body of the higher rank is posed and displaced: of the shared part, more joints can follow fewer."""
+    names = body.joint_names
+    shared = [joint for joint, name in enumerate(names) if name in other.joint_names]
     joints = len(body.skeleton.below(shared[0])) if shared else 0
     return joints, body.num_vertices, float(body.template.double().abs().sum())
 

@@ -46,8 +46,7 @@ def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
     Raises:
         UsageError: the bodies have no joint in common, such as a left and a right hand.
     """
-    names_of = {id(body): joint_names(body) for body in (first, second)}
-    ours, theirs = names_of[id(first)], names_of[id(second)]
+    ours, theirs = first.joint_names, second.joint_names
     common = tuple(name for name in ours if name in theirs and name not in EYES)
     if not common:
         raise UsageError(
@@ -64,13 +63,6 @@ def shared_parts(first: BodyModel, second: BodyModel) -> SharedParts:
         allowed=_allowed(first, ours, common),
         is_cut=common[0] != ours[0] or common[0] != theirs[0],
     )
-
-
-def joint_names(body: BodyModel) -> tuple[str, ...]:
-    """Joint names of a body that are equal on all bodies: those of a separate hand get their side."""
-    if body.layout == "mano":
-        return tuple(f"{body.gender}_{name}" for name in body.skeleton.names)
-    return body.skeleton.names
 
 
 def _parts_of_vertices(body: BodyModel, names: tuple[str, ...], common: tuple[str, ...]) -> Ints:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from vitruve.draw.actor_mesh import ActorMesh
 from vitruve.draw.backdrop import Picture, backdrop, cast, shadow_of
 from vitruve.draw.framing import target_of
 from vitruve.draw.heat import draw_colour_bar, heat_colours, nice_top
@@ -21,7 +22,6 @@ from vitruve.draw.pictures import draw_joints
 from vitruve.draw.raster import Floats
 from vitruve.draw.scene import Actor, Scene
 from vitruve.draw.shading import draw
-from vitruve.draw.sticks import Sticks, sticks_of
 from vitruve.geometry.camera import Camera
 from vitruve.threads import one_torch_thread
 
@@ -70,7 +70,7 @@ def film(
         behind: a picture for each frame to draw over, changed in place; a light backdrop and a ground where None.
     """
     look = look or Look()
-    figures = [_Figure(actor) for actor in scene.actors]
+    figures = [ActorMesh(actor) for actor in scene.actors]
     top = look.heat_top_mm or heat_top(scene, frames)
     middle = _middle(scene, frames)
     still = _behind(scene, camera, size, look, middle) if behind is None and not camera.moves else None
@@ -78,7 +78,7 @@ def film(
     def work(block: Sequence[int], given: list[Picture] | None) -> list[Picture]:
         with torch.no_grad():
             meshes = [
-                figure.frames([scene.frame_of(figure.actor, frames[i]) for i in block], top) for figure in figures
+                _coloured(figure, [scene.frame_of(figure.actor, frames[i]) for i in block], top) for figure in figures
             ]
         pictures = []
         for n, i in enumerate(block):
@@ -113,46 +113,26 @@ def _in_blocks(
                 future.cancel()
 
 
-class _Figure:
-    """An actor as a mesh whose triangles stay the same."""
-
-    def __init__(self, actor: Actor) -> None:
-        self.actor = actor
-
-    @functools.cached_property
-    def tree(self) -> Sticks:
-        return sticks_of(self.actor)
-
-    @functools.cached_property
-    def faces(self) -> NDArray[np.int64]:
-        body = self.actor.body
-        return self.tree.faces if body is None else body.faces.cpu().numpy()
-
-    def frames(self, own: Sequence[int], top_mm: float) -> list[tuple[Floats | None, NDArray[np.float32] | None]]:
-        """Vertices and colours at some of the actor's own frames; None for frames without data."""
-        known = [frame for frame in own if self.actor.valid(frame)]
-        out: list[tuple[Floats | None, NDArray[np.float32] | None]] = [(None, None)] * len(own)
-        if not known:
-            return out
-        if self.actor.body is None:
-            vertices = self.tree.vertices(self.actor.joint_positions(known).double().cpu().numpy())
-        else:
-            vertices = self.actor.vertices(known).double().cpu().numpy()
-        heat = None if self.actor.errors is None else heat_colours(self.actor.errors(known), top_mm)
-        place = iter(range(len(known)))
-        for n, frame in enumerate(own):
-            if self.actor.valid(frame):
-                i = next(place)
-                out[n] = (vertices[i], None if heat is None else heat[i])
-        return out
+def _coloured(
+    mesh: ActorMesh, own: Sequence[int], top_mm: float
+) -> list[tuple[Floats | None, NDArray[np.float32] | None]]:
+    """Vertices and colours at some of the actor's own frames; None for frames without data."""
+    actor = mesh.actor
+    known = [frame for frame in own if actor.performer.holds(frame)]
+    if not known:
+        return [(None, None)] * len(own)
+    heat = None if actor.errors is None else heat_colours(actor.errors(known), top_mm)
+    drawn = iter(zip(mesh.vertices(known), [None] * len(known) if heat is None else heat))
+    return [next(drawn) if actor.performer.holds(frame) else (None, None) for frame in own]
 
 
 def _middle(scene: Scene, frames: Sequence[int]) -> Floats:
-    """[joints, 3] metres: joints at the first frame that has data, which say how far away the bodies are."""
+    """[points, 3] metres: points at the first frame that has data, which say how far away the bodies are."""
     for actor in scene.actors:
-        own = [own for own in (scene.frame_of(actor, frame) for frame in frames) if actor.valid(own)]
+        own = [own for own in (scene.frame_of(actor, frame) for frame in frames) if actor.performer.holds(own)]
         if own:
-            return actor.joint_positions(own[:1])[0].double().cpu().numpy()
+            points = actor.points(own[:1])[0].cpu().numpy()
+            return points[np.isfinite(points).all(1)]
     return np.zeros((1, 3))
 
 
@@ -163,7 +143,7 @@ def _behind(scene: Scene, camera: Camera, size: tuple[int, int], look: Look, mid
 def _draw_frame(
     picture: Picture,
     scene: Scene,
-    figures: Sequence[_Figure],
+    figures: Sequence[ActorMesh],
     parts: Sequence[tuple[Floats | None, NDArray[np.float32] | None]],
     camera: Camera,
     look: Look,
@@ -193,7 +173,7 @@ def _draw_frame(
 def _written(
     picture: Picture,
     scene: Scene,
-    figures: Sequence[_Figure],
+    figures: Sequence[ActorMesh],
     frame: int,
     camera: Camera,
     look: Look,
@@ -201,7 +181,9 @@ def _written(
 ) -> Picture:
     """The picture with joints, names, numbers and the colour bar."""
     actors = [figure.actor for figure in figures]
-    joints = [a for a in actors if a.joints and a.body is not None and a.valid(scene.frame_of(a, frame))]
+    joints = [
+        a for a in actors if a.joints and a.performer.kind == "motion" and a.performer.holds(scene.frame_of(a, frame))
+    ]
     bar = look.names and any(actor.errors is not None for actor in actors)
     names = look.names and len(actors) > 1
     if not (joints or bar or look.numbers or names):
@@ -209,7 +191,8 @@ def _written(
     image = Image.fromarray(picture)
     for actor in joints:
         positions = actor.joint_positions([scene.frame_of(actor, frame)])[0]
-        draw_joints(image, positions, actor.motion.skeleton.edges, camera)
+        assert actor.performer.skeleton is not None
+        draw_joints(image, positions, actor.performer.skeleton.edges, camera)
     size = max(10, round(0.026 * image.height))
     if names:
         draw_names(image, scene, size)
@@ -250,7 +233,7 @@ def heat_top(scene: Scene, frames: Sequence[int]) -> float:
         if actor.errors is None:
             continue
         own = [scene.frame_of(actor, frame) for frame in frames]
-        own = [frame for frame in own if actor.valid(frame)]
+        own = [frame for frame in own if actor.performer.holds(frame)]
         if own:
             chosen = [own[i] for i in np.linspace(0, len(own) - 1, min(len(own), _SAMPLE)).round().astype(int)]
             found.append(actor.errors(chosen).ravel())

@@ -33,11 +33,12 @@ def facing_deg(joints: Float[Tensor, "frames joints 3"], skeleton: Skeleton) -> 
     for a skeleton without pairs, a body on its side, and frames without data.
     """
     paired = {joint for pair in skeleton.pairs for joint in pair}
-    roots = [pair for pair in skeleton.pairs if not paired & {skeleton.parents[joint] for joint in pair}]
+    parents = skeleton.parents or (-1,) * len(skeleton)  # keypoints have none
+    roots = [pair for pair in skeleton.pairs if not paired & {parents[joint] for joint in pair}]
     if not roots:
         return 0.0
     left, right = (joints[:, [pair[side] for pair in roots]] for side in (0, 1))
-    x, y, z = (left - right).sum(1).nansum(0).tolist()
+    x, y, z = (left - right).nansum((0, 1)).tolist()
     # A body that faces -y has its left on +x.
     return 0.0 if math.hypot(x, y) <= 0.1 * math.hypot(x, y, z) else math.degrees(math.atan2(y, x))
 

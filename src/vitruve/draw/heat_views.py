@@ -10,12 +10,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from vitruve.bodies import BodyModel
 from vitruve.draw.framing import Floats, direction, fit_camera
 from vitruve.draw.heat import heat_bar, heat_colours, round_up
 from vitruve.draw.pictures import PAGE_LABEL, picture, row
 from vitruve.geometry.rotations import axis_angle_to_matrix
-from vitruve.motion import Motion
+from vitruve.motion.performer import Performer
 
 _CELL = (440, 460)
 # Arms lowered, so that a body at rest is narrow and its armpits are seen: degrees about z.
@@ -57,13 +56,21 @@ def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def at_rest(body: BodyModel, motion: Motion) -> Floats:
-    """Vertices of the body with the clip's shape, stood up on the ground of the z-up world, arms lowered, facing -y."""
+def at_rest(performer: Performer) -> Floats:
+    """Vertices of the body with its shape, stood up on the ground of the z-up world, arms lowered, facing -y.
+
+    Of meshes it is the first that has data, moved over the origin, as it stands and faces there.
+    """
+    motion, body = performer.motion, performer.body
+    if motion is None or body is None:
+        vertices = performer.vertices(performer.valid_frames()[:1].tolist())[0].double().cpu().numpy()
+        middle = (np.nanmin(vertices, 0) + np.nanmax(vertices, 0)) / 2
+        return vertices - (middle[0], middle[1], np.nanmin(vertices[:, 2]))
     rotations = body.rest_rotations()
     for name, degrees in {body.skeleton.names[0]: 0.0, **_ARMS}.items():
         if name in body.skeleton.names:
             axis = (0.0, 0.0, degrees) if degrees else (90.0, 0.0, 0.0)
             turn = torch.deg2rad(torch.tensor(axis)).to(rotations)
             rotations[body.skeleton.index(name)] = axis_angle_to_matrix(turn)
-    vertices = np.asarray(body.shaped(motion.betas).vertices(rotations))
+    vertices = body.shaped(motion.betas).vertices(rotations).cpu().numpy()
     return vertices - (0.0, 0.0, vertices[:, 2].min())

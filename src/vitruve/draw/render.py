@@ -16,7 +16,7 @@ from vitruve.draw.film import Look, draw_names, film, heat_top
 from vitruve.draw.heat import heat_bar
 from vitruve.draw.pictures import row, save_picture, spread, stack
 from vitruve.draw.scene import Scene, side_by_side
-from vitruve.draw.sticks import joints_of
+from vitruve.draw.sticks import points_of
 from vitruve.draw.video import VideoSource, check_film, write_film
 from vitruve.draw.views import CameraChoice, across, aspect, place_camera
 from vitruve.errors import BadData, UsageError
@@ -64,10 +64,11 @@ def spread_out(scene: Scene, frames: Sequence[int], camera: CameraChoice) -> Sce
     right = across(scene, frames, camera)
     widest = 0.0
     for actor in scene.actors:
-        own = actor.valid_frames()
+        own = actor.performer.valid_frames()
         some = own[np.linspace(0, len(own) - 1, min(len(own), 16)).round().astype(int)].tolist()
-        points = joints_of(actor, some) if actor.body is None else actor.vertices(some).double().cpu().numpy()
-        widest = max(widest, float(np.ptp(points[..., :2] @ right, axis=1).max()))
+        points = actor.vertices(some).double().cpu().numpy() if actor.performer.has_surface else points_of(actor, some)
+        along = points[..., :2] @ right
+        widest = max(widest, float((np.nanmax(along, 1) - np.nanmin(along, 1)).max()))
     return side_by_side(scene, min(max(1.15 * widest, 0.3), 3.0), right)
 
 
@@ -140,7 +141,7 @@ def render_strip(
     if count < 1:
         raise UsageError("a strip needs at least one frame", where=f"--strip {count}", fix="--strip 16")
     frames = (times or time_line(scene)).frames
-    seen = [frame for frame in frames if any(a.valid(scene.frame_of(a, frame)) for a in scene.actors)]
+    seen = [frame for frame in frames if any(a.performer.holds(scene.frame_of(a, frame)) for a in scene.actors)]
     if not seen:
         raise BadData(
             "there is nothing to see in these frames: none has data",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,8 +62,9 @@ class Sticks:
 def sticks_of(actor: Actor) -> Sticks:
     """The mesh of an actor's joint tree, as thick as its size asks for."""
     positions = _some(actor)
-    edges = bones(actor.motion.skeleton, positions)
-    joints = np.unique(edges)
+    assert actor.performer.skeleton is not None
+    edges = bones(actor.performer.skeleton, positions)
+    joints = np.unique(edges) if len(edges) else np.arange(positions.shape[1])
     points, triangles = _ball()
     balls = [triangles + i * len(points) for i in range(len(joints))]
     near = np.arange(_SIDES)
@@ -76,10 +78,13 @@ def sticks_of(actor: Actor) -> Sticks:
     return Sticks(edges, joints, radius, np.concatenate([*balls, *rods]))
 
 
-def joints_of(actor: Actor, frames: Sequence[int]) -> Floats:
-    """Positions [frames, joints, 3] of the joints that belong to the body, metres."""
-    positions = actor.joint_positions(frames).double().cpu().numpy()
-    return positions[:, np.unique(bones(actor.motion.skeleton, _some(actor)))] if actor.body is None else positions
+def points_of(actor: Actor, frames: Sequence[int]) -> Floats:
+    """Positions [frames, points, 3] of points that belong to the body, metres: joints, or vertices of meshes."""
+    positions, skeleton = actor.points(frames).cpu().numpy(), actor.performer.skeleton
+    if skeleton is None or actor.performer.has_surface:
+        return positions
+    edges = bones(skeleton, _some(actor))
+    return positions[:, np.unique(edges)] if len(edges) else positions
 
 
 def bones(skeleton: Skeleton, positions: Floats) -> NDArray[np.int64]:
@@ -90,19 +95,23 @@ def bones(skeleton: Skeleton, positions: Floats) -> NDArray[np.int64]:
     """
     edges = np.array(skeleton.edges, np.int64).reshape(-1, 2)
     lengths = np.linalg.norm(positions[:, edges[:, 0]] - positions[:, edges[:, 1]], axis=-1)
-    steady = np.ptp(lengths, axis=0) < _STRETCH * _size(positions)
+    # A keypoint that is never seen has no lengths, and no bone is told from it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        steady = np.nanmax(lengths, 0) - np.nanmin(lengths, 0) < _STRETCH * _size(positions)
     return edges[steady] if steady.any() else edges
 
 
 def _some(actor: Actor) -> Floats:
-    own = actor.valid_frames()
+    own = actor.performer.valid_frames()
     some = own[np.linspace(0, len(own) - 1, min(len(own), _SAMPLE)).round().astype(int)].tolist()
-    return actor.joint_positions(some).double().cpu().numpy()
+    return actor.joint_positions(some).cpu().numpy()
 
 
 def _size(positions: Floats) -> float:
     """The longest side of the box around a body, metres."""
-    return float(np.median(np.ptp(positions, axis=1).max(-1)))
+    sides = np.nanmax(positions, 1) - np.nanmin(positions, 1)
+    return float(np.median(sides.max(-1)))
 
 
 @functools.cache

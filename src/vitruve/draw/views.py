@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from vitruve.draw.framing import Floats, direction, facing_deg, fit_camera, target_of
+from vitruve.draw.facing import limbs_facing_deg
+from vitruve.draw.framing import Floats, direction, fit_camera, target_of
 from vitruve.draw.scene import Actor, Scene
-from vitruve.draw.sticks import joints_of
+from vitruve.draw.sticks import points_of
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.camera import Camera, camera_axes, look_at
 
@@ -87,7 +88,7 @@ def parse_camera(text: str) -> CameraChoice:
 def scene_facing_deg(scene: Scene, frames: Sequence[int]) -> float:
     """Which way the first actor faces on the whole in some frames of the time line, see `facing_deg`."""
     actor = scene.actors[0]
-    return facing_deg(actor.joint_positions(_own(scene, actor, frames, _SURFACES)), actor.motion.skeleton)
+    return limbs_facing_deg(actor, _own(scene, actor, frames, _SURFACES))
 
 
 def across(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> tuple[float, float]:
@@ -128,7 +129,7 @@ def aspect(scene: Scene, frames: Sequence[int], choice: CameraChoice) -> float:
 def _own(scene: Scene, actor: Actor, frames: Sequence[int], most: int) -> list[int]:
     """At most so many of the actor's own frames with data, spread over the frames; of all where these have none."""
     own = [scene.frame_of(actor, frame) for frame in frames]
-    own = [frame for frame in own if actor.valid(frame)] or actor.valid_frames().tolist()
+    own = [frame for frame in own if actor.performer.holds(frame)] or actor.performer.valid_frames().tolist()
     return [own[i] for i in np.linspace(0, len(own) - 1, min(len(own), most)).round().astype(int)]
 
 
@@ -137,14 +138,15 @@ def _points(scene: Scene, frames: Sequence[int], path: Floats) -> Floats:
     found = []
     for actor in scene.actors:
         pairs = [(i, scene.frame_of(actor, frame)) for i, frame in enumerate(frames)]
-        pairs = [pair for pair in pairs if actor.valid(pair[1])]
+        pairs = [pair for pair in pairs if actor.performer.holds(pair[1])]
         for most, surface in ((_SURFACES, True), (_TREES, False)):
-            if not pairs or (surface and actor.body is None):
+            if not pairs or (surface and not actor.performer.has_surface):
                 continue
             some = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), most)).round().astype(int)]
             own = [frame for _, frame in some]
-            points = actor.vertices(own).double().cpu().numpy() if surface else joints_of(actor, own)
-            found.append((points - path[[i for i, _ in some], None]).reshape(-1, 3))
+            points = actor.vertices(own).double().cpu().numpy() if surface else points_of(actor, own)
+            points = (points - path[[i for i, _ in some], None]).reshape(-1, 3)
+            found.append(points[np.isfinite(points).all(1)])
     if not found:
         raise BadData(
             "there is nothing to see in these frames: none has data",
@@ -162,11 +164,14 @@ def _path(scene: Scene, frames: Sequence[int]) -> Floats:
     sums, count = np.zeros((len(frames), 3)), 0
     for actor in scene.actors:
         own = np.array([scene.frame_of(actor, frame) for frame in frames])
-        at = np.flatnonzero([actor.valid(frame) for frame in own])
+        at = np.flatnonzero([actor.performer.holds(frame) for frame in own])
         if not len(at):
             continue
         middle = np.concatenate(
-            [np.median(joints_of(actor, own[at[i : i + _TREES]].tolist()), axis=1) for i in range(0, len(at), _TREES)]
+            [
+                np.nanmedian(points_of(actor, own[at[i : i + _TREES]].tolist()), axis=1)
+                for i in range(0, len(at), _TREES)
+            ]
         )
         # In a gap the path goes straight on to where the body is next.
         sums += np.stack([np.interp(np.arange(len(frames)), at, middle[:, k]) for k in range(3)], -1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-# Limits in millimetres above which a conversion is not trusted: the difference is clearly visible.
+from vitruve.metrics import SurfaceMeter
+
+# Above these, millimetres, a conversion is not to be trusted: the surface is visibly elsewhere.
 TRUSTED_MEAN, TRUSTED_FRAME = 20.0, 40.0
 
 
@@ -80,41 +83,26 @@ def in_words(trusted: bool, failed: Bool[Tensor, "frames"], warnings: Sequence[s
     return "".join(f", {part}" for part in (*parts, *(f"warning: {text}" for text in warnings)))
 
 
-@dataclass
-class ErrorMeter:
-    """Collects residuals block by block, so that memory stays bounded for long clips."""
+def error_report(meter: SurfaceMeter, map_residual: float) -> ErrorReport:
+    """The figures of everything that was measured; frames in which nothing is known, such as masked ones, are left out.
 
-    groups: Mapping[str, Tensor]
-    frames: list[Tensor] = field(default_factory=list)
-    distances: list[Tensor] = field(default_factory=list)
-    second_differences: list[Tensor] = field(default_factory=list)
-
-    def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block points 3"]) -> None:
-        """Add the residuals, metres, of a block of frames in order; masked frames are NaN and ignored."""
-        known = residual.isfinite().all(-1).all(-1)
-        self.frames.append(frames[known])
-        self.distances.append(residual[known].norm(dim=-1) * 1000)
-        if len(residual) > 2:
-            in_a_row = frames[2:] - frames[:-2] == 2
-            second = (residual[2:] - 2 * residual[1:-1] + residual[:-2])[in_a_row].norm(dim=-1).mean(-1) * 1000
-            self.second_differences.append(second[second.isfinite()])
-
-    def report(self, map_residual: float) -> ErrorReport:
-        """The statistics over everything that was added."""
-        distance = torch.cat(self.distances)
-        jitter = torch.cat([*self.second_differences, torch.zeros(0)])
-        return ErrorReport(
-            frames=torch.cat(self.frames),
-            per_frame=distance.mean(-1),
-            per_frame_max=distance.amax(-1),
-            groups={name: float(distance[:, mask].mean()) for name, mask in self.groups.items()},
-            mean=float(distance.mean()),
-            p95=_quantile(distance, 0.95),
-            max=float(distance.max()),
-            jitter=float(jitter.mean()) if len(jitter) else 0.0,
-            map_residual=map_residual,
-            points=distance.shape[1],
-        )
+    Args:
+        meter: what was collected.
+        map_residual: of the surface map, millimetres.
+    """
+    known = ~meter.per_frame.isnan()
+    return ErrorReport(
+        frames=meter.frames[known],
+        per_frame=1000 * meter.per_frame[known],
+        per_frame_max=1000 * meter.per_frame_max[known],
+        groups={name: 1000 * float(values.nanmean()) for name, values in meter.per_part.items()},
+        mean=1000 * meter.mean,
+        p95=1000 * meter.quantile(0.95),
+        max=1000 * meter.largest,
+        jitter=0.0 if math.isnan(meter.jitter) else 1000 * meter.jitter,
+        map_residual=map_residual,
+        points=meter.vertices,
+    )
 
 
 def is_trusted(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> bool:
@@ -140,18 +128,3 @@ def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"], shape_given: bool
     elif float(error.per_frame.max()) > TRUSTED_FRAME:
         warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
     return warnings
-
-
-def _quantile(values: Tensor, fraction: float) -> float:
-    """`torch.quantile` fails for large inputs; one order statistic is enough."""
-    flat = values.flatten()
-    return float(flat.kthvalue(max(1, round(fraction * len(flat)))).values)
-
-
-def measured_frames(frames: int, most: int = 240) -> tuple[Int[Tensor, "block"], ...]:
-    """Which frames are measured, in blocks: all, or triples spread evenly (the jitter needs three in a row)."""
-    chosen = torch.arange(frames)
-    if frames > most:
-        first = torch.linspace(0, frames - 3, most // 3).long()
-        chosen = (first[:, None] + torch.arange(3)).flatten().unique()
-    return chosen.split(240)

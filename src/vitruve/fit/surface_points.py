@@ -1,4 +1,4 @@
-"""Select the surface points for a fit, and those to measure it."""
+"""Which points of the surface a fit looks at, and which part of the body each vertex belongs to."""
 
 from __future__ import annotations
 
@@ -67,13 +67,6 @@ def _squares(a: Tensor, b: Tensor) -> Tensor:
     between processors.
     """
     return (a.double() - b.double()).square().sum(-1).float()
-
-
-def check_points(valid: Bool[Tensor, "vertices"], count: int = 1000) -> Int[Tensor, "points"]:
-    """Vertices for measuring errors: all valid ones, or a fixed random choice."""
-    every = valid.nonzero()[:, 0]
-    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
-    return every[order[:count].sort().values]
 
 
 def vertex_groups(body: BodyModel, vertices: Int[Tensor, "points"]) -> dict[str, Bool[Tensor, "points"]]:

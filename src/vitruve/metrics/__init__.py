@@ -5,7 +5,7 @@ NaN means missing, such as masked frames, and every mean ignores it. A score wit
 
 from vitruve.metrics.alignment import Placement, placement
 from vitruve.metrics.joints import acceleration_error, angle_errors, mpjpe, pa_mpjpe, position_errors, root_relative
-from vitruve.metrics.surface import SurfaceMeter
+from vitruve.metrics.surface import SurfaceMeter, measured_frames, measured_vertices
 from vitruve.metrics.world import acceleration, drift, jitter, penetration, trajectory_error
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "angle_errors",
     "drift",
     "jitter",
+    "measured_frames",
+    "measured_vertices",
     "mpjpe",
     "pa_mpjpe",
     "penetration",

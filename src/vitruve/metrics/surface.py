@@ -1,4 +1,8 @@
-"""Vertex errors of a clip, collected block by block so that memory stays bounded."""
+"""How far two surfaces are apart, vertex by vertex, collected block by block so that no clip is too long.
+
+What is measured where not every vertex of every frame is: `measured_vertices` in `measured_frames`. Conversion and
+comparison report the mean over these, so that both give the same number for the same pair.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,76 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-# The errors of this many vertices are kept for percentiles.
+# Of this many vertices all errors are kept, for percentiles; so many are measured where a surface has more.
 _KEPT = 1000
+# Frames measured of a longer clip, and frames in one block.
+_FRAMES, _BLOCK = 240, 240
+
+
+def measured_vertices(valid: Bool[Tensor, "vertices"], count: int = _KEPT) -> Int[Tensor, "points"]:
+    """Numbers of the vertices to judge by: all that have a counterpart, or a fixed random choice of them."""
+    every = valid.nonzero()[:, 0]
+    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
+    return every[order[:count].sort().values]
+
+
+def measured_frames(frames: int, most: int = _FRAMES) -> tuple[Int[Tensor, "block"], ...]:
+    """Numbers of the frames to judge by, in blocks: all, or triples spread evenly (the jitter needs three in a row)."""
+    chosen = torch.arange(frames)
+    if frames > most:
+        first = torch.linspace(0, frames - 3, most // 3).long()
+        chosen = (first[:, None] + torch.arange(3)).flatten().unique()
+    return chosen.split(_BLOCK)
 
 
 @dataclass
 class SurfaceMeter:
-    """Collects the errors of vertices, metres.
+    """Collects how far vertices are from where they should be, metres.
 
     Attributes:
         parts: name to [vertices] mask.
-        vertices: number of vertices.
+        vertices: how many vertices there are.
+        with_jitter: also take the residual's second difference in time.
     """
 
     parts: Mapping[str, Tensor]
     vertices: int
+    with_jitter: bool = True
+    _frames: list[Tensor] = field(default_factory=list)
     _means: list[Tensor] = field(default_factory=list)
     _largest: list[Tensor] = field(default_factory=list)
     _by_part: list[Tensor] = field(default_factory=list)
     _kept: list[Tensor] = field(default_factory=list)
+    _seconds: list[Tensor] = field(default_factory=list)
     _sums: Tensor | None = None
     _counts: Tensor | None = None
 
-    def add(self, errors: Float[Tensor, "block vertices"]) -> None:
-        """Add the frames of a block, in order. NaN, for a vertex or a whole frame, is ignored."""
+    def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block vertices 3"]) -> None:
+        """Add the residuals of a block of frames, in order. NaN, for a vertex or a whole frame, does not count."""
+        errors = residual.norm(dim=-1)
         known = ~errors.isnan()
-        filled = errors.nan_to_num(0.0).double()
+        self._frames.append(frames)
         self._means.append(errors.nanmean(-1))
         largest = torch.where(known, errors, -torch.inf).amax(-1)
         self._largest.append(torch.where(known.any(-1), largest, torch.nan))
         if self.parts:
             self._by_part.append(torch.stack([errors[:, mask].nanmean(-1) for mask in self.parts.values()], -1))
         self._kept.append(errors[:, self._sample].flatten())
-        sums, counts = filled.sum(0), known.double().sum(0)
+        sums, counts = errors.nan_to_num(0.0).double().sum(0), known.double().sum(0)
         self._sums = sums if self._sums is None else self._sums + sums
         self._counts = counts if self._counts is None else self._counts + counts
+        if self.with_jitter and len(residual) > 2:
+            in_a_row = frames[2:] - frames[:-2] == 2
+            second = (residual[2:] - 2 * residual[1:-1] + residual[:-2])[in_a_row].norm(dim=-1)
+            self._seconds.append(second.nanmean(-1))
+
+    @property
+    def frames(self) -> Int[Tensor, "frames"]:
+        """Numbers of the frames that were added."""
+        return torch.cat(self._frames)
 
     @property
     def per_frame(self) -> Float[Tensor, "frames"]:
@@ -68,6 +104,22 @@ class SurfaceMeter:
         if self._sums is None or self._counts is None:
             return torch.full((self.vertices,), torch.nan)
         return torch.where(self._counts > 0, self._sums / self._counts.clamp_min(1), torch.nan)
+
+    @property
+    def mean(self) -> float:
+        """Mean of `per_frame`."""
+        return float(self.per_frame.nanmean())
+
+    @property
+    def largest(self) -> float:
+        """The largest of all; NaN where nothing is known."""
+        found = self.per_frame_max[~self.per_frame_max.isnan()]
+        return float(found.max()) if len(found) else float("nan")
+
+    @property
+    def jitter(self) -> float:
+        """Mean length of the residual's second difference in time, metres a frame squared; NaN where none is known."""
+        return float(torch.cat([*self._seconds, torch.zeros(0)]).nanmean())
 
     def quantile(self, fraction: float) -> float:
         """A quantile over all frames and vertices, or over 1000 evenly spaced vertices if there are more."""

@@ -6,25 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import vitruve
 from vitruve.compare import Comparison
 from vitruve.compare.notes import verdict
-from vitruve.compare.sides import Side
 from vitruve.compare.tables import joint_rows, part_rows, side_rows, sides_said, summary
-from vitruve.draw.framing import Floats, direction, facing_deg, fit_camera, on_picture
+from vitruve.draw.actor_mesh import ActorMesh, each_and_both
+from vitruve.draw.facing import limbs_facing_deg
+from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import round_up
-from vitruve.draw.heat_views import heat_views
-from vitruve.draw.pictures import PAGE_LABEL, picture, row, stack
-from vitruve.draw.scene import COLOURS, Colour
-from vitruve.geometry.camera import Camera
+from vitruve.draw.heat_views import at_rest, heat_views
+from vitruve.draw.pictures import PAGE_LABEL, row, stack
+from vitruve.draw.scene import COLOURS, Actor
 from vitruve.report.blocks import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.report.credits import credits, likely_sources
 from vitruve.report.plots import bars, histogram, line_plot
 
 _CELL = (300, 420)
-_PAPER = (236, 238, 242)
 # The width of a plot in one of two columns.
 _HALF = 400
 # Bins of the histogram, about.
@@ -71,17 +70,14 @@ def _where_to_look(comparison: Comparison) -> str:
 
 def overlay(comparison: Comparison) -> tuple[Image.Image, str]:
     """The worst, the median and the best frame: the first, the second, and both in one place; and the caption."""
+    first, second = (ActorMesh(Actor(side)) for side in (comparison.first, comparison.second))
     rows = []
     for word, frame in comparison.frames_shown.items():
-        at = torch.tensor([frame])
-        laid = comparison.placement.of_frames(at)
-        shapes = [_shape(comparison.first, at), _shape(comparison.second, at)]
-        shapes[1] = laid.apply(shapes[1])
-        points = [shape[0].double().numpy() for shape in shapes]
-        finite = np.concatenate([part[np.isfinite(part).all(1)] for part in points])
-        camera = fit_camera(finite, _towards(comparison, frame), _CELL)
-        sides = list(zip((comparison.first, comparison.second), points, COLOURS))
-        cells = [_drawn(shown, camera) for shown in (sides[:1], sides[1:], sides)]
+        moved = comparison.placement.of_frames(torch.tensor([frame])).apply(torch.from_numpy(second.vertices([frame])))
+        meshes = [(first.vertices([frame])[0], first.faces), (moved[0].numpy(), second.faces)]
+        every = np.concatenate([points for points, _ in meshes])
+        camera = fit_camera(every[np.isfinite(every).all(1)], _towards(comparison, frame), _CELL)
+        cells = each_and_both(meshes, COLOURS, camera, _CELL)
         error = float(comparison.per_frame[comparison.measure][frame])
         rows.append(row(cells, (f"{word}: frame {frame}, {error:.1f} mm", "second", "both"), PAGE_LABEL))
     caption = (
@@ -91,49 +87,11 @@ def overlay(comparison: Comparison) -> tuple[Image.Image, str]:
     return stack(rows), caption
 
 
-def _shape(side: Side, at: torch.Tensor) -> torch.Tensor:
-    """What is drawn of a side: its vertices, or its joints where it has no surface."""
-    return side.vertices(at) if side.has_surface else side.joints[at][:, _outside(side) :]
-
-
-def _outside(side: Side) -> int:
-    """1 for a tree whose root carries nothing but one child: it stands on the ground, outside of the body."""
-    skeleton = side.skeleton
-    return int(skeleton is not None and len(skeleton) > 2 and len(skeleton.children(0)) == 1)
-
-
-def _drawn(shown: list[tuple[Side, Floats, Colour]], camera: Camera) -> Image.Image:
-    """Surfaces in one picture, so that they hide each other; then the trees over them."""
-    solid = [(points, side.faces, tint) for side, points, tint in shown if side.faces is not None and len(side.faces)]
-    image = Image.new("RGB", _CELL, _PAPER)
-    if solid:
-        counts = np.cumsum([0, *(len(points) for points, _, _ in solid)])
-        faces = np.concatenate([np.asarray(faces) + start for (_, faces, _), start in zip(solid, counts)])
-        tints = np.concatenate([np.broadcast_to(tint, points.shape) for points, _, tint in solid])
-        image = picture(np.concatenate([points for points, _, _ in solid]), faces, camera, _CELL, tints)
-    draw = ImageDraw.Draw(image)
-    for side, points, tint in shown:
-        if side.faces is not None and len(side.faces):
-            continue
-        colour = tuple(round(255 * 0.8 * part) for part in tint)
-        places, depth = on_picture(camera, points, _CELL)
-        first = _outside(side)
-        edges = () if side.skeleton is None else side.skeleton.edges
-        edges = [(a - first, b - first) for a, b in edges if min(a, b) >= first]
-        for a, b in edges:
-            if min(depth[a], depth[b]) > 0:
-                draw.line((*places[a], *places[b]), colour, 3)
-        for (x, y), far in zip(places, depth):
-            if far > 0:
-                draw.ellipse((x - 2, y - 2, x + 2, y + 2), colour)
-    return image
-
-
 def _towards(comparison: Comparison, frame: int) -> tuple[float, float, float]:
     """From the bodies to a camera that looks the first in the face, a little from its left."""
     for side in (comparison.first, comparison.second):
-        if side.motion is not None and side.body is not None:
-            return direction(facing_deg(side.joints[frame : frame + 1], side.motion.skeleton) + 30.0)
+        if side.skeleton is not None or side.body is not None:
+            return direction(limbs_facing_deg(Actor(side), [frame]) + 30.0)
     return direction(30.0)
 
 
@@ -190,15 +148,9 @@ def _curves(comparison: Comparison) -> list[Block]:
 def _heat(comparison: Comparison) -> list[Block]:
     """Where on the surface they differ, on the second's body at rest."""
     second, errors = comparison.second, comparison.per_vertex
-    if errors is None or second.faces is None or not len(second.faces):
+    if errors is None or second.faces is None:
         return []
-    if second.body is not None:
-        shape = None if second.motion is None else second.motion.betas
-        rest = second.body.shaped(shape).rest_vertices.double().numpy()
-        rest = rest[:, [0, 2, 1]] * (1, -1, 1)  # stood up: a body at rest is y up
-    else:
-        rest = second.vertices(torch.tensor([comparison.frames_shown["best"]]))[0].double().numpy()
-    image = heat_views(rest, second.faces.numpy(), errors.numpy())
+    image = heat_views(at_rest(second), second.faces, errors.numpy())
     caption = f"Mean distance of each vertex over all frames, on {second.name}. Grey has no counterpart."
     return [Heading("Where on the body"), Figure(image, caption)]
 

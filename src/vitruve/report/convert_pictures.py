@@ -17,18 +17,18 @@ from PIL import Image
 
 import vitruve
 from vitruve.bodies import BodyModel
-from vitruve.bodies.catalogue import shared_body
-from vitruve.bodies.recognise import recognise
-from vitruve.correspondence.correspondence import Correspondence, correspondence
-from vitruve.draw.framing import direction, facing_deg, fit_camera
+from vitruve.draw.actor_mesh import ActorMesh, each_and_both
+from vitruve.draw.facing import limbs_facing_deg
+from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import nice_top
 from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
-from vitruve.draw.pictures import PAGE_LABEL, draw_joints, picture, row, spread, stack
+from vitruve.draw.pictures import PAGE_LABEL, picture, row, spread, stack
 from vitruve.draw.scene import Actor, errors_between
 from vitruve.errors import VitruveError
-from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
+from vitruve.formats.performers import load_performers
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
+from vitruve.motion.performer import Performer
 from vitruve.report.blocks import Block, Figure, Heading, Note, Table
 from vitruve.threads import over_threads
 
@@ -50,27 +50,21 @@ class Shown:
 
     Attributes:
         name: what the input is called.
-        source: a motion, or meshes in time.
-        result: the motion it became.
-        body: of the source; None for a foreign skeleton and for meshes.
-        target: the body of the result.
+        source: a motion, on a body or on a foreign skeleton, or meshes.
+        result: the motion it became, on its body.
         frames: a word for each frame that is shown, such as "worst", to its number.
-        topology: the body that meshes are of; None where it is not known, and for motions.
     """
 
     name: str
-    source: Motion | MeshSequence
-    result: Motion
-    body: BodyModel | None
-    target: BodyModel
+    source: Performer
+    result: Performer
     frames: Mapping[str, int]
-    topology: BodyModel | None = None
 
-    def surface(self, frame: int) -> tuple[Floats, Floats] | None:
-        """Vertices and faces of the source in a frame; None for a foreign skeleton."""
-        if isinstance(self.source, MeshSequence):
-            return _array(self.source.vertices[frame]), _array(self.source.faces)
-        return None if self.body is None else (_posed(self.source, self.body, frame), _array(self.body.faces))
+    @property
+    def target(self) -> BodyModel:
+        """The body of the result."""
+        assert self.result.body is not None
+        return self.result.body
 
 
 def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "z") -> Shown | None:
@@ -85,24 +79,22 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
         None where it cannot be drawn: single poses (`pose_blocks` draws them), an input that has gone since, an output
         whose format keeps no body.
     """
-    kind, topology = entry["facts"]["kind"], None
+    kind = entry["facts"]["kind"]
     if kind == "poses" or not entry.get("shown_frames"):
         return None
     try:
-        if kind == "meshes":
-            source = read_mesh_sequence(entry["input"], up=up)
-            topology = _topology(source, entry)
-        else:
-            source = _for_drawing(vitruve.load_motion(entry["input"], fps=fps))
+        source = entry["input"]
+        if kind != "meshes":
+            source = _for_drawing(vitruve.load_motion(source, fps=fps))
         rate = source.fps if isinstance(source, Motion) else entry["fps"]
         result = _for_drawing(vitruve.load_motion(folder / entry["output"], fps=rate))
-        target = shared_body(entry["target"], entry["folder"])
-        body = shared_body(entry["source"], entry["folder"]) if kind == "motion" else None
+        bodies = (entry["source"] if kind != "skeleton" else None, entry["target"])
+        performers = load_performers((source, result), bodies, folder=entry["folder"], mesh_fps=rate, up=up)
     except (VitruveError, OSError):
         return None
-    drawable = result.skeleton.names == target.skeleton.names and len(result) == len(source)
     name = Path(entry["input"]).name
-    return Shown(name, source, result, body, target, worst_shown_first(entry), topology) if drawable else None
+    same_length = len(performers[0]) == len(performers[1])
+    return Shown(name, performers[0], performers[1], worst_shown_first(entry)) if same_length else None
 
 
 def _for_drawing(motion: Motion) -> Motion:
@@ -137,13 +129,14 @@ def picture_blocks(shown: Shown) -> list[Block]:
     first, heat, last = over_threads(lambda draw: draw(shown), _DRAWN)
     if heat:
         heat = [Heading("Where on the body the error is"), *heat]
-    shape = Heading("Shape before and after" if shown.body else "Shape of the result")
+    both = shown.source.shaped is not None
+    shape = Heading("Shape before and after" if both else "Shape of the result")
     return [Heading("Source and result"), *first, *heat, shape, *last]
 
 
 def overlay(shown: Shown) -> Figure:
     """Source and result side by side and in one place, a row for each of the frames."""
-    foreign = isinstance(shown.source, Motion) and shown.body is None
+    foreign = not shown.source.has_surface
     draw = _skeleton_row if foreign else surface_row
     rows = [draw(shown, f"{word}: frame {frame}", frame) for word, frame in shown.frames.items()]
     order = ", ".join(f"the {word}, {frame}" for word, frame in shown.frames.items())
@@ -153,36 +146,20 @@ def overlay(shown: Shown) -> Figure:
 
 def heat_map(shown: Shown) -> Figure | None:
     """The result's body, front and back, coloured by the mean error at each vertex; None without two surfaces."""
-    valid = torch.arange(len(shown.result)) if shown.result.mask is None else shown.result.mask.nonzero()[:, 0]
-    if not len(valid):
+    valid = shown.result.valid_frames()
+    if not len(valid) or shown.source.body is None:
         return None
     frames = [int(valid[i]) for i in spread(len(valid), _HEAT_FRAMES)]
-    if isinstance(shown.source, MeshSequence):
-        if shown.topology is None:
-            return None
-        there = correspondence(shown.topology, shown.target)
-        errors = vertex_means(
-            apart_mm(there, shown.source.vertices[i : i + 1], shown.result[i : i + 1].vertices(shown.target))
-            for i in frames
-        )
-    elif shown.body is None:
-        return None
-    else:
-        between = errors_between(Actor("", shown.source, shown.body), Actor("", shown.result, shown.target))
-        errors = vertex_means(between(frames[i : i + 20]) for i in range(0, len(frames), 20))
-    return heat_figure(shown, errors, f"{len(frames)} frames at equal times")
+    between = errors_between(Actor(shown.source), Actor(shown.result))
+    errors = vertex_means(between(frames[i : i + 20]) for i in range(0, len(frames), 20))
+    return heat_figure(shown.result, errors, f"{len(frames)} frames at equal times")
 
 
-def apart_mm(there: Correspondence, source: torch.Tensor, result: torch.Tensor) -> Floats:
-    """Distances [frames, vertices] of a result's vertices from where the source's surface has them, millimetres."""
-    found = 1000 * (there.apply(source.to(result)) - result).norm(dim=-1)
-    return _array(found.masked_fill(~there.valid.to(found.device), torch.nan))
-
-
-def heat_figure(shown: Shown, errors: Floats, over: str) -> Figure:
+def heat_figure(result: Performer, errors: Floats, over: str) -> Figure:
     """The result's body, front and back, coloured by errors [vertices] in millimetres; `over` says of what."""
+    assert result.faces is not None
     top = nice_top(errors)
-    image = heat_views(at_rest(shown.target, shown.result), shown.target.faces, errors, top)
+    image = heat_views(at_rest(result), result.faces, errors, top)
     caption = (
         f"The mean distance between the two surfaces at each vertex, over {over}. "
         f"The largest mean is {np.nanmax(errors):.1f} mm; what is above {top:g} mm has the darkest colour."
@@ -192,29 +169,30 @@ def heat_figure(shown: Shown, errors: Floats, over: str) -> Figure:
 
 def shapes(shown: Shown) -> list[Block]:
     """Both bodies at rest with their betas, and how tall they are."""
-    bodies: list[tuple[str, BodyModel, Motion]] = [("result", shown.target, shown.result)]
-    if isinstance(shown.source, Motion) and shown.body is not None:
-        bodies.insert(0, ("source", shown.body, shown.source))
-    meshes = [at_rest(body, motion) for _, body, motion in bodies]
+    both = (("source", shown.source), ("result", shown.result))
+    bodies = [
+        (word, one, one.motion, one.body) for word, one in both if one.motion is not None and one.body is not None
+    ]
+    meshes = [at_rest(one) for _, one, _, _ in bodies]
     # One scale for both, so that a difference in height is seen.
     camera = fit_camera(np.concatenate([mesh - _middle(mesh) for mesh in meshes]), direction(15), _BODY_CELL)
     tints = (_SOURCE_COLOUR, _RESULT_COLOUR)[-len(bodies) :]
     cells = [
         picture(mesh - _middle(mesh), body.faces, camera, _BODY_CELL, tint)
-        for mesh, (_, body, _), tint in zip(meshes, bodies, tints)
+        for mesh, (_, _, _, body), tint in zip(meshes, bodies, tints)
     ]
-    tall = [height(body, motion) for _, body, motion in bodies]
-    labels = [f"{word}: {body.name}, {metres:.3f} m" for (word, body, _), metres in zip(bodies, tall)]
-    betas = [motion.betas.flatten()[:_MOST_BETAS].tolist() for _, _, motion in bodies]
+    tall = [performer.height or 0.0 for _, performer, _, _ in bodies]
+    labels = [f"{word}: {body.name}, {metres:.3f} m" for (word, _, _, body), metres in zip(bodies, tall)]
+    betas = [motion.betas.flatten()[:_MOST_BETAS].tolist() for _, _, motion, _ in bodies]
     numbers = [[f"{value:.2f}".replace("-0.00", "0.00") for value in values] for values in betas]
     rows = [("height", *(f"{metres:.3f} m" for metres in tall))]
     rows += [(f"beta {i}", *values) for i, values in enumerate(zip_longest(*numbers, fillvalue="-"))]
     blocks: list[Block] = [
         Figure(
             row(cells, labels, PAGE_LABEL),
-            "At rest, with the shape of the clip" + (", at one scale." if shown.body else "."),
+            "At rest, with the shape of the clip" + (", at one scale." if len(bodies) > 1 else "."),
         ),
-        Table(("", *(word for word, _, _ in bodies)), rows),
+        Table(("", *(word for word, *_ in bodies)), rows),
     ]
     if len(bodies) > 1:
         blocks.append(Note("Betas of two kinds of body mean different things: compare the heights, not these numbers."))
@@ -229,66 +207,33 @@ _DRAWN: tuple[Callable[[Shown], list[Block]], ...] = (
 )
 
 
-def height(body: BodyModel, motion: Motion) -> float:
-    """From the sole to the top of the head at rest, metres."""
-    rest = body.shaped(motion.betas).rest_vertices
-    return float(rest[..., 1].max() - rest[..., 1].min())
-
-
 def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
     """The source, the result, and both in one place; `label` says what is shown."""
-    surface = shown.surface(frame)
-    assert surface is not None
-    vertices = (surface[0], _posed(shown.result, shown.target, frame))
-    faces = (surface[1], _array(shown.target.faces))
-    camera = _face_to_face(shown, frame, np.concatenate(vertices))
-    tints = [np.broadcast_to(tint, mesh.shape) for tint, mesh in zip((_SOURCE_COLOUR, _RESULT_COLOUR), vertices)]
-    cells = [picture(v, f, camera, _CELL, tint) for v, f, tint in zip(vertices, faces, tints)]
-    both = np.concatenate([faces[0], faces[1] + len(vertices[0])])
-    cells.append(picture(np.concatenate(vertices), both, camera, _CELL, np.concatenate(tints)))
+    meshes = [_mesh(performer, frame) for performer in (shown.source, shown.result)]
+    camera = _face_to_face(shown.result, frame, np.concatenate([points for points, _ in meshes]))
+    cells = each_and_both(meshes, (_SOURCE_COLOUR, _RESULT_COLOUR), camera, _CELL)
     return row(cells, (f"{label}, source", "result", "both"), PAGE_LABEL)
 
 
 def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
-    """The joints and bones of a foreign skeleton, and the result."""
-    assert isinstance(shown.source, Motion)
-    joints, edges = _array(shown.source[frame : frame + 1].joints()[0]), shown.source.skeleton.edges
-    if sum(parent == 0 for parent in shown.source.skeleton.parents) == 1:
-        # A root with one child is no part of the body: it says where the body is, often from the origin.
-        joints, edges = joints[1:], tuple((a - 1, b - 1) for a, b in edges if a and b)
-    vertices = _posed(shown.result, shown.target, frame)
-    cells = [Image.new("RGB", _CELL, (236, 238, 242))]
-    camera = _face_to_face(shown, frame, joints)
-    draw_joints(cells[0], joints, edges, camera)
-    camera = _face_to_face(shown, frame, vertices)
-    cells.append(picture(vertices, shown.target.faces, camera, _CELL, _RESULT_COLOUR))
+    """The joints and bones of a foreign skeleton, and the result, each at its own size."""
+    cells = []
+    for performer, colour in ((shown.source, _SOURCE_COLOUR), (shown.result, _RESULT_COLOUR)):
+        points, faces = _mesh(performer, frame)
+        cells.append(picture(points, faces, _face_to_face(shown.result, frame, points), _CELL, colour))
     return row(cells, (f"{label}, source", "result"), PAGE_LABEL)
 
 
-def _topology(meshes: MeshSequence, entry: Entry) -> BodyModel | None:
-    """The body that meshes are of: the one that was named, or the one that their faces tell."""
-    if entry["source"]:
-        return shared_body(entry["source"], entry["folder"])
-    try:
-        return recognise(meshes.vertices, meshes.faces, folder=entry["folder"])
-    except VitruveError:
-        return None
+def _mesh(performer: Performer, frame: int) -> tuple[Floats, NDArray[np.int64]]:
+    mesh = ActorMesh(Actor(performer))
+    return mesh.vertices([frame])[0], mesh.faces
 
 
-def _face_to_face(shown: Shown, frame: int, points: Floats) -> Camera:
-    """A camera that looks the result in the face, a little from its left."""
-    joints = shown.result[frame : frame + 1].joints(shown.target)
-    return fit_camera(points, direction(facing_deg(joints, shown.target.skeleton) + 30.0), _CELL)
+def _face_to_face(performer: Performer, frame: int, points: Floats) -> Camera:
+    """A camera that looks the body in the face, a little from its left."""
+    return fit_camera(points, direction(limbs_facing_deg(Actor(performer), [frame]) + 30.0), _CELL)
 
 
 def _middle(vertices: Floats) -> Floats:
     middle = (vertices.min(0) + vertices.max(0)) / 2
     return middle * (1, 1, 0)
-
-
-def _posed(motion: Motion, body: BodyModel, frame: int) -> Floats:
-    return _array(motion[frame : frame + 1].vertices(body)[0])
-
-
-def _array(values: torch.Tensor) -> Floats:
-    return values.detach().cpu().numpy()

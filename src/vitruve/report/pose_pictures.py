@@ -9,19 +9,18 @@ from typing import Any
 
 import torch
 
-import vitruve
 from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import shared_body
-from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.correspondence.surface_pair import SurfacePair, pair_surfaces
 from vitruve.draw.heat_views import vertex_means
 from vitruve.draw.pictures import spread, stack
 from vitruve.errors import VitruveError
 from vitruve.formats.readers.poses_by_id import Poses, read_poses
+from vitruve.motion.performer import motion_performer
 from vitruve.report.blocks import Block, Figure, Heading
 from vitruve.report.convert_pictures import (
     BOTH_SAID,
     Shown,
-    apart_mm,
     heat_figure,
     surface_row,
     worst_shown_first,
@@ -57,7 +56,7 @@ def pose_blocks(entry: Mapping[str, Any], folder: Path) -> list[Block]:
         Heading("Source and result"),
         Figure(stack(rows), f"{Path(entry['input']).name}, three poses by their ids: {BOTH_SAID}"),
         Heading("Where on the body the error is"),
-        heat_figure(pairs.shown(next(iter(worst_first.values()))), errors, which),
+        heat_figure(pairs.shown(next(iter(worst_first.values()))).result, errors, which),
     ]
 
 
@@ -66,28 +65,25 @@ class _Pairs:
 
     def __init__(self, source: Poses, result: Poses, entry: Mapping[str, Any]) -> None:
         self._source, self._result, self._entry = source, result, entry
-        self._body, self._map = cache(self._load), cache(self._find_map)
+        self._body, self._pair = cache(self._load), cache(self._find_pair)
 
     def shown(self, row: int) -> Shown:
         at, gender = torch.tensor([row]), self._source.genders[row]
         return Shown(
             name=self._source.ids[row],
-            source=self._source.as_motion(at),
-            result=self._result.as_motion(at),
-            body=self._body("source", gender),
-            target=self._body("target", gender),
+            source=motion_performer(self._source.as_motion(at), self._body("source", gender)),
+            result=motion_performer(self._result.as_motion(at), self._body("target", gender)),
             frames={"pose": 0},
         )
 
     def errors_mm(self, rows: list[int]) -> Iterator[Any]:
         for row in rows:
-            one = self.shown(row)
-            assert one.body is not None and isinstance(one.source, vitruve.Motion)
-            there = self._map(self._source.genders[row])
-            yield apart_mm(there, one.source.vertices(one.body), one.result.vertices(one.target))
+            one, pair = self.shown(row), self._pair(self._source.genders[row])
+            yield pair.apart_mm(one.source.vertices([0]), one.result.vertices([0])).cpu().numpy()
 
-    def _find_map(self, gender: str) -> Correspondence:
-        return correspondence(self._body("source", gender), self._body("target", gender))
+    def _find_pair(self, gender: str) -> SurfacePair:
+        one = self.shown(self._source.genders.index(gender))
+        return pair_surfaces(one.source, one.result)
 
     def _load(self, side: str, gender: str) -> BodyModel:
         """The ledger names the bodies of all genders, with a plus between."""

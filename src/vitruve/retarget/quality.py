@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.fit.quality import ErrorMeter, ErrorReport
+from vitruve.fit.quality import ErrorReport, error_report
 from vitruve.fit.start_pose import Start
 from vitruve.geometry.rotations import matrix_to_axis_angle
+from vitruve.metrics import SurfaceMeter
 from vitruve.motion import Motion, derivative, foot_contacts
 from vitruve.retarget.alignment import Aligned
 from vitruve.retarget.mapping import Mapping
@@ -37,11 +38,11 @@ def measure_joints(aligned: Aligned, result: Motion, body: BodyModel) -> ErrorRe
     residual, frames = reached - aligned.positions, aligned.valid.nonzero()[:, 0]
     counts = aligned.weights > 0
     names = [entry.joint for entry in aligned.entries]
-    meter = ErrorMeter(
-        {names[place]: torch.arange(int(counts.sum())) == i for i, place in enumerate(counts.nonzero()[:, 0].tolist())}
-    )
+    measured = counts.nonzero()[:, 0].tolist()
+    parts = {names[place]: torch.arange(len(measured)) == i for i, place in enumerate(measured)}
+    meter = SurfaceMeter(parts, len(measured))
     meter.add(frames, residual[frames][:, counts])
-    report = meter.report(0.0)
+    report = error_report(meter, 0.0)
     only_measured = {
         names[i]: 1000 * float(residual[frames, i].norm(dim=-1).mean())
         for i, entry in enumerate(aligned.entries)

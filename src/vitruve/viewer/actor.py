@@ -15,6 +15,7 @@ from vitruve.draw.heat import heat_colours
 from vitruve.draw.scene import Actor, Colour
 from vitruve.draw.sticks import bones
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
+from vitruve.motion import Motion
 from vitruve.viewer.heat_glb import coloured_glb
 
 if TYPE_CHECKING:
@@ -79,17 +80,26 @@ class ActorNodes:
         self._stretches: OrderedDict[int, tuple[Floats, ...]] = OrderedDict()
         self._root = self._api.add_frame(name, show_axes=False)
         self._skin = self._exact = None
-        if actor.body is not None:
-            self._add_surface(actor.body)
+        self._add_surface()
         self._heat: viser.GlbHandle | None = None
         self._add_joints()
 
-    def _add_surface(self, body: BodyModel) -> None:
-        shaped = self.actor.shaped
-        assert shaped is not None
+    def _add_surface(self) -> None:
+        performer, colour = self.actor.performer, _bytes(self.actor.colour)
+        if not performer.has_surface or performer.faces is None:
+            return
+        faces = performer.faces.cpu().numpy()
+        if performer.motion is not None and performer.body is not None:
+            rest = self._add_skin(performer.motion, performer.body, faces)
+        else:
+            rest = self.vertices(int(performer.valid_frames()[0]))
+        self._exact = self._api.add_mesh_simple(f"{self.name}/exact", rest, faces, color=colour, visible=False)
+
+    def _add_skin(self, motion: Motion, body: BodyModel, faces: NDArray[Any]) -> Floats:
+        """What the browser skins; gives the vertices at rest."""
+        shaped = body.shaped(motion.betas)
         self._rest_joints = shaped.rest_joints.detach().cpu()
         rest, joints, weights = skinned(body, shaped.rest_vertices.detach().cpu().numpy(), self._rest_joints.numpy())
-        faces, colour = body.faces.cpu().numpy(), _bytes(self.actor.colour)
         self._skin = self._api.add_mesh_skinned(
             f"{self.name}/skin",
             rest,
@@ -97,18 +107,19 @@ class ActorNodes:
             bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(joints), 1)),
             bone_positions=joints,
             skin_weights=weights,
-            color=colour,
+            color=_bytes(self.actor.colour),
             visible=False,
         )
-        self._exact = self._api.add_mesh_simple(f"{self.name}/exact", rest, faces, color=colour, visible=False)
+        return rest
 
     def _add_joints(self) -> None:
-        skeleton = self.actor.motion.skeleton
-        self._edges, self.drawn = np.array(skeleton.edges, np.int64).reshape(-1, 2), np.arange(len(skeleton))
-        if self.actor.body is None and len(self._edges):
+        performer, skeleton = self.actor.performer, self.actor.performer.skeleton
+        edges, count = ((), 0) if skeleton is None else (skeleton.edges, len(skeleton))
+        self._edges, self.drawn = np.array(edges, np.int64).reshape(-1, 2), np.arange(count)
+        if skeleton is not None and performer.body is None and len(self._edges):
             # A root that stays behind is no part of the body.
-            some = self.actor.valid_frames()[::_SOME].tolist()
-            self._edges = bones(skeleton, self.actor.joint_positions(some).double().numpy())
+            some = performer.valid_frames()[::_SOME].tolist()
+            self._edges = bones(skeleton, self.actor.joint_positions(some).cpu().numpy())
             self.drawn = np.unique(self._edges)
         size = 0.013 if self.has_surface else 0.03
         dark = _bytes(tuple(0.55 * part for part in self.actor.colour))
@@ -128,8 +139,8 @@ class ActorNodes:
 
     @property
     def has_surface(self) -> bool:
-        """Whether it is on a body, and not a plain joint tree."""
-        return self._skin is not None
+        """Whether it has a surface: not a plain joint tree, not keypoints."""
+        return self._exact is not None
 
     def show(self, frame: int, look: Look) -> bool:
         """Draw the actor's own frame; nothing is drawn where it has no data.
@@ -137,7 +148,7 @@ class ActorNodes:
         Returns:
             Whether the frame has data.
         """
-        valid = self.actor.valid(frame)
+        valid = self.actor.performer.holds(frame)
         _visible(self._root, valid and look.shown)
         if not (valid and look.shown):
             self.errors_mm = None
@@ -153,13 +164,13 @@ class ActorNodes:
         It stays hidden until `show_heat`: the browser needs a moment to read it, and shows nothing meanwhile.
         """
         actor = self.actor
-        wanted = look.heat and look.shown and actor.valid(frame)
-        if not wanted or actor.errors is None or actor.body is None:
+        wanted, faces = look.heat and look.shown and actor.performer.holds(frame), actor.performer.faces
+        if not wanted or actor.errors is None or faces is None:
             return False
         self.errors_mm = actor.errors([frame])[0]
         colours = heat_colours(self.errors_mm, look.top_mm)
         opacity = _SEE_THROUGH if look.joints else 1.0
-        glb = coloured_glb(self.vertices(frame), actor.body.faces.cpu().numpy(), colours, opacity)
+        glb = coloured_glb(self.vertices(frame), faces.cpu().numpy(), colours, opacity)
         if self._heat is None:
             self._heat = self._api.add_glb(f"{self.name}/heat", glb, visible=False)
         else:
@@ -170,8 +181,9 @@ class ActorNodes:
         """Show the heat map that was sent, in the place of the surface."""
         if self._heat is not None and self.errors_mm is not None:
             _visible(self._heat, True)
-            _visible(self._skin, False)
-            _visible(self._exact, False)
+            for node in (self._skin, self._exact):
+                if node is not None:
+                    _visible(node, False)
 
     def _hide_heat(self) -> None:
         self.errors_mm = None
@@ -179,30 +191,44 @@ class ActorNodes:
             _visible(self._heat, False)
 
     def _show_surface(self, frame: int, look: Look) -> None:
-        if self._skin is None or self._exact is None:
+        if self._exact is None:
             return
-        if look.exact:
+        exact = look.exact or self._skin is None
+        if exact:
             self._exact.vertices = self.vertices(frame)
-        else:
+        elif self._skin is not None:
             for bone, quaternion, position in zip(self._skin.bones, *self.bones(frame)):
                 bone.wxyz, bone.position = quaternion, position
-        opacity = _SEE_THROUGH if look.joints else None
-        for node, wanted in ((self._skin, not look.exact), (self._exact, look.exact)):
+        opacity = _SEE_THROUGH if look.joints and len(self.drawn) else None
+        for node, wanted in ((self._skin, not exact), (self._exact, exact)):
+            if node is None:
+                continue
             if node.opacity != opacity:
                 node.opacity = opacity
             _visible(node, wanted)
 
     def _show_joints(self, frame: int, wanted: bool) -> None:
+        wanted = wanted and len(self.drawn) > 0
+        edges = self._edges
         if wanted:
             points = self.joints(frame)
-            self._joints.points, self._bones.points = points[self.drawn], points[self._edges]
+            drawn = points[self.drawn]
+            edges = edges[np.isfinite(points[edges]).all((1, 2))]  # keypoints may be missing
+            self._joints.points, self._bones.points = drawn[np.isfinite(drawn).all(1)], points[edges]
         _visible(self._joints, wanted)
-        _visible(self._bones, wanted and len(self._edges) > 0)
+        _visible(self._bones, wanted and len(edges) > 0)
 
     def joints(self, frame: int) -> Floats:
         """[joints, 3] positions of the joints in the scene, metres."""
         stretch = self._stretch(frame)
         return stretch[0][frame % _STRETCH] + self._shift
+
+    def points(self, frame: int) -> Floats:
+        """[points, 3] joints that are drawn, or some vertices of meshes, in the scene, metres."""
+        if not len(self.drawn):
+            return _floats(self.actor.points([frame])[0])
+        points = self.joints(frame)[self.drawn]
+        return points[np.isfinite(points).all(1)]
 
     def bones(self, frame: int) -> tuple[Floats, Floats]:
         """Unit quaternions [joints, 4], scalar first, and positions [joints, 3] that skin the rest surface."""
@@ -227,7 +253,7 @@ class ActorNodes:
         if start in self._stretches:
             self._stretches.move_to_end(start)
             return self._stretches[start]
-        frames = range(start * _STRETCH, min((start + 1) * _STRETCH, len(self.actor.motion)))
+        frames = range(start * _STRETCH, min((start + 1) * _STRETCH, len(self.actor.performer)))
         found = self._posed(frames)
         self._stretches[start] = found
         while len(self._stretches) > _KEPT:
@@ -235,14 +261,11 @@ class ActorNodes:
         return found
 
     def _posed(self, frames: range) -> tuple[Floats, ...]:
-        actor, part = self.actor, self.actor.motion[frames.start : frames.stop]
-        if actor.body is None:
-            return (_floats(part.joints()),)
-        expression = part.expression if actor.body.num_expressions else None
-        shaped = actor.body.shaped(part.betas, expression)
-        rotations = part.rotations.to(actor.body.dtype)
-        translation = part.translation.to(actor.body.dtype)
-        world, positions = shaped.world_joints(rotations, translation)
+        performer, some = self.actor.performer, slice(frames.start, frames.stop)
+        if performer.motion is None or performer.shaped is None:
+            return (_floats(performer.joints(frames)),)
+        shaped = performer.shaped.of_frames(some)
+        world, positions = shaped.world_joints(performer.motion.rotations[some], performer.motion.translation[some])
         # A rest point x of joint i goes to R x + o with o = p - R J. The browser knows the joints J0 without
         # expression, so the bone that has its rest at J0 stands at R J0 + o.
         moved = self._rest_joints.to(world) - shaped.rest_joints

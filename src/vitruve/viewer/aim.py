@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.draw.framing import direction, facing_deg, fit_camera, target_of
-from vitruve.draw.scene import Scene
-from vitruve.draw.sticks import joints_of
+from vitruve.draw.facing import limbs_facing_deg
+from vitruve.draw.framing import direction, fit_camera, target_of
+from vitruve.draw.scene import Actor, Scene
+from vitruve.draw.sticks import points_of
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def across(scene: Scene) -> tuple[float, float]:
     Side by side along it, no body hides another in the view from the front, whichever way they face.
     """
     first = scene.actors[0]
-    angle = math.radians(facing_deg(first.joint_positions(first.valid_frames()[:1].tolist()), first.motion.skeleton))
+    angle = math.radians(limbs_facing_deg(first, first.performer.valid_frames()[:1].tolist()))
     return math.cos(angle), math.sin(angle)
 
 
@@ -66,19 +67,29 @@ def followed_path(scene: Scene) -> Floats:
     Frames without data are bridged, so that the camera does not jump there.
     """
     actor = scene.actors[0]
-    motion = actor.motion
-    own, known = np.arange(len(motion)), actor.valid_frames()
-    ground = motion.translation[:, :2].detach().cpu().double().numpy()
-    # The root stands at a constant from the translation.
-    first = int(known[0])
-    ground = ground + (actor.joint_positions([first])[0, 0, :2].double().numpy() - actor.offset - ground[first])
-    if actor.body is None:
-        ground[known] = joints_of(actor, known.tolist())[:, 0, :2] - actor.offset
-    ground = np.stack([np.interp(own, known, ground[known, k]) for k in range(2)], -1)
-    width = _SMOOTH * motion.fps
+    performer, ground = actor.performer, _ground_path(actor)
+    width = _SMOOTH * performer.fps
     reach = max(1, math.ceil(3 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     kernel /= kernel.sum()
     padded = np.pad(ground, ((reach, reach), (0, 0)), mode="edge")
     smooth = np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in range(2)], -1)
-    return smooth[[min(scene.frame_of(actor, frame), len(motion) - 1) for frame in range(len(scene))]]
+    own = [min(scene.frame_of(actor, frame), len(performer) - 1) for frame in range(len(scene))]
+    return np.asarray(smooth[own], np.float64)
+
+
+def _ground_path(actor: Actor) -> Floats:
+    """[frames, 2] metres: the root over the ground, or the middle of meshes and keypoints; gaps are bridged."""
+    performer, motion = actor.performer, actor.performer.motion
+    own, known = np.arange(len(performer)), performer.valid_frames()
+    ground: Floats = np.zeros((len(performer), 2))
+    if motion is not None and performer.body is not None:
+        # The root stands at a constant from the translation.
+        ground = motion.translation[:, :2].detach().cpu().double().numpy()
+        first = int(known[0])
+        ground = ground + (actor.joint_positions([first])[0, 0, :2].cpu().numpy() - actor.offset - ground[first])
+    elif motion is not None:
+        ground[known] = points_of(actor, known.tolist())[:, 0, :2] - actor.offset
+    else:
+        ground[known] = np.nanmedian(points_of(actor, known.tolist())[..., :2], 1) - actor.offset
+    return np.stack([np.interp(own, known, ground[known, k]) for k in range(2)], -1)

@@ -11,6 +11,7 @@ from vitruve.bodies.catalogue import body_names, find_bodies
 from vitruve.bodies.files import SKELETONS
 from vitruve.draw.heat import heat_gradient
 from vitruve.draw.scene import Actor, Scene
+from vitruve.motion.performer import Performer
 from vitruve.viewer.actor import SURFACES, ActorNodes, Look, Surface
 from vitruve.viewer.aim import PRESETS
 from vitruve.viewer.timeline import Player
@@ -26,7 +27,10 @@ _STEPS = {"-10": -10, "-1": -1, "+1": 1, "+10": 10}
 
 def fitting_bodies(actor: Actor, folder: Any = None) -> list[str]:
     """Names of the bodies on which a motion can be drawn: the open ones, and the licensed ones that were found."""
-    layouts = [layout for layout, skeleton in SKELETONS.items() if skeleton == actor.motion.skeleton.name]
+    motion = actor.performer.motion
+    if motion is None:
+        return []
+    layouts = [layout for layout, skeleton in SKELETONS.items() if skeleton == motion.skeleton.name]
     names = [name for name in body_names() if name.startswith("open-")] + list(find_bodies(folder))
     return [name for name in names if name.removeprefix("open-").split("-")[0] in layouts]
 
@@ -111,7 +115,7 @@ class Controls:
         """Say anew what an actor is drawn on."""
         actor = self._viewer.nodes[index].actor
         self._infos[index].content = _info(actor)
-        self._pickers[index].value = actor.body.name if actor.body is not None else _BARE
+        self._pickers[index].value = _drawn_on(actor.performer)
 
     def show_errors(self) -> None:
         """The scale of the heat map, and what it is for the frame that stands still."""
@@ -233,9 +237,9 @@ class Controls:
             self._infos.append(gui.add_html(_info(actor)))
             shown = gui.add_checkbox("Shown", True)
             names = fitting_bodies(actor, viewer.folder)
-            own = actor.body.name if actor.body is not None else _BARE
+            own, motion = _drawn_on(actor.performer), actor.performer.motion
             # Where the joints of a parametric skeleton are, only a body knows.
-            bare = (_BARE,) if actor.motion.skeleton.rest is not None else ()
+            bare = (_BARE,) if motion is not None and motion.skeleton.rest is not None else ()
             options = tuple(dict.fromkeys((*bare, own, *names)))
             picker = gui.add_dropdown("Body", options, initial_value=own, visible=len(options) > 1)
             self._pickers.append(picker)
@@ -269,13 +273,21 @@ class Controls:
             command.on_trigger(triggered)
 
 
+def _drawn_on(performer: Performer) -> str:
+    """The body of a motion; else what is drawn."""
+    if performer.kind == "meshes":
+        return "meshes" if performer.body is None else f"meshes of {performer.body.name}"
+    return _BARE if performer.body is None else performer.body.name
+
+
 def _info(actor: Actor) -> str:
-    motion = actor.motion
+    performer = actor.performer
     red, green, blue = (round(255 * part) for part in actor.colour)
     dot = f"<span style='color:rgb({red},{green},{blue})'>&#9679;</span> "
-    gaps = len(motion) - len(actor.valid_frames())
-    body = actor.body.name if actor.body is not None else f"no body: joints of {motion.skeleton.name}"
-    text = f"{html.escape(body)}<br>{counted(len(motion), 'frame')} at {motion.fps:g} fps"
+    gaps = int((~performer.valid).sum())
+    skeleton = performer.skeleton if performer.body is None else None
+    body = _drawn_on(performer) if skeleton is None else f"no body: joints of {skeleton.name}"
+    text = f"{html.escape(body)}<br>{counted(len(performer), 'frame')} at {performer.fps:g} fps"
     return _block(dot + text + (f"<br><b>{counted(gaps, 'frame')} without data</b>" if gaps else ""))
 
 

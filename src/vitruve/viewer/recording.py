@@ -56,7 +56,7 @@ def save_recording(
     """Write all frames of a scene into one file, with play, pause, speed and a time line.
 
     Surfaces are skinned by the browser, which knows one colour for each: errors are shown as their mean over the clip,
-    on a body at rest.
+    on a body at rest. Of meshes every frame is written with all its vertices.
 
     Args:
         scene: what to record.
@@ -105,11 +105,12 @@ def _stand_beside(viewer: Viewer) -> None:
     board = matrix_to_quaternion_wxyz(torch.from_numpy(np.stack([right, (0, 0, -1), np.cross(right, (0, 0, -1))], 1)))
     scene = viewer.server.scene
     for i, actor in enumerate(others, 1):
-        assert actor.body is not None
+        faces = actor.performer.faces
+        assert faces is not None
         errors = _mean_errors(first, actor)
-        rest, top = at_rest(actor.body, actor.motion), nice_top(errors)
+        rest, top = at_rest(actor.performer), nice_top(errors)
         place = start + right * (reach + i * _APART) + np.array([0.0, 0.0, viewer.scene.ground or 0.0])
-        glb = coloured_glb(rest, actor.body.faces.cpu().numpy(), heat_colours(errors, top))
+        glb = coloured_glb(rest, faces.cpu().numpy(), heat_colours(errors, top))
         turned = (math.cos(angle / 2), 0.0, 0.0, math.sin(angle / 2))
         scene.add_glb(f"/heat{i}", glb, position=place, wxyz=turned)
         image, high = _board(f"{actor.name}: mean error", top), float(rest[:, 2].max())
@@ -123,7 +124,7 @@ def _stand_beside(viewer: Viewer) -> None:
 
 def _mean_errors(first: Actor, actor: Actor) -> np.ndarray:
     """[vertices] millimetres, the mean over frames at equal times."""
-    valid, errors = actor.valid_frames(), errors_between(first, actor)
+    valid, errors = actor.performer.valid_frames(), errors_between(first, actor)
     frames = [int(valid[i]) for i in spread(len(valid), _HEAT_FRAMES)]
     return vertex_means(errors(frames[i : i + _AT_ONCE]) for i in range(0, len(frames), _AT_ONCE))
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.draw.framing import facing_deg
+from vitruve.draw.facing import limbs_facing_deg
 from vitruve.draw.heat import nice_top
 from vitruve.draw.scene import Actor, Scene, errors_between, load_scene, side_by_side
 from vitruve.errors import UsageError
+from vitruve.motion.performer import motion_performer
 from vitruve.viewer.actor import ActorNodes, Look, Surface
 from vitruve.viewer.aim import FOV_DEG, START, abreast, across, aim, followed_path
 from vitruve.viewer.controls import Controls
@@ -73,7 +74,7 @@ class Viewer:
         scene = abreast(scene)
         self.server, self.scene, self.folder = server, scene, folder
         # As they were given: a body that knows fewer betas keeps only those.
-        self._motions = [actor.motion for actor in scene.actors]
+        self._motions = [actor.performer.motion for actor in scene.actors]
         self.surface: Surface = surface
         self.following = follow
         self.looks = [Look(joints=actor.joints) for actor in scene.actors]
@@ -142,10 +143,10 @@ class Viewer:
         self.player.do(lambda: self._set_body(index, name))
 
     def joints(self) -> NDArray[np.float32]:
-        """[joints of all actors that have data, 3] as they stand on the page, metres."""
+        """[joints of all actors that have data, 3] as they stand on the page, metres; of meshes some vertices."""
         frame = self.player.frame
         pairs = [(nodes, self.scene.frame_of(nodes.actor, frame)) for nodes in self.nodes]
-        found = [nodes.joints(own)[nodes.drawn] for nodes, own in pairs if nodes.actor.valid(own)]
+        found = [nodes.points(own) for nodes, own in pairs if nodes.actor.performer.holds(own)]
         middle = np.array([[*self._path[frame], 0.9]], np.float32)
         return (np.concatenate(found or [middle]) + self._world.position).astype(np.float32)
 
@@ -212,15 +213,17 @@ class Viewer:
         """The top of the scale in millimetres, from some frames of all."""
         found = [np.zeros(0)]
         for actor in (nodes.actor for nodes in self.nodes):
-            frames = actor.valid_frames()
+            frames = actor.performer.valid_frames()
             chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), _SCALE_FRAMES)).astype(int)].tolist()
             found += [actor.errors(chosen).ravel()] if actor.errors else []
         return nice_top(np.concatenate(found))
 
     def _set_body(self, index: int, name: str) -> None:
         nodes, motion = self.nodes[index], self._motions[index]
+        if motion is None:  # meshes and keypoints are on no body
+            return
         old, notes = nodes.actor, ()
-        actor = Actor(old.name, motion, None)
+        actor = Actor(motion_performer(motion))
         if name:
             try:
                 found = load_scene([motion], [name], folder=self.folder)
@@ -228,7 +231,8 @@ class Viewer:
                 self.controls.show_actor(index)
                 raise
             actor, notes = found.actors[0], found.notes
-        actor = replace(actor, name=old.name, colour=old.colour, offset=old.offset)
+        performer = replace(actor.performer, name=old.name)
+        actor = replace(actor, performer=performer, colour=old.colour, offset=old.offset)
         self._made += 1
         self.nodes[index] = ActorNodes(self.server, actor, f"/world/actor{self._made}")
         nodes.retire()
@@ -261,7 +265,7 @@ class Viewer:
         """Set the camera of a page; or the one that new pages and "Reset view" get."""
         first = self.nodes[0].actor
         own = self.scene.frame_of(first, self.player.frame)
-        facing = facing_deg(first.joint_positions([own]), first.motion.skeleton) if first.valid(own) else 0.0
+        facing = limbs_facing_deg(first, [own]) if first.performer.holds(own) else 0.0
         camera = self.server.initial_camera if client is None else client.camera
         aspect = _USUAL if client is None else min(client.camera.aspect, _WIDEST)
         position, target = aim(np.concatenate([self.joints(), self._bystanders]), facing, self._view, aspect)
@@ -273,12 +277,12 @@ class Viewer:
 
 def check_heat(scene: Scene) -> None:
     """Refuse a heat map where there is no error to show."""
-    bare = next((actor.name for actor in scene.actors if actor.body is None), None)
+    bare = next((actor.name for actor in scene.actors if not actor.performer.has_surface), None)
     if len(scene.actors) > 1 and bare is None:
         return
     raise UsageError(
         "a heat map shows the error of a surface against that of the first motion",
-        where=f"--heat with {bare}, a plain joint tree" if bare else "--heat with one motion",
+        where=f"--heat with {bare}, which has no surface" if bare else "--heat with one motion",
         fix="leave out --heat"
         + (", or convert it first: vitruve convert FILE --to BODY" if bare else ", or name a second motion"),
     )
