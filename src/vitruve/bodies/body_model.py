@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from vitruve.bodies.hands import HandSpace
 from vitruve.bodies.kinematics import flat_batch, forward_kinematics
-from vitruve.bodies.skin import POSES_AT_A_TIME, Skin, pose_skin, split_skin
+from vitruve.bodies.skin import POSES_AT_A_TIME, SPLIT_LOCK, Skin, pose_skin, split_skin
 from vitruve.errors import BadData, UsageError
 from vitruve.skeletons import Skeleton
 from vitruve.threads import one_torch_thread
@@ -179,8 +179,8 @@ class BodyModel(nn.Module):
                 joints = joints + torch.einsum("...s,jcs->...jc", betas, self._joints_shape[..., :columns])
         if expression is not None:
             expression = self._coefficients(expression, self.num_expressions, "expression")
-            columns = expression.shape[-1]
-            joints = joints + torch.einsum("...e,jce->...jc", expression, self._joints_expression[..., :columns])
+            basis = self._joints_expression[..., : expression.shape[-1]]
+            joints = joints + torch.einsum("...e,jce->...jc", expression, basis)
         return ShapedBody(body=self, rest_vertices=rest, rest_joints=joints, expression=expression)
 
     def skin(self, vertices: Int[Tensor, "chosen"] | None = None) -> Skin:
@@ -189,11 +189,12 @@ class BodyModel(nn.Module):
             basis = None
             if self.pose_basis is not None:
                 basis = self.pose_basis.unflatten(1, (-1, 3)).index_select(1, vertices).flatten(1)
-            return split_skin(
-                self.skin_weights[vertices], basis, self.expression_basis[vertices], self.skeleton.parents
-            )
-        if self._skin is None:
-            self._skin = split_skin(self.skin_weights, self.pose_basis, self.expression_basis, self.skeleton.parents)
+            weights, expression_basis = self.skin_weights[vertices], self.expression_basis[vertices]
+            return split_skin(weights, basis, expression_basis, self.skeleton.parents)
+        if self._skin is None:  # several threads that draw may ask at once
+            whole = (self.skin_weights, self.pose_basis, self.expression_basis, self.skeleton.parents)
+            with nullcontext() if torch.compiler.is_compiling() else SPLIT_LOCK:
+                self._skin = self._skin or split_skin(*whole)
         return self._skin
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
@@ -393,8 +394,7 @@ def _skin_chunk(
 
 
 def _joint_count_hint(rotations: Tensor) -> str:
-    layouts = {24: "smpl", 52: "smplh", 55: "smplx", 16: "mano"}
-    joints = rotations.shape[-3] if rotations.dim() >= 3 else None
-    if joints in layouts:
+    layouts, joints = {24: "smpl", 52: "smplh", 55: "smplx", 16: "mano"}, rotations.shape[-3:-2].numel()
+    if rotations.dim() >= 3 and joints in layouts:
         return f"{joints} joints are the layout '{layouts[joints]}': load a body of that layout, or convert the motion"
     return "give one parent-relative rotation matrix per joint of body.skeleton"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,8 @@ from torch import Tensor
 # Poses skinned at a time: large enough for an efficient matrix product, small enough to bound memory (about 50 MB on
 # 10,000 vertices in float32).
 POSES_AT_A_TIME = 128
+# Held while the skin of a whole body is split, so that threads that share the body split it once.
+SPLIT_LOCK = Lock()
 # A smaller part is merged into its parent joint's: below this, the overhead of a product exceeds what it saves.
 LEAST_VERTICES = 300
 
