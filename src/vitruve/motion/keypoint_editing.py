@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitruve.errors import UsageError
 from vitruve.motion.keypoints import Keypoints
-from vitruve.motion.motion import FASTEST, SLOWEST
-from vitruve.motion.resampling import frame_step
+from vitruve.motion.resampling import frames_between
 from vitruve.motion.smoothing import chosen_filter, valid_runs
 
 # Confidence of interpolated points, relative to the less certain neighbour.
@@ -31,19 +29,9 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
         keypoints: at any frame rate.
         fps: the new frame rate.
     """
-    if not SLOWEST <= fps <= FASTEST:
-        raise UsageError(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
-            where=f"fps = {fps}",
-            fix="for example resample_keypoints(keypoints, 30)",
-        )
     if fps == keypoints.fps:
         return keypoints
-    step = frame_step(keypoints.fps / fps)
-    count = int((len(keypoints) - 1) / step) + 1
-    position = torch.arange(count) * step.numerator
-    left = position // step.denominator
-    share = (position % step.denominator).double() / step.denominator
+    left, share = frames_between(len(keypoints), keypoints.fps, fps)
     right = torch.where(share == 0, left, left + 1)
     device = keypoints.positions.device
     left, right = left.to(device), right.to(device)
@@ -57,7 +45,7 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
         positions=torch.where(along == 0, old[left], old[left] + along * (old[right] - old[left])),
         confidence=torch.minimum(keypoints.confidence[left], keypoints.confidence[right]),
         fps=float(fps),
-        frame_ids=torch.arange(count, device=device),
+        frame_ids=torch.arange(len(left), device=device),
         camera=camera,
     )
 

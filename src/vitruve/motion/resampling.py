@@ -30,21 +30,27 @@ def resample(motion: Motion, fps: float) -> Motion:
         motion: a clip at any frame rate.
         fps: the new frame rate.
     """
-    if not SLOWEST <= fps <= FASTEST:
-        raise UsageError(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
-            where=f"fps = {fps}",
-            fix="for example resample(motion, 30)",
-        )
     if fps == motion.fps:
         return motion
-    step = frame_step(motion.fps / fps)
-    count = int((len(motion) - 1) / step) + 1
+    left, fraction = frames_between(len(motion), motion.fps, fps)
+    return _interpolated(motion, left, fraction, f"resampled from {motion.fps:g} to {fps:g} fps", fps)
+
+
+def frames_between(frames: int, old_fps: float, fps: float) -> tuple[Tensor, Tensor]:
+    """The old frame at or before each new one, and the fraction of the way to the next, exactly 0 on the grid.
+
+    Raises:
+        UsageError: the new frame rate is not one that a motion can have.
+    """
+    if not SLOWEST <= fps <= FASTEST:
+        raise UsageError(
+            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}", where=f"fps = {fps}", fix="for example fps=30"
+        )
+    step = frame_step(old_fps / fps)
+    count = int((frames - 1) / step) + 1
     # Positions as integers over one denominator, so that frames on the grid are exact.
     position = torch.arange(count) * step.numerator
-    left = position // step.denominator
-    fraction = (position % step.denominator).double() / step.denominator
-    return _interpolated(motion, left, fraction, f"resampled from {motion.fps:g} to {fps:g} fps", fps)
+    return position // step.denominator, (position % step.denominator).double() / step.denominator
 
 
 def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
