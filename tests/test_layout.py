@@ -52,3 +52,19 @@ def test_there_are_no_circles():
 def test_no_file_is_too_long():
     lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
     assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_public_name_is_that_of_a_module_beside_it():
+    # Whoever imports such a module by its path puts it in the place of the name that loads on first use.
+    for name, path in FILES.items():
+        if name.endswith(".__init__"):
+            package = name.removesuffix(".__init__")
+            public = next(
+                (
+                    ast.literal_eval(node.value)
+                    for node in ast.parse(path.read_text(encoding="utf-8")).body
+                    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+                ),
+                [],
+            )
+            assert not [one for one in public if f"{package}.{one}" in MODULES], package

@@ -12,7 +12,7 @@ from vitruve.bodies import load_body
 from vitruve.convert import bench
 from vitruve.convert.bench import Judge, Row, against_peers, methods, run_case, write_case
 from vitruve.convert.bench_workers import load_bodies
-from vitruve.correspondence.correspondence import correspondence
+from vitruve.correspondence.body_maps import correspondence
 from vitruve.errors import UsageError
 from vitruve.formats import save_motion
 

@@ -44,7 +44,7 @@ def test_across_topologies_the_surface_stays_within_millimetres(there):
 
 def test_the_figures_are_those_of_the_surfaces(there):
     """The report against a plain computation with all vertices."""
-    from vitruve.correspondence.correspondence import correspondence
+    from vitruve.correspondence.body_maps import correspondence
 
     source, target = load_body("open-smplh-neutral"), load_body("open-smplx-neutral")
     surface = correspondence(source, target)

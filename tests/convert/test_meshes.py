@@ -13,7 +13,7 @@ from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.recognise import check_order, recognise, torn_share
 from vitruve.convert.fit_surface import Surface, start_from_surface
 from vitruve.convert.meshes import convert_meshes
-from vitruve.correspondence.correspondence import correspondence
+from vitruve.correspondence.body_maps import correspondence
 from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence, write_mesh_sequence

@@ -12,7 +12,7 @@ import torch
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.files import SKELETONS
-from vitruve.correspondence.correspondence import FILE, IDENTITY, correspondence
+from vitruve.correspondence.body_maps import FILE, IDENTITY, correspondence
 from vitruve.correspondence.official_maps import padded_rows, read_map
 from vitruve.errors import BadData
 from vitruve.skeletons import load_skeleton

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from vitruve.errors import UsageError
+from vitruve.runs.folder import check_out
 from vitruve.runs.lock import LOCK_FILE, alone
-from vitruve.runs.run_folder import check_out
 
 _HOLD = """
 import pathlib, sys

@@ -76,7 +76,7 @@ def convert(
     from vitruve.bodies import load_body
     from vitruve.convert.bench import compare
     from vitruve.runs import run_folder
-    from vitruve.runs.run_folder import check_out
+    from vitruve.runs.folder import check_out
 
     asked = {"from": source, "to": to, "motion": motion, "frames": frames, "num_betas": num_betas}
     options = {**asked, "threads": threads, "rounds": rounds, "bodies": bodies, "out": out, "overwrite": overwrite}

@@ -15,7 +15,7 @@ from vitruve.cli.options import AsJson, BodiesFolder, Gender, OutIfAny, Rate
 
 if TYPE_CHECKING:
     from vitruve.compare import Comparison
-    from vitruve.runs.run_folder import RunFolder
+    from vitruve.runs.folder import RunFolder
 
 _TOO_FAR = 5
 _SIDES = ("first", "second")
@@ -73,7 +73,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
         overwrite: replace the folder of an earlier run.
         quiet: show no progress and no summary.
     """
-    from vitruve.runs.run_folder import check_out
+    from vitruve.runs.folder import check_out
 
     place = out if out is not None or as_json else Path("vitruve-compare")
     if place is not None:

@@ -204,7 +204,7 @@ def show(
         set_rows,
     )
     from vitruve.runs import progress_bar, run_folder
-    from vitruve.runs.run_folder import check_out
+    from vitruve.runs.folder import check_out
 
     if out is not None:
         check_out(out, "data show", overwrite)

@@ -61,7 +61,7 @@ def demo(
         quiet: show no progress and no summary.
         dry_run: say what would be read and written, and stop.
     """
-    from vitruve.runs.run_folder import check_out
+    from vitruve.runs.folder import check_out
 
     check_out(out, "demo", overwrite)  # before anything slow
     from vitruve.motion.clips import bundled_clip_path
@@ -72,7 +72,7 @@ def demo(
         return
     import vitruve
     from vitruve.convert import convert_motion
-    from vitruve.correspondence.correspondence import correspondence
+    from vitruve.correspondence.body_maps import correspondence
     from vitruve.draw import save_picture, strip
     from vitruve.fit import prepare
     from vitruve.motion.performer import motion_performer

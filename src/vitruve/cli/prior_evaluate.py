@@ -63,7 +63,7 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     from vitruve.priors.evaluation import evaluate_prior, poses_of_store
     from vitruve.report.prior_evaluation_page import evaluation_page, shown_poses
     from vitruve.runs import progress_bar, run_folder
-    from vitruve.runs.run_folder import check_out
+    from vitruve.runs.folder import check_out
 
     named = prior.resolve()
     place = out or named.with_name(f"{named.name if named.is_dir() else named.stem}-evaluation")

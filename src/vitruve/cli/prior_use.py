@@ -53,7 +53,7 @@ def sample(
     from vitruve.priors.released import energy_rows
     from vitruve.report.prior_page import pose_sheet, sample_page
     from vitruve.runs import run_folder
-    from vitruve.runs.run_folder import check_out
+    from vitruve.runs.folder import check_out
 
     check_out(out, "prior sample", overwrite)
     loaded, model = load_prior(prior), load_body(body)

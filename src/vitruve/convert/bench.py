@@ -25,7 +25,7 @@ import torch
 from vitruve.bodies import BodyModel
 from vitruve.bodies.export import official_values
 from vitruve.convert.bench_workers import PEER_BATCH, PEER_FILES, Case, Method, Worker, load_bodies
-from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.correspondence.body_maps import Correspondence, correspondence
 from vitruve.errors import UsageError
 from vitruve.fit.quality import ErrorReport, error_report
 from vitruve.fit.surface_points import vertex_groups

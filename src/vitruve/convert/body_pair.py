@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.bodies.skin import Skin
-from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.correspondence.body_maps import Correspondence, correspondence
 from vitruve.fit.points import Points, choose_points
 from vitruve.fit.surface_points import fit_points, vertex_groups
 from vitruve.metrics import measured_vertices

@@ -17,7 +17,7 @@ from vitruve.convert.oddities import oddities
 from vitruve.convert.options import Facts
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.settle import Settings
-from vitruve.correspondence.correspondence import correspondence
+from vitruve.correspondence.body_maps import correspondence
 from vitruve.errors import BadData
 from vitruve.fit import prepare
 from vitruve.fit.conversion import Conversion

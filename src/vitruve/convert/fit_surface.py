@@ -19,7 +19,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.convert.convert import KNEE
 from vitruve.convert.fit_face import face_points, fit_face, shows_expression
-from vitruve.correspondence.correspondence import Correspondence
+from vitruve.correspondence.body_maps import Correspondence
 from vitruve.errors import BadData
 from vitruve.fit import Effort, fit_clip, huber
 from vitruve.fit.conversion import Conversion, Progress

@@ -22,7 +22,7 @@ from vitruve.bodies import BodyModel
 from vitruve.bodies.find_body import find_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.fit_surface import Places, Surface, fit_surface
-from vitruve.correspondence.correspondence import Correspondence, correspondence
+from vitruve.correspondence.body_maps import Correspondence, correspondence
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import Effort
 from vitruve.fit.conversion import Conversion, Progress

@@ -24,7 +24,7 @@ from vitruve.bodies.find_body import find_body
 from vitruve.bodies.recognise import check_order, recognise
 from vitruve.convert.convert import KNEE
 from vitruve.convert.fit_surface import LEAST_POINTS, Places, Surface, fit_surface
-from vitruve.correspondence.correspondence import IDENTITY, Correspondence, correspondence
+from vitruve.correspondence.body_maps import IDENTITY, Correspondence, correspondence
 from vitruve.fit.conversion import Conversion, Progress
 from vitruve.fit.start_pose import FACE
 from vitruve.formats.readers.mesh_sequence import MeshSequence

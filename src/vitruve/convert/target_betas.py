@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
-from vitruve.correspondence.correspondence import Correspondence
+from vitruve.correspondence.body_maps import Correspondence
 from vitruve.fit.known_shape import fixed_betas
 from vitruve.motion import Motion
 

@@ -7,6 +7,6 @@ from vitruve.lazy_names import lazy_names
 __all__ = ["Correspondence", "correspondence"]
 
 if TYPE_CHECKING:
-    from vitruve.correspondence.correspondence import Correspondence, correspondence
+    from vitruve.correspondence.body_maps import Correspondence, correspondence
 
-__getattr__ = lazy_names(globals(), dict.fromkeys(__all__, "vitruve.correspondence.correspondence"))
+__getattr__ = lazy_names(globals(), dict.fromkeys(__all__, "vitruve.correspondence.body_maps"))

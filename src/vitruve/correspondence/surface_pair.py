@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitruve.bodies.recognise import recognise
-from vitruve.correspondence.correspondence import IDENTITY, Correspondence, correspondence
+from vitruve.correspondence.body_maps import IDENTITY, Correspondence, correspondence
 from vitruve.errors import BadData, UsageError
 from vitruve.motion.performer import Performer
 

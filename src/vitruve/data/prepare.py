@@ -40,9 +40,9 @@ from vitruve.jobs.failures import failure, write_failures
 from vitruve.jobs.shards import WHOLE, Shard, shard_suffix
 from vitruve.jobs.workers import RunTasks, task_workers
 from vitruve.motion.found import gathered
+from vitruve.runs.folder import RUN_FILE
 from vitruve.runs.lock import LOCK_FILE, alone
 from vitruve.runs.progress import Progress
-from vitruve.runs.run_folder import RUN_FILE
 from vitruve.runs.versions import versions
 from vitruve.threads import one_torch_thread
 

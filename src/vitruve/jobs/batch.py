@@ -24,8 +24,8 @@ from vitruve.jobs.plan import Plan, make_plan
 from vitruve.jobs.shards import WHOLE, Shard, shard_suffix
 from vitruve.jobs.work import Task, TaskRunner, Work
 from vitruve.jobs.workers import task_workers
+from vitruve.runs.folder import RunFolder
 from vitruve.runs.progress import Progress
-from vitruve.runs.run_folder import RunFolder
 
 RECORDS = ("run.toml", "results.json", "report.html", "failures.csv")
 

@@ -18,8 +18,8 @@ from vitruve.learn.checkpoint import GO_ON
 from vitruve.learn.loop import STATE
 from vitruve.priors.recipe import Recipe
 from vitruve.priors.training import PoseData
+from vitruve.runs.folder import RUN_FILE, check_out
 from vitruve.runs.lock import alone
-from vitruve.runs.run_folder import RUN_FILE, check_out
 from vitruve.runs.versions import versions
 
 # Where no split is given, this part of the clips is held out, by a hash of their keys.

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, load_body
-from vitruve.correspondence.correspondence import CLOSEST, IDENTITY, Correspondence, correspondence, same_topology
+from vitruve.correspondence.body_maps import CLOSEST, IDENTITY, Correspondence, correspondence, same_topology
 from vitruve.errors import BadData, UsageError
 from vitruve.geometry.rotations import axis_angle_to_matrix
 

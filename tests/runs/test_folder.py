@@ -18,7 +18,7 @@ from vitruve.errors import BadData, MissingAsset, NotWritten, UsageError
 from vitruve.files.hashes import file_hash
 from vitruve.files.toml import to_toml
 from vitruve.runs import run_folder
-from vitruve.runs.run_folder import RunFolder, check_out
+from vitruve.runs.folder import RunFolder, check_out
 from vitruve.runs.versions import git_commit, versions
 
 
