@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -126,21 +127,25 @@ def how_to_look(entry: Entry, folder: Path) -> list[Block]:
 
 def picture_blocks(shown: Shown) -> list[Block]:
     """The overlay, the heat map and the shape, as far as they can be drawn."""
-    first, heat, last = over_threads(lambda draw: draw(shown), _DRAWN)
-    if heat:
-        heat = [Heading("Where on the body the error is"), *heat]
+    rows = [partial(_overlay_row, shown, word) for word in shown.frames]
+    tasks: list[Callable[[], Any]] = [*rows, partial(heat_map, shown), partial(shapes, shown)]
+    *drawn, heat_figure, last = over_threads(lambda draw: draw(), tasks)
+    heat = [Heading("Where on the body the error is"), heat_figure] if heat_figure else []
     both = shown.source.shaped is not None
     shape = Heading("Shape before and after" if both else "Shape of the result")
-    return [Heading("Source and result"), *first, *heat, shape, *last]
+    return [Heading("Source and result"), _overlay(shown, drawn), *heat, shape, *last]
 
 
-def overlay(shown: Shown) -> Figure:
+def _overlay_row(shown: Shown, word: str) -> Image.Image:
+    draw = surface_row if shown.source.has_surface else _skeleton_row
+    frame = shown.frames[word]
+    return draw(shown, f"{word}: frame {frame}", frame)
+
+
+def _overlay(shown: Shown, rows: Sequence[Image.Image]) -> Figure:
     """Source and result side by side and in one place, a row for each of the frames."""
-    foreign = not shown.source.has_surface
-    draw = _skeleton_row if foreign else surface_row
-    rows = [draw(shown, f"{word}: frame {frame}", frame) for word, frame in shown.frames.items()]
     order = ", ".join(f"the {word}, {frame}" for word, frame in shown.frames.items())
-    said = "the source's skeleton and the result, each at its own size." if foreign else BOTH_SAID
+    said = BOTH_SAID if shown.source.has_surface else "the source's skeleton and the result, each at its own size."
     return Figure(stack(rows), f"{shown.name}: {said} From top to bottom, by their mean error, frames: {order}.")
 
 
@@ -197,14 +202,6 @@ def shapes(shown: Shown) -> list[Block]:
     if len(bodies) > 1:
         blocks.append(Note("Betas of two kinds of body mean different things: compare the heights, not these numbers."))
     return blocks
-
-
-# What a page shows, in this order; drawn at the same time.
-_DRAWN: tuple[Callable[[Shown], list[Block]], ...] = (
-    lambda shown: [overlay(shown)],
-    lambda shown: [figure] if (figure := heat_map(shown)) else [],
-    shapes,
-)
 
 
 def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
