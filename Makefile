@@ -31,6 +31,7 @@ bench: .venv/installed-dev
 	.venv/bin/python bench/bodies.py
 	.venv/bin/python bench/convert.py
 	.venv/bin/python bench/start.py
+	.venv/bin/python bench/memory.py
 	.venv/bin/python bench/render.py
 	.venv/bin/python bench/view.py
 	.venv/bin/python bench/export.py

@@ -91,7 +91,7 @@ def _vectors_anew(motion: Motion) -> Tensor:
     vectors = torch.empty(*motion.rotations.shape[:-1], dtype=torch.float64)
     for rows in _blocks(len(motion)):
         vectors[rows] = matrix_to_axis_angle(motion.rotations[rows].detach().cpu().double())
-    return continuous_axis_angle(vectors)
+    return continuous_axis_angle(vectors, in_place=True)
 
 
 def _as_read(values: Tensor, read: Any) -> Tensor:

@@ -275,9 +275,11 @@ def rotation_error(matrix: Matrix) -> Float[Tensor, "*batch"]:
     return torch.where(torch.linalg.det(matrix) < 0, torch.full_like(error, 2.0), error)
 
 
-def continuous_axis_angle(axis_angle: Float[Tensor, "frames *joints 3"]) -> Float[Tensor, "frames *joints 3"]:
+def continuous_axis_angle(
+    axis_angle: Float[Tensor, "frames *joints 3"], *, in_place: bool = False
+) -> Float[Tensor, "frames *joints 3"]:
     """The same rotations, unwrapped: whole turns are added so that each joint's vectors have no jumps over time."""
-    out = axis_angle.clone()
+    out = axis_angle if in_place else axis_angle.clone()
     if len(out) < 2:
         return out
     # Joints without any jump need nothing; the few others are unwrapped frame by frame.

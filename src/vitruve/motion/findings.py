@@ -40,8 +40,10 @@ def _values(motion: Motion) -> Iterator[Finding]:
     """Non-finite values, matrices that are not rotations, masked frames."""
     for name in ("rotations", "translation", "betas", "expression"):
         value = getattr(motion, name)
-        if value is not None and not value.isfinite().all():
-            bad = (~value.isfinite()).reshape(len(value), -1).any(1)
+        if value is None or not len(value):
+            continue
+        bad = _in_blocks(lambda part: ~part.isfinite().reshape(len(part), -1).all(1), value)
+        if bad.any():
             where = f"{'numbers' if name == 'betas' else 'frames'} {_runs(bad)}"
             what = f"the {name} hold NaN or infinity"
             yield Finding("error", what, where, "write the motion again", trusted=False)
@@ -176,9 +178,13 @@ def _hands(motion: Motion) -> Iterator[Finding]:
     for side, joints in fingers.items():
         if not joints:
             continue
-        rotations = motion.rotations[:, list(joints)][_valid(motion)]
-        if len(rotations) and float((rotations - rotations[:1]).abs().max()) < 1e-4:
-            still[side] = rotations[0]
+        valid = _valid(motion).nonzero().flatten()
+        if not len(valid):
+            continue
+        first = motion.rotations[valid[0], list(joints)]
+        moved = _in_blocks(lambda part: (part[:, list(joints)] - first).abs().flatten(1).amax(1), motion.rotations)
+        if float(moved[valid].max()) < 1e-4:
+            still[side] = first
     if not still:
         return
     who = "both hands are" if len(still) == 2 else f"the {next(iter(still))} hand is"
