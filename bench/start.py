@@ -4,8 +4,8 @@
 
 Both are started anew, in turns, so that a busy machine disturbs them alike; the ratios count. Compiled code, byte code
 and surface maps are there already, as for every user from the second run on: the first run, which makes them, is not
-counted, and PYTHONDONTWRITEBYTECODE, which would keep it from doing so, is not passed on. Seconds by the clock are those
-of the whole process; processor seconds are of all its threads.
+counted, and PYTHONDONTWRITEBYTECODE, which would keep it from doing so, is not passed on. Seconds by the clock are
+those of the whole process; processor seconds are of all its threads.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ from vitruve.runs.progress import Progress
 
 # The histogram of the frames' mean errors: the width of a bin in millimetres, and how many there are; the last is open.
 BIN_MM, BINS = 0.1, 201
+# Extras that readers keep, and that say again what the motion holds.
+_COPIES = ("file_", "root_orient", "pose_")
 _Input = Motion | Poses | MeshSequence
 
 
@@ -141,7 +143,7 @@ def _conversion(
         read = time.perf_counter() - clock
         conversion = convert_meshes(sequence, target, topology=source, fps=options.fps, **how)
         return sequence, conversion, conversion.motion, read
-    motion = load_motion(task.input, fps=options.fps, gender=options.gender or None)
+    motion = _without_copies(load_motion(task.input, fps=options.fps, gender=options.gender or None))
     read = time.perf_counter() - clock
     if source is not None:
         conversion = convert_motion(motion, target, source=source, **how)
@@ -152,6 +154,12 @@ def _conversion(
             # For the user to look at, to correct, and to give for other files.
             Path(task.output).with_suffix(".mapping.toml").write_text(mapping_to_toml(mapping), encoding="utf-8")
     return motion, conversion, conversion.motion, read
+
+
+def _without_copies(motion: Motion) -> Motion:
+    """Without the file's own arrays of its rotations, which a long clip would hold all through its conversion."""
+    extras = {key: value for key, value in motion.source.extras.items() if not key.startswith(_COPIES)}
+    return motion.replace(source=replace(motion.source, extras=extras))
 
 
 def _shown_frames(conversion: Conversion | PoseConversion) -> dict[str, int]:

@@ -86,9 +86,9 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
     try:
         source = entry["input"]
         if kind != "meshes":
-            source = _for_drawing(vitruve.load_motion(source, fps=fps))
+            source = _for_drawing(source, fps)
         rate = source.fps if isinstance(source, Motion) else entry["fps"]
-        result = _for_drawing(vitruve.load_motion(folder / entry["output"], fps=rate))
+        result = _for_drawing(folder / entry["output"], rate)
         bodies = (entry["source"] if kind != "skeleton" else None, entry["target"])
         performers = load_performers((source, result), bodies, folder=entry["folder"], mesh_fps=rate, up=up)
     except (VitruveError, OSError):
@@ -98,9 +98,10 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
     return Shown(name, performers[0], performers[1], worst_shown_first(entry)) if same_length else None
 
 
-def _for_drawing(motion: Motion) -> Motion:
-    """In single precision and without what else the file holds: of two long clips this halves the memory."""
-    return replace(motion.to(dtype=torch.float32), source=replace(motion.source, extras={}))
+def _for_drawing(path: str | Path, fps: float | None) -> Motion:
+    """A motion in single precision and without what else the file holds: of two long clips this halves the memory."""
+    motion = vitruve.load_motion(path, fps=fps, dtype=torch.float32)
+    return replace(motion, source=replace(motion.source, extras={}))
 
 
 def worst_shown_first(entry: Entry) -> dict[str, int]:
