@@ -298,13 +298,14 @@ def turn_rows(
         out[:, :, axis, second] = -arms[:, third]
         out[:, :, axis, third] = arms[:, second]
     if len(points.pose_basis):
-        bending = free[free > 0]
+        bends = torch.isin(free, points.bending)
+        bending = free[bends]
         upper = parent_rotations(turned, points.parents)[:, bending]
         by_turn = entries_by_turn(rotations[:, bending]) @ upper.mT  # [frames, bending, 9, 3]
-        basis = points.pose_basis.unflatten(0, (-1, 9))[bending - 1]
+        basis = points.pose_basis.unflatten(0, (-1, 9))[torch.searchsorted(points.bending, bending)]
         at_rest = (by_turn.permute(1, 0, 3, 2).flatten(1, 2) @ basis).unflatten(1, (-1, 3)).unflatten(3, (3, -1))
         at_rest = at_rest.transpose(0, 1)  # [frames, bending, 3, 3, parts]
-        out[:, len(free) - len(bending) :] += _blend(posed, at_rest.flatten(1, 2)).unflatten(1, (-1, 3))
+        out[:, bends] += _blend(posed, at_rest.flatten(1, 2)).unflatten(1, (-1, 3))
     return points.gather(out)
 
 

@@ -61,7 +61,7 @@ class Moments:
         meeting: [pairs] depth of the joint where a pair's branches meet.
         parents, depth: of each joint.
         above: [nodes, levels] ancestors; node 0 is the translation, node k + 1 joint k.
-        stiffness: [joints, 9, 9] second moments of each joint's correctives, by the entries of its rotation.
+        stiffness: [bending, 9, 9] second moments of each joint's correctives, by the entries of its rotation.
     """
 
     points: Points
@@ -264,9 +264,9 @@ class Judged:
         if self.moments.stiffness is not None:
             at_rest = posed.blended[:, 0] * force[:, :1]
             at_rest.addcmul_(posed.blended[:, 1], force[:, 1:2]).addcmul_(posed.blended[:, 2], force[:, 2:])
-            slope[:, 1:] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
-            by_turn = entries_by_turn(self.local[:, 1:].to(slope))
-            curvature[:, 1:] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, self.moments.stiffness, by_turn)
+            slope[:, points.bending] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
+            by_turn = entries_by_turn(self.local[:, points.bending].to(slope))
+            curvature[:, points.bending] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, self.moments.stiffness, by_turn)
         if self.extra is not None:
             slope, curvature = slope + self.extra.slope, curvature + self.extra.curvature
         return Stand(
@@ -388,7 +388,7 @@ def _merged(pairs: Tensor, second: Tensor, levels: Tensor) -> tuple[Tensor, Tens
 
 
 def _corrective_stiffness(points: Points, weights: Tensor) -> Tensor | None:
-    """How much each joint's correctives move the points: [joints - 1, 9, 9]; blended rotations preserve lengths."""
+    """How much each joint's correctives move the points: [bending, 9, 9]; blended rotations preserve lengths."""
     if not len(points.pose_basis):
         return None
     basis = points.pose_basis.unflatten(0, (-1, 9))

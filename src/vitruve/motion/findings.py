@@ -179,16 +179,19 @@ def _hands(motion: Motion) -> Iterator[Finding]:
         if not joints:
             continue
         valid = _valid(motion).nonzero().flatten()
-        if not len(valid):
-            continue
-        first = motion.rotations[valid[0], list(joints)]
-        moved = _in_blocks(lambda part: (part[:, list(joints)] - first).abs().flatten(1).amax(1), motion.rotations)
-        if float(moved[valid].max()) < 1e-4:
-            still[side] = first
+        if len(valid) and _most_moved(motion, list(joints), valid) < 1e-4:
+            still[side] = motion.rotations[valid[0], list(joints)]
     if not still:
         return
     who = "both hands are" if len(still) == 2 else f"the {next(iter(still))} hand is"
     yield Finding("note", f"{who} constant: {_kind_of_hand(still)}", "all frames", _HAND_HINT)
+
+
+def _most_moved(motion: Motion, joints: list[int], valid: Tensor) -> float:
+    """The largest difference of an entry of these joints' rotations from the first valid frame."""
+    first = motion.rotations[valid[0], joints]
+    moved = _in_blocks(lambda part: (part[:, joints] - first).abs().flatten(1).amax(1), motion.rotations)
+    return float(moved[valid].max())
 
 
 _HAND_HINT = "finger motion was probably not captured; most AMASS sets fill in the mean hand of MANO"
