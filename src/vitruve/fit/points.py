@@ -27,7 +27,7 @@ class Points:
         rest: [parts, 3] rest positions; [frames, parts, 3] with an expression per frame, and so `joints`.
         shape_basis: [parts, 3, betas].
         expression_basis: [parts, 3, expressions].
-        pose_basis: [9 bending, 3 parts] correctives of each entry of a rotation, coordinates first; no rows without any.
+        pose_basis: [9 bending, 3 parts] correctives by entry of a rotation, coordinates first; no rows if none.
         bending: [bending] the joints whose rotations have correctives here.
         joints: [joints, 3] at rest.
         joints_shape: [joints, 3, betas].
