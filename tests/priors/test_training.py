@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fake_device import fake_gpu
+from tests.fake_device import GPU, fake_gpu
 from tests.priors import prior_material as material
 from vitruve.errors import BadData, UsageError
 from vitruve.learn.checkpoint import load_checkpoint
@@ -109,7 +109,7 @@ def test_it_goes_on(tmp_path: Path, run: tuple[Path, dict]):
 def test_a_training_on_a_gpu_keeps_its_tensors_there(tmp_path: Path):
     recipe = replace(material.recipe(steps=2), noise=0.1, mirror=0.5, turned=0.5, turned_by=0.2, masked=0.5)
     with fake_gpu():
-        results = train_prior(material.data(), tmp_path, recipe, body=material.body(), device="meta")
+        results = train_prior(material.data(), tmp_path, recipe, body=material.body(), device=GPU)
     assert results["steps"] == 2
 
 

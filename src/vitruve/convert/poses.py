@@ -146,7 +146,7 @@ def _joined(
         genders=tuple(genders[int(row)] for row in place),
         body=first.body,
         expression=torch.cat(expressions)[place] if len(expressions) == len(motions) else None,
-        mask=poses.mask & ~failed,
+        mask=poses.mask.to(failed.device) & ~failed,
     )
     stages = {stage: sum(part.seconds.get(stage, 0.0) for part in parts) for stage in parts[0].seconds}
     return PoseConversion(
