@@ -30,7 +30,7 @@ def test_it_learns(run: tuple[Path, dict]):
     folder, results = run
     rows = list(csv.DictReader((folder / "curves.csv").open()))
     first, last = (float(rows[i]["valid_geodesic_rad"]) for i in (0, -1))
-    assert last < 0.1 * first and results["best"]["spread"] > 0.9 and not results["warnings"]
+    assert last < 0.15 * first and results["best"]["spread"] > 0.9 and not results["warnings"]
     assert results["steps"] == 150 and 0 <= results["waiting_for_data"] < 1 and results["poses_per_second"] > 0
 
 
