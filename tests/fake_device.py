@@ -1,15 +1,15 @@
 """A stand-in for a GPU: code that runs on it keeps its tensors where a GPU would need them, and no GPU is there.
 
 with fake_gpu():
-    train(task, plan, folder, device="meta")
+    train(task, plan, folder, device=GPU)
 
-Tensors on torch's device `meta` have shapes and types, no values. The mode below adds what a GPU does: an operation on
-tensors of both devices is an error, and a value can be read, or copied to the CPU (it is one, or ones).
+A tensor on it says that it is on a device that nobody has, `lazy:0`; its values are behind it, on the CPU. So results
+are those of the CPU, and what a GPU refuses is an error: an operation on tensors of both devices, `numpy()`, a
+generator of the CPU. It knows no sparse tensors.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,47 +17,95 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
-_READS = ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal")
-_COPIES = ("aten::_to_copy", "aten::copy_")
+from vitruve.threads import one_torch_thread
+
+GPU = "lazy:0"
+_DEVICE = torch.device(GPU)
 # As on a GPU, these may be asked for with places that are on the CPU.
-_PLACES_ON_CPU = ("aten::index", "aten::index_put_", "aten::index_put")
+_PLACES_ON_CPU = ("aten::index", "aten::index_put_", "aten::index_put", "aten::_unsafe_index")
+_COPY = "aten::copy_"  # into a tensor that is there, from any device
+
+
+class _OnGpu(Tensor):
+    """A tensor on the stand-in; `values` are on the CPU."""
+
+    values: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, values: Tensor) -> _OnGpu:
+        made = Tensor._make_wrapper_subclass(
+            cls, values.shape, strides=values.stride(), storage_offset=values.storage_offset(), dtype=values.dtype,
+            device=_DEVICE, requires_grad=values.requires_grad,
+        )  # fmt: skip
+        made.values = values
+        return made
+
+    def tolist(self) -> Any:
+        return self.values.tolist()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.values, spec)
+
+    def __repr__(self) -> str:
+        return f"{self.values!r} on the GPU"
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _run(func, args, kwargs or {})
 
 
 class _FakeGpu(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = func._schema.name
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        on_gpu = [tensor.is_meta for tensor in tensors]
-        if kwargs.get("generator") is not None and (any(on_gpu) or str(kwargs.get("device")) == "meta"):
-            raise RuntimeError(f"{name}: the generator is on the CPU, the tensor on the GPU")
-        if not any(on_gpu):
-            return func(*args, **kwargs)
-        if name in _COPIES:
-            return self._copy(name, func, args, kwargs)
-        free = tree_leaves(args[1]) if name in _PLACES_ON_CPU and on_gpu[0] else []
-        wrong = [t for t in tensors if not t.is_meta and t.ndim and not any(t is place for place in free)]
+        return _run(func, args, kwargs or {})
+
+
+def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Do on the CPU what a GPU would do, or refuse."""
+    name = func._schema.name
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    on_gpu = [tensor for tensor in tensors if isinstance(tensor, _OnGpu)]
+    asked = None if kwargs.get("device") is None else torch.device(kwargs["device"])
+    to_gpu = bool(on_gpu) if asked is None else asked.type == _DEVICE.type
+    if kwargs.get("generator") is not None and to_gpu:
+        raise RuntimeError(f"{name}: the generator is on the CPU, the tensor on the GPU")
+    if not on_gpu and not to_gpu:
+        return func(*args, **kwargs)
+    if on_gpu and name != _COPY:
+        free = tree_leaves(args[1]) if name in _PLACES_ON_CPU and isinstance(args[0], _OnGpu) else []
+        wrong = [t for t in tensors if not isinstance(t, _OnGpu) and t.ndim and not any(t is place for place in free)]
         if wrong:
             raise RuntimeError(f"{name}: a tensor {list(wrong[0].shape)} on the CPU, others on the GPU")
-        if name in _READS:
-            return 1.0 if tensors[0].is_floating_point() else 1
-        return func(*args, **kwargs)
+    behind = {id(tensor.values): tensor for tensor in on_gpu}
+    args, kwargs = tree_map(lambda leaf: leaf.values if isinstance(leaf, _OnGpu) else leaf, (args, kwargs))
+    if asked is not None:
+        kwargs["device"] = torch.device("cpu")
+    out = func(*args, **kwargs)
+    if asked is not None and any(out is tensor for tensor in tensors):
+        out = out.clone()
+    if name == _COPY:
+        return behind.get(id(out), out)
+    return tree_map(lambda leaf: _there(leaf, behind, to_gpu), out)
 
-    def _copy(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
-        if name == "aten::copy_":  # into a tensor that is there
-            target, source = args[:2]
-            return target.fill_(1) if source.is_meta and not target.is_meta else target
-        device = torch.device(kwargs.get("device") or args[0].device)
-        if device.type == "cpu":
-            return torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
-        return func(*args, **kwargs)
+
+def _there(leaf: Any, behind: dict[int, _OnGpu], to_gpu: bool) -> Any:
+    """A result where it belongs: what was changed in place is the tensor that was given."""
+    if not isinstance(leaf, Tensor) or not to_gpu:
+        return leaf
+    return behind[id(leaf)] if id(leaf) in behind else _OnGpu(leaf)
 
 
 @contextmanager
 def fake_gpu() -> Iterator[None]:
-    """Inside, the device `meta` behaves as a GPU does."""
-    with warnings.catch_warnings(), _FakeGpu():
-        warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
-        yield
+    """Inside, the device `GPU` behaves as one does. Work runs on one thread: others would not know."""
+    before = torch._C._only_lift_cpu_tensors()
+    torch._C._set_only_lift_cpu_tensors(
+        True
+    )  # so that torch.tensor(..., device=GPU) asks for a copy, as any other does
+    try:
+        with one_torch_thread(), _FakeGpu():
+            yield
+    finally:
+        torch._C._set_only_lift_cpu_tensors(before)

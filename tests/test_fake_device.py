@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.fake_device import fake_gpu
+from tests.fake_device import GPU, fake_gpu
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tests.fake_device import fake_gpu
         lambda there, here: there.index_put_((torch.tensor([0]),), here[:1]),
         lambda there, here: torch.equal(there, here),
         lambda there, here: there.normal_(generator=torch.Generator()),
-        lambda there, here: torch.randn(3, device="meta", generator=torch.Generator()),
+        lambda there, here: torch.randn(3, device=GPU, generator=torch.Generator()),
         lambda there, here: there.numpy(),
     ],
     ids=[
@@ -36,17 +36,33 @@ from tests.fake_device import fake_gpu
 def test_mistakes_with_devices_are_errors(mistake):
     here = torch.randn(4, 4)
     with fake_gpu(), pytest.raises((RuntimeError, TypeError)):
-        mistake(here.to("meta"), here)
+        mistake(here.to(GPU), here)
 
 
 def test_what_a_gpu_does_is_done():
     here = torch.randn(4, 4)
     with fake_gpu():
-        there = here.to("meta", non_blocking=True)
-        assert (there + torch.tensor(2.0)).is_meta and (2 * there).is_meta and there[torch.tensor([0, 2])].is_meta
+        there = here.to(GPU, non_blocking=True)
+        for made in (there + torch.tensor(2.0), 2 * there, there[torch.tensor([0, 2])]):
+            assert made.device == torch.device(GPU)
         there[torch.tensor([1])] = 0.0
-        assert there.cpu().numpy().shape == (4, 4) and there.sum().item() == 1.0
-        assert bool(there.isfinite().all()) and float(there[0, 0]) == 1.0 and there.tolist() == here.fill_(1).tolist()
-        here.copy_(there)
-        there.copy_(here)
-        assert (here + here).device.type == "cpu"
+        here[1] = 0.0
+        assert bool(there.isfinite().all()) and there[0, 0].item() == float(here[0, 0])
+        assert there.tolist() == here.tolist() and f"{there[0, 0]:.2f}" == f"{here[0, 0]:.2f}"
+        assert (there.cpu().numpy() == here.numpy()).all() and there.cpu() is not there
+        twice = there.clone()
+        twice[:, 1:].mul_(2.0)
+        twice[:, 0].copy_(2 * here[:, 0])
+        assert twice.device == torch.device(GPU) and here.copy_(twice) is here and torch.equal(here, 2 * there.cpu())
+        assert (here + here).device.type == "cpu" and torch.zeros(2, device=GPU).tolist() == [0.0, 0.0]
+
+
+def test_gradients_are_those_of_the_cpu():
+    here = torch.randn(4, 4, requires_grad=True)
+    network = torch.nn.Linear(4, 2)
+    network(here).square().sum().backward()
+    expected = network.weight.grad.clone()
+    with fake_gpu():
+        network.zero_grad()
+        network.to(GPU)(here.detach().to(GPU)).square().sum().backward()
+        assert network.weight.device == torch.device(GPU) and torch.equal(network.weight.grad.cpu(), expected)

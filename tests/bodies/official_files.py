@@ -40,7 +40,7 @@ def random_values(
     weights = rng.random((vertices, joints)) ** 8
     weights = np.floor(weights / weights.sum(1, keepdims=True) * 2**16)
     weights[np.arange(vertices), weights.argmax(1)] += 2**16 - weights.sum(1)
-    regressor = scipy.sparse.random(joints, vertices, density=0.2, format="csc", rng=rng)
+    regressor = scipy.sparse.random(joints, vertices, 0.2, "csc", None, rng)
     regressor = scipy.sparse.csc_matrix(regressor + scipy.sparse.csc_matrix(np.eye(joints, vertices)))
     steps = rng.integers(1, vertices // 3, (faces, 2)).cumsum(1)
     corners = (np.arange(faces)[:, None] + np.c_[np.zeros(faces, int), steps]) % vertices

@@ -86,7 +86,7 @@ def test_code_hidden_in_the_storage_of_a_tensor(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array"])
 def test_sparse_matrices_come_back(kind: str):
-    matrix = getattr(scipy.sparse, kind)(scipy.sparse.random(5, 7, 0.4, rng=np.random.default_rng(0)))
+    matrix = getattr(scipy.sparse, kind)(scipy.sparse.random(5, 7, 0.4, "coo", None, np.random.default_rng(0)))
     np.testing.assert_array_equal(back(matrix).toarray(), matrix.toarray())
 
 

@@ -59,7 +59,7 @@ def files(tmp_path_factory) -> Path:
     """A folder with the files of SMPL+H to SMPL-X and back, and the mask."""
     folder = tmp_path_factory.mktemp("transfer")
     there, back = _rows(10475, 6890), _rows(6890, 10475, 1)
-    normals = sparse.random(10475, 6890, density=1e-4, format="csc", rng=np.random.default_rng(2))
+    normals = sparse.random(10475, 6890, 1e-4, "csc", None, np.random.default_rng(2))
     _write(folder / "transfer_data" / "smplh2smplx_deftrafo_setup.pkl", {"mtx": sparse.hstack([there, normals], "csc")})
     _write(folder / "smplx2smplh_deftrafo_setup.pkl", {"mtx": sparse.hstack([back, 0 * back], "csc")})
     np.save(folder / "transfer_data" / "smplx_mask_ids.npy", np.arange(100, 10475))

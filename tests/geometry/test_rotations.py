@@ -135,7 +135,7 @@ def test_slerp_agrees_with_scipy_and_is_exact_at_the_ends(direction, angle, frac
 
 
 def test_the_mean_agrees_with_scipy():
-    rotations = Rotation.random(12, rng=3)
+    rotations = Rotation.random(12, 3)
     weights = np.linspace(1, 2, 12)
     mean = r.mean_rotation(torch.as_tensor(rotations.as_matrix()), torch.as_tensor(weights))
     np.testing.assert_allclose(mean.numpy(), rotations.mean(weights).as_matrix(), atol=1e-9)

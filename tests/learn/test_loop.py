@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.fake_device import fake_gpu
+from tests.fake_device import GPU, fake_gpu
 from tests.learn import small_task as program
 from tests.learn.small_task import PLAN, small_task
 from vitruve.errors import BadData, MissingAsset, UsageError
@@ -137,15 +137,15 @@ def test_a_run_on_a_gpu_keeps_its_tensors_there(tmp_path: Path):
 
     def validate(network: nn.Module) -> dict[str, float]:
         with torch.no_grad():
-            return {"error": float(network(torch.ones(5, 6, device="meta")).square().mean())}
+            return {"error": float(network(torch.ones(5, 6, device=GPU)).square().mean())}
 
     task = small_task(validate=validate, groups={"slow": Group(("4.*",), 0.1)}, data=two_sets())
     plan = replace(PLAN, steps=9, accumulate=2)
     with fake_gpu():
-        train(task, plan, tmp_path, device="meta", readers=2)
-        train(task, replace(plan, steps=12), tmp_path, device="meta", resume=True)
+        train(task, plan, tmp_path, device=GPU, readers=2)
+        train(task, replace(plan, steps=12), tmp_path, device=GPU, resume=True)
         with pytest.raises(RuntimeError, match="on the CPU"):  # this validation forgets to bring its data over
-            train(small_task(), plan, tmp_path, device="meta")
+            train(small_task(), plan, tmp_path, device=GPU)
     assert load_checkpoint(tmp_path / STATE)[1]["progress"]["step"] == 12
 
 

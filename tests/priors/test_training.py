@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fake_device import fake_gpu
+from tests.fake_device import GPU, fake_gpu
 from tests.priors import prior_material as material
 from vitruve.errors import BadData, UsageError
 from vitruve.learn.checkpoint import load_checkpoint
@@ -30,7 +30,7 @@ def test_it_learns(run: tuple[Path, dict]):
     folder, results = run
     rows = list(csv.DictReader((folder / "curves.csv").open()))
     first, last = (float(rows[i]["valid_geodesic_rad"]) for i in (0, -1))
-    assert last < 0.1 * first and results["best"]["spread"] > 0.9 and not results["warnings"]
+    assert last < 0.15 * first and results["best"]["spread"] > 0.9 and not results["warnings"]
     assert results["steps"] == 150 and 0 <= results["waiting_for_data"] < 1 and results["poses_per_second"] > 0
 
 
@@ -109,7 +109,7 @@ def test_it_goes_on(tmp_path: Path, run: tuple[Path, dict]):
 def test_a_training_on_a_gpu_keeps_its_tensors_there(tmp_path: Path):
     recipe = replace(material.recipe(steps=2), noise=0.1, mirror=0.5, turned=0.5, turned_by=0.2, masked=0.5)
     with fake_gpu():
-        results = train_prior(material.data(), tmp_path, recipe, body=material.body(), device="meta")
+        results = train_prior(material.data(), tmp_path, recipe, body=material.body(), device=GPU)
     assert results["steps"] == 2
 
 

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.fake_device import GPU, fake_gpu
 from tests.material import shared_data
 from vitruve import load_motion
 from vitruve.bodies import BodyModel, load_body
+from vitruve.bodies.find_body import body_on
 from vitruve.errors import UsageError, VitruveError
 from vitruve.geometry.rotations import geodesic_distance, rotation_about
 from vitruve.motion import Motion
@@ -232,3 +234,18 @@ def test_real_clips_keep_the_bars(data: str):
         # No joint turns faster from frame to frame than some joint of the source does at that time.
         ours, theirs = (geodesic_distance(m.rotations[1:], m.rotations[:-1]) for m in (conversion.motion, motion))
         assert bool((ours.amax(1) < 1.3 * theirs.amax(1) + 0.05).all())
+
+
+def test_a_motion_is_retargeted_where_the_body_is():
+    frames = random_frames(22, 1)
+    source = disguised(clip(), frames, 1.0)[::3]
+    source = source.replace(mask=torch.arange(len(source)) != 3)
+    expected = retarget_motion(source, body(), mapping=mapping(frames, bones=True))
+    with fake_gpu():
+        there = body_on(body(), GPU)
+        found = retarget_motion(source, there, mapping=mapping(frames, bones=True))
+        shape = actor_betas([source.to(GPU)], there, mapping=mapping(frames, bones=True))
+        assert found.motion.rotations.device == found.failed.device == shape.device == torch.device(GPU)
+    turn = geodesic_distance(found.motion.rotations.cpu(), expected.motion.rotations)
+    assert float(torch.rad2deg(turn.max())) < 0.5 and abs(found.error.mean - expected.error.mean) < 0.05
+    assert found.warnings == expected.warnings and torch.allclose(shape.cpu(), expected.motion.betas, atol=0.02)

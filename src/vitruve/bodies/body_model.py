@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vitruve.bodies.hands import HandSpace
-from vitruve.bodies.kinematics import flat_batch, forward_kinematics
+from vitruve.bodies.kinematics import common_batch, flat_batch, forward_kinematics
 from vitruve.bodies.skin import POSES_AT_A_TIME, SPLIT_LOCK, Skin, pose_skin, split_skin
 from vitruve.errors import BadData, UsageError
 from vitruve.skeletons import Skeleton
@@ -358,8 +357,7 @@ class ShapedBody:
         translation = rotations.new_zeros(3) if translation is None else translation.to(rotations)
         expression = rotations.new_zeros(0) if self.expression is None else self.expression
         inputs = ((rotations, 3), (translation, 1), (rest, 2), (self.rest_joints, 2), (expression, 1))
-        # NumPy's version: torch's imports sympy, which takes a third of a second.
-        batch = np.broadcast_shapes(*(value.shape[: value.dim() - own] for value, own in inputs))
+        batch = common_batch(*(value.shape[: value.dim() - own] for value, own in inputs))
         flat = [flat_batch(value, own, batch) for value, own in inputs]
         step = max(1, chunk or POSES_AT_A_TIME)
         out = [rest.new_zeros(0, rest.shape[-2], 3)]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import torch
 
 from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import is_installed, is_own, is_path, parse_name, shared_body
 from vitruve.errors import MissingAsset, UsageError
 
+# A body -> its copies on other devices, by device, so that what is cached with a copy serves again.
+_copies: WeakKeyDictionary[BodyModel, dict[torch.device, BodyModel]] = WeakKeyDictionary()
 _SAID = ("neutral", "female", "male", "left", "right")
 
 
@@ -58,6 +64,17 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
             return body, [f"there is no {which}-{gender}, so {body.name} is used"]
     body = shared_body(f"open-{layout}-{gender}", folder)
     return body, [f"no {which} file was found, so '{which}' is taken as {body.name}, whose betas mean other shapes"]
+
+
+def body_on(body: BodyModel, device: torch.device | str) -> BodyModel:
+    """The body on a device: itself where it is there, else a copy, which is kept while the body lives."""
+    device = body.template.new_empty(0).to(device).device  # with its number: "cuda" is where torch has it now
+    if body.device == device:
+        return body
+    kept = _copies.setdefault(body, {})
+    if device not in kept:
+        kept[device] = copy.deepcopy(body).to(device)
+    return kept[device]
 
 
 def _found_open(which: str, body: BodyModel) -> list[str]:

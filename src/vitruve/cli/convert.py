@@ -41,6 +41,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     mapping: str | None = None,
     up: Literal["z", "y"] = "z",
     points: Annotated[int | None, Parameter(validator=Number(gte=50))] = None,
+    device: str = "cpu",
     workers: Count = 1,
     shard: str | None = None,
     cluster: str | None = None,
@@ -72,6 +73,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC), or "guess" (docs/retarget.md).
         up: the axis that points upwards in folders of meshes.
         points: about how many surface points the fit looks at; what the fit has proved good with where left out.
+        device: where the fit is computed: cpu, cuda, cuda:1.
         workers: processes on this machine.
         shard: do only this part of the work, such as 2/8.
         cluster: address of a Dask scheduler that does the work instead.
@@ -84,6 +86,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         from vitruve.convert.batch import carry_out, prepare
         from vitruve.convert.betas_and_hands_options import given_betas, given_hands
         from vitruve.convert.options import Options
+        from vitruve.devices import device_of
         from vitruve.jobs.shards import parse_shard
         from vitruve.runs import progress_bar
         from vitruve.threads import one_thread_but_for_blocks
@@ -103,7 +106,10 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         mapping=mapping or "",
         up=up,
         gender=gender or "",
+        device=device,
     )
+    if not cluster:
+        device_of(device)  # says now what is not there
     part = parse_shard(shard) if shard else (1, 1)
     few = quiet or len(inputs) == 1
     with one_thread_but_for_blocks(), progress_bar("looking at files", "files", few) as progress:

@@ -25,6 +25,7 @@ def sample(
     count: Count = 24,
     seed: int = 0,
     body: str = "open-smplx-neutral",
+    device: str = "cpu",
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -39,6 +40,7 @@ def sample(
         count: how many poses.
         seed: of what is drawn.
         body: what they are drawn on, and the body the file names.
+        device: where to compute: cpu, cuda, cuda:1.
         dry_run: say what would be written, and stop.
         overwrite: replace the folder of an earlier run.
         quiet: say nothing.
@@ -47,6 +49,7 @@ def sample(
 
     from vitruve.bodies import load_body
     from vitruve.convert.poses import write_poses
+    from vitruve.devices import device_of
     from vitruve.draw import save_picture
     from vitruve.priors import load_prior
     from vitruve.priors.files import poses_of
@@ -56,15 +59,15 @@ def sample(
     from vitruve.runs.folder import check_out
 
     check_out(out, "prior sample", overwrite)
-    loaded, model = load_prior(prior), load_body(body)
+    loaded, model = load_prior(prior).to(device_of(device)), load_body(body)
     if dry_run:
         print(f"would write {count} poses to {', '.join(str(out / name) for name in ('poses.npz', 'samples.png'))}")
         return
-    options = {"prior": prior, "count": count, "seed": seed, "body": body}
+    options = {"prior": prior, "count": count, "seed": seed, "body": body, "device": device}
     inputs = [prior] if prior.is_file() else []
     with run_folder(out, "prior sample", options, inputs, overwrite) as run:
         rotations = loaded.sample(count, torch.Generator().manual_seed(seed))
-        energies = loaded.energy(rotations)
+        energies = loaded.energy(rotations).cpu()
         labels = [f"{i:03d}  energy {energy:.1f}" for i, energy in enumerate(energies.tolist())]
         write_poses(poses_of(rotations, [f"{i:03d}" for i in range(count)], model), run.path / "poses.npz")
         sheet = pose_sheet(rotations[:_DRAWN], model, labels[:_DRAWN])
@@ -86,6 +89,7 @@ def complete(
     out: Out,
     hypotheses: Count = 1,
     seed: int = 0,
+    device: str = "cpu",
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -104,6 +108,7 @@ def complete(
         out: the file to write; its ending says the format.
         hypotheses: fillings of each pose.
         seed: of what is drawn.
+        device: where to compute: cpu, cuda, cuda:1.
         dry_run: say what would be written, and stop.
         overwrite: replace a file that is there.
         quiet: say nothing.
@@ -113,7 +118,7 @@ def complete(
     from vitruve.priors.completion import joint_mask
 
     known = joint_mask([name.strip() for name in missing.split(",") if name.strip()])
-    loaded, source = _both(prior, file)
+    loaded, source = _both(prior, file, device)
     names = files.out_names(source, out, hypotheses, overwrite)
     if dry_run:
         print(f"would fill {int((~known).sum())} joints of {len(source):,} poses into {', '.join(map(str, names))}")
@@ -133,6 +138,7 @@ def denoise(
     *,
     noise_deg: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     out: Out,
+    device: str = "cpu",
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -151,6 +157,7 @@ def denoise(
         noise_deg: how far off joints are, in degrees, as the standard deviation about each axis; found in a motion
             where left out, needed for poses.
         out: the file to write; its ending says the format.
+        device: where to compute: cpu, cuda, cuda:1.
         dry_run: say what would be written, and stop.
         overwrite: replace a file that is there.
         quiet: say nothing.
@@ -160,7 +167,7 @@ def denoise(
     from vitruve.geometry.rotations import geodesic_distance
     from vitruve.priors import files
 
-    loaded, source = _both(prior, file)
+    loaded, source = _both(prior, file, device)
     names = files.out_names(source, out, 1, overwrite)
     noise = files.noise_of(source, file, noise_deg)
     if dry_run:
@@ -180,6 +187,7 @@ def encode(
     file: Path,
     *,
     out: Out,
+    device: str = "cpu",
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -194,6 +202,7 @@ def encode(
         file: a motion, poses keyed by id, or axis-angle [poses, 63] or [poses, 21, 3] as .npy, .pt, or `pose_body`
             of an npz.
         out: the file to write, .npz or .npy.
+        device: where to compute: cpu, cuda, cuda:1.
         dry_run: say what would be written, and stop.
         overwrite: replace a file that is there.
         quiet: say nothing.
@@ -201,7 +210,7 @@ def encode(
     from vitruve.priors import files
 
     _check_ending(out, (".npz", ".npy"))
-    loaded, source = _both(prior, file)
+    loaded, source = _both(prior, file, device)
     files.out_names(source, out, 1, overwrite)
     if dry_run:
         print(f"would encode {len(source):,} poses into {out}")
@@ -217,6 +226,7 @@ def decode(
     *,
     out: Out,
     body: str = "open-smplx-neutral",
+    device: str = "cpu",
     dry_run: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -231,11 +241,13 @@ def decode(
         file: of `vitruve prior encode`, or a .npy of [poses, latent].
         out: the file to write; its ending says what.
         body: the body that poses keyed by id name.
+        device: where to compute: cpu, cuda, cuda:1.
         dry_run: say what would be written, and stop.
         overwrite: replace a file that is there.
         quiet: say nothing.
     """
     from vitruve.bodies import load_body
+    from vitruve.devices import device_of
     from vitruve.errors import UsageError
     from vitruve.formats.readers.poses_by_id import ENDINGS
     from vitruve.priors import files, load_prior
@@ -243,7 +255,7 @@ def decode(
     _check_ending(out, (*ENDINGS, ".npy"))
     if out.exists() and not overwrite:
         raise UsageError("the output exists already", where=str(out), fix="choose another, or give --overwrite")
-    loaded = load_prior(prior)
+    loaded = load_prior(prior).to(device_of(device))
     codes, ids = files.read_codes(file, loaded.latent)
     if dry_run:
         print(f"would decode {len(codes):,} codes into {out}")
@@ -260,8 +272,9 @@ def _check_ending(out: Path, endings: tuple[str, ...]) -> None:
         raise UsageError(f"this is not written as '{out.suffix}'", where=str(out), fix=f"use {', '.join(endings)}")
 
 
-def _both(prior: Path, file: Path) -> tuple[Prior, Poses | Motion]:
+def _both(prior: Path, file: Path, device: str) -> tuple[Prior, Poses | Motion]:
+    from vitruve.devices import device_of
     from vitruve.priors import load_prior
     from vitruve.priors.files import read_any
 
-    return load_prior(prior), read_any(file)
+    return load_prior(prior).to(device_of(device)), read_any(file)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
-from vitruve.bodies.find_body import find_body
+from vitruve.bodies.find_body import body_on, find_body
 from vitruve.convert.body_pair import Pair, SeenPoints, pair_of
 from vitruve.convert.target_betas import betas_at_rest, known_betas
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
@@ -79,6 +79,7 @@ def convert_motion(
     source_body, source_notes = body_of(motion, source, folder)
     target_body, target_notes = find_body(to, motion.gender, folder)
     warnings = source_notes + target_notes
+    source_body, motion = body_on(source_body, target_body.device), motion.to(target_body.device)
     shaped = source_body.shaped(motion.betas, motion.expression if source_body.num_expressions else None)
     clock.lap("bodies")
     pair = pair_of(source_body, target_body, points)
@@ -147,7 +148,7 @@ def _fit(
             progress=None if known is None else progress,
         )
 
-    whole = torch.arange(len(motion))
+    whole = torch.arange(len(motion), device=target.device)
     if shape is None:
         # The shape first, on the frames that the solver picks.
         shape = fit(whole[:: max(1, len(motion) // _SHAPE_FRAMES)], None, EFFORT).betas

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from vitruve.bodies.find_body import body_on
 from vitruve.convert.chosen_bodies import body, body_hash
 from vitruve.convert.convert import convert_motion
 from vitruve.convert.meshes import convert_meshes
@@ -18,6 +19,7 @@ from vitruve.convert.options import Facts
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.settle import Settings
 from vitruve.correspondence.body_maps import correspondence
+from vitruve.devices import device_of
 from vitruve.errors import BadData
 from vitruve.fit import prepare
 from vitruve.fit.conversion import Conversion
@@ -125,6 +127,7 @@ def _conversion(
     settings: Settings = task.settings
     options, kind, folder, clock = settings.options, task.facts.kind, settings.folder, time.perf_counter()
     how: dict[str, Any] = {"progress": progress}
+    device = device_of(options.device)
     if options.betas is not None:
         how["betas"] = options.betas if isinstance(options.betas, str) else torch.tensor(options.betas)
     if options.points is not None and kind != "skeleton":
@@ -135,9 +138,10 @@ def _conversion(
     if kind == "poses":
         poses = read_poses(task.input, gender=options.gender or None)
         read = time.perf_counter() - clock
-        converted = convert_poses(poses, options.to, source=options.source or None, folder=folder, **how)
+        converted = convert_poses(poses, options.to, source=options.source or None, folder=folder, device=device, **how)
         return poses, converted, converted.poses, read
-    target, source = body(settings.target, folder), body(settings.source, folder) if settings.source else None
+    target = body_on(body(settings.target, folder), device)
+    source = body(settings.source, folder) if settings.source else None
     if kind == "meshes":
         sequence = read_mesh_sequence(task.input, up=options.up)
         read = time.perf_counter() - clock

@@ -26,7 +26,7 @@ def face_points(body: BodyModel, valid: Bool[Tensor, "vertices"]) -> Int[Tensor,
     joints = [joint for joint, name in enumerate(body.skeleton.names) if name in _JOINTS]
     moved = body.expression_basis.abs().amax((1, 2)) > 1e-6
     main = body.skin_weights.argmax(1)
-    every = ((moved | torch.isin(main, torch.tensor(joints))) & valid).nonzero()[:, 0]
+    every = ((moved | torch.isin(main, torch.tensor(joints, device=main.device))) & valid).nonzero()[:, 0]
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
     return every[order[:_POINTS].sort().values]
 

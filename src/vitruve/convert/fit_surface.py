@@ -114,7 +114,7 @@ def fit_surface(
     fitted = fit(rotations, _placed(body, ids, there, rotations), start_betas=start_betas)
     expressions = None
     if expression:
-        face, every = face_points(body, surface.map.valid), torch.arange(surface.frames)
+        face, every = face_points(body, surface.map.valid), torch.arange(surface.frames, device=body.device)
         targets = surface.at(face)(every)
         if shows_expression(body, face, targets, fitted):
             expressions = body.template.new_zeros(surface.frames, body.num_expressions)
@@ -154,12 +154,12 @@ def start_from_surface(surface: Surface) -> Float[Tensor, "frames joints 3 3"]:
     """
     body, frames = surface.body, surface.frames
     patches = {joint: (patch, surface.at(patch)) for joint, patch in _patches(body, surface.map.valid).items()}
-    world = torch.empty(frames, body.num_joints, 3, 3, dtype=body.dtype)
-    sure = torch.zeros(frames, body.num_joints, dtype=torch.bool)
+    world = torch.empty(frames, body.num_joints, 3, 3, dtype=body.dtype, device=body.device)
+    sure = torch.zeros(frames, body.num_joints, dtype=torch.bool, device=body.device)
 
     def turn(rows: Tensor) -> None:
-        spread = torch.zeros(len(rows), body.num_joints, 3, 3, dtype=body.dtype)
-        counts = torch.zeros(len(rows), body.num_joints, dtype=torch.long)
+        spread = world.new_zeros(len(rows), body.num_joints, 3, 3)
+        counts = torch.zeros(len(rows), body.num_joints, dtype=torch.long, device=body.device)
         for joint, (patch, there) in patches.items():
             weights = body.skin_weights[patch, joint]
             spread[:, joint], counts[:, joint] = _spread(body.template[patch], there(rows), weights)
@@ -167,7 +167,7 @@ def start_from_surface(surface: Surface) -> Float[Tensor, "frames joints 3 3"]:
         values = torch.linalg.svdvals(spread)
         sure[rows] = (counts >= LEAST_POINTS) & (values[..., 1] > _LEAST_SPREAD * values[..., 0])
 
-    over_threads(turn, torch.arange(frames).split(_FRAMES_AT_A_TIME))
+    over_threads(turn, torch.arange(frames, device=body.device).split(_FRAMES_AT_A_TIME))
     sure &= surface.free
     local = body.rest_rotations(frames)
     for joint, parent in enumerate(body.skeleton.parents):
@@ -205,7 +205,7 @@ def _placed(body: BodyModel, ids: Tensor, there: Places, rotations: Tensor) -> F
         far = places.masked_fill(~places.isfinite(), torch.nan) - posed.vertices(rotations[rows])
         return far.nanmean(1).nan_to_num()
 
-    return torch.cat(over_threads(away, torch.arange(len(rotations)).split(_FRAMES_AT_A_TIME)))
+    return torch.cat(over_threads(away, torch.arange(len(rotations), device=body.device).split(_FRAMES_AT_A_TIME)))
 
 
 def _present(surface: Surface, ids: Int[Tensor, "points"], there: Places) -> Bool[Tensor, "frames"]:
@@ -214,7 +214,7 @@ def _present(surface: Surface, ids: Int[Tensor, "points"], there: Places) -> Boo
     patches = torch.nn.functional.one_hot(main, surface.body.num_joints).to(surface.body.dtype)
     patches = patches[:, patches.any(0)] / patches.sum(0)[patches.any(0)]
     shares = []
-    for rows in torch.arange(surface.frames).split(512):
+    for rows in torch.arange(surface.frames, device=ids.device).split(512):
         finite = there(rows).isfinite().all(-1).to(patches)
         shares.append((finite @ patches).amin(1))
     present = torch.cat(shares) >= _LEAST_SHARE
@@ -231,7 +231,7 @@ def _measure(motion: Motion, surface: Surface, present: Tensor) -> ErrorReport:
     """Distances between result and surface in the frames that were fitted, at `measured_vertices`."""
     body, ids = surface.body, measured_vertices(surface.map.valid)
     there = surface.at(ids)
-    blocks = [block[present[block]] for block in measured_frames(surface.frames)]
+    blocks = [block[present[block].cpu()].to(body.device) for block in measured_frames(surface.frames)]
     places = [there(block) for block in blocks]
     # Points that some frame lacks are left out, so that all frames are judged alike.
     whole = torch.stack([part.isfinite().all(-1).all(0) for part in places]).all(0)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.find_body import find_body
+from vitruve.bodies.find_body import body_on, find_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.convert.fit_surface import Places, Surface, fit_surface
 from vitruve.correspondence.body_maps import Correspondence, correspondence
@@ -69,6 +69,7 @@ def convert_hands(
     if hand.layout != "mano" or side not in SIDES:
         raise UsageError(f"'{hand.name}' is not a hand", fix="name one: 'mano-left', 'open-mano-right'")
     body, warnings = body_of(motion, source, folder)
+    body, motion = body_on(body, hand.device), motion.to(hand.device)
     fingers = _fingers(motion, hand, side)
     loaded = time.perf_counter()
     surface = _without_forearm(correspondence(body, hand), body, side)
@@ -83,7 +84,7 @@ def convert_hands(
             functools.partial(_places, motion, body, surface),
             len(motion),
             surface,
-            torch.ones(hand.num_joints, dtype=torch.bool),
+            torch.ones(hand.num_joints, dtype=torch.bool, device=hand.device),
         ),
         rotations,
         {

@@ -20,7 +20,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.find_body import find_body
+from vitruve.bodies.find_body import body_on, find_body
 from vitruve.bodies.recognise import check_order, recognise
 from vitruve.convert.convert import KNEE
 from vitruve.convert.fit_surface import LEAST_POINTS, Places, Surface, fit_surface
@@ -89,7 +89,7 @@ def convert_meshes(
     conversion = fit_surface(
         Surface(
             target,
-            functools.partial(_places, sequence.vertices, surface),
+            functools.partial(_places, sequence.vertices.to(target.device), surface),
             len(sequence),
             surface,
             _free(source, target, surface),
@@ -111,7 +111,7 @@ def _topology(sequence: MeshSequence, topology: str | BodyModel | None, folder: 
     if topology is None:
         source = recognise(sequence.vertices, sequence.faces, folder=folder, where=_first(sequence))
     else:
-        source, _ = find_body(topology, "neutral", folder)
+        source = body_on(find_body(topology, "neutral", folder)[0], sequence.vertices.device)
     check_order(sequence.vertices, source, sequence.files)
     return source
 
@@ -135,7 +135,7 @@ def _free(source: BodyModel, target: BodyModel, surface: Correspondence) -> Bool
     """Joints that the surface can tell: not jaw and eyes where the meshes are of a body without, nor lost parts."""
     seen = (target.skin_weights[surface.valid] > 0.05).sum(0) >= LEAST_POINTS
     face = torch.tensor([name not in FACE or name in source.skeleton.names for name in target.skeleton.names])
-    return seen & face
+    return seen & face.to(seen.device)
 
 
 def _first(sequence: MeshSequence) -> str:

@@ -22,6 +22,7 @@ class Options:
         gender: "neutral", "female" or "male", likewise; empty where it is not known.
         mapping: for motions on a foreign skeleton, the mapping file, or "guess"; found by itself where left out.
         up: the axis that points upwards in mesh files, "z" or "y".
+        device: where the fit is computed: cpu, cuda, cuda:1. Results of two devices count as the same.
     """
 
     to: str
@@ -34,6 +35,7 @@ class Options:
     mapping: str = ""
     up: str = "z"
     gender: str = ""
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

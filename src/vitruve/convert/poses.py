@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.bodies.find_body import find_body
+from vitruve.bodies.find_body import body_on, find_body
 from vitruve.convert.convert import convert_motion
 from vitruve.errors import BadData
 from vitruve.fit.conversion import Conversion, Progress
@@ -67,6 +67,7 @@ def convert_poses(
     hands: str | Tensor = "flat",
     points: int = 600,
     folder: str | Path | None = None,
+    device: torch.device | str | None = None,
     progress: Progress | None = None,
 ) -> PoseConversion:
     """Convert poses to another body.
@@ -81,6 +82,7 @@ def convert_poses(
         hands: what a source without fingers gets.
         points: about how many surface points the fit looks at.
         folder: where licensed bodies lie, before the usual places.
+        device: where to compute with bodies that are named, of which each gender has its own; the CPU where left out.
         progress: called with (poses done, poses in all).
     """
     if not isinstance(poses, Poses):
@@ -93,7 +95,8 @@ def convert_poses(
         gender = poses.genders[int(rows[0])]
         if gender not in bodies:
             here, there = body_of(poses.as_motion(rows), source, folder), find_body(to, gender, folder)
-            bodies[gender], warnings = (here[0], there[0]), [*warnings, *here[1], *there[1]]
+            target = there[0] if device is None else body_on(there[0], device)
+            bodies[gender], warnings = (here[0], target), [*warnings, *here[1], *there[1]]
         report = None if progress is None else _after(progress, done, len(poses))
         parts.append(
             convert_motion(
@@ -146,7 +149,7 @@ def _joined(
         genders=tuple(genders[int(row)] for row in place),
         body=first.body,
         expression=torch.cat(expressions)[place] if len(expressions) == len(motions) else None,
-        mask=poses.mask & ~failed,
+        mask=poses.mask.to(failed.device) & ~failed,
     )
     stages = {stage: sum(part.seconds.get(stage, 0.0) for part in parts) for stage in parts[0].seconds}
     return PoseConversion(

@@ -64,6 +64,7 @@ def settle(path: Path, output: Path, facts: Facts, *, options: Options, folder: 
     # The bodies and the mapping count by their content, not by their names.
     mapping = file_hash(options.mapping) if Path(options.mapping).is_file() else options.mapping
     wanted = {**asdict(options), "to": "", "source": "", "mapping": mapping}
+    del wanted["device"]
     return Settled(
         settings, (*hashes, output.suffix, repr(sorted(wanted.items()))), tuple(note for note in notes if note)
     )

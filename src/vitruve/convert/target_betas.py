@@ -46,7 +46,7 @@ def betas_at_rest(source: ShapedBody, target: BodyModel, surface: Correspondence
     valid = surface.valid
     wanted = surface.apply(source.rest_vertices.double())[valid] - target.template[valid].double()
     basis = target.shape_basis[valid][..., :count].double()
-    moves = torch.eye(3, dtype=torch.float64).expand(len(basis), 3, 3)
+    moves = torch.eye(3).to(basis).expand(len(basis), 3, 3)
     columns = torch.cat([basis, moves], -1).flatten(0, 1)
     # The normal equations: a few columns against thousands of rows, and well conditioned.
     square = columns.T @ columns

@@ -41,15 +41,15 @@ def fit_by_anchors(
     Returns:
         All frames. The error of an interpolated frame is the larger one of its anchors.
     """
-    count = len(rotations)
-    anchors = torch.cat([torch.arange(0, count - 1, apart), torch.tensor([count - 1])])
+    count, device = len(rotations), rotations.device
+    anchors = torch.cat([torch.arange(0, count - 1, apart), torch.tensor([count - 1])]).to(device)
     held = fit(anchors, rotations[anchors], translation[anchors], None)
     out = _between(anchors, held, rotations, translation)
     middles = (anchors[1:] + anchors[:-1]) // 2
     found = fit(middles, out.rotations[middles], out.translation[middles], 0)
     worse = rise(found.error, *(times * out.error[middles] + plus for times, plus in (_DOES, _DOES_NOT)))
-    share = torch.zeros(count, dtype=worse.dtype)
-    around = (middles[:, None] + torch.arange(-apart, apart + 1)).clamp(0, count - 1)
+    share = torch.zeros(count, dtype=worse.dtype, device=device)
+    around = (middles[:, None] + torch.arange(-apart, apart + 1, device=device)).clamp(0, count - 1)
     share.scatter_reduce_(0, around.flatten(), worse.nan_to_num(0.0).repeat_interleave(2 * apart + 1), "amax")
     share[anchors] = 0.0
     rows = share.nonzero()[:, 0]
@@ -76,7 +76,7 @@ def _between(anchors: Int[Tensor, "anchors"], held: Fitted, rotations: Tensor, t
         out.translation[rows] = translation[rows] + _turned(out.rotations[rows, 0], shift)
         out.error[rows] = torch.maximum(held.error[left], held.error[right])
 
-    over_threads(follow, torch.arange(len(rotations)).split(_BLOCK))
+    over_threads(follow, torch.arange(len(rotations), device=rotations.device).split(_BLOCK))
     _put(out, anchors, held)
     return out
 

@@ -57,7 +57,7 @@ def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[T
     while len(picked) < count:
         picked.append(int(distance.argmax()))
         distance = torch.minimum(distance, _squares(positions, positions[picked[-1]]))
-    return torch.tensor(picked)
+    return torch.tensor(picked, device=positions.device)
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:

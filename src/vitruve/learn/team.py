@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vitruve.devices import device_of
 from vitruve.errors import MissingAsset
 
 
@@ -62,4 +63,4 @@ def find_team(device: str | None = None) -> Team:
             ) from None
         accelerator = Accelerator(cpu=device == "cpu")
         return Team(accelerator.process_index, accelerator.num_processes, accelerator.device, accelerator)
-    return Team(0, 1, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    return Team(0, 1, device_of(device or ("cuda" if torch.cuda.is_available() else "cpu")))

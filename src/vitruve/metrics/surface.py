@@ -59,6 +59,7 @@ class SurfaceMeter:
 
     def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block vertices 3"]) -> None:
         """Add the residuals of a block of frames, in order. NaN, for a vertex or a whole frame, does not count."""
+        frames, residual = frames.cpu(), residual.cpu()  # figures lie there, whatever computed the surfaces
         errors = residual.norm(dim=-1)
         known = ~errors.isnan()
         self._frames.append(frames)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitruve.bodies.body_model import BodyModel, ShapedBody
+from vitruve.bodies.find_body import body_on
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.errors import BadData, UsageError
 from vitruve.motion.keypoint_editing import resample_keypoints
@@ -33,6 +34,8 @@ Frames = Sequence[int] | Int[Tensor, "chosen"]
 @dataclass(frozen=True, eq=False)
 class Performer:
     """A surface, or joints and bones, over time. It has a motion, meshes, or keypoints, and only one of these.
+
+    All of it lies on the CPU, where it is drawn and compared, wherever it came from.
 
     Attributes:
         name: what it is called.
@@ -162,15 +165,15 @@ class Performer:
         rotations, translation = motion.rotations[chosen].double(), motion.translation[chosen].double()
         if self.shaped is not None:
             rest = self.shaped.of_frames(chosen).rest_joints.double()
-            turned = forward_kinematics(rotations.to(rest.device), rest, motion.skeleton.parents)[1]
-            return self._known(turned + translation.to(turned)[:, None], chosen)
+            turned = forward_kinematics(rotations, rest, motion.skeleton.parents)[1]
+            return self._known(turned + translation[:, None], chosen)
         offsets = None if motion.offsets is None else motion.offsets[chosen].double()
         part = Motion(rotations, translation, motion.fps, motion.skeleton, offsets=offsets)
         return self._known(part.joints(), chosen)
 
     def _known(self, points: Tensor, chosen: Tensor) -> Tensor:
         valid = self.valid[chosen]
-        return points if bool(valid.all()) else points.masked_fill(~valid.to(points.device)[:, None, None], torch.nan)
+        return points if bool(valid.all()) else points.masked_fill(~valid[:, None, None], torch.nan)
 
 
 def motion_performer(motion: Motion, body: BodyModel | None = None, name: str = "") -> Performer:
@@ -181,7 +184,7 @@ def motion_performer(motion: Motion, body: BodyModel | None = None, name: str = 
         body: one of the motion's joints; None for joints and bones alone.
         name: what it is called; the file's name where empty.
     """
-    name = name or Path(motion.source.file).name or "motion"
+    name, motion = name or Path(motion.source.file).name or "motion", motion.to("cpu")
     if not bool(torch.isfinite(motion.betas).all()):
         file = motion.source.file or "FILE"
         raise BadData("the shape holds NaN", where=f"{name}: betas", fix=f"look at it: vitruve info {file}")
@@ -191,7 +194,8 @@ def motion_performer(motion: Motion, body: BodyModel | None = None, name: str = 
     if motion.mask is not None:
         valid = valid & motion.mask
     mask = None if bool(valid.all()) else valid
-    return Performer(name, motion.fps, valid.cpu(), motion=motion.replace(mask=mask), body=body)
+    body = None if body is None else body_on(body, "cpu")
+    return Performer(name, motion.fps, valid, motion=motion.replace(mask=mask), body=body)
 
 
 def mesh_performer(
@@ -210,8 +214,9 @@ def mesh_performer(
         body: whose surface it is, where that is known.
         name: what it is called.
     """
-    valid = vertices.isfinite().all(-1).any(1).cpu()
-    return Performer(name, fps, valid, body=body, meshes=vertices, mesh_faces=faces)
+    vertices, body = vertices.cpu(), None if body is None else body_on(body, "cpu")
+    valid = vertices.isfinite().all(-1).any(1)
+    return Performer(name, fps, valid, body=body, meshes=vertices, mesh_faces=faces.cpu())
 
 
 def keypoint_performer(keypoints: Keypoints, name: str = "") -> Performer:
@@ -221,7 +226,8 @@ def keypoint_performer(keypoints: Keypoints, name: str = "") -> Performer:
         raise UsageError(
             "keypoints in a picture have no place in space", where=f"{name}: {keypoints!r}", fix="give keypoints in 3D"
         )
-    return Performer(name, keypoints.fps, keypoints.seen.any(1).cpu(), keypoints=keypoints)
+    keypoints = keypoints.to("cpu")
+    return Performer(name, keypoints.fps, keypoints.seen.any(1), keypoints=keypoints)
 
 
 def at_rate(performer: Performer, fps: float) -> Performer:

@@ -77,6 +77,7 @@ def complete(
     """
     generator = generator or torch.Generator().manual_seed(0)
     fill = _expected if prior.sees_parts else _most_likely
+    known = known.to(prior.joint_error.device)
     parts = rotations.to(prior.joint_error).split(_CHUNK)
     return torch.cat([fill(prior, part, known, hypotheses, generator) for part in parts]).to(rotations)
 

@@ -132,7 +132,7 @@ def estimate_noise(
         )
     square = torch.cat(found).square().sum((-2, -1)).median(0).values * 3 / _MEDIAN
     # What noise adds to the entries of a matrix, for noise of 0 to 1.2 radians.
-    levels = torch.linspace(0, 1.2, 4801, dtype=torch.float64)
+    levels = torch.linspace(0, 1.2, 4801, dtype=torch.float64, device=square.device)
     kept = (1 + 2 * (1 - levels.square()) * (-0.5 * levels.square()).exp()) / 3
     place = torch.searchsorted(3 * (1 - kept.square()), square / sum(k * k for k in _DIFFERENCE))
     return levels[place.clamp_max(len(levels) - 1)].to(rotations)

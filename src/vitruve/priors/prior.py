@@ -7,8 +7,9 @@ penalty = prior.energy(rotations).sum()
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ class Prior:
         """Whether the network has learned to encode poses of which it sees a part."""
         return bool(self.words.get("recipe", {}).get("masked")) and isinstance(self.network, VPoser)
 
+    def to(self, device: torch.device | str) -> Prior:
+        """The prior on another device. It computes there; what it is given may lie elsewhere."""
+        return replace(self, network=copy.deepcopy(self.network).to(device))
+
     def encode(
         self, rotations: Float[Tensor, "*batch 21 3 3"], known: Bool[Tensor, "*#batch 21"] | None = None
     ) -> Gaussian:
@@ -90,7 +95,7 @@ class Prior:
         if not (self.sees_parts and isinstance(self.network, VPoser)):
             said = "this prior has not learned to encode a part of a pose"
             raise UsageError(said, where=self.name, fix="use complete(), or train with `masked` in the recipe")
-        return self.network.encode(rotations, known)
+        return self.network.encode(rotations, known.to(rotations.device))
 
     def decode(self, latent: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch 21 3 3"]:
         """The poses of latent vectors."""

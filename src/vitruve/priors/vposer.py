@@ -37,8 +37,9 @@ class Gaussian:
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*batch latent"]:
         """One draw, through which gradients flow."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + self.std * noise
+        drawn_on = self.mean.device if generator is None else generator.device
+        noise = torch.empty_like(self.mean, device=drawn_on).normal_(generator=generator)
+        return self.mean + self.std * noise.to(self.mean)
 
     def kl(self) -> Float[Tensor, "*batch latent"]:
         """Kullback-Leibler divergence of each dimension from the standard normal distribution, nats."""

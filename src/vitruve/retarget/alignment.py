@@ -175,12 +175,12 @@ def posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
     rotations, _ = forward_kinematics(motion.rotations.double(), motion.rest_joints().double(), motion.skeleton.parents)
     valid = torch.isfinite(positions).all(-1).all(-1) & torch.isfinite(rotations).flatten(1).all(-1)
     if motion.mask is not None:
-        valid &= motion.mask.to(valid.device)
+        valid &= motion.mask
     known = valid.nonzero()[:, 0]
     if not len(known):
         raise BadData("no frame of the motion is valid", where=motion.source.file, fix="inspect it: vitruve info FILE")
     if not valid.all():
-        rows = torch.arange(len(valid))
+        rows = torch.arange(len(valid), device=valid.device)
         after = torch.searchsorted(known, rows).clamp(max=len(known) - 1)
         before = (after - 1).clamp(min=0)
         nearest_known = torch.where(

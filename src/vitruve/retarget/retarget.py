@@ -84,6 +84,7 @@ def retarget_motion(
     """
     since = time.perf_counter()
     body, notes = find_body(to, motion.gender, folder)
+    motion = motion.to(body.device)
     if scale is not None and not 0 < scale < float("inf"):
         raise UsageError(f"invalid scale {scale}", fix="give a positive number, or none")
     chosen = _mapping(mapping, motion)
@@ -103,7 +104,7 @@ def retarget_motion(
     begin = _start(aligned, shaped, hands)
     fitted = _fit(aligned, begin, body, known, progress)
     fit_seconds, since = time.perf_counter() - since, time.perf_counter()
-    failed = fitted.failed.to(aligned.valid.device) | ~aligned.valid
+    failed = fitted.failed | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
     error = measure_joints(aligned, result, body)
     warnings = notes + what_to_know(motion, chosen, aligned, begin, error, failed & aligned.valid, scale)
@@ -146,7 +147,7 @@ def actor_betas(
         raise UsageError("an actor without clips has no shape", fix="give at least one motion")
     body, _ = find_body(to, motions[0].gender, folder)
     rest, each = body.shaped().rest_joints, -(-_SHAPE_FRAMES // len(motions))
-    parts = [align(motion, _mapping(mapping, motion), body, rest).some(each) for motion in motions]
+    parts = [align(motion.to(body.device), _mapping(mapping, motion), body, rest).some(each) for motion in motions]
     if len({part.entries for part in parts}) > 1:
         raise UsageError("clips of one actor have one skeleton", fix="give clips that one mapping fits")
     whole = replace(
@@ -280,13 +281,13 @@ def _as_motion(
     if scale != 1.0:
         notes.append(f"the source was scaled by {scale:.4f}")
     return Motion(
-        rotations=fitted.rotations.to(failed.device),
-        translation=fitted.translation.to(failed.device),
+        rotations=fitted.rotations,
+        translation=fitted.translation,
         fps=motion.fps,
         skeleton=body.skeleton,
         body=body.make,
         gender=body.gender if body.gender in ("neutral", "female", "male") else motion.gender,
-        betas=fitted.betas.to(failed.device),
+        betas=fitted.betas,
         mask=~failed if bool(failed.any()) else None,
         source=replace(motion.source, extras={}, notes=(*motion.source.notes, *notes)),
     )
