@@ -14,11 +14,12 @@ import inspect
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitruve.errors import BadData, UsageError, nearest
+from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.formats import glimpse as look_at
 from vitruve.formats.glimpse import Glimpse, glimpse
 
@@ -69,24 +70,24 @@ FORMATS: dict[str, Format] = {
         (".npz",),
         read="vitruve.formats.readers.amass:read_amass",
         write="vitruve.formats.readers.amass:write_amass_smplx",
-        sniff=look_at.is_amass_smplx,
-        skeletons=("smplx55",),
+        sniff=lambda look: look_at.npz_body(look) == "smplx",
+        skeletons=(SKELETONS["smplx"],),
     ),
     "amass-smplh": Format(
         "AMASS on SMPL+H (*_poses.npz)",
         (".npz",),
         read="vitruve.formats.readers.amass:read_amass",
         write="vitruve.formats.readers.amass:write_amass_smplh",
-        sniff=look_at.is_amass_smplh,
-        skeletons=("smplh52",),
+        sniff=lambda look: look_at.npz_body(look) == "smplh",
+        skeletons=(SKELETONS["smplh"],),
     ),
     "smpl-npz": Format(
         "SMPL with 24 joints in an npz of AMASS's keys",
         (".npz",),
         read="vitruve.formats.readers.amass:read_amass",
         write="vitruve.formats.readers.amass:write_smpl_npz",
-        sniff=look_at.is_smpl_npz,
-        skeletons=("smpl24",),
+        sniff=lambda look: look_at.npz_body(look) == "smpl",
+        skeletons=(SKELETONS["smpl"],),
     ),
     "transfer": Format(
         "a folder of pkl files of the smplx transfer tool, one per frame",
@@ -94,7 +95,7 @@ FORMATS: dict[str, Format] = {
         read="vitruve.formats.readers.transfer:read_transfer",
         write="vitruve.formats.readers.transfer:write_transfer",
         sniff=look_at.is_transfer_folder,
-        skeletons=("smplx55", "smplh52", "smpl24"),
+        skeletons=tuple(SKELETONS.values()),
         files=(".pkl",),
     ),
     "transfer-merged": Format(
@@ -103,7 +104,7 @@ FORMATS: dict[str, Format] = {
         read="vitruve.formats.readers.transfer:read_transfer",
         write="vitruve.formats.readers.transfer:write_transfer_merged",
         sniff=look_at.is_pickle,
-        skeletons=("smplx55", "smplh52", "smpl24"),
+        skeletons=tuple(SKELETONS.values()),
     ),
     "bvh": Format(
         "a joint tree with Euler angles, as animation programs exchange it",
@@ -153,7 +154,7 @@ def load_motion(
         The motion; decisions of the reader are in `motion.source.notes`.
     """
     look = glimpse(path)
-    row = FORMATS[_known(format) if format else recognise(look)]
+    row = _known(format) if format else FORMATS[recognise(look)]
     if row.holds != "motion":
         raise BadData(
             f"{look.path.name} holds {row.holds}, not a motion",
@@ -162,13 +163,19 @@ def load_motion(
             f"in Python {row.read.replace(':', '.')} reads them",
         )
     read = _function(row.read)
-    taken = _options_of(read, options, path)
-    options |= {key: value for key, value in (("fps", fps), ("gender", gender)) if key in taken and value is not None}
+    accepted = _options_of(read, options, path)
+    values = {"fps": fps, "gender": gender}
+    options |= {key: value for key, value in values.items() if key in accepted and value is not None}
     motion: Motion = read(look.path, dtype=dtype, **options)
-    if "fps" not in taken and fps is not None and fps != motion.fps:
-        motion = _with_rate(motion, fps)
-    if "gender" not in taken and gender is not None and gender != motion.gender:
-        motion = _with_gender(motion, gender)
+    if "fps" not in accepted and fps is not None and fps != motion.fps:
+        note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as requested"
+        motion = _with_notes(motion, [note], fps=float(fps))
+    if "gender" not in accepted and gender is not None and gender != motion.gender:
+        from vitruve.formats.fields import kept_gender
+
+        # A plain tree has no gender of its own.
+        changes = {} if motion.body else {"gender": gender}
+        motion = _with_notes(motion, kept_gender(motion.gender, gender) if motion.body else [], **changes)
     return motion
 
 
@@ -212,7 +219,7 @@ def save_motion(
     from vitruve.files.atomic import replacing
 
     path = Path(path)
-    row = FORMATS[_known(format)] if format else _for_writing(motion, path)
+    row = _known(format) if format else _for_writing(motion, path)
     if not row.write:
         raise UsageError(f"a motion cannot be written as {row.line}", where=str(path), fix=_writable())
     if row.skeletons and motion.skeleton.name not in row.skeletons:
@@ -274,10 +281,10 @@ def _writable() -> str:
     )
 
 
-def _known(name: str) -> str:
+def _known(name: str) -> Format:
     if name not in FORMATS:
         raise UsageError(f"unknown format '{name}'", fix=nearest(name, FORMATS))
-    return name
+    return FORMATS[name]
 
 
 def _for_writing(motion: Motion, path: Path) -> Format:
@@ -294,30 +301,16 @@ def _function(target: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _options_of(function: Callable[..., Any], given: dict[str, Any], path: str | os.PathLike[str]) -> list[str]:
+def _options_of(function: Callable[..., Any], options: dict[str, Any], path: str | os.PathLike[str]) -> list[str]:
     """The options of a reader or writer; raises for unknown ones."""
     parameters = inspect.signature(function).parameters.values()
     known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    for name in given:
+    for name in options:
         if name not in known:
             fix = nearest(name, known) if known else "this format has no options"
             raise UsageError(f"'{name}' is not an option of this format", where=str(path), fix=fix)
     return known
 
 
-def _with_rate(motion: Motion, fps: float) -> Motion:
-    from dataclasses import replace
-
-    note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as requested"
-    return motion.replace(fps=float(fps), source=replace(motion.source, notes=(*motion.source.notes, note)))
-
-
-def _with_gender(motion: Motion, gender: str) -> Motion:
-    from dataclasses import replace
-
-    from vitruve.formats.fields import kept_gender
-
-    if not motion.body:  # a plain tree has no gender of its own
-        return motion.replace(gender=gender)
-    notes = (*motion.source.notes, *kept_gender(motion.gender, gender))
-    return motion.replace(source=replace(motion.source, notes=notes))
+def _with_notes(motion: Motion, notes: list[str], **changes: Any) -> Motion:
+    return motion.replace(source=replace(motion.source, notes=(*motion.source.notes, *notes)), **changes)

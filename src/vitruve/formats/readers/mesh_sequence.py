@@ -5,7 +5,6 @@ Units are metres, and z is up, as everywhere in Vitruve, unless `up="y"` is set.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from os import PathLike
@@ -20,7 +19,7 @@ from torch import Tensor
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.files.atomic import replacing
 from vitruve.formats.readers.obj import format_faces, format_obj, parse_obj
-from vitruve.formats.readers.plain_text import read_bytes, z_up_from
+from vitruve.formats.readers.plain_text import by_number, read_bytes, z_up_from
 from vitruve.formats.readers.ply import format_ply, parse_ply
 from vitruve.words import counted
 
@@ -190,13 +189,7 @@ def _files(meshes: PathOrText | Sequence[PathOrText]) -> list[Path]:
             where=str(folder),
             fix="pass the files of one kind: sorted(folder.glob('*.ply'))",
         )
-    return sorted(files, key=_by_number)
-
-
-def _by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
-    """Sorts mesh2 before mesh10."""
-    parts = re.split(r"(\d+)", file.stem.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
+    return sorted(files, key=by_number)
 
 
 def _read(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -53,6 +54,12 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
         return None
     whole = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
     return values[:-2] if whole else None
+
+
+def by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key of files that puts frame2 before frame10."""
+    parts = re.split(r"(\d+)", file.stem.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
 
 
 def z_up_from(up: str, like: Tensor) -> Tensor:

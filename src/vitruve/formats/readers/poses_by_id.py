@@ -19,17 +19,16 @@ from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.pickles import existing_file, read_npz, read_pickle
 from vitruve.errors import BadData, UsageError
 from vitruve.files.atomic import replacing
+from vitruve.files.smpl_layouts import BY_COLUMNS, LAYOUTS, SKELETONS
 from vitruve.formats.axis_angle import doubtful_turns, rotations_of_file
-from vitruve.formats.fields import read_gender, real_array
+from vitruve.formats.fields import read_gender, real_array, word
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.skeletons import load_skeleton
 from vitruve.words import counted
 
-# Number of axis-angle columns -> body; 22 joints are SMPL with both hands at rest.
-BODIES = {66: "smpl", 72: "smpl", 156: "smplh", 165: "smplx"}
-SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55"}
-_LAYOUT_OF = {24: "smpl", 52: "smplh", 55: "smplx"}
+# Number of axis-angle columns -> layout; 22 joints are SMPL with both hands at rest.
+_LAYOUTS = {66: LAYOUTS["smpl"], **BY_COLUMNS}
 ENDINGS = (".npz", ".json", ".pkl")
 FIELDS = ("poses", "trans", "betas", "gender", "expression", "body")
 
@@ -70,7 +69,7 @@ class Poses:
     @property
     def layout(self) -> str:
         """ "smpl", "smplh" or "smplx"."""
-        return _LAYOUT_OF[self.rotations.shape[1]]
+        return BY_COLUMNS[3 * self.rotations.shape[1]].body
 
     def as_motion(self, rows: Tensor) -> Motion:
         """Some poses as a motion, one per frame; they must have the same shape. The frame rate is meaningless."""
@@ -97,23 +96,25 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
     path = existing_file(path)
     ids, columns = _columns(_content(path), path)
     values = real_array(columns["poses"], "poses", path)
-    if values.ndim != 2 or len(values) != len(ids) or values.shape[1] not in BODIES:
+    if values.ndim != 2 or len(values) != len(ids) or values.shape[1] not in _LAYOUTS:
         raise BadData(
             "the poses fit no supported body",
             where=f"{path}: poses have shape {values.shape} for {len(ids)} ids",
-            fix=f"give one row of {', '.join(map(str, BODIES))} axis-angle values per id, hands without PCA",
+            fix=f"give one row of {', '.join(map(str, _LAYOUTS))} axis-angle values per id, hands without PCA",
         )
-    layout = BODIES[values.shape[1]]
-    vectors = torch.zeros(len(ids), 3 * len(load_skeleton(SKELETONS[layout])), dtype=torch.from_numpy(values).dtype)
-    vectors[:, : values.shape[1]] = torch.from_numpy(values)
-    rotations, good = rotations_of_file(vectors.unflatten(1, (-1, 3)))
+    layout = _LAYOUTS[values.shape[1]]
+    padding = (0, layout.columns - values.shape[1])
+    vectors = torch.nn.functional.pad(torch.from_numpy(values), padding).unflatten(1, (-1, 3))
+    rotations, good = rotations_of_file(vectors)
     read = {}
     for key in ("trans", "betas", "expression"):
         rows, finite = _rows(columns.get(key), key, len(ids), path)
         read[key], good = rows.to(rotations), good & finite
     if read["trans"].shape[1] not in (0, 3):
-        raise BadData("a translation is three numbers", where=f"{path}: {tuple(read['trans'].shape)}", fix="mend it")
-    notes = doubtful_turns(vectors.unflatten(1, (-1, 3)), load_skeleton(SKELETONS[layout]).names)
+        raise BadData(
+            "a translation is three numbers", where=f"{path}: {tuple(read['trans'].shape)}", fix="write three columns"
+        )
+    notes = doubtful_turns(vectors, load_skeleton(layout.skeleton).names)
     if "trans" not in columns:
         notes.append("the file has no translations; every pose is at the origin")
         read["trans"] = rotations.new_zeros(len(ids), 3)
@@ -123,7 +124,7 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
         translation=read["trans"],
         betas=read["betas"],
         genders=_genders(columns.get("gender", gender or "neutral"), len(ids), path, notes, gender),
-        body=_body(columns.get("body"), layout, path),
+        body=_body(columns.get("body"), layout.body, path),
         expression=read["expression"] if "expression" in columns else None,
         mask=good,
         notes=tuple(dict.fromkeys(notes)),
@@ -194,7 +195,7 @@ def _content(path: Path) -> Mapping[Any, Any]:
 def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The ids and the fields as columns, from columns or from rows keyed by id."""
     if "poses" in content and "ids" in content:
-        ids = tuple(_name(value) for value in np.asarray(content["ids"], dtype=object).reshape(-1).tolist())
+        ids = tuple(word(value) for value in np.asarray(content["ids"], dtype=object).reshape(-1).tolist())
         columns = {key: value for key, value in content.items() if key in FIELDS}
     elif "poses" in content or not content:
         raise BadData(
@@ -205,7 +206,7 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
     else:
         if all(_values(value) is None for value in content.values()):
             raise _no_poses(content, path)
-        ids = tuple(_name(key) for key in content)
+        ids = tuple(word(key) for key in content)
         rows = [_row(name, value, path) for name, value in zip(ids, content.values())]
         keys = rows[0].keys()
         for name, row in zip(ids, rows):
@@ -268,10 +269,6 @@ def _numbers(value: Any) -> np.ndarray:
     return array.astype(np.float64) if array.dtype == object else array
 
 
-def _name(value: Any) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
-
-
 def _shapes(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {np.shape(value)}" for key, value in row.items())
 
@@ -300,7 +297,7 @@ def _genders(value: Any, count: int, path: Path, notes: list[str], given: str | 
 
 
 def _body(value: Any, layout: str, path: Path) -> str:
-    names = [layout] if value is None else sorted({_name(name) for name in np.asarray(value).reshape(-1).tolist()})
+    names = [layout] if value is None else sorted({word(name) for name in np.asarray(value).reshape(-1).tolist()})
     fits = names[0].rpartition("-")[2] == layout or is_own(names[0])
     if len(names) != 1 or not fits:
         raise BadData(
