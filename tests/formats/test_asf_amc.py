@@ -331,7 +331,7 @@ BAD_AMC = {
     "cut in a line": (AMC[:-6], "line 15"),
     "bone missing": (AMC.replace("spine 4 5 6\n", ""), "no values for 'spine'"),
     "bone unknown": (AMC.replace("spine 4 5 6", "spyne 4 5 6"), "no bone 'spyne'"),
-    "bone twice": (AMC.replace("spine 4 5 6", "spine 4 5 6\nspine 4 5 6"), "stands twice"),
+    "bone twice": (AMC.replace("spine 4 5 6", "spine 4 5 6\nspine 4 5 6"), "twice"),
     "value missing": (AMC.replace("spine 4 5 6", "spine 4 5"), "2 numbers where 3"),
     "value too many": (AMC.replace("spine 4 5 6", "spine 4 5 6 7"), "4 numbers where 3"),
     "value text": (AMC.replace("spine 4 5 6", "spine 4 5 six"), "is not numbers"),

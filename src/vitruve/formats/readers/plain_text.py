@@ -1,9 +1,9 @@
-"""Shared code of the text readers: open a file, turn its world to z up, recognise its joint tree."""
+"""Shared code of the readers of text files and meshes: open, parse numbers, turn to z up, recognise the joint tree."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -40,6 +40,18 @@ def read_bytes(path: str | PathLike[str]) -> bytes:
     except OSError as error:
         where = f"{path}: {error.strerror}"
         raise BadData(f"{path.name} cannot be read", where=where, fix="check the file's permissions") from None
+
+
+def damaged(what: str, where: str, fix: str = "export or copy the file again") -> BadData:
+    """The error for a file that does not follow its format."""
+    return BadData(what, where=where, fix=fix)
+
+
+def check_finite(table: NDArray[np.float64], what: str, where: Callable[[int], str]) -> None:
+    """Raise if a row [rows, values] is not finite; `where` makes the place of the first such row."""
+    finite = np.isfinite(table).all(1)
+    if not finite.all():
+        raise damaged(f"{what} is not finite", where(int(finite.argmin())))
 
 
 def numbers(text: bytes) -> NDArray[np.float64] | None:
