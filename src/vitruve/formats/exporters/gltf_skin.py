@@ -52,8 +52,9 @@ def body_mesh(
     """The surface of a body in the clip's shape, with the first shapes and expressions as morph targets."""
     rest = body.shaped(motion.betas).rest_vertices
     joints, weights = largest_weights(body.skin_weights, influences)
-    morphs = {f"shape_{i:03d}": _floats(body.shape_basis[..., i]) for i in range(shapes)}
-    morphs |= {f"expression_{i:03d}": _floats(body.expression_basis[..., i]) for i in range(expressions)}
+    columns = [body.shape_basis[..., i] for i in range(shapes)]
+    columns += [body.expression_basis[..., i] for i in range(expressions)]
+    morphs = dict(zip(morph_names(shapes, expressions), map(_floats, columns), strict=True))
     values = None
     if expressions and motion.expression is not None:
         values = np.zeros((len(motion), len(morphs)), np.float32)
@@ -61,6 +62,12 @@ def body_mesh(
         values[:, shapes : shapes + used] = _floats(motion.expression[:, :used])
     faces = _smallest(body.faces.cpu().numpy(), len(rest))
     return SkinnedMesh(body.name, _floats(rest), faces, joints, weights, morphs, values)
+
+
+def morph_names(shapes: int, expressions: int) -> tuple[str, ...]:
+    """Names of the morph targets of a body: shape_000 ..., then expression_000 ...."""
+    counts = {"shape": shapes, "expression": expressions}
+    return tuple(f"{kind}_{i:03d}" for kind, count in counts.items() for i in range(count))
 
 
 def largest_weights(

@@ -49,9 +49,9 @@ def damaged(what: str, where: str, fix: str = "export or copy the file again") -
 
 def check_finite(table: NDArray[np.float64], what: str, where: Callable[[int], str]) -> None:
     """Raise if a row [rows, values] is not finite; `where` makes the place of the first such row."""
-    finite = np.isfinite(table).all(1)
+    finite = np.isfinite(table)
     if not finite.all():
-        raise damaged(f"{what} is not finite", where(int(finite.argmin())))
+        raise damaged(f"{what} is not finite", where(int(finite.all(1).argmin())))
 
 
 def numbers(text: bytes) -> NDArray[np.float64] | None:
