@@ -56,6 +56,17 @@ class Format:
     holds: str = "motion"
 
 
+def _amass(body: str, line: str, write: str) -> Format:
+    return Format(
+        line,
+        (".npz",),
+        read="vitruve.formats.readers.amass:read_amass",
+        write=f"vitruve.formats.readers.amass:{write}",
+        sniff=lambda look: look_at.npz_body(look) == body,
+        skeletons=(SKELETONS[body],),
+    )
+
+
 # Order matters: the first row that recognises a file reads it, the first that fits ending and skeleton writes it.
 FORMATS: dict[str, Format] = {
     "vitruve": Format(
@@ -65,30 +76,11 @@ FORMATS: dict[str, Format] = {
         write="vitruve.formats.readers.vitruve_motion:write_vitruve",
         sniff=look_at.is_vitruve,
     ),
-    "amass-smplx": Format(
-        "AMASS on SMPL-X (*_stageii.npz), and the npz of the SMPL-X Blender add-on",
-        (".npz",),
-        read="vitruve.formats.readers.amass:read_amass",
-        write="vitruve.formats.readers.amass:write_amass_smplx",
-        sniff=lambda look: look_at.npz_body(look) == "smplx",
-        skeletons=(SKELETONS["smplx"],),
+    "amass-smplx": _amass(
+        "smplx", "AMASS on SMPL-X (*_stageii.npz), and the npz of the SMPL-X Blender add-on", "write_amass_smplx"
     ),
-    "amass-smplh": Format(
-        "AMASS on SMPL+H (*_poses.npz)",
-        (".npz",),
-        read="vitruve.formats.readers.amass:read_amass",
-        write="vitruve.formats.readers.amass:write_amass_smplh",
-        sniff=lambda look: look_at.npz_body(look) == "smplh",
-        skeletons=(SKELETONS["smplh"],),
-    ),
-    "smpl-npz": Format(
-        "SMPL with 24 joints in an npz of AMASS's keys",
-        (".npz",),
-        read="vitruve.formats.readers.amass:read_amass",
-        write="vitruve.formats.readers.amass:write_smpl_npz",
-        sniff=lambda look: look_at.npz_body(look) == "smpl",
-        skeletons=(SKELETONS["smpl"],),
-    ),
+    "amass-smplh": _amass("smplh", "AMASS on SMPL+H (*_poses.npz)", "write_amass_smplh"),
+    "smpl-npz": _amass("smpl", "SMPL with 24 joints in an npz of AMASS's keys", "write_smpl_npz"),
     "transfer": Format(
         "a folder of pkl files of the smplx transfer tool, one per frame",
         ("/",),
@@ -103,7 +95,7 @@ FORMATS: dict[str, Format] = {
         (".pkl",),
         read="vitruve.formats.readers.transfer:read_transfer",
         write="vitruve.formats.readers.transfer:write_transfer_merged",
-        sniff=look_at.is_pickle,
+        sniff=lambda look: look.kind == "pickle",
         skeletons=tuple(SKELETONS.values()),
     ),
     "bvh": Format(
@@ -242,13 +234,15 @@ def save_motion(
 
 
 def recognise(look: Glimpse) -> str:
-    """The name of the format of a file; if there is none, the error says what the file is instead."""
+    """The name of the format of a file; the error for other files says what they are."""
     for name, row in FORMATS.items():
         if row.sniff(look):
             return name
     if look_at.is_other_rotations(look):
         return "amass-smplh"  # its reader raises with the meaning of the number of columns
-    raise BadData(_what_it_is(look), where=str(look.path), fix=_readable())
+    rows = (f"{name} ({' '.join(row.endings).replace('/', 'a folder')})" for name, row in FORMATS.items())
+    fix = f"supported formats: {', '.join(rows)}; see docs/formats.md"
+    raise BadData(_what_it_is(look), where=str(look.path), fix=fix)
 
 
 def _what_it_is(look: Glimpse) -> str:
@@ -268,17 +262,9 @@ def _what_it_is(look: Glimpse) -> str:
     return f"{look.path.name} {meaning.get(look.kind, 'is in an unknown format')}"
 
 
-def _readable() -> str:
-    rows = (
-        f"{name} ({'a folder' if row.endings == ('/',) else ' '.join(row.endings)})" for name, row in FORMATS.items()
-    )
-    return f"supported formats: {', '.join(rows)}; see docs/formats.md"
-
-
 def _writable() -> str:
-    return "use one of these suffixes: " + ", ".join(
-        f"{' '.join(row.endings)} ({name})" for name, row in FORMATS.items() if row.write
-    )
+    rows = (f"{' '.join(row.endings)} ({name})" for name, row in FORMATS.items() if row.write)
+    return f"use one of these suffixes: {', '.join(rows)}"
 
 
 def _known(name: str) -> Format:

@@ -136,10 +136,6 @@ def is_mesh_folder(look: Glimpse) -> bool:
     return look.kind == "folder" and (look.endings.get(".obj", 0) + look.endings.get(".ply", 0)) > 0
 
 
-def is_pickle(look: Glimpse) -> bool:
-    return look.kind == "pickle"
-
-
 def is_vitruve(look: Glimpse) -> bool:
     return look.kind == "safetensors" and {"rotations", "translation"} <= look.shapes.keys()
 

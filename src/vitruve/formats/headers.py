@@ -17,7 +17,7 @@ from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, npz_body
 from vitruve.formats.readers.amass import TRANSLATION_KEYS, frame_rate
 from vitruve.formats.readers.cmu_rates import USUAL_RATE, cmu_rate
 
-# Bytes at the start of a BVH file that contain joints and rate, and at the end of an AMC file that contain a frame.
+# Bytes at the start of a BVH file that hold joints and rate, and at the end of an AMC file that hold a frame.
 _HEAD, _TAIL = 1 << 20, 1 << 16
 _BVH_TIMES = re.compile(rb"(?im)^\s*Frames\s*:?\s*(\d+)\s+Frame\s*Time\s*:?\s*([\d.eE+-]+)")
 _AMC_FRAME = re.compile(rb"(?m)^[ \t]*(\d+)[ \t]*\r?$")
@@ -47,11 +47,7 @@ class Header:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """The header of a motion file, or of a folder that is one motion; other formats are read in full.
-
-    Raises:
-        VitruveError: as the reader of the format. Damage after the header goes unnoticed.
-    """
+    """The header of a motion file, or of a folder that is one motion; damage after the header goes unnoticed."""
     look = glimpse(path)
     name = recognise(look)
     return _READERS.get(name, _in_full)(look, name)
@@ -141,9 +137,9 @@ def _in_full(look: Glimpse, name: str) -> Header:
         motion = load_motion(look.path, fps=1.0)
     except (ValueError, OSError) as error:
         raise BadData(f"{look.path.name} cannot be read", where=f"{look.path}: {error}", fix="copy it again") from None
+    fps, lacks = (motion.fps, ()) if has_rate else (None, ("frame rate",))
     gender = motion.gender if motion.body else ""
-    lacks = () if has_rate else ("frame rate",)
-    return Header(name, len(motion), motion.fps if has_rate else None, motion.body, gender, lacks, motion.skeleton.name)
+    return Header(name, len(motion), fps, motion.body, gender, lacks, motion.skeleton.name)
 
 
 _READERS: dict[str, Callable[[Glimpse, str], Header]] = {

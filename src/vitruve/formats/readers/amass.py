@@ -72,7 +72,8 @@ def read_amass(
     expression = _expression(arrays, frames, path) if layout.body == "smplx" else None
     betas = one_shape(arrays.get("betas"), frames, path, notes)
     per_frame = {"trans": translation} | ({} if expression is None else {"expression": expression})
-    precision = dtype or _precision(vectors, betas, *per_frame.values())
+    double = torch.float64 in {tensor.dtype for tensor in (vectors, betas, *per_frame.values())}
+    precision = dtype or (torch.float64 if double else torch.float32)
     rotations, valid = rotations_of_file(vectors.to(precision))
     notes += turn_notes(vectors, skeleton.names)
     extras = {key: value for key, value in arrays.items() if key not in _HELD | _always_written(layout)}
@@ -84,21 +85,18 @@ def read_amass(
     if not valid.all():
         notes.append(f"{int((~valid).sum())} of {frames} frames hold NaN or infinity; they are masked")
         extras |= {_ORIGINALS[key]: value.numpy() for key, value in per_frame.items()}
-
-    def filled(value: Tensor) -> Tensor:
-        return torch.nan_to_num(value.to(precision), 0.0, 0.0, 0.0)
-
+    filled = {key: torch.nan_to_num(value.to(precision), 0.0, 0.0, 0.0) for key, value in per_frame.items()}
     rate = frame_rate(arrays, fps, path, notes)
     body, gender = read_body_and_gender(arrays, layout.body, path, notes, gender)
     return Motion(
         rotations=rotations,
-        translation=filled(translation),
+        translation=filled["trans"],
         fps=rate,
         skeleton=skeleton,
         body=body,
         gender=gender,
         betas=betas.to(precision),
-        expression=None if expression is None else filled(expression),
+        expression=filled.get("expression"),
         mask=None if valid.all() else valid,
         source=Source(file=str(path), format=_FORMATS[layout.body], extras=extras, notes=tuple(notes)),
     )
@@ -189,11 +187,12 @@ def _arrays(motion: Motion) -> dict[str, Any]:
 def _members(path: Path, notes: list[str]) -> dict[str, Any]:
     """All arrays of the file. An optional one that cannot be read is skipped, with a note."""
     file, arrays = read_npz(path), {}
+    needed = {*_HELD, *_RATES, *LAYOUTS["smplx"].arrays, "expression"}
     for key in file:
         try:
             arrays[key] = file[key]
         except BadData as error:
-            if key in _HELD or key in _RATES or key in LAYOUTS["smplx"].arrays or key == "expression":
+            if key in needed:
                 raise
             notes.append(f"'{key}' was left out: {error.what}")
     return arrays
@@ -212,7 +211,7 @@ def _vectors(arrays: Mapping[str, Any], path: Path, notes: list[str]) -> Tensor:
         meaning = f" ({_MEANING[columns]})" if columns in _MEANING else ""
         raise BadData(
             f"'{key}' has {columns or 'no'} values per frame, which fits no supported body{meaning}",
-            where=f"{path}: {key} has shape {tuple(poses.shape)}, expected (frames, 72 or 156 or 165)",
+            where=f"{path}: {key} has shape {poses.shape}, expected (frames, {' or '.join(map(str, BY_COLUMNS))})",
             fix="72 is SMPL, 156 SMPL+H, 165 SMPL-X; pad missing joints with zeros (63 lacks the root, 66 the hands)",
         )
     if len(flat) == 0:
@@ -262,11 +261,9 @@ def _translation(arrays: Mapping[str, Any], frames: int, path: Path, notes: list
         return torch.zeros(frames, 3)
     translation = real_array(arrays[key], key, path)
     if translation.shape != (frames, 3):
-        raise BadData(
-            "translation and rotations differ in length",
-            where=f"{path}: {key} has shape {translation.shape}, expected {(frames, 3)}",
-            fix="the file is damaged, or only one of its arrays was cropped",
-        )
+        where = f"{path}: {key} has shape {translation.shape}, expected {(frames, 3)}"
+        fix = "the file is damaged, or only one of its arrays was cropped"
+        raise BadData("translation and rotations differ in length", where, fix)
     return torch.from_numpy(translation)
 
 
@@ -276,28 +273,27 @@ def _expression(arrays: Mapping[str, Any], frames: int, path: Path) -> Tensor | 
         return None
     expression = real_array(value, "expression", path)
     if expression.ndim != 2 or len(expression) not in (1, frames):
-        raise BadData(
-            "the expression does not fit the frames",
-            where=f"{path}: expression has shape {expression.shape}, expected ({frames}, expressions)",
-            fix="give one row per frame, or omit it",
-        )
+        where = f"{path}: expression has shape {expression.shape}, expected ({frames}, expressions)"
+        raise BadData("the expression does not fit the frames", where, fix="give one row per frame, or omit it")
     return torch.from_numpy(expression).expand(frames, -1).clone()
 
 
-def frame_rate(arrays: Mapping[str, Any], given: float | None, path: Path, notes: list[str]) -> float:
-    """Frames per second from any of the usual keys of an npz; a given rate wins, and differences are noted."""
-    found = {key: _one_number(arrays[key]) for key in _RATES if key in arrays}
-    if given is not None:
-        for key, value in found.items():
-            if value != given:
-                notes.append(f"the frame rate of the file, {key} = {value:g}, was replaced by {given:g} as requested")
-        return float(given)
-    if not found:
+def frame_rate(arrays: Mapping[str, Any], requested: float | None, path: Path, notes: list[str]) -> float:
+    """Frames per second from any of the usual keys of an npz; a requested rate wins, and differences are noted."""
+    rates = {key: _one_number(arrays[key]) for key in _RATES if key in arrays}
+    if requested is not None:
+        notes += [
+            f"the frame rate of the file, {key} = {value:g}, was replaced by {requested:g} as requested"
+            for key, value in rates.items()
+            if value != requested
+        ]
+        return float(requested)
+    if not rates:
         raise MissingFrameRate(path, f"none of {', '.join(_RATES[:3])} is in the file")
-    key, value = next(iter(found.items()))
+    key, value = next(iter(rates.items()))
     if not (value > 0 and math.isfinite(value)):
         raise MissingFrameRate(path, f"{key}: the frame rate is {value:g}")
-    for other, rate in found.items():
+    for other, rate in rates.items():
         if not abs(rate - value) <= 1e-3:
             notes.append(f"the file has two frame rates: {key} = {value:g} was used, not {other} = {rate:g}")
         elif not rate.is_integer():
@@ -311,7 +307,3 @@ def _one_number(value: Any) -> float:
         return float(array[0]) if array.dtype.kind in "fiuO" else math.nan
     except (TypeError, ValueError, IndexError):
         return math.nan
-
-
-def _precision(*tensors: Tensor) -> torch.dtype:
-    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32

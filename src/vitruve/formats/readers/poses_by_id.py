@@ -30,6 +30,7 @@ from vitruve.words import counted
 # Number of axis-angle columns -> layout; 22 joints are SMPL with both hands at rest.
 _LAYOUTS = {66: LAYOUTS["smpl"], **BY_COLUMNS}
 ENDINGS = (".npz", ".json", ".pkl")
+_GIVE_VALUES = "give the axis-angle values of each id, or a mapping with `poses` (docs/convert-inputs.md)"
 FIELDS = ("poses", "trans", "betas", "gender", "expression", "body")
 
 
@@ -151,19 +152,17 @@ def write_poses(poses: Poses, path: str | Path, *, overwrite: bool = False) -> P
         if ending == ".npz":
             words = {"ids": np.asarray(poses.ids), "gender": np.asarray(poses.genders), "body": np.asarray(poses.body)}
             np.savez_compressed(temporary, allow_pickle=False, **words, **arrays)
-        elif ending == ".pkl":
-            temporary.write_bytes(pickle.dumps(_by_id(poses, arrays)))
+            return path
+        by_id = {
+            name: {key: value[row] for key, value in arrays.items()}
+            | {"gender": poses.genders[row], "body": poses.body}
+            for row, name in enumerate(poses.ids)
+        }
+        if ending == ".pkl":
+            temporary.write_bytes(pickle.dumps(by_id))
         else:
-            text = json.dumps(_by_id(poses, arrays), default=_with_nulls, allow_nan=False)
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(json.dumps(by_id, default=_with_nulls, allow_nan=False), encoding="utf-8")
     return path
-
-
-def _by_id(poses: Poses, arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {key: value[row] for key, value in arrays.items()} | {"gender": poses.genders[row], "body": poses.body}
-        for row, name in enumerate(poses.ids)
-    }
 
 
 def _with_nulls(values: np.ndarray) -> list[float | None]:
@@ -180,15 +179,12 @@ def _content(path: Path) -> Mapping[Any, Any]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise BadData(f"{path.name} is no json", where=f"{path}: {error}", fix="fetch the file again") from None
+            raise BadData(f"{path.name} is no json", where=f"{path}: {error}", fix="download it again") from None
     else:
         raise UsageError(f"poses are not read from '{ending}'", where=str(path), fix=f"use {', '.join(ENDINGS)}")
     if not isinstance(content, Mapping):
-        raise BadData(
-            f"{path.name} is not keyed by ids",
-            where=f"{path}: found a {type(content).__name__}",
-            fix="give {id: values}, or the columns ids and poses",
-        )
+        fix = "give {id: values}, or the columns ids and poses"
+        raise BadData(f"{path.name} is not keyed by ids", f"{path}: found a {type(content).__name__}", fix)
     return content
 
 
@@ -221,25 +217,21 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
             columns["body"] = np.unique(np.asarray(columns["body"], dtype=str))
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
-        raise BadData(f"the id '{twice}' occurs twice", where=str(path), fix="give every pose an id of its own")
+        raise BadData(f"the id '{twice}' occurs twice", where=str(path), fix="give every pose its own id")
     return ids, columns
 
 
 def _row(name: str, value: Any, path: Path) -> dict[str, Any]:
-    """The fields of one pose: a row of values alone, or a mapping."""
+    """The fields of one pose, from its values or a mapping."""
     values = _values(value)
     if values is None:
-        raise BadData(
-            f"pose '{name}' has no values",
-            where=f"{path}: found {str(value)[:60]}",
-            fix="give the axis-angle values of each id, or a mapping with `poses`",
-        )
+        raise BadData(f"pose '{name}' has no values", where=f"{path}: found {str(value)[:60]}", fix=_GIVE_VALUES)
     fields = value if isinstance(value, Mapping) else {}
     return {key: field for key, field in fields.items() if key in FIELDS} | {"poses": values}
 
 
 def _values(value: Any) -> np.ndarray | None:
-    """[values] of one pose; None where there are none: text, a single number, lists of unequal length."""
+    """[values] of one pose; None for anything else (text, a single number, lists of unequal length)."""
     try:
         array = _numbers(value.get("poses") if isinstance(value, Mapping) else value)
     except (TypeError, ValueError):
@@ -248,19 +240,15 @@ def _values(value: Any) -> np.ndarray | None:
 
 
 def _no_poses(content: Mapping[Any, Any], path: Path) -> BadData:
-    """The error for a file none of whose entries has values: it says where poses are, or is another file."""
+    """The error for a file without values: a list of where poses are, or another file."""
     name, value = next(iter(content.items()))
     if isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[1], str) and isinstance(value[2], int):
         return BadData(
-            f"{path.name} says where poses are to be found, but does not hold them",
+            f"{path.name} lists where poses are, but does not hold them",
             where=f"{path}: pose {name} is frame {value[2]} of {value[1]}",
             fix=f"take them from the data set first: vitruve data poses {path} --amass FOLDER --out poses.npz",
         )
-    return BadData(
-        f"{path.name} holds no poses",
-        where=f"{path}: '{name}' is {str(value)[:60]}",
-        fix="give the axis-angle values of each id, or a mapping with `poses` (docs/convert-inputs.md)",
-    )
+    return BadData(f"{path.name} holds no poses", where=f"{path}: '{name}' is {str(value)[:60]}", fix=_GIVE_VALUES)
 
 
 def _numbers(value: Any) -> np.ndarray:
@@ -279,21 +267,18 @@ def _rows(value: Any, key: str, count: int, path: Path) -> tuple[Tensor, Tensor]
         return torch.zeros(count, 0), torch.ones(count, dtype=torch.bool)
     array = np.atleast_2d(real_array(_numbers(value), key, path))
     if array.ndim != 2 or len(array) not in (1, count):
-        raise BadData(
-            f"{key} do not fit the poses",
-            where=f"{path}: {key} have shape {array.shape} for {count} ids",
-            fix="give one row for each id",
-        )
+        where = f"{path}: {key} have shape {array.shape} for {count} ids"
+        raise BadData(f"{key} do not fit the poses", where, fix="give one row for each id")
     rows = torch.from_numpy(array).expand(count, -1)
     finite = rows.isfinite().all(1)
     return rows.masked_fill(~finite[:, None], 0.0), finite
 
 
 def _genders(value: Any, count: int, path: Path, notes: list[str], given: str | None) -> tuple[str, ...]:
-    found = np.asarray(value, dtype=object).reshape(-1).tolist()
-    if len(found) not in (1, count):
-        raise BadData(f"{len(found)} genders for {count} poses", where=str(path), fix="give one, or one for each id")
-    return tuple(read_gender(gender, path, notes, given) for gender in found) * (count // len(found))
+    genders = np.asarray(value, dtype=object).reshape(-1).tolist()
+    if len(genders) not in (1, count):
+        raise BadData(f"{len(genders)} genders for {count} poses", where=str(path), fix="give one, or one for each id")
+    return tuple(read_gender(gender, path, notes, given) for gender in genders) * (count // len(genders))
 
 
 def _body(value: Any, layout: str, path: Path) -> str:

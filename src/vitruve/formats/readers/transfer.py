@@ -69,16 +69,16 @@ def read_transfer(
     parts = LAYOUTS[layout].parts
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
     rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
-    assert rotations is not None and betas is not None  # every file has them: see _frames_of
+    assert rotations is not None and betas is not None  # every file has them
     if translation is None:
         notes.append("NO TRANSLATION in the files: the body stays at the origin")
         translation = torch.zeros(len(rotations), 3)
-    given = [value for value in (rotations, translation, expression) if value is not None]
-    valid = torch.stack([value.isfinite().flatten(1).all(1) for value in given]).all(0)
+    per_frame = [value for value in (rotations, translation, expression) if value is not None]
+    valid = torch.stack([value.isfinite().flatten(1).all(1) for value in per_frame]).all(0)
     if not valid.all():
         notes.append(f"{int((~valid).sum())} of {len(valid)} frames hold NaN or infinity; they are masked")
         rotations[~valid] = torch.eye(3, dtype=rotations.dtype)
-        for value in given[1:]:
+        for value in per_frame[1:]:
             value[~valid] = 0.0
     precision = dtype or rotations.dtype
     body, gender = read_body_and_gender(frames[0], layout, shown, notes, gender)
@@ -192,7 +192,7 @@ def _gaps(stems: list[str]) -> list[str]:
 def _content(file: Path) -> Mapping[str, Any]:
     content = read_pickle(file)
     if not isinstance(content, Mapping) or content.get("global_orient") is None or content.get("body_pose") is None:
-        keys = ", ".join(sorted(str(key) for key in content)[:12]) if isinstance(content, Mapping) else type(content)
+        keys = ", ".join(sorted(map(str, content))[:12]) if isinstance(content, Mapping) else type(content)
         raise BadData(
             f"{file.name} is not a file of the transfer tool",
             where=f"{file}: it holds {keys}",
