@@ -300,7 +300,7 @@ BAD_ASF = {
     "garbage": ("".join(map(chr, range(256))) * 9, "ASF file"),
     "bones that change length": (ASF.replace(":bonedata", ":bones"), "no section ':bonedata'"),
     "cut": (ASF[: ASF.index("name foot")], "no section ':hierarchy'"),
-    "bone cut": (ASF.replace("axis 0 0 0 XYZ\n  end", "axis 0 0 0 XYZ"), "breaks off"),
+    "bone cut": (ASF.replace("axis 0 0 0 XYZ\n  end", "axis 0 0 0 XYZ"), "ends early"),
     "unit zero": (ASF.replace("length 0.45", "length 0"), "unit of length"),
     "unit of angle": (ASF.replace("angle deg", "angle gon"), "unit of angle 'gon'"),
     "root order": (ASF.replace("TX TY TZ", "TX TX TZ"), "no list of channels"),

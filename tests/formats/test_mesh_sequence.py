@@ -296,7 +296,7 @@ BAD = {
     "empty.ply": ("", "empty"),
     "garbage.ply": (bytes(range(256)) * 40, "not a PLY file"),
     "obj-inside.ply": (CUBE, "not a PLY file"),
-    "header-cut.ply": (PLY[:100], "header breaks off"),
+    "header-cut.ply": (PLY[:100], "header ends early"),
     "header-odd.ply": (PLY.replace("property uchar red", "property colour red"), "line 8"),
     "no-format.ply": (PLY.replace("format ascii 1.0\n", ""), "names no format"),
     "version.ply": (PLY.replace("ascii 1.0", "ascii 2.0"), "line 2"),

@@ -92,14 +92,14 @@ def _of_vitruve(look: Glimpse, name: str) -> Header:
 
 def _of_bvh(look: Glimpse, name: str) -> Header:
     with look.path.open("rb") as file:
-        found = _BVH_TIMES.search(file.read(_HEAD).replace(b"\r", b"\n"))
-    seconds = float(found[2]) if found else 0.0
-    if found is None or not seconds > 0:
+        match = _BVH_TIMES.search(file.read(_HEAD).replace(b"\r", b"\n"))
+    seconds = float(match[2]) if match else 0.0
+    if match is None or not seconds > 0:
         return _in_full(look, name)
     fps = 1 / seconds
     whole = round(fps)
     # 0.0333333 seconds are 30 frames a second.
-    return Header(name, int(found[1]), float(whole) if whole and abs(fps - whole) < 1e-3 * whole else fps)
+    return Header(name, int(match[1]), float(whole) if whole and abs(fps - whole) < 1e-3 * whole else fps)
 
 
 def _of_amc(look: Glimpse, name: str) -> Header:

@@ -30,12 +30,12 @@ def smplx_arguments(
     vectors = continuous_axis_angle(matrix_to_axis_angle(motion.rotations.double()))
     arguments = {key: vectors[:, joints].flatten(1) for key, joints in parts.items()}
     # One row per frame: the package's SMPL+H and SMPL-X do not broadcast a single row.
-    columns = _betas_taken(motion, num_betas)
+    columns = _num_betas(motion, num_betas)
     arguments["betas"] = _columns(motion.betas, columns).expand(len(motion), -1)
     if "jaw_pose" in parts:
-        expression = motion.expression
-        given = motion.rotations.new_zeros(len(motion), 0) if expression is None else expression
-        arguments["expression"] = _columns(given, _expressions_taken(motion))
+        none = motion.rotations.new_zeros(len(motion), 0)
+        expression = none if motion.expression is None else motion.expression
+        arguments["expression"] = _columns(expression, _num_expressions(motion))
     arguments["transl"] = motion.translation
     return {key: value.to(dtype=dtype).contiguous() for key, value in arguments.items()}
 
@@ -44,7 +44,7 @@ def smplx_create_arguments(motion: Motion, *, num_betas: int | None = None) -> d
     """Arguments to create the package's model; see `Motion.smplx_create_arguments`."""
     layout = _layout(motion).body
     # No batch_size: with the default of 1, and only with it, SMPL-X accepts any number of frames.
-    arguments: dict[str, Any] = {"model_type": layout, "num_betas": _betas_taken(motion, num_betas)}
+    arguments: dict[str, Any] = {"model_type": layout, "num_betas": _num_betas(motion, num_betas)}
     if layout == "mano":
         arguments["is_rhand"] = motion.body.endswith("right")
     else:
@@ -52,7 +52,7 @@ def smplx_create_arguments(motion: Motion, *, num_betas: int | None = None) -> d
     if layout != "smpl":
         arguments |= {"use_pca": False, "flat_hand_mean": True}
     if layout == "smplx":
-        arguments["num_expression_coeffs"] = _expressions_taken(motion)
+        arguments["num_expression_coeffs"] = _num_expressions(motion)
     return arguments
 
 
@@ -66,7 +66,7 @@ def _layout(motion: Motion) -> Layout:
     return BY_SKELETON[motion.skeleton.name]
 
 
-def _betas_taken(motion: Motion, wanted: int | None) -> int:
+def _num_betas(motion: Motion, wanted: int | None) -> int:
     """Number of betas: as requested, else those in use, but at least the package's default."""
     in_use = int(motion.betas.ne(0).nonzero().max()) + 1 if bool(motion.betas.any()) else 0
     if wanted is None:
@@ -81,7 +81,7 @@ def _betas_taken(motion: Motion, wanted: int | None) -> int:
     return wanted
 
 
-def _expressions_taken(motion: Motion) -> int:
+def _num_expressions(motion: Motion) -> int:
     return max(_USUAL, 0 if motion.expression is None else motion.expression.shape[1])
 
 

@@ -216,7 +216,7 @@ def _bones(lines: list[Line], where: str) -> dict[str, Bone]:
             key = word
             fields[key] = (number, words[1:])
     if fields is not None:
-        raise damaged("the bone data breaks off", where)
+        raise damaged("the bone data ends early", where)
     return bones
 
 

@@ -130,7 +130,7 @@ def _parse_hierarchy(text: str, where: str) -> Hierarchy:
             else:
                 raise damaged(f"'{words[0]}' does not belong here", here, _BRACES)
     if stack or declared is not None or not tree.names:
-        raise damaged("the hierarchy breaks off", f"{where}, line {number}")
+        raise damaged("the hierarchy ends early", f"{where}, line {number}")
     if None in tree.offsets:
         raise damaged(f"joint '{tree.names[tree.offsets.index(None)]}' has no OFFSET", where)
     return tree
@@ -222,7 +222,7 @@ def _table(block: bytes, frames: int, width: int, where: str, line: int) -> NDAr
 
 def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> BadData:
     """Find where the numbers stop matching the header."""
-    found = 0
+    frame = 0
     for number, text in enumerate(block.split(b"\n"), start=line):
         words = text.split()
         for word in words:
@@ -233,6 +233,6 @@ def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> Bad
                 return damaged(f"'{shown}' is no number", f"{where}, line {number}")
         if words and len(words) != width:
             what = f"a frame has {len(words)} values where the channels need {width}"
-            return damaged(what, f"{where}, line {number} (frame {found})")
-        found += bool(words)
-    return damaged(f"the file declares {frames} frames and has {found}", where)
+            return damaged(what, f"{where}, line {number} (frame {frame})")
+        frame += bool(words)
+    return damaged(f"the file declares {frames} frames and has {frame}", where)

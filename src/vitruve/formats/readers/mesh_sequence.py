@@ -73,13 +73,13 @@ def read_mesh_sequence(
     vertices: Tensor | None = None
     faces: NDArray[np.int64] | None = None
     for frame, file in enumerate(files):
-        found, its_faces = _read(file)
+        points, its_faces = _read(file)
         if vertices is None or faces is None:
-            vertices, faces = torch.empty(len(files), len(found), 3, dtype=dtype), its_faces
-        if len(found) != vertices.shape[1]:
+            vertices, faces = torch.empty(len(files), len(points), 3, dtype=dtype), its_faces
+        if len(points) != vertices.shape[1]:
             raise BadData(
                 f"{file.name} and the first file differ in their number of vertices",
-                where=f"{file}: found {len(found)}, expected {vertices.shape[1]} as in {files[0].name}",
+                where=f"{file}: found {len(points)}, expected {vertices.shape[1]} as in {files[0].name}",
                 fix="read meshes of one body only",
             )
         if not np.array_equal(its_faces, faces):
@@ -88,7 +88,7 @@ def read_mesh_sequence(
                 where=f"{file}: {len(its_faces)} triangles, {files[0].name} has {len(faces)}",
                 fix="read meshes of one body only, exported alike",
             )
-        world = torch.from_numpy(found)
+        world = torch.from_numpy(points)
         vertices[frame] = world if up == "z" else world @ z_up_from("y", world).T
         if not vertices[frame].isfinite().all():
             raise damaged(f"a vertex of {file.name} is out of range for {dtype}", str(file))

@@ -64,8 +64,8 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
         values = np.fromstring(text + _END, sep=" ")  # type: ignore[call-overload]
     except (ValueError, DeprecationWarning):  # newer numpy, or warnings turned into errors
         return None
-    whole = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
-    return values[:-2] if whole else None
+    complete = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
+    return values[:-2] if complete else None
 
 
 def by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
@@ -94,10 +94,10 @@ def tree_skeleton(name: str, names: Sequence[str], parents: Sequence[int], rest:
 
 def recognised(motion: Motion) -> Motion:
     """The motion on the shipped tree with the same joints (its name and joint order), if there is one."""
-    found = shipped_tree(motion.skeleton.names, motion.skeleton.parents)
-    if found is None or motion.skeleton.rest is None:
+    match = shipped_tree(motion.skeleton.names, motion.skeleton.parents)
+    if match is None or motion.skeleton.rest is None:
         return motion
-    shipped, order = found
+    shipped, order = match
     return motion.replace(
         skeleton=replace(shipped, rest=motion.skeleton.rest[order]),
         rotations=motion.rotations[:, order],

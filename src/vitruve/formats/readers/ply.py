@@ -88,7 +88,7 @@ def _header(data: bytes, where: str) -> tuple[str, list[_Element], bytes]:
     end = data.find(b"end_header")
     stop = data.find(b"\n", end)
     if end < 0 or stop < 0:
-        raise damaged("the PLY header breaks off", where)
+        raise damaged("the PLY header ends early", where)
     order, elements = None, []
     for number, line in enumerate(data[:end].decode("ascii", "replace").splitlines()[1:], start=2):
         match line.split():

@@ -68,7 +68,8 @@ def read_transfer(
             )
     parts = LAYOUTS[layout].parts
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
-    rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
+    joined = {key: _joined(key, values, files) for key in values[0]}
+    rotations, betas, translation, expression = (joined[key] for key in ("rotations", "betas", "transl", "expression"))
     assert rotations is not None and betas is not None  # every file has them
     if translation is None:
         notes.append("NO TRANSLATION in the files: the body stays at the origin")
@@ -214,8 +215,8 @@ def _layout(content: Mapping[str, Any]) -> str:
     return "smplh" if {"left_hand_pose", "right_hand_pose"} & content.keys() else "smpl"
 
 
-def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path) -> tuple[Tensor | None, ...]:
-    """Rotations, translation, expression and betas of one file, each with an axis of frames in front."""
+def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path) -> dict[str, Tensor | None]:
+    """Rotations, betas, transl and expression of one file, each with an axis of frames in front."""
     frames = len(_part(content["global_orient"], "global_orient", 1, file))
 
     def checked(key: str, value: Tensor) -> Tensor:
@@ -227,9 +228,7 @@ def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path)
             )
         return value
 
-    def rows(key: str) -> Tensor | None:
-        if key not in content:
-            return None
+    def rows(key: str) -> Tensor:
         value = torch.from_numpy(real_array(content[key], key, file))
         return value.reshape(math.prod(value.shape[:-1]), value.shape[-1]) if value.ndim else value.reshape(1, 1)
 
@@ -242,9 +241,8 @@ def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path)
 
     precision = torch.promote_types(rotations[0].dtype, rotations[-1].dtype)
     rotations = torch.cat([part.to(precision) for part in rotations], 1)
-    per_frame = [None if (value := rows(key)) is None else checked(key, value) for key in ("transl", "expression")]
-    betas = rows("betas")
-    return rotations, *per_frame, torch.zeros(1, 0) if betas is None else betas
+    values = {"rotations": rotations, "betas": rows("betas") if "betas" in content else torch.zeros(1, 0)}
+    return values | {key: checked(key, rows(key)) if key in content else None for key in ("transl", "expression")}
 
 
 def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
@@ -271,16 +269,16 @@ def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
     return matrices
 
 
-def _joined(values: list[tuple[Tensor | None, ...]], files: list[Path], index: int) -> Tensor | None:
+def _joined(key: str, values: list[dict[str, Tensor | None]], files: list[Path]) -> Tensor | None:
     """One field of all files, concatenated along the frames; None if no file has it."""
-    what = ("rotations", "transl", "expression", "betas")[index]
-    shapes = {None if value[index] is None else tuple(value[index].shape[1:]): i for i, value in enumerate(values)}  # type: ignore[union-attr]
+    tensors = [of_file[key] for of_file in values]
+    shapes = {None if tensor is None else tuple(tensor.shape[1:]): file for tensor, file in zip(tensors, files)}
     if len(shapes) > 1:
-        (first, i), (second, j), *_ = shapes.items()
+        (first, one), (second, other), *_ = shapes.items()
         raise BadData(
-            f"the files disagree on '{what}'",
-            where=f"{files[i]}: {first or 'none'}; {files[j].name}: {second or 'none'}",
+            f"the files disagree on '{key}'",
+            where=f"{one}: {first or 'none'}; {other.name}: {second or 'none'}",
             fix="take files of one run of the tool",
         )
-    tensors = [value[index] for value in values if value[index] is not None]
-    return torch.cat(tensors) if tensors else None  # type: ignore[arg-type]
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(present) if present else None
