@@ -131,14 +131,14 @@ def load_motion(
     dtype: torch.dtype | None = None,
     **options: Any,
 ) -> Motion:
-    """Read a motion file or folder; its content tells the format.
+    """Read a motion file or folder; the format follows from its content.
 
     Args:
         path: the file or folder.
         format: a name in FORMATS, to skip the detection.
-        fps: frames per second, for files without a frame rate. It overrides the file's own rate, with a note.
-        gender: "neutral", "female" or "male", for files without a gender. It never overrides the file's own, which
-            belongs to the betas. For a plain tree it is the gender of the person.
+        fps: frames per second. It overrides the file's own rate, with a note.
+        gender: "neutral", "female" or "male", for files without a gender (the betas belong to the file's own), and the
+            gender of the person for plain trees.
         dtype: precision of the motion; by default that of the file.
         options: further options of that format's reader.
 
@@ -172,13 +172,7 @@ def load_motion(
 
 
 def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gender: str | None = None) -> Motion:
-    """Read a motion, using `source_fps` only if the file has no frame rate of its own.
-
-    Args:
-        path: the file or folder.
-        source_fps: frames per second for files without a frame rate, or None.
-        gender: for files without a gender.
-    """
+    """Read a motion; `source_fps` and `gender` are only used for files without their own."""
     from vitruve.formats.fields import MissingFrameRate
 
     try:
@@ -187,7 +181,7 @@ def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gende
         if source_fps is None:
             raise
     else:
-        # ASF/AMC files have no frame rate: the reader used CMU's.
+        # ASF/AMC files have no frame rate: the reader used that of CMU.
         if source_fps is None or motion.source.format != "asf-amc":
             return motion
     return load_motion(path, fps=source_fps, gender=gender)

@@ -57,8 +57,8 @@ def read_body_and_gender(
 
     Args:
         content: the fields of the file. Our own field with the body name wins over the layout.
-        layout: the layout, from the number of rotations.
-        path: the file.
+        layout: from the number of rotations.
+        path: for errors.
         notes: decisions are appended to it.
         given: the gender if the file has none.
     """

@@ -29,8 +29,7 @@ class Header:
 
     Attributes:
         format: a name in the table of formats.
-        frames: number of frames.
-        fps: frames per second; None if missing.
+        frames, fps: number of frames and frame rate; None if the rate is missing.
         body: such as "smplh" or "open-smplx"; empty for other joint trees and for meshes.
         gender: "neutral", "female", "male"; empty if missing, and for a tree.
         lacks: missing fields: "frame rate", "gender", "translation".

@@ -25,7 +25,7 @@ _USUAL = 10
 def smplx_arguments(
     motion: Motion, *, num_betas: int | None = None, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """Arguments for a model of the package; see `Motion.smplx_arguments`."""
+    """See `Motion.smplx_arguments`."""
     parts = slices(_layout(motion).parts)
     vectors = continuous_axis_angle(matrix_to_axis_angle(motion.rotations.double()))
     arguments = {key: vectors[:, joints].flatten(1) for key, joints in parts.items()}
@@ -41,7 +41,7 @@ def smplx_arguments(
 
 
 def smplx_create_arguments(motion: Motion, *, num_betas: int | None = None) -> dict[str, Any]:
-    """Arguments to create the package's model; see `Motion.smplx_create_arguments`."""
+    """See `Motion.smplx_create_arguments`."""
     layout = _layout(motion).body
     # No batch_size: with the default of 1, and only with it, SMPL-X accepts any number of frames.
     arguments: dict[str, Any] = {"model_type": layout, "num_betas": _num_betas(motion, num_betas)}

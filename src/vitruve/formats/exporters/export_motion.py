@@ -90,14 +90,14 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     """Write a motion for another program.
 
     Args:
-        motion: what to write; `motion[10:60]` is a part of it.
+        motion: what to write.
         path: the file, whose suffix chooses the format; for meshes of several frames a folder.
         body: the body it is on; None for a plain joint tree.
         format: a suffix in EXPORTS, if the path's suffix does not tell.
         up: the up axis of the file, "y" or "z"; empty for the format's default.
         unit: of lengths in the file; empty for the format's default.
         fps: resample to this frame rate.
-        gaps: how to treat frames without valid data: "hold" repeats the last valid one, "drop" removes them.
+        gaps: for frames without valid data: "hold" repeats the last valid one, "drop" removes them.
         morphs: morph targets of a GLB or USD file: "shape", "expression", both with a comma between, or a number of
             expressions. "shape:4" is the first four shapes.
         camera: the camera that recorded the motion, for a GLB.

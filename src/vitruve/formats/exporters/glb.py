@@ -1,8 +1,6 @@
 """GLB, the binary form of glTF 2.0: one skinned mesh with its skeleton and animation, y up, in metres.
 
-At rest the joints have identity rotations and the mesh is the body's template in the clip's shape. The animation
-rotates every joint and moves the root, and joints whose bones change length. A motion without a body gets a thin mesh
-of its bones.
+The rest pose is the body's template in the clip's shape; a motion without a body gets a thin mesh of its bones.
 """
 
 from __future__ import annotations
@@ -53,10 +51,9 @@ def write_glb(
         body: the body whose surface is skinned, in the motion's shape; None for a mesh of the bones.
         name: of the scene and of the animation.
         shapes: how many columns of the shape basis become morph targets. The joints do not follow them.
-        expressions: how many expressions become morph targets, whose weights are animated by the motion's expression.
-        camera: the camera that recorded the motion, or None.
-        facts: JSON values to store in the file, such as the licence; written to `asset.extras` and to the scene's
-            extras, which Blender shows as custom properties.
+        expressions: how many expressions become morph targets, animated by the motion's expression.
+        camera: the camera that recorded the motion.
+        facts: JSON values for `asset.extras` and the scene's extras, which Blender shows as custom properties.
     """
     facts = dict(facts or {})
     licence = {"copyright": facts["licence"]} if facts.get("licence") else {}

@@ -73,11 +73,7 @@ def morph_names(shapes: int, expressions: int) -> tuple[str, ...]:
 def largest_weights(
     weights: Float[Tensor, "vertices joints"], influences: int = INFLUENCES
 ) -> tuple[NDArray[np.unsignedinteger], Floats]:
-    """The joints that move each vertex most, and their weights, normalised to sum to one.
-
-    Returns:
-        ([vertices, influences] joints, 0 where the weight is 0; weights likewise, largest first)
-    """
+    """Joints [vertices, influences] of the largest weights of each vertex, and those weights, summing to one."""
     count = min(influences, weights.shape[1])
     largest, joints = weights.detach().double().topk(count)
     shares = largest.clamp_min(0)
@@ -110,9 +106,9 @@ def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Flo
 
 
 def bone_mesh(motion: Motion, rest: NDArray[np.floating]) -> SkinnedMesh | None:
-    """A joint tree without a body, as something to look at: a long octahedron for every bone, moved by its upper joint.
+    """A mesh of a joint tree: a long octahedron for every bone, moved by its upper joint.
 
-    Joints that move within their parent, as hips do below a fixed origin, get no bone. None if no bone is left.
+    Bones that change much, such as from a fixed origin to moving hips, are left out. None if no bone is left.
     """
     parents = motion.skeleton.parents
     along = rest - rest[np.maximum(parents, 0)]

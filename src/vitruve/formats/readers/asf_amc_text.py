@@ -79,15 +79,10 @@ def parse_asf(data: bytes, where: str) -> Figure:
 
 
 def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[str, NDArray[np.float64]], bool | None]:
-    """Parse an AMC file.
-
-    Args:
-        data: the file.
-        where: its name in errors.
-        widths: numbers per frame, by bone.
+    """Parse an AMC file with `widths` numbers per frame by bone.
 
     Returns:
-        [frames, numbers] by bone, and whether the angles are in degrees, or None if the file does not tell.
+        [frames, numbers] by bone, and whether the angles are in degrees, or None if the file does not say.
     """
     lines = data.decode("latin-1").splitlines()
     header = 0

@@ -43,7 +43,7 @@ class Hierarchy:
 
 
 def parse_bvh(data: bytes, where: str) -> tuple[Hierarchy, NDArray[np.float64], float, tuple[str, ...]]:
-    """Parse a whole file.
+    """Parse a BVH file.
 
     Returns:
         The hierarchy, [frames, channels] numbers, frames per second, and notes on decisions.
@@ -69,13 +69,9 @@ def parse_bvh(data: bytes, where: str) -> tuple[Hierarchy, NDArray[np.float64], 
 
 
 def format_bvh(tree: Hierarchy, table: NDArray[np.float64], fps: float, decimals: int) -> str:
-    """The text of a file.
+    """The text of a file from a depth-first hierarchy and [frames, channels].
 
-    Args:
-        tree: the hierarchy in depth-first order.
-        table: [frames, channels].
-        fps: frames per second; the frame time is written with all its digits.
-        decimals: for offsets and positions; angles have six.
+    Offsets and positions have `decimals`, angles six, the frame time all its digits.
     """
     lines, depth = ["HIERARCHY"], -1
     depths: list[int] = []
