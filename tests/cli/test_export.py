@@ -110,7 +110,7 @@ def test_a_camera_is_cut_with_the_clip(walk, tmp_path):
         (("-o", "a.glb", "--frames", "one"), 2, "does not say which"),
         (("-o", "a.glb", "--frames", "5:1:-1"), 2, "does not say which"),
         (("-o", "file/a.glb", *OPEN), 2, "cannot be written"),
-        (("-o", "a.glb", *OPEN, "--camera", "no.toml"), 3, "camera file does not exist"),
+        (("-o", "a.glb", *OPEN, "--camera", "no.toml"), 3, "there is no file no.toml"),
     ],
 )
 def test_errors(walk, tmp_path, monkeypatch, capsys, arguments, code, said):

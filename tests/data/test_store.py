@@ -16,8 +16,8 @@ from vitruve.data import open_store
 from vitruve.data.prepare import prepare
 from vitruve.data.read_arrays import _read_quickly, arrays_of_motion, read_arrays
 from vitruve.errors import BadData, MissingAsset, UsageError
-from vitruve.files import npz_index as zip_index
-from vitruve.files.npz_index import npz_members
+from vitruve.files import npz as zip_index
+from vitruve.files.npz import npz_members
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 
 

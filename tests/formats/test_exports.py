@@ -211,7 +211,7 @@ def test_two_writings_are_the_same_bytes(tmp_path):
         ("a.gbl", {}, "no export.*did you mean '.glb'"),
         ("a", {}, "no suffix"),
         ("a.fbx", {}, "FBX is unsupported.*Blender"),
-        ("a.glb", {"up": "z"}, "'z' is not a valid upward axis.*omit it"),
+        ("a.glb", {"up": "z"}, "'z' is not a valid up axis.*omit it"),
         ("a.bvh", {"unit": "ft"}, "'ft' is not a valid unit.*choose one of: cm, m, mm, inch"),
         ("a.bvh", {"morphs": "shape"}, "no morph targets"),
         ("a.glb", {"morphs": "hair"}, "invalid morph targets 'hair'"),

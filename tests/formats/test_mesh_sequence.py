@@ -258,11 +258,11 @@ def test_what_cannot_be_written_says_why(tmp_path: Path):
         write_mesh_sequence(points, triangles, out, format="stl")
     with pytest.raises(UsageError, match="file name prefix"):
         write_mesh_sequence(points, triangles, out, stem="../up")
-    with pytest.raises(UsageError, match="upward"):
+    with pytest.raises(UsageError, match="up axis"):
         write_mesh_sequence(points, triangles, out, up="x")
     with pytest.raises(BadData, match="not triangles"):
         write_mesh_sequence(points, triangles[:, :2], out)
-    with pytest.raises(BadData, match="not there"):
+    with pytest.raises(BadData, match="does not exist"):
         write_mesh_sequence(points[:, :2], triangles.clamp(max=3) + 2, out)
     with pytest.raises(BadData, match="wrong shape"):
         write_mesh_sequence(points[0], triangles, out)
@@ -296,7 +296,7 @@ BAD = {
     "empty.ply": ("", "empty"),
     "garbage.ply": (bytes(range(256)) * 40, "not a PLY file"),
     "obj-inside.ply": (CUBE, "not a PLY file"),
-    "header-cut.ply": (PLY[:100], "header breaks off"),
+    "header-cut.ply": (PLY[:100], "header ends early"),
     "header-odd.ply": (PLY.replace("property uchar red", "property colour red"), "line 8"),
     "no-format.ply": (PLY.replace("format ascii 1.0\n", ""), "names no format"),
     "version.ply": (PLY.replace("ascii 1.0", "ascii 2.0"), "line 2"),
@@ -305,8 +305,8 @@ BAD = {
     "cut-in-a-line.ply": (PLY.rstrip()[:-4], "fewer than it needs"),
     "text.ply": (PLY.replace("1 1 0 255", "1 one 0 255"), "is no number"),
     "nan.ply": (PLY.replace("1 1 0 255", "1 nan 0 255"), "vertex 2"),
-    "corner-beyond.ply": (PLY.replace("4 0 1 2 3", "4 0 1 2 4"), "4, counted from 0, of 4"),
-    "corner-before.ply": (PLY.replace("4 0 1 2 3", "4 0 1 2 -1"), "-1, counted from 0"),
+    "corner-beyond.ply": (PLY.replace("4 0 1 2 3", "4 0 1 2 4"), "4 of 4, counted from 0"),
+    "corner-before.ply": (PLY.replace("4 0 1 2 3", "4 0 1 2 -1"), "-1 of 4, counted from 0"),
     "corners-few.ply": (PLY.replace("3 0 1 2", "2 0 1"), "2 corners"),
     "huge-claim.ply": (PLY.replace("vertex 4", "vertex 999999999999"), "shorter than its header"),
     "binary-cut.ply": (BINARY[:-1], "shorter than its header"),
@@ -350,7 +350,7 @@ def test_what_is_not_a_sequence_says_why(tmp_path: Path):
     file = one(tmp_path, CUBE)[0]
     with pytest.raises(UsageError, match="a file, not a folder"):
         read_mesh_sequence(file)
-    with pytest.raises(UsageError, match="upward"):
+    with pytest.raises(UsageError, match="up axis"):
         read_mesh_sequence([file], up="x")
     with pytest.raises(UsageError, match="neither"):
         read_mesh_sequence([file, tmp_path / "mesh.stl"])

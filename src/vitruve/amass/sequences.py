@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -16,9 +15,11 @@ from vitruve.amass.sets import FoundFolder, canonical_set, find_sets, probable_s
 from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData, MissingAsset
 from vitruve.files.npy_header import read_npy_header
+from vitruve.files.npz import LOCAL_HEADER, begin_of, npz_members
+from vitruve.files.smpl_layouts import LAYOUTS
 from vitruve.formats.fields import real_array
 
-_COLUMNS = 156
+_COLUMNS = LAYOUTS["smplh"].columns
 
 
 class Sequences:
@@ -176,15 +177,15 @@ def _two_axes(poses: np.ndarray, path: Path) -> np.ndarray:
 def _plain_array(path: Path) -> tuple[int, np.dtype, int] | None:
     """Where the numbers of `poses` begin, their type and the number of frames; None where they must be unpacked."""
     try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            info = archive.getinfo("poses.npy")
-            if info.compress_type != zipfile.ZIP_STORED:
+        with path.open("rb") as file:
+            member = npz_members(file)["poses"]
+            if member.method != zipfile.ZIP_STORED:
                 return None
-            file.seek(info.header_offset + 26)
-            file.seek(info.header_offset + 30 + sum(struct.unpack("<HH", file.read(4))))
+            file.seek(member.offset)
+            file.seek(begin_of(file.read(LOCAL_HEADER), member))
             shape, fortran, dtype = read_npy_header(file)
             begin = file.tell()
-    except (KeyError, ValueError, OSError, EOFError, struct.error, zipfile.BadZipFile):
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
         return None  # read_npz says what is wrong
     if fortran or dtype.kind != "f" or len(shape) != 2 or shape[1] != _COLUMNS:
         return None

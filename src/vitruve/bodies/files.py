@@ -22,10 +22,12 @@ from vitruve.bodies.body_model import BodyModel
 from vitruve.bodies.hands import HandSpace
 from vitruve.bodies.values import read_values
 from vitruve.errors import BadData, UsageError, nearest
+from vitruve.files import smpl_layouts
 from vitruve.skeletons import Skeleton, load_skeleton
 
-LAYOUTS = {"smpl": 24, "smplh": 52, "smplx": 55, "mano": 16}
-SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55", "mano": "mano16"}
+# Layout -> number of joints, and name of the joint tree.
+LAYOUTS = {layout.body: layout.columns // 3 for layout in smpl_layouts.LAYOUTS.values()}
+SKELETONS = {layout.body: layout.skeleton for layout in smpl_layouts.LAYOUTS.values()}
 NEEDED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 # Shape columns that every release has.
 _USUAL = 10

@@ -9,9 +9,9 @@ A pickle is a small program that may call anything it can name. Here it can name
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ import numpy as np
 from vitruve.bodies.unpickler import unpickle
 from vitruve.errors import BadData, MissingAsset
 from vitruve.files.npy_header import NpyHeader, read_npy_header
+from vitruve.files.npz import Member, npz_members, read_member
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -50,8 +51,8 @@ def read_npz(path: str | Path) -> Arrays:
     """
     path = existing_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist() if not name.endswith("/")}
+        with path.open("rb") as file:
+            members = {key: member for key, member in npz_members(file).items() if not key.endswith("/")}
     # zipfile raises NotImplementedError for an unsupported zip version or compression.
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
         raise BadData(
@@ -67,14 +68,14 @@ def read_npz(path: str | Path) -> Arrays:
 class Arrays(Mapping[str, Any]):
     """The members of an npz file; a member is read when first used, and cached."""
 
-    def __init__(self, path: Path, members: dict[str, str]) -> None:
+    def __init__(self, path: Path, members: dict[str, Member]) -> None:
         self.path = path
         self._members = members
         self._read: dict[str, np.ndarray] = {}
 
     def __getitem__(self, key: str) -> np.ndarray:
         if key not in self._read:
-            self._read[key] = self._member(self._members[key])
+            self._read[key] = self._array(self._members[key])
         return self._read[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -89,20 +90,19 @@ class Arrays(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Arrays({self.path.name}: {', '.join(self)})"
 
-    def _member(self, name: str) -> np.ndarray:
-        where = f"{self.path}, member {name}"
+    def _array(self, member: Member) -> np.ndarray:
+        where = f"{self.path}, member {member.name}"
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(name) as stream:
-                return read_npy(stream, where)  # type: ignore[arg-type]
-        except BadData:
-            raise
+            with self.path.open("rb") as file:
+                data = read_member(file, member)
         # RuntimeError: an encrypted member, or (NotImplementedError) an unsupported compression.
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError) as error:
             raise BadData(
-                f"member '{name.removesuffix('.npy')}' of {self.path.name} cannot be read",
+                f"member '{member.name.removesuffix('.npy')}' of {self.path.name} cannot be read",
                 where=f"{where}: {error}",
                 fix="the file is damaged or truncated; download it again",
             ) from None
+        return read_npy(io.BytesIO(data), where)
 
 
 def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
@@ -127,10 +127,11 @@ def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
 def _plain_array(stream: BinaryIO, header: NpyHeader) -> np.ndarray:
     shape, fortran, dtype = header
     size = math.prod(shape) * dtype.itemsize
-    data = stream.read(size)
-    if len(data) != size:
-        raise ValueError(f"{len(data)} bytes where shape {shape} of {dtype} needs {size}")
-    return np.frombuffer(bytearray(data), dtype).reshape(shape, order="F" if fortran else "C")
+    data = np.empty(size, np.uint8)
+    found = stream.readinto(data.data)  # type: ignore[attr-defined]
+    if found != size:
+        raise ValueError(f"{found} bytes where shape {shape} of {dtype} needs {size}")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def existing_file(path: str | Path) -> Path:

@@ -12,11 +12,11 @@ from vitruve.convert.meshes import MESH_FPS
 from vitruve.convert.options import Facts, Options
 from vitruve.convert.poses import read_poses
 from vitruve.errors import BadData, VitruveError
+from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.fit.conversion import check_some_data
 from vitruve.formats import FORMATS, load_motion, recognise
 from vitruve.formats.glimpse import glimpse
 from vitruve.formats.headers import quick_header
-from vitruve.formats.readers.poses_by_id import SKELETONS
 
 
 def asked_of_readers(options: Options) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vitruve.errors import BadData, MissingAsset
+from vitruve.files.smpl_layouts import LAYOUTS, Layout, slices
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
 VERSION = 1
 STORE_FILE, CLIPS_FILE, MASK_FILE = "store.json", "clips.jsonl", "mask.u8"
 
+_OF_ARRAYS = {"root_orient": "root", "pose_body": "body", "pose_jaw": "jaw", "pose_eye": "eyes", "pose_hand": "hands"}
+
+
+def _columns_of(layout: Layout) -> dict[str, tuple[int, int]]:
+    return {_OF_ARRAYS[key]: (part.start, part.stop) for key, part in slices(layout.arrays, 3).items()}
+
+
 # skeleton -> where the fields stand among the axis-angle values of a frame
 FIELDS: dict[str, dict[str, tuple[int, int]]] = {
     "smpl24": {"root": (0, 3), "body": (3, 66), "palms": (66, 72)},
-    "smplh52": {"root": (0, 3), "body": (3, 66), "hands": (66, 156)},
-    "smplx55": {"root": (0, 3), "body": (3, 66), "jaw": (66, 69), "eyes": (69, 75), "hands": (75, 165)},
+    **{LAYOUTS[body].skeleton: _columns_of(LAYOUTS[body]) for body in ("smplh", "smplx")},
 }
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 import threading
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,8 @@ from numba import njit
 from vitruve.data.clips import FIELDS
 from vitruve.errors import BadData, VitruveError
 from vitruve.files.npy_header import LONGEST_HEADER, read_npy_header
-from vitruve.files.npz_index import Member, npz_members
+from vitruve.files.npz import LOCAL_HEADER, Member, begin_of, npz_members, unpacked
+from vitruve.files.smpl_layouts import BY_COLUMNS
 from vitruve.formats import load_motion_at
 from vitruve.formats.axis_angle import LONGEST_TURN
 from vitruve.formats.fields import BODY_KEY, one_shape, read_body_and_gender
@@ -32,7 +31,6 @@ from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST
 
-_SKELETONS = {72: ("smpl", "smpl24"), 156: ("smplh", "smplh52"), 165: ("smplx", "smplx55")}
 _RATES = ("mocap_frame_rate", "mocap_framerate")
 _NEEDED = ("poses", "trans", "betas", "gender")
 # What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
@@ -129,7 +127,7 @@ def _read_quickly(path: Path, gender: str | None) -> Arrays | None:
         rates = [key for key in _RATES if key in members]
         more = [BODY_KEY] if BODY_KEY in members else []
         arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates, *more)}
-    except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
+    except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError):
         return None
     try:
         return _arrays(arrays, rates, path, gender)
@@ -163,24 +161,9 @@ _ROOM = _Room()
 
 
 def _member(view: memoryview, member: Member) -> np.ndarray:
-    """The array of a member: its bytes as they lie in the file where they are stored plainly."""
-    signature, names, extra = struct.unpack_from("<4s22xHH", view, member.offset)
-    if signature != b"PK\x03\x04" or member.encrypted:
-        raise _Odd
-    begin = member.offset + 30 + names + extra
-    packed = view[begin : begin + member.packed]
-    if member.method == zipfile.ZIP_STORED:
-        data: memoryview | bytes = packed
-    elif member.method == zipfile.ZIP_DEFLATED:
-        data = zlib.decompress(packed, -15, member.length or 1)
-    else:
-        raise _Odd
-    if len(data) != member.length or zlib.crc32(data) != member.crc:
-        raise _Odd
-    return _npy(data)
-
-
-def _npy(data: memoryview | bytes) -> np.ndarray:
+    """The array of a member: a view of the file's bytes if they are stored plainly."""
+    begin = begin_of(view[member.offset : member.offset + LOCAL_HEADER], member)
+    data = unpacked(view[begin : begin + member.packed], member)
     stream = io.BytesIO(data[:LONGEST_HEADER])
     shape, fortran, dtype = read_npy_header(stream)
     if fortran or dtype.kind not in "fiuUS":
@@ -192,7 +175,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, give
     poses, trans = arrays["poses"], arrays["trans"]
     frames = len(poses) if poses.ndim == 2 else 0
     floats = poses.dtype in (np.float32, np.float64) and trans.dtype in (np.float32, np.float64)
-    if not frames or poses.shape[1] not in _SKELETONS or trans.shape != (frames, 3) or not floats:
+    if not frames or poses.shape[1] not in BY_COLUMNS or trans.shape != (frames, 3) or not floats:
         return None
     found = {float(arrays[key]) for key in rates if arrays[key].size == 1}
     if len(found) != 1 or not SLOWEST <= min(found) <= FASTEST:
@@ -202,9 +185,9 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, give
     if np.abs(poses[:, 3:66]).max(initial=0.0) > LONGEST_TURN:
         return None
     betas = one_shape(arrays["betas"].copy(), frames, path, notes)
-    layout, skeleton = _SKELETONS[poses.shape[1]]
-    body, gender = read_body_and_gender(arrays, layout, path, notes, given)
-    out, valid = _fields(poses, skeleton)
+    layout = BY_COLUMNS[poses.shape[1]]
+    body, gender = read_body_and_gender(arrays, layout.body, path, notes, given)
+    out, valid = _fields(poses, layout.skeleton)
     out["translation"] = _taken(trans, 0, 3, valid)
     _blank(out, valid)
     if any(np.abs(values).max(initial=0.0) > FARTHEST for values in (out["translation"], betas.numpy())):
@@ -213,7 +196,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, give
     if masked:
         notes.append(f"{masked} of {frames} frames hold values that are not numbers; they are masked")
     shape = tuple(betas.double().tolist())
-    return Arrays(out, valid, skeleton, min(found), body, gender, shape, tuple(notes))
+    return Arrays(out, valid, layout.skeleton, min(found), body, gender, shape, tuple(notes))
 
 
 def _fields(vectors: np.ndarray, skeleton: str) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vitruve.amass.sets import canonical_set
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
-from vitruve.files.npz_index import npz_members
+from vitruve.files.npz import npz_members
 from vitruve.formats.glimpse import ROTATION_KEYS
 from vitruve.jobs.earlier_results import earlier_results
 

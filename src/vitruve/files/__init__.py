@@ -1,1 +1,1 @@
-"""Files on disk: atomic writing, the headers of npy and npz files, writing TOML."""
+"""Files on disk: atomic writing, npy and npz files, writing TOML, the columns of SMPL layouts."""

@@ -14,11 +14,12 @@ import inspect
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitruve.errors import BadData, UsageError, nearest
+from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.formats import glimpse as look_at
 from vitruve.formats.glimpse import Glimpse, glimpse
 
@@ -55,6 +56,17 @@ class Format:
     holds: str = "motion"
 
 
+def _amass(body: str, line: str, write: str) -> Format:
+    return Format(
+        line,
+        (".npz",),
+        read="vitruve.formats.readers.amass:read_amass",
+        write=f"vitruve.formats.readers.amass:{write}",
+        sniff=lambda look: look_at.npz_body(look) == body,
+        skeletons=(SKELETONS[body],),
+    )
+
+
 # Order matters: the first row that recognises a file reads it, the first that fits ending and skeleton writes it.
 FORMATS: dict[str, Format] = {
     "vitruve": Format(
@@ -64,37 +76,18 @@ FORMATS: dict[str, Format] = {
         write="vitruve.formats.readers.vitruve_motion:write_vitruve",
         sniff=look_at.is_vitruve,
     ),
-    "amass-smplx": Format(
-        "AMASS on SMPL-X (*_stageii.npz), and the npz of the SMPL-X Blender add-on",
-        (".npz",),
-        read="vitruve.formats.readers.amass:read_amass",
-        write="vitruve.formats.readers.amass:write_amass_smplx",
-        sniff=look_at.is_amass_smplx,
-        skeletons=("smplx55",),
+    "amass-smplx": _amass(
+        "smplx", "AMASS on SMPL-X (*_stageii.npz), and the npz of the SMPL-X Blender add-on", "write_amass_smplx"
     ),
-    "amass-smplh": Format(
-        "AMASS on SMPL+H (*_poses.npz)",
-        (".npz",),
-        read="vitruve.formats.readers.amass:read_amass",
-        write="vitruve.formats.readers.amass:write_amass_smplh",
-        sniff=look_at.is_amass_smplh,
-        skeletons=("smplh52",),
-    ),
-    "smpl-npz": Format(
-        "SMPL with 24 joints in an npz of AMASS's keys",
-        (".npz",),
-        read="vitruve.formats.readers.amass:read_amass",
-        write="vitruve.formats.readers.amass:write_smpl_npz",
-        sniff=look_at.is_smpl_npz,
-        skeletons=("smpl24",),
-    ),
+    "amass-smplh": _amass("smplh", "AMASS on SMPL+H (*_poses.npz)", "write_amass_smplh"),
+    "smpl-npz": _amass("smpl", "SMPL with 24 joints in an npz of AMASS's keys", "write_smpl_npz"),
     "transfer": Format(
         "a folder of pkl files of the smplx transfer tool, one per frame",
         ("/",),
         read="vitruve.formats.readers.transfer:read_transfer",
         write="vitruve.formats.readers.transfer:write_transfer",
         sniff=look_at.is_transfer_folder,
-        skeletons=("smplx55", "smplh52", "smpl24"),
+        skeletons=tuple(SKELETONS.values()),
         files=(".pkl",),
     ),
     "transfer-merged": Format(
@@ -102,8 +95,8 @@ FORMATS: dict[str, Format] = {
         (".pkl",),
         read="vitruve.formats.readers.transfer:read_transfer",
         write="vitruve.formats.readers.transfer:write_transfer_merged",
-        sniff=look_at.is_pickle,
-        skeletons=("smplx55", "smplh52", "smpl24"),
+        sniff=lambda look: look.kind == "pickle",
+        skeletons=tuple(SKELETONS.values()),
     ),
     "bvh": Format(
         "a joint tree with Euler angles, as animation programs exchange it",
@@ -138,14 +131,14 @@ def load_motion(
     dtype: torch.dtype | None = None,
     **options: Any,
 ) -> Motion:
-    """Read a motion file or folder; its content tells the format.
+    """Read a motion file or folder; the format follows from its content.
 
     Args:
         path: the file or folder.
         format: a name in FORMATS, to skip the detection.
-        fps: frames per second, for files without a frame rate. It overrides the file's own rate, with a note.
-        gender: "neutral", "female" or "male", for files without a gender. It never overrides the file's own, which
-            belongs to the betas. For a plain tree it is the gender of the person.
+        fps: frames per second. It overrides the file's own rate, with a note.
+        gender: "neutral", "female" or "male", for files without a gender (the betas belong to the file's own), and the
+            gender of the person for plain trees.
         dtype: precision of the motion; by default that of the file.
         options: further options of that format's reader.
 
@@ -153,7 +146,7 @@ def load_motion(
         The motion; decisions of the reader are in `motion.source.notes`.
     """
     look = glimpse(path)
-    row = FORMATS[_known(format) if format else recognise(look)]
+    row = _known(format) if format else FORMATS[recognise(look)]
     if row.holds != "motion":
         raise BadData(
             f"{look.path.name} holds {row.holds}, not a motion",
@@ -162,24 +155,24 @@ def load_motion(
             f"in Python {row.read.replace(':', '.')} reads them",
         )
     read = _function(row.read)
-    taken = _options_of(read, options, path)
-    options |= {key: value for key, value in (("fps", fps), ("gender", gender)) if key in taken and value is not None}
+    accepted = _options_of(read, options, path)
+    values = {"fps": fps, "gender": gender}
+    options |= {key: value for key, value in values.items() if key in accepted and value is not None}
     motion: Motion = read(look.path, dtype=dtype, **options)
-    if "fps" not in taken and fps is not None and fps != motion.fps:
-        motion = _with_rate(motion, fps)
-    if "gender" not in taken and gender is not None and gender != motion.gender:
-        motion = _with_gender(motion, gender)
+    if "fps" not in accepted and fps is not None and fps != motion.fps:
+        note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as requested"
+        motion = _with_notes(motion, [note], fps=float(fps))
+    if "gender" not in accepted and gender is not None and gender != motion.gender:
+        from vitruve.formats.fields import kept_gender
+
+        # A plain tree has no gender of its own.
+        changes = {} if motion.body else {"gender": gender}
+        motion = _with_notes(motion, kept_gender(motion.gender, gender) if motion.body else [], **changes)
     return motion
 
 
 def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gender: str | None = None) -> Motion:
-    """Read a motion, using `source_fps` only if the file has no frame rate of its own.
-
-    Args:
-        path: the file or folder.
-        source_fps: frames per second for files without a frame rate, or None.
-        gender: for files without a gender.
-    """
+    """Read a motion; `source_fps` and `gender` are only used for files without their own."""
     from vitruve.formats.fields import MissingFrameRate
 
     try:
@@ -188,7 +181,7 @@ def load_motion_at(path: str | os.PathLike[str], source_fps: float | None, gende
         if source_fps is None:
             raise
     else:
-        # ASF/AMC files have no frame rate: the reader used CMU's.
+        # ASF/AMC files have no frame rate: the reader used that of CMU.
         if source_fps is None or motion.source.format != "asf-amc":
             return motion
     return load_motion(path, fps=source_fps, gender=gender)
@@ -212,7 +205,7 @@ def save_motion(
     from vitruve.files.atomic import replacing
 
     path = Path(path)
-    row = FORMATS[_known(format)] if format else _for_writing(motion, path)
+    row = _known(format) if format else _for_writing(motion, path)
     if not row.write:
         raise UsageError(f"a motion cannot be written as {row.line}", where=str(path), fix=_writable())
     if row.skeletons and motion.skeleton.name not in row.skeletons:
@@ -235,13 +228,15 @@ def save_motion(
 
 
 def recognise(look: Glimpse) -> str:
-    """The name of the format of a file; if there is none, the error says what the file is instead."""
+    """The name of the format of a file; the error for other files says what they are."""
     for name, row in FORMATS.items():
         if row.sniff(look):
             return name
     if look_at.is_other_rotations(look):
         return "amass-smplh"  # its reader raises with the meaning of the number of columns
-    raise BadData(_what_it_is(look), where=str(look.path), fix=_readable())
+    rows = (f"{name} ({' '.join(row.endings).replace('/', 'a folder')})" for name, row in FORMATS.items())
+    fix = f"supported formats: {', '.join(rows)}; see docs/formats.md"
+    raise BadData(_what_it_is(look), where=str(look.path), fix=fix)
 
 
 def _what_it_is(look: Glimpse) -> str:
@@ -261,23 +256,15 @@ def _what_it_is(look: Glimpse) -> str:
     return f"{look.path.name} {meaning.get(look.kind, 'is in an unknown format')}"
 
 
-def _readable() -> str:
-    rows = (
-        f"{name} ({'a folder' if row.endings == ('/',) else ' '.join(row.endings)})" for name, row in FORMATS.items()
-    )
-    return f"supported formats: {', '.join(rows)}; see docs/formats.md"
-
-
 def _writable() -> str:
-    return "use one of these suffixes: " + ", ".join(
-        f"{' '.join(row.endings)} ({name})" for name, row in FORMATS.items() if row.write
-    )
+    rows = (f"{' '.join(row.endings)} ({name})" for name, row in FORMATS.items() if row.write)
+    return f"use one of these suffixes: {', '.join(rows)}"
 
 
-def _known(name: str) -> str:
+def _known(name: str) -> Format:
     if name not in FORMATS:
         raise UsageError(f"unknown format '{name}'", fix=nearest(name, FORMATS))
-    return name
+    return FORMATS[name]
 
 
 def _for_writing(motion: Motion, path: Path) -> Format:
@@ -294,30 +281,16 @@ def _function(target: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _options_of(function: Callable[..., Any], given: dict[str, Any], path: str | os.PathLike[str]) -> list[str]:
+def _options_of(function: Callable[..., Any], options: dict[str, Any], path: str | os.PathLike[str]) -> list[str]:
     """The options of a reader or writer; raises for unknown ones."""
     parameters = inspect.signature(function).parameters.values()
     known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    for name in given:
+    for name in options:
         if name not in known:
             fix = nearest(name, known) if known else "this format has no options"
             raise UsageError(f"'{name}' is not an option of this format", where=str(path), fix=fix)
     return known
 
 
-def _with_rate(motion: Motion, fps: float) -> Motion:
-    from dataclasses import replace
-
-    note = f"the frame rate of the file, {motion.fps:g}, was replaced by {fps:g} as requested"
-    return motion.replace(fps=float(fps), source=replace(motion.source, notes=(*motion.source.notes, note)))
-
-
-def _with_gender(motion: Motion, gender: str) -> Motion:
-    from dataclasses import replace
-
-    from vitruve.formats.fields import kept_gender
-
-    if not motion.body:  # a plain tree has no gender of its own
-        return motion.replace(gender=gender)
-    notes = (*motion.source.notes, *kept_gender(motion.gender, gender))
-    return motion.replace(source=replace(motion.source, notes=notes))
+def _with_notes(motion: Motion, notes: list[str], **changes: Any) -> Motion:
+    return motion.replace(source=replace(motion.source, notes=(*motion.source.notes, *notes)), **changes)

@@ -18,6 +18,7 @@ from vitruve.geometry.rotations import (
 )
 from vitruve.motion import Motion
 from vitruve.motion.motion import DOUBTFUL
+from vitruve.words import few
 
 # Longest plausible vectors in radians: of a joint, and of the root, which may turn many times.
 LONGEST_TURN, LONGEST_ROOT_TURN = 4 * math.pi, 1000.0
@@ -112,7 +113,7 @@ def turn_notes(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
     if long:
         where = sorted({names[int(joint)] for joint in too_long.any(0).nonzero()[:, 0]})
         notes.append(
-            f"axis-angle vectors are longer than pi in {long} of {lengths.numel()} places ({_some(where)}); "
+            f"axis-angle vectors are longer than pi in {long} of {lengths.numel()} places ({few(where)}); "
             "they are the same rotations"
         )
     notes += doubtful_turns(vectors, names)
@@ -138,9 +139,5 @@ def doubtful_turns(vectors: Tensor, names: tuple[str, ...]) -> list[str]:
         return []
     return [
         f"{DOUBTFUL}axis-angle vectors are as long as {max(longest):.3g} rad "
-        f"({_some([names[i] for i in nonsense])}): the file is damaged, or its rotations are in degrees"
+        f"({few([names[i] for i in nonsense])}): the file is damaged, or its rotations are in degrees"
     ]
-
-
-def _some(words: list[str]) -> str:
-    return ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")

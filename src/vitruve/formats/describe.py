@@ -66,24 +66,22 @@ def describe(path: str | os.PathLike[str], *, fps: float | None = None, gender: 
 
 
 def _motion(look: Glimpse, fps: float | None, gender: str | None) -> Description:
-    findings = []
-    told = True
     try:
         motion = load_motion(look.path, fps=fps, gender=gender)
+        findings = look_through(motion)
+        has_rate = True
     except MissingFrameRate:
-        told = False
         motion = load_motion(look.path, fps=_ASSUMED_RATE, gender=gender)
+        # Findings about an assumed frame rate mean nothing.
+        findings = [finding for finding in look_through(motion) if "frame rate" not in finding.what]
         findings.append(Finding("warning", "the file has no frame rate", "", "set it: --source-fps 30, or fps=30"))
-    found = look_through(motion)
-    # Findings about an assumed frame rate mean nothing.
-    findings += found if told else [finding for finding in found if "frame rate" not in finding.what]
-    return Description(look.path, "motion", _motion_facts(motion, look, told), by_severity(findings))
+        has_rate = False
+    return Description(look.path, "motion", _motion_facts(motion, look, has_rate), by_severity(findings))
 
 
-def _motion_facts(motion: Motion, look: Glimpse, rate_told: bool) -> dict[str, Any]:
-    translation = motion.translation if motion.mask is None else motion.translation[motion.mask]
-    if len(translation) == 0:
-        translation = motion.translation
+def _motion_facts(motion: Motion, look: Glimpse, has_rate: bool) -> dict[str, Any]:
+    some_valid = motion.mask is not None and bool(motion.mask.any())
+    translation = motion.translation[motion.mask] if some_valid else motion.translation
     arrays = look.shapes or {
         key: tuple(value.shape)
         for key in ("rotations", "translation", "betas", "expression", "offsets")
@@ -97,8 +95,8 @@ def _motion_facts(motion: Motion, look: Glimpse, rate_told: bool) -> dict[str, A
         "joints": len(motion.skeleton),
         "frames": len(motion),
         "masked": 0 if motion.mask is None else int((~motion.mask).sum()),
-        "fps": motion.fps if rate_told else None,
-        "seconds": round(motion.duration, 4) if rate_told else None,
+        "fps": motion.fps if has_rate else None,
+        "seconds": round(motion.duration, 4) if has_rate else None,
         "betas": _rounded(motion.betas),
         "translation_min": _rounded(translation.amin(0)),
         "translation_max": _rounded(translation.amax(0)),
@@ -111,12 +109,8 @@ def _body(look: Glimpse) -> Description:
     from vitruve.bodies.check import check_body
     from vitruve.bodies.files import read_body
 
-    findings = [
-        Finding(result.severity, f"{result.key}: {result.text}")
-        for result in check_body(look.path)
-        if result.severity != "ok"
-    ]
-    findings = by_severity(findings)
+    checked = [result for result in check_body(look.path) if result.severity != "ok"]
+    findings = by_severity(Finding(result.severity, f"{result.key}: {result.text}") for result in checked)
     try:
         with warnings.catch_warnings(record=True) as notices:
             warnings.simplefilter("always")

@@ -16,11 +16,10 @@ from vitruve.motion.motion import DOUBTFUL, GENDERS
 
 _SHORT = {"m": "male", "f": "female", "n": "neutral"}
 # Values that files write for an unknown gender.
-_UNTOLD = ("", "none", "nan", "null", "unknown", "unspecified", "other", "n/a")
+_UNKNOWN = ("", "none", "nan", "null", "unknown", "unspecified", "other", "n/a")
 _CONSTANT = 1e-6
 # Our own field with the exact body name; other fields only give the layout.
 BODY_KEY = "vitruve_body"
-_MEANT = {"smpl": "SMPL", "smplh": "SMPL+H", "smplx": "SMPL-X"}
 
 
 class MissingFrameRate(BadData):
@@ -58,8 +57,8 @@ def read_body_and_gender(
 
     Args:
         content: the fields of the file. Our own field with the body name wins over the layout.
-        layout: the layout, from the number of rotations.
-        path: the file.
+        layout: from the number of rotations.
+        path: for errors.
         notes: decisions are appended to it.
         given: the gender if the file has none.
     """
@@ -73,9 +72,9 @@ def read_body_and_gender(
             where=f"{path}: {BODY_KEY} is '{named[:40]}', the rotations are of {layout}",
             fix=f"write the body it was made on, such as 'open-{layout}-{GENDERS[0]}', or remove the key",
         )
-    said = _gender_word(content.get("gender", gender))
-    if said != gender and said not in _UNTOLD:
-        what = f"the gender in the file, {said[:40]!r}, is not that of the body it names, {named}"
+    stated = _gender_word(content.get("gender", gender))
+    if stated != gender and stated not in _UNKNOWN:
+        what = f"the gender in the file, {stated[:40]!r}, is not that of the body it names, {named}"
         notes.append(f"{DOUBTFUL}{what}; taken as {gender}")
     return body, read_gender(gender, path, notes, given)
 
@@ -91,7 +90,7 @@ def read_gender(value: Any, path: Path, notes: list[str], given: str | None = No
         return given or "neutral"
     text, gender = word(value), _gender_word(value)
     if gender not in GENDERS:
-        if gender in _UNTOLD:
+        if gender in _UNKNOWN:
             notes.append(f"the file has no gender ({text[:40]!r}); using {given or 'neutral'}")
         else:
             what = f"the gender in the file, {text[:40]!r}, is unknown"
@@ -102,31 +101,25 @@ def read_gender(value: Any, path: Path, notes: list[str], given: str | None = No
 
 
 def _gender_word(value: Any) -> str:
-    """What a file says its gender is, in small letters and in full."""
+    """The gender in a file, lower case and not abbreviated."""
     text = word(value).strip().strip("\0").lower()
     return _SHORT.get(text, text)
 
 
-def kept_gender(said: str, given: str | None) -> list[str]:
+def kept_gender(own: str, given: str | None) -> list[str]:
     """A note if a file has a gender and another was given: the file's is kept."""
-    if not given or given == said:
+    if not given or given == own:
         return []
-    return [f"the file's own gender, {said}, is kept; '{given}' is only for files without a gender"]
+    return [f"the file's own gender, {own}, is kept; '{given}' is only for files without a gender"]
 
 
 def read_elsewhere(body: str, layout: str) -> str:
-    """A note if other software will misread the betas of an SMPL-family file; empty if it reads them correctly.
-
-    Args:
-        body: the name of the body they belong to.
-        layout: "smpl", "smplh" or "smplx".
-    """
+    """A note if other software will misread the betas of a body in a file of a layout; empty if it reads them right."""
     if not (body.startswith("open-") or is_own(body)):
         return ""
-    return (
-        f"other software (the Blender add-on, smplx) will show another shape: it reads the betas of {body} as "
-        f"{_MEANT.get(layout, layout)}'s"
-    )
+    official = {"smpl": "SMPL", "smplh": "SMPL+H", "smplx": "SMPL-X"}.get(layout, layout)
+    what = "other software (the Blender add-on, smplx) will show another shape"
+    return f"{what}: it reads the betas of {body} as {official}'s"
 
 
 def word(value: Any) -> str:

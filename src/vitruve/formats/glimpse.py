@@ -5,15 +5,17 @@ This module is light on purpose (no torch): it decides which reader is imported.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitruve.errors import BadData, MissingAsset, nearest
+from vitruve.files.smpl_layouts import BY_COLUMNS
 
 _HEAD = 4096
 _HEADER_LIMIT = 100_000_000
@@ -73,16 +75,16 @@ def glimpse(path: str | os.PathLike[str]) -> Glimpse:
 
 
 def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    from vitruve.files.npy_header import read_npy_header
+    from vitruve.files.npy_header import LONGEST_HEADER, read_npy_header
+    from vitruve.files.npz import npz_members, read_member
 
-    shapes = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if not name.endswith(".npy"):
-                    continue
-                with archive.open(name) as member:
-                    shapes[name.removesuffix(".npy")] = read_npy_header(member).shape
+        with path.open("rb") as file:
+            return {
+                key: read_npy_header(io.BytesIO(read_member(file, member, LONGEST_HEADER))).shape
+                for key, member in npz_members(file).items()
+                if member.name.endswith(".npy")
+            }
     # A damaged zip can raise many errors (zlib.error, EOFError, ...) that mean the same to a user.
     except Exception as error:
         raise BadData(
@@ -90,7 +92,6 @@ def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             where=f"{path}: {error}",
             fix="copy or download it again, and compare its size with the original",
         ) from None
-    return shapes
 
 
 def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -106,39 +107,20 @@ def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ) from None
 
 
-# One predicate per row of the table of formats.
-
-_SPLIT_KEYS = frozenset({"root_orient", "pose_body"})
 # Keys of the axis-angle vectors in an npz.
 ROTATION_KEYS = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
 
 
-def rotation_values(look: Glimpse) -> int:
-    """Number of axis-angle values per frame under one of the usual keys of an npz; 0 if there is none."""
+def npz_body(look: Glimpse) -> str:
+    """The body of an npz, by its values per frame: "smpl", "smplh" or "smplx"; empty if there is none."""
+    if look.kind != "npz":
+        return ""
     for key in ROTATION_KEYS:
         shape = look.shapes.get(key, ())
-        if len(shape) == 3 and shape[-1] == 3:
-            return shape[1] * 3
-        if len(shape) == 2:
-            return shape[1]
-    return 0
-
-
-def is_amass_smplx(look: Glimpse) -> bool:
-    """An npz with 165 values per frame, or with the parts of SMPL-X as separate arrays."""
-    if look.kind != "npz":
-        return False
-    return rotation_values(look) == 165 or (not rotation_values(look) and look.shapes.keys() >= _SPLIT_KEYS)
-
-
-def is_amass_smplh(look: Glimpse) -> bool:
-    """An npz with 156 values per frame."""
-    return look.kind == "npz" and rotation_values(look) == 156
-
-
-def is_smpl_npz(look: Glimpse) -> bool:
-    """An npz with 72 values per frame."""
-    return look.kind == "npz" and rotation_values(look) == 72
+        if len(shape) == 2 or (len(shape) == 3 and shape[-1] == 3):
+            layout = BY_COLUMNS.get(math.prod(shape[1:]))
+            return layout.body if layout else ""
+    return "smplx" if {"root_orient", "pose_body"} <= look.shapes.keys() else ""
 
 
 def is_other_rotations(look: Glimpse) -> bool:
@@ -147,37 +129,26 @@ def is_other_rotations(look: Glimpse) -> bool:
 
 
 def is_transfer_folder(look: Glimpse) -> bool:
-    """A folder with pickles in it."""
     return look.kind == "folder" and look.endings.get(".pkl", 0) > 0
 
 
-def is_pickle(look: Glimpse) -> bool:
-    """A pickle; its reader looks for the keys."""
-    return look.kind == "pickle"
+def is_mesh_folder(look: Glimpse) -> bool:
+    return look.kind == "folder" and (look.endings.get(".obj", 0) + look.endings.get(".ply", 0)) > 0
 
 
 def is_vitruve(look: Glimpse) -> bool:
-    """A safetensors file with the arrays of a motion."""
     return look.kind == "safetensors" and {"rotations", "translation"} <= look.shapes.keys()
 
 
 def is_bvh(look: Glimpse) -> bool:
-    """A text that begins with HIERARCHY."""
     return look.kind == "text" and look.text.lstrip("\ufeff \t\r\n")[:9].upper() == "HIERARCHY"
 
 
 def is_amc(look: Glimpse) -> bool:
     """Acclaim motion text: after comments and keywords, a frame number alone on its line, then a bone."""
-    if look.kind != "text":
-        return False
     lines = [line.strip() for line in look.text.splitlines()]
     content = [line for line in lines if line and line[0] not in "#:"]
     return len(content) > 1 and content[0].isdigit() and content[1][:1].isalpha()
-
-
-def is_mesh_folder(look: Glimpse) -> bool:
-    """A folder of OBJ or PLY files."""
-    return look.kind == "folder" and (look.endings.get(".obj", 0) + look.endings.get(".ply", 0)) > 0
 
 
 def is_body(look: Glimpse) -> bool:

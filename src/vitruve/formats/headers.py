@@ -1,8 +1,4 @@
-"""Read only the header of a motion file: fast enough for thousands of files.
-
-header = read_header("walk_poses.npz")
-print(header.frames, header.fps, header.body)
-"""
+"""Read only the header of a motion file: fast enough for thousands of files."""
 
 from __future__ import annotations
 
@@ -14,17 +10,14 @@ from dataclasses import dataclass
 
 from vitruve.bodies.pickles import read_npz
 from vitruve.errors import BadData
+from vitruve.files.smpl_layouts import LAYOUTS
 from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate, read_body_and_gender
-from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, rotation_values
-from vitruve.formats.readers.amass import frame_rate
+from vitruve.formats.glimpse import ROTATION_KEYS, Glimpse, glimpse, npz_body
+from vitruve.formats.readers.amass import TRANSLATION_KEYS, frame_rate
 from vitruve.formats.readers.cmu_rates import USUAL_RATE, cmu_rate
 
-# Values per frame to the body.
-_LAYOUTS = {72: "smpl", 156: "smplh", 165: "smplx"}
-_SKELETONS = {72: "smpl24", 156: "smplh52", 165: "smplx55"}
-_TRANSLATIONS = frozenset(("trans", "transl", "translation", "smpl_trans"))
-# Bytes at the start of a BVH file that contain joints and rate, and at the end of an AMC file that contain a frame.
+# Bytes at the start of a BVH file that hold joints and rate, and at the end of an AMC file that hold a frame.
 _HEAD, _TAIL = 1 << 20, 1 << 16
 _BVH_TIMES = re.compile(rb"(?im)^\s*Frames\s*:?\s*(\d+)\s+Frame\s*Time\s*:?\s*([\d.eE+-]+)")
 _AMC_FRAME = re.compile(rb"(?m)^[ \t]*(\d+)[ \t]*\r?$")
@@ -36,8 +29,7 @@ class Header:
 
     Attributes:
         format: a name in the table of formats.
-        frames: number of frames.
-        fps: frames per second; None if missing.
+        frames, fps: number of frames and frame rate; None if the rate is missing.
         body: such as "smplh" or "open-smplx"; empty for other joint trees and for meshes.
         gender: "neutral", "female", "male"; empty if missing, and for a tree.
         lacks: missing fields: "frame rate", "gender", "translation".
@@ -54,30 +46,26 @@ class Header:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """The header of a motion file, or of a folder that is one motion; other formats are read in full.
-
-    Raises:
-        VitruveError: as the reader of the format. Damage after the header goes unnoticed.
-    """
+    """The header of a motion file, or of a folder that is one motion; damage after the header goes unnoticed."""
     look = glimpse(path)
     name = recognise(look)
     return _READERS.get(name, _in_full)(look, name)
 
 
 def quick_header(look: Glimpse) -> Header | None:
-    """The header of a file that was looked at, or None where its format tells it only when it is read in full."""
+    """The header of a file, or None if its format has to be read in full."""
     name = recognise(look)
     return _READERS[name](look, name) if name in _READERS else None
 
 
 def _of_npz(look: Glimpse, name: str) -> Header:
-    columns = rotation_values(look)
-    if columns not in _LAYOUTS and "root_orient" not in look.shapes:
+    if not npz_body(look):
         return _in_full(look, name)  # its reader raises with the reason
+    layout = LAYOUTS[npz_body(look)]
     key = next((key for key in (*ROTATION_KEYS, "root_orient") if look.shapes.get(key)), "")
     arrays, notes = read_npz(look.path), []
-    lacks = [] if _TRANSLATIONS & look.shapes.keys() else ["translation"]
-    body, gender = read_body_and_gender(arrays, _LAYOUTS.get(columns, "smplx"), look.path, notes)
+    lacks = [] if look.shapes.keys() & set(TRANSLATION_KEYS) else ["translation"]
+    body, gender = read_body_and_gender(arrays, layout.body, look.path, notes)
     if notes:
         gender = ""
         lacks.append("gender")
@@ -86,16 +74,16 @@ def _of_npz(look: Glimpse, name: str) -> Header:
     except MissingFrameRate:
         fps = None
         lacks.append("frame rate")
-    return Header(name, look.shapes[key][0], fps, body, gender, tuple(lacks), _SKELETONS.get(columns, "smplx55"))
+    return Header(name, look.shapes[key][0], fps, body, gender, tuple(lacks), layout.skeleton)
 
 
 def _of_vitruve(look: Glimpse, name: str) -> Header:
     with look.path.open("rb") as file:
         content = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     try:
-        told = json.loads(content["__metadata__"]["vitruve_motion"])
-        fps, body = float(told["fps"]), str(told["body"])
-        gender, skeleton = str(told["gender"]) if body else "", str(told["skeleton"]["name"])
+        values = json.loads(content["__metadata__"]["vitruve_motion"])
+        fps, body = float(values["fps"]), str(values["body"])
+        gender, skeleton = str(values["gender"]) if body else "", str(values["skeleton"]["name"])
         return Header(name, look.shapes["rotations"][0], fps, body, gender, skeleton=skeleton)
     except (KeyError, TypeError, ValueError):
         return _in_full(look, name)
@@ -103,14 +91,14 @@ def _of_vitruve(look: Glimpse, name: str) -> Header:
 
 def _of_bvh(look: Glimpse, name: str) -> Header:
     with look.path.open("rb") as file:
-        found = _BVH_TIMES.search(file.read(_HEAD).replace(b"\r", b"\n"))
-    seconds = float(found[2]) if found else 0.0
-    if found is None or not seconds > 0:
+        match = _BVH_TIMES.search(file.read(_HEAD).replace(b"\r", b"\n"))
+    seconds = float(match[2]) if match else 0.0
+    if match is None or not seconds > 0:
         return _in_full(look, name)
     fps = 1 / seconds
     whole = round(fps)
     # 0.0333333 seconds are 30 frames a second.
-    return Header(name, int(found[1]), float(whole) if whole and abs(fps - whole) < 1e-3 * whole else fps)
+    return Header(name, int(match[1]), float(whole) if whole and abs(fps - whole) < 1e-3 * whole else fps)
 
 
 def _of_amc(look: Glimpse, name: str) -> Header:
@@ -129,8 +117,8 @@ def _of_frames(look: Glimpse, name: str) -> Header:
     if not files:
         return _in_full(look, name)
     first = load_motion(files[0], fps=1.0)
-    told = " ".join(first.source.notes)
-    missing = [what for what, words in (("gender", "no gender"), ("translation", "NO TRANSLATION")) if words in told]
+    notes = " ".join(first.source.notes)
+    missing = [what for what, words in (("gender", "no gender"), ("translation", "NO TRANSLATION")) if words in notes]
     gender = "" if "gender" in missing else first.gender
     return Header(name, len(files), None, first.body, gender, ("frame rate", *missing), first.skeleton.name)
 
@@ -140,17 +128,17 @@ def _of_meshes(look: Glimpse, name: str) -> Header:
 
 
 def _in_full(look: Glimpse, name: str) -> Header:
-    told = True
+    has_rate = True
     try:
         motion = load_motion(look.path)
     except MissingFrameRate:
-        told = False
+        has_rate = False
         motion = load_motion(look.path, fps=1.0)
     except (ValueError, OSError) as error:
         raise BadData(f"{look.path.name} cannot be read", where=f"{look.path}: {error}", fix="copy it again") from None
+    fps, lacks = (motion.fps, ()) if has_rate else (None, ("frame rate",))
     gender = motion.gender if motion.body else ""
-    lacks = () if told else ("frame rate",)
-    return Header(name, len(motion), motion.fps if told else None, motion.body, gender, lacks, motion.skeleton.name)
+    return Header(name, len(motion), fps, motion.body, gender, lacks, motion.skeleton.name)
 
 
 _READERS: dict[str, Callable[[Glimpse, str], Header]] = {

@@ -1,4 +1,4 @@
-"""Whatever moves as a `Performer`: motion files, folders of meshes, and what is loaded already.
+"""Load motions, meshes and keypoints as performers: from files, folders, or objects already loaded.
 
 walk, scan = load_performers(["walk_poses.npz", "meshes"], ["open-smplh", ""])
 """
@@ -29,13 +29,13 @@ BodyChoice = str | BodyModel | None
 
 
 def read_source(source: Source, source_fps: float | None = None, up: str = "z", gender: str | None = None) -> Loaded:
-    """A motion file or a folder of meshes; what is loaded already is given back as it is.
+    """Load a motion file or a folder of meshes; an object already loaded is returned unchanged.
 
     Args:
         source: the file or folder.
-        source_fps: frames per second, for files that do not say.
-        up: the axis that points upwards in meshes.
-        gender: of motions whose files do not say it.
+        source_fps: frames per second, for files without a frame rate.
+        up: the up axis of meshes, "y" or "z".
+        gender: for motion files without a gender.
     """
     if not isinstance(source, str | Path):
         return source
@@ -56,51 +56,51 @@ def load_performers(
     mesh_fps: float | None = None,
     up: str = "z",
 ) -> list[Performer]:
-    """Motions with the bodies they are on, meshes and keypoints.
+    """Load motions with their bodies, meshes and keypoints.
 
-    A motion that names its body is on it, or on the open body of its layout where there is no file. Meshes are
-    recognised where they are those of a body at hand. They run at the rate of the first motion beside them where none
-    is given.
+    A motion uses the body that it names, or the open body of its layout if there is no file. Meshes of a known body
+    are recognised. Meshes without a frame rate get that of the first motion in the list.
 
     Args:
-        sources: files, folders, or what is loaded already.
-        bodies: for each of them a name in the catalogue, a model file or a body; "" or None for what it says itself.
-        names: what they are called; their files' names where left out.
-        folder: where licensed bodies lie, before the usual places.
-        source_fps: frames per second, for files that do not say, and for meshes.
-        gender: of motions whose files do not say it.
-        mesh_fps: frames per second of meshes where nothing says it; an error where None.
-        up: the axis that points upwards in meshes.
+        sources: files, folders, or objects already loaded.
+        bodies: one per source: a name in the catalogue, a model file or a body; "" or None for the source's own.
+        names: names of the performers; by default those of the files.
+        folder: searched first for licensed bodies.
+        source_fps: frames per second, for files without a frame rate and for meshes.
+        gender: for motion files without a gender.
+        mesh_fps: frames per second of meshes if nothing else gives it; None for an error.
+        up: the up axis of meshes, "y" or "z".
     """
     loaded = [read_source(source, source_fps, up, gender) for source in sources]
-    wanted = list(bodies) or [None] * len(loaded)
-    called = list(names) or [""] * len(loaded)
-    found: dict[int, Performer] = {}
-    for i, (source, body, name) in enumerate(zip(loaded, wanted, called, strict=True)):
+    bodies, names = bodies or [None] * len(loaded), names or [""] * len(loaded)
+    performers: dict[int, Performer] = {}
+    for i, (source, body, name) in enumerate(zip(loaded, bodies, names, strict=True)):
         if isinstance(source, Motion):
-            found[i] = _of_motion(source, body, name, folder)
+            performers[i] = _of_motion(source, body, name, folder)
         elif isinstance(source, Keypoints):
-            found[i] = keypoint_performer(source, name)
+            performers[i] = keypoint_performer(source, name)
         elif isinstance(source, Performer):
-            found[i] = replace(source, name=name or source.name)
+            performers[i] = replace(source, name=name or source.name)
+    # Meshes last: they take frame rate and body from the others.
     for i, source in enumerate(loaded):
         if isinstance(source, MeshSequence):
-            found[i] = _of_meshes(source, wanted[i], called[i], list(found.values()), (source_fps, mesh_fps), folder)
-    return [found[i] for i in range(len(loaded))]
+            others, rates = list(performers.values()), (source_fps, mesh_fps)
+            performers[i] = _of_meshes(source, bodies[i], names[i], others, rates, folder)
+    return [performers[i] for i in range(len(loaded))]
 
 
 def _of_motion(motion: Motion, which: BodyChoice, name: str, folder: str | Path | None) -> Performer:
-    """The motion on the body that was named, or that it names; without either on its joint tree."""
+    """The motion on the chosen body, or on its own, or on its joint tree if it has none."""
     if not (which or motion.body):
-        # What the reader of a BVH or ASF/AMC file says about units and axes explains many a difference.
+        # Notes of the BVH and ASF/AMC readers on units and axes explain many differences.
         return replace(motion_performer(motion, None, name), notes=motion.source.notes)
     file = motion.source.file
     where = f"{file or name or 'the motion'}: {motion.body_name or motion.skeleton.name}"
     try:
         body, warnings = body_of(motion, which or None, folder)
     except MissingAsset as error:
-        stands_in = not which and motion.body in LICENSED
-        fix = f"{error.fix}: --body open-{motion.body}" if stands_in else error.fix
+        has_open_body = not which and motion.body in LICENSED
+        fix = f"{error.fix}: --body open-{motion.body}" if has_open_body else error.fix
         raise MissingAsset(error.what, f"{where}; {error.where}", fix) from None
     except UsageError as error:
         raise UsageError(error.what, where, f"name the body it was made on: --body BODY; {error.fix}") from None
@@ -112,13 +112,12 @@ def _of_motion(motion: Motion, which: BodyChoice, name: str, folder: str | Path 
             f"vitruve convert {shlex.quote(file or 'FILE')} --to {body.name} --out FILE.npz",
         )
     if len(motion.betas) > body.num_betas and bool(motion.betas[body.num_betas :].any()):
-        said = f"of its {len(motion.betas)} betas {body.name} knows {body.num_betas}; the others are left out"
-        warnings = [*warnings, said]
+        note = f"{body.name} has {body.num_betas} of its {len(motion.betas)} betas; the others are left out"
+        warnings = [*warnings, note]
     expression = motion.expression
     if expression is not None and expression.shape[1] > body.num_expressions:
         expression = expression[:, : body.num_expressions]
     fitting = motion.replace(betas=motion.betas[: body.num_betas], expression=expression)
-    # What a reader had to decide may explain a difference.
     decided = [finding_of_note(note) for note in motion.source.notes]
     notes = tuple(finding.what for finding in decided if finding.severity == "note")
     serious = [finding.what for finding in decided if finding.severity != "note"]
@@ -137,8 +136,8 @@ def _of_meshes(
     name = name or Path(where).name or "meshes"
     fps = rates[0] or next((other.fps for other in others if other.kind != "meshes"), None) or rates[1]
     if fps is None:
-        raise UsageError("meshes do not say their frame rate", where=where or name, fix="give it: --source-fps 30, say")
-    notes = (f"its files do not say their frame rate; {fps:g} fps was taken",)
+        raise UsageError("meshes have no frame rate", where=where or name, fix="set it: --source-fps 30")
+    notes = (f"its files have no frame rate; {fps:g} fps was taken",)
     body, warnings = _body_of_meshes(meshes, which, name, others, folder)
     performer = mesh_performer(meshes.vertices, meshes.faces, fps, body, name)
     return replace(performer, notes=notes, warnings=warnings)
@@ -147,24 +146,22 @@ def _of_meshes(
 def _body_of_meshes(
     meshes: MeshSequence, which: BodyChoice, name: str, others: Sequence[Performer], folder: str | Path | None
 ) -> tuple[BodyModel | None, tuple[str, ...]]:
-    """Whose surface the meshes are, and what to know about the choice; None where it is not known."""
+    """The body of the meshes and warnings; None if it is unknown."""
     count = meshes.vertices.shape[1]
     if which:
         body, warnings = find_body(which, "neutral", folder)
         if body.num_vertices != count:
             raise UsageError(
-                f"{name} are no meshes of {body.name}",
+                f"{name} are not meshes of {body.name}",
                 where=f"{count} vertices, the body has {body.num_vertices}",
-                fix="name the body that they were made with, or leave it out to have it recognised",
+                fix="name the body that they were made with, or omit it to have it recognised",
             )
         return body, tuple(warnings)
-    # Meshes that are torn or otherwise wrong must be compared too, so only the counts are asked for.
+    # Damaged meshes must be comparable too, so check only the counts.
     for other in others:
-        if other.body is not None and (count, len(meshes.faces)) in (
-            (other.body.num_vertices, len(other.body.faces)),
-            (other.body.num_vertices, 0),
-        ):
-            return other.body, ()
+        body = other.body
+        if body is not None and count == body.num_vertices and len(meshes.faces) in (0, len(body.faces)):
+            return body, ()
     try:
         return recognise_body(meshes.vertices, meshes.faces, folder=folder, where=name), ()
     except VitruveError:

@@ -18,10 +18,10 @@ from vitruve.bodies.pickles import existing_file, read_npz
 from vitruve.convert.poses import Poses, read_poses, write_poses
 from vitruve.errors import BadData, UsageError
 from vitruve.files.atomic import replacing
+from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.axis_angle import rotations_of_file
 from vitruve.formats.fields import real_array
-from vitruve.formats.readers.poses_by_id import SKELETONS
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.priors.denoising import denoise, denoise_motion, estimate_noise

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from vitruve.errors import UsageError
-from vitruve.formats.readers.poses_by_id import SKELETONS
+from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.retarget.mapping import Mapping, load_mapping, mapping_names, shipped_mapping
 from vitruve.retarget.mapping_guess import guess_rows, said
 from vitruve.skeletons import Skeleton

@@ -37,12 +37,12 @@ def ending_of(path: Path, format: str) -> str:
     return ending
 
 
-def choice(what: str, given: str, choices: tuple[str, ...], row: Export) -> str:
-    """The given choice, or the format's default."""
-    if given and given not in choices:
-        fix = f"omit it: it is '{choices[0]}'" if len(choices) == 1 else nearest(given, choices)
-        raise UsageError(f"'{given}' is not a valid {what} for this format", where=row.line, fix=fix)
-    return given or choices[0]
+def choice(what: str, value: str, choices: tuple[str, ...], row: Export) -> str:
+    """The value, or the format's default if it is empty."""
+    if value and value not in choices:
+        fix = f"omit it: it is '{choices[0]}'" if len(choices) == 1 else nearest(value, choices)
+        raise UsageError(f"'{value}' is not a valid {what} for this format", where=row.line, fix=fix)
+    return value or choices[0]
 
 
 def check_body(motion: Motion, body: BodyModel | None, row: Export) -> None:
@@ -62,10 +62,10 @@ def check_body(motion: Motion, body: BodyModel | None, row: Export) -> None:
             fix="retarget it to a body first: vitruve convert FILE --to open-smplx",
         )
     if body is not None and motion.skeleton.names != body.skeleton.names:
+        joints = f"the motion is on {motion.skeleton.name} with {len(motion.skeleton)} joints"
         raise UsageError(
             f"the motion does not fit the body {body.name}",
-            where=f"the motion is on {motion.skeleton.name} with {len(motion.skeleton)} joints, the body has "
-            f"{body.num_joints}",
+            where=f"{joints}, the body has {body.num_joints}",
             fix=f"convert the motion first: vitruve convert FILE --to {body.name}",
         )
 
@@ -76,9 +76,9 @@ def morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export)
         return 0, 0
     if not row.morphs:
         raise UsageError("this format has no morph targets", where=row.line, fix="write a .glb, or omit --morphs")
-    has = {"shape": 0 if body is None else body.num_betas, "expression": 0 if body is None else body.num_expressions}
-    of_clip = {"shape": len(motion.betas), "expression": 0 if motion.expression is None else motion.expression.shape[1]}
     counts = {"shape": 0, "expression": 0}
+    available = {"shape": body.num_betas, "expression": body.num_expressions} if body else dict.fromkeys(counts, 0)
+    used = {"shape": len(motion.betas), "expression": 0 if motion.expression is None else motion.expression.shape[1]}
     for part in text.split(","):
         kind, _, number = part.strip().partition(":")
         if kind.isdigit():
@@ -86,22 +86,22 @@ def morph_counts(text: str, motion: Motion, body: BodyModel | None, row: Export)
         if kind not in counts or (number and not (number.isdigit() and int(number) > 0)):
             fix = "use shape, expression, shape:4, or a number of expressions; several with a comma"
             raise UsageError(f"invalid morph targets '{part}'", where="--morphs", fix=fix)
-        count = int(number) if number else min(max(_USUAL_MORPHS, of_clip[kind]), has[kind])
-        if not 0 < count <= has[kind]:
+        count = int(number) if number else min(max(_USUAL_MORPHS, used[kind]), available[kind])
+        most = available[kind]
+        if not 0 < count <= most:
             name = body.name if body is not None else motion.skeleton.name
-            fix = f"use at most {has[kind]}" if has[kind] else "omit them, or use a body that has them"
-            raise UsageError(f"{name} has {has[kind]} {kind} morph targets", where=f"--morphs {text}", fix=fix)
+            fix = f"use at most {most}" if most else "omit them, or use a body that has them"
+            raise UsageError(f"{name} has {most} {kind} morph targets", where=f"--morphs {text}", fix=fix)
         counts[kind] = count
     return counts["shape"], counts["expression"]
 
 
 def check_camera(camera: Camera | None, row: Export, gaps: str) -> None:
     """Raise UsageError if the file cannot hold the camera."""
-    if camera is not None and not row.camera:
+    if camera is None:
+        return
+    if not row.camera:
         raise UsageError("this format has no camera", where=row.line, fix="write a .glb, or omit --camera")
-    if camera is not None and camera.moves and gaps == "drop":
-        raise UsageError(
-            "dropping frames puts the clip out of step with a moving camera",
-            where="--camera with --gaps drop",
-            fix="hold the gaps",
-        )
+    if camera.moves and gaps == "drop":
+        what = "dropping frames puts the clip out of step with a moving camera"
+        raise UsageError(what, where="--camera with --gaps drop", fix="hold the gaps")

@@ -1,10 +1,7 @@
-"""Export a motion for other programs.
+"""Export a motion for programs that show or edit it. The table EXPORTS says what each format loses.
 
-    from vitruve.formats.exporters.export_motion import export_motion
-    done = export_motion(motion, "walk.glb", body=body)
-    print(done.fps, done.up, done.unit, done.difference, done.notes)
-
-An export is for programs that show or edit motion. It holds less than the motion; the table EXPORTS says what is lost.
+done = export_motion(motion, "walk.glb", body=body)
+print(done.fps, done.up, done.unit, done.difference, done.notes)
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.files.atomic import check_place, replacing
 from vitruve.formats.exporters.checks import check_body, check_camera, choice, ending_of, morph_counts
 from vitruve.formats.exporters.gltf_difference import Difference
+from vitruve.formats.exporters.gltf_skin import morph_names
 from vitruve.formats.exporters.table import EXPORTS, Export, ExportRequest
 from vitruve.formats.fields import read_elsewhere
 from vitruve.geometry.camera import Camera
@@ -92,14 +90,14 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     """Write a motion for another program.
 
     Args:
-        motion: what to write; `motion[10:60]` is a part of it.
+        motion: what to write.
         path: the file, whose suffix chooses the format; for meshes of several frames a folder.
         body: the body it is on; None for a plain joint tree.
         format: a suffix in EXPORTS, if the path's suffix does not tell.
         up: the up axis of the file, "y" or "z"; empty for the format's default.
         unit: of lengths in the file; empty for the format's default.
         fps: resample to this frame rate.
-        gaps: how to treat frames without valid data: "hold" repeats the last valid one, "drop" removes them.
+        gaps: for frames without valid data: "hold" repeats the last valid one, "drop" removes them.
         morphs: morph targets of a GLB or USD file: "shape", "expression", both with a comma between, or a number of
             expressions. "shape:4" is the first four shapes.
         camera: the camera that recorded the motion, for a GLB.
@@ -110,7 +108,7 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     path = Path(path)
     ending = ending_of(path, format)
     row = EXPORTS[ending]
-    up, unit = choice("upward axis", up, row.ups, row), choice("unit", unit, row.units, row)
+    up, unit = choice("up axis", up, row.ups, row), choice("unit", unit, row.units, row)
     folder = row.folder if path.suffix.lower() != ending else ""
     if row.folder and not folder and len(motion) > 1:
         raise UsageError(
@@ -124,68 +122,60 @@ def export_motion(  # noqa: PLR0913 (one parameter per option)
     shapes, expressions = morph_counts(morphs, motion, body, row)
     check_camera(camera, row, gaps)
     with one_torch_thread():
-        motion, missing, notes = _whole(motion, gaps)
+        motion, missing, notes = _without_gaps(motion, gaps)
         motion, more = _at_rate(motion, fps, ending)
         if body is not None and motion.offsets is not None:
             more.append("the motion's bones change length; the body's do not")
             motion = motion.replace(offsets=None)
         request = ExportRequest(motion, path, ending, body, up, unit, shapes, expressions, camera, overwrite, progress)
         notes += more + _warnings(request, row)
-        difference = None if dry_run else _write(request, row, in_place=bool(folder))
-    done = _summary(request, row)
-    return replace(done, gaps=missing, bytes=0 if dry_run else _size(path), difference=difference, notes=tuple(notes))
-
-
-def _write(request: ExportRequest, row: Export, in_place: bool) -> Difference | None:
-    """Write under a temporary name; a folder's writer does that itself."""
-    if in_place:
-        return row.write(request)
-    with replacing(request.path, overwrite=request.overwrite) as temporary:
-        return row.write(replace(request, path=temporary))
-
-
-def _summary(request: ExportRequest, row: Export) -> Exported:
-    kinds = (("shape", request.shapes), ("expression", request.expressions))
+        difference = None
+        if not dry_run and folder:  # its writer replaces the folder atomically
+            difference = row.write(request)
+        elif not dry_run:
+            with replacing(path, overwrite=overwrite) as temporary:
+                difference = row.write(replace(request, path=temporary))
+    written = [] if dry_run else path.iterdir() if path.is_dir() else [path]
     return Exported(
-        path=request.path,
-        format=request.ending,
-        frames=len(request.motion),
-        fps=request.motion.fps,
-        seconds=request.motion.duration,
-        up=request.up,
-        unit=request.unit,
-        body=request.body.name if request.body is not None else "",
-        joints=() if row.folder else request.motion.skeleton.names,
-        morphs=tuple(f"{kind}_{i:03d}" for kind, count in kinds for i in range(count)),
+        path=path,
+        format=ending,
+        frames=len(motion),
+        fps=motion.fps,
+        seconds=motion.duration,
+        up=up,
+        unit=unit,
+        body=body.name if body is not None else "",
+        joints=() if row.folder else motion.skeleton.names,
+        gaps=missing,
+        morphs=morph_names(shapes, expressions),
+        bytes=sum(file.stat().st_size for file in written),
+        difference=difference,
+        notes=tuple(notes),
     )
 
 
-def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
+def _without_gaps(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
     """The motion with valid frames only, the number of invalid ones, and notes."""
     if gaps not in GAPS:
         raise UsageError(f"unknown gap mode '{gaps}'", where="--gaps", fix=nearest(gaps, GAPS))
     valid = torch.ones(len(motion), dtype=torch.bool) if motion.mask is None else motion.mask.cpu().clone()
-    for values in (motion.rotations, motion.translation, motion.expression, motion.offsets):
-        if values is not None:
-            valid &= values.detach().cpu().flatten(1).isfinite().all(1)
+    keys = ("rotations", "translation", "expression", "offsets")
+    per_frame = {key: value for key in keys if (value := getattr(motion, key)) is not None}
+    for values in per_frame.values():
+        valid &= values.detach().cpu().flatten(1).isfinite().all(1)
     missing = int((~valid).sum())
     if not missing:
         return motion.replace(mask=None), 0, []
     if missing == len(motion):
-        raise BadData(
-            "no frame has valid data", where=f"all {missing} frames are masked or not finite", fix="check the file"
-        )
+        where = f"all {missing} frames are masked or not finite"
+        raise BadData("no frame has valid data", where=where, fix="check the file")
     frames = torch.arange(len(motion))
     good = frames[valid]
     if gaps == "hold":
         good = good[(torch.searchsorted(good, frames, right=True) - 1).clamp_min(0)]
     done = "each repeats the last valid one" if gaps == "hold" else "they are dropped, and the clip is shorter"
     note = f"{missing} of {len(motion)} frames have no valid data: {done}"
-
-    def at(values: Any) -> Any:
-        return None if values is None else values[good.to(values.device)]
-
-    changes = {key: at(getattr(motion, key)) for key in ("rotations", "translation", "expression", "offsets")}
+    changes = {key: values[good.to(values.device)] for key, values in per_frame.items()}
     return edited(motion, note, **changes, mask=None), missing, [note]
 
 
@@ -206,12 +196,12 @@ def _at_rate(motion: Motion, fps: float | None, ending: str) -> tuple[Motion, li
 
 
 def _warnings(request: ExportRequest, row: Export) -> list[str]:
-    """What a user would not expect of this file."""
+    """Notes on what a user may not expect."""
     motion, body, notes = request.motion, request.body, []
     if request.ending == ".npz" and (motion.fps < _ADD_ON_FPS or abs(motion.fps - round(motion.fps)) > 1e-3):
         notes.append(f"the add-on cuts {motion.fps:g} fps to a whole number, and refuses less than 30 by default")
-    if request.ending == ".npz" and (said := read_elsewhere(motion.body_name, "smplx")):
-        notes.append(said)
+    if request.ending == ".npz" and (note := read_elsewhere(motion.body_name, "smplx")):
+        notes.append(note)
     if row.morphs and not request.expressions and motion.expression is not None and motion.expression.any():
         notes.append("the expression is left out; --morphs expression puts it in")
     if request.shapes:
@@ -227,7 +217,3 @@ def _is_centred(camera: Camera) -> bool:
     lens = camera.intrinsics.reshape(-1, 3, 3)[0].double().numpy()
     centre = np.divide(camera.size, 2) - lens[:2, 2]
     return bool((np.abs(centre) <= 1).all() and abs(lens[0, 0] / lens[1, 1] - 1) < 1e-3)
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size

@@ -1,8 +1,6 @@
 """GLB, the binary form of glTF 2.0: one skinned mesh with its skeleton and animation, y up, in metres.
 
-At rest the joints have identity rotations and the mesh is the body's template in the clip's shape. The animation
-rotates every joint and moves the root, and joints whose bones change length. A motion without a body gets a thin mesh
-of its bones.
+The rest pose is the body's template in the clip's shape; a motion without a body gets a thin mesh of its bones.
 """
 
 from __future__ import annotations
@@ -13,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vitruve.bodies import BodyModel
+from vitruve.formats.animated_tree import AnimatedTree, Array, animated_tree
 from vitruve.formats.exporters.gltf_camera import add_camera
 from vitruve.formats.exporters.gltf_file import TRIANGLES, VERTICES, GltfFile, add_channel
 from vitruve.formats.exporters.gltf_skin import (
@@ -25,14 +23,11 @@ from vitruve.formats.exporters.gltf_skin import (
     continuous_quaternions,
     smooth_normals,
 )
-from vitruve.formats.readers.plain_text import z_up_from
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 
 # A quiet blue that is neither skin nor cloth.
 _COLOUR = (0.30, 0.45, 0.70, 1.0)
-# A bone offset that differs from rest by more than this is animated, metres.
-_STILL = 1e-6
 
 
 def write_glb(
@@ -56,21 +51,20 @@ def write_glb(
         body: the body whose surface is skinned, in the motion's shape; None for a mesh of the bones.
         name: of the scene and of the animation.
         shapes: how many columns of the shape basis become morph targets. The joints do not follow them.
-        expressions: how many expressions become morph targets, whose weights are animated by the motion's expression.
-        camera: the camera that recorded the motion, or None.
-        facts: JSON values to store in the file, such as the licence; written to `asset.extras` and to the scene's
-            extras, which Blender shows as custom properties.
+        expressions: how many expressions become morph targets, animated by the motion's expression.
+        camera: the camera that recorded the motion.
+        facts: JSON values for `asset.extras` and the scene's extras, which Blender shows as custom properties.
     """
     facts = dict(facts or {})
     licence = {"copyright": facts["licence"]} if facts.get("licence") else {}
     file = GltfFile({"generator": "Vitruve", **licence, "extras": facts})
-    rest = motion.rest_joints(body).detach().double().cpu().numpy()
-    surface = bone_mesh(motion, rest) if body is None else body_mesh(motion, body, shapes, expressions)
-    joints = _joint_nodes(file, motion, rest)
-    animation = _animation(file, motion, rest, joints)
+    tree = animated_tree(motion, body, "y")
+    surface = bone_mesh(motion, tree.rest) if body is None else body_mesh(motion, body, shapes, expressions)
+    joints = _joint_nodes(file, motion, tree.bones)
+    animation = _animation(file, motion.fps, tree, joints)
     nodes = [joints[0]]
     if surface is not None:
-        skin = _skin(file, joints, rest)
+        skin = _skin(file, joints, tree.rest)
         nodes.append(file.add("nodes", name=surface.name, mesh=_mesh(file, surface), skin=skin))
         if surface.morph_weights is not None:
             times = animation["samplers"][0]["input"]
@@ -82,10 +76,9 @@ def write_glb(
     file.write(path)
 
 
-def _joint_nodes(file: GltfFile, motion: Motion, rest: NDArray[np.float64]) -> list[int]:
+def _joint_nodes(file: GltfFile, motion: Motion, bones: Array) -> list[int]:
     """A node for every joint, at rest."""
     skeleton = motion.skeleton
-    bones = rest - np.where(np.array(skeleton.parents)[:, None] >= 0, rest[list(skeleton.parents)], 0.0)
     # Parents come before their children, so the joints' indices are known beforehand.
     first = len(file.entries.get("nodes", ()))
     nodes = []
@@ -114,44 +107,26 @@ def _mesh(file: GltfFile, surface: SkinnedMesh) -> int:
     }
     if not surface.morphs:
         return file.add("meshes", name=surface.name, primitives=[primitive])
-    primitive["targets"] = [
-        {"POSITION": file.accessor(shift, VERTICES, bounds=True)} for shift in surface.morphs.values()
-    ]
-    return file.add(
-        "meshes",
-        name=surface.name,
-        primitives=[primitive],
-        weights=[0.0] * len(surface.morphs),
-        extras={"targetNames": list(surface.morphs)},  # where Blender and three.js look for the names
-    )
+    shifts = surface.morphs.values()
+    primitive["targets"] = [{"POSITION": file.accessor(shift, VERTICES, bounds=True)} for shift in shifts]
+    names = {"targetNames": list(surface.morphs)}  # Blender and three.js look for the names here
+    return file.add("meshes", name=surface.name, primitives=[primitive], weights=[0.0] * len(shifts), extras=names)
 
 
-def _skin(file: GltfFile, joints: list[int], rest: NDArray[np.float64]) -> int:
+def _skin(file: GltfFile, joints: list[int], rest: Array) -> int:
     inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     inverse[:, 3, :3] = -rest  # columns first: the last row is the translation
     return file.add("skins", inverseBindMatrices=file.accessor(inverse), joints=joints, skeleton=joints[0])
 
 
-def _animation(file: GltfFile, motion: Motion, rest: NDArray[np.float64], joints: list[int]) -> dict[str, Any]:
-    """Rotations of all joints, the path of the root, and bones that change length."""
-    back = z_up_from("y", torch.zeros((), dtype=torch.float64)).T
-    rotations = motion.rotations.detach().double().cpu()
-    rotations = torch.cat([back @ rotations[:, :1], rotations[:, 1:]], 1)
-    root = (rest[0] + motion.translation.detach().double().cpu().numpy()) @ back.numpy().T
-    times = file.accessor((np.arange(len(motion)) / motion.fps).astype(np.float32), bounds=True)
+def _animation(file: GltfFile, fps: float, tree: AnimatedTree, joints: list[int]) -> dict[str, Any]:
+    """The path of the root, rotations of all joints, and bones that change length."""
+    times = file.accessor((np.arange(len(tree.rotations)) / fps).astype(np.float32), bounds=True)
     animation: dict[str, Any] = {"samplers": [], "channels": []}
-    add_channel(animation, joints[0], "translation", times, file.accessor(root.astype(np.float32)))
-    for joint, quaternions in zip(joints, continuous_quaternions(rotations)):
+    paths = {joint: path.astype(np.float32) for joint, path in tree.paths.items()}
+    add_channel(animation, joints[0], "translation", times, file.accessor(paths.pop(0)))
+    for joint, quaternions in zip(joints, continuous_quaternions(torch.from_numpy(tree.rotations))):
         add_channel(animation, joint, "rotation", times, file.accessor(quaternions))
-    for joint, bones in _changing_bones(motion, rest).items():
-        add_channel(animation, joints[joint], "translation", times, file.accessor(bones.astype(np.float32)))
+    for joint, path in paths.items():
+        add_channel(animation, joints[joint], "translation", times, file.accessor(path))
     return animation
-
-
-def _changing_bones(motion: Motion, rest: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
-    if motion.offsets is None:
-        return {}
-    offsets = motion.offsets.detach().double().cpu().numpy()
-    still = rest - rest[np.maximum(motion.skeleton.parents, 0)]
-    moved = np.abs(offsets - still).max((0, 2)) > _STILL
-    return {joint: offsets[:, joint] for joint in range(1, len(rest)) if moved[joint]}

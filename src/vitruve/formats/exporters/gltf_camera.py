@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from vitruve.formats.animated_tree import world_to_file
 from vitruve.formats.exporters.gltf_file import GltfFile, add_channel
 from vitruve.formats.exporters.gltf_skin import continuous_quaternions
-from vitruve.formats.readers.plain_text import z_up_from
 from vitruve.geometry.camera import Camera
 
 # glTF's camera looks along -z with y up, OpenCV's along z with y down.
@@ -21,7 +21,7 @@ _NEAR = 0.05
 
 def add_camera(file: GltfFile, camera: Camera, animation: dict[str, Any], fps: float) -> int:
     """Add the camera and its animation, at the motion's rate if it has none of its own; returns its node."""
-    back = z_up_from("y", torch.zeros((), dtype=torch.float64)).numpy().T
+    back = world_to_file("y")
     R_world_camera = camera.axes.mT.reshape(-1, 3, 3).double().numpy()
     positions = camera.position.reshape(-1, 3).double().numpy() @ back.T
     turned = torch.from_numpy(np.ascontiguousarray(back @ R_world_camera @ _TURN))

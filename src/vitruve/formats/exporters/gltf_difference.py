@@ -1,7 +1,7 @@
-"""Measure how far a skinned mesh in an exchange format is from the body that it was made from.
+"""Measure how far a skinned mesh in a glTF or USD file is from its body.
 
-A glTF or USD skin only moves rest vertices with the joints. It loses pose correctives, an expression that was not
-exported, joints that follow the expression, and in glTF the weights beyond four joints per vertex.
+Such a skin loses pose correctives, an expression that was not exported, joints that follow the expression, and in glTF
+the weights beyond four joints per vertex.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Difference:
 
     Attributes:
         frames: number of frames measured.
-        mean_mm: mean over all their vertices.
+        mean_mm: mean over all vertices.
         max_mm: the worst vertex.
         weights_mm: the worst vertex, from the weights beyond four joints alone.
         joints_mm: the worst joint.
@@ -101,12 +101,6 @@ def _four_only(body: BodyModel) -> Tensor:
 
 
 def _at(motion: Motion, frames: Tensor) -> Motion:
-    return replace(
-        motion,
-        rotations=motion.rotations[frames],
-        translation=motion.translation[frames],
-        expression=None if motion.expression is None else motion.expression[frames],
-        offsets=None,
-        mask=None,
-        source=replace(motion.source, extras={}),
-    )
+    keys = ("rotations", "translation", "expression")
+    values = {key: value[frames] for key in keys if (value := getattr(motion, key)) is not None}
+    return replace(motion, **values, offsets=None, mask=None, source=replace(motion.source, extras={}))

@@ -38,16 +38,12 @@ class GltfFile:
         return len(entries) - 1
 
     def accessor(self, values: NDArray[Any], target: int | None = None, bounds: bool = False) -> int:
-        """Append numbers to the binary chunk and an accessor for them.
+        """Append numbers to the binary chunk, with an accessor; returns its index.
 
         Args:
-            values: [count], [count, 2 to 4] or [count, 4, 4] (column-major, as in glTF) in the type to write: float32,
-                uint8, uint16 or uint32.
+            values: [count], [count, 2 to 4] or [count, 4, 4] (column-major) as float32, uint8, uint16 or uint32.
             target: VERTICES or TRIANGLES for mesh data.
             bounds: add the minimum and maximum of every component.
-
-        Returns:
-            The accessor's index.
         """
         little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
         data = little.tobytes()

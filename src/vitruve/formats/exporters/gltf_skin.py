@@ -52,8 +52,9 @@ def body_mesh(
     """The surface of a body in the clip's shape, with the first shapes and expressions as morph targets."""
     rest = body.shaped(motion.betas).rest_vertices
     joints, weights = largest_weights(body.skin_weights, influences)
-    morphs = {f"shape_{i:03d}": _floats(body.shape_basis[..., i]) for i in range(shapes)}
-    morphs |= {f"expression_{i:03d}": _floats(body.expression_basis[..., i]) for i in range(expressions)}
+    columns = [body.shape_basis[..., i] for i in range(shapes)]
+    columns += [body.expression_basis[..., i] for i in range(expressions)]
+    morphs = dict(zip(morph_names(shapes, expressions), map(_floats, columns), strict=True))
     values = None
     if expressions and motion.expression is not None:
         values = np.zeros((len(motion), len(morphs)), np.float32)
@@ -63,14 +64,16 @@ def body_mesh(
     return SkinnedMesh(body.name, _floats(rest), faces, joints, weights, morphs, values)
 
 
+def morph_names(shapes: int, expressions: int) -> tuple[str, ...]:
+    """Names of the morph targets of a body: shape_000 ..., then expression_000 ...."""
+    counts = {"shape": shapes, "expression": expressions}
+    return tuple(f"{kind}_{i:03d}" for kind, count in counts.items() for i in range(count))
+
+
 def largest_weights(
     weights: Float[Tensor, "vertices joints"], influences: int = INFLUENCES
 ) -> tuple[NDArray[np.unsignedinteger], Floats]:
-    """The joints that move each vertex most, and their weights, normalised to sum to one.
-
-    Returns:
-        ([vertices, influences] joints, 0 where the weight is 0; weights likewise, largest first)
-    """
+    """Joints [vertices, influences] of the largest weights of each vertex, and those weights, summing to one."""
     count = min(influences, weights.shape[1])
     largest, joints = weights.detach().double().topk(count)
     shares = largest.clamp_min(0)
@@ -103,9 +106,9 @@ def continuous_quaternions(rotations: Float[Tensor, "frames joints 3 3"]) -> Flo
 
 
 def bone_mesh(motion: Motion, rest: NDArray[np.floating]) -> SkinnedMesh | None:
-    """A joint tree without a body, as something to look at: a long octahedron for every bone, moved by its upper joint.
+    """A mesh of a joint tree: a long octahedron for every bone, moved by its upper joint.
 
-    Joints that move within their parent, as hips do below a fixed origin, get no bone. None if no bone is left.
+    Bones that change much, such as from a fixed origin to moving hips, are left out. None if no bone is left.
     """
     parents = motion.skeleton.parents
     along = rest - rest[np.maximum(parents, 0)]

@@ -11,7 +11,9 @@ import numpy as np
 
 import vitruve
 from vitruve.bodies import BodyModel
+from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.formats.exporters.gltf_difference import Difference, skinning_difference
+from vitruve.formats.exporters.gltf_skin import INFLUENCES
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 
@@ -21,15 +23,13 @@ class Export:
     """One row of the table of exports.
 
     Attributes:
-        line: what it is.
-        write: writes a request.
+        line: description in one line.
+        write: its writer.
         keeps, loses: what of a motion is in the file, and what is not.
-        ups: the axes that can point upwards in the file, the usual one first.
-        units: the units it can be in, the usual one first.
-        body: whether the body is "needed", "used" where there is one, or "not used".
-        skeletons: the joint trees it can hold; empty where it holds any.
-        morphs: whether shapes and expressions can be morph targets.
-        camera: whether the file can hold a camera.
+        ups, units: supported up axes and units, the default first.
+        body: "needed", "used" if there is one, or "not used".
+        skeletons: the joint trees it can hold; empty for any.
+        morphs, camera: whether the file can hold morph targets, and a camera.
         folder: suffix of the files inside, for a folder with one file per frame.
     """
 
@@ -48,7 +48,7 @@ class Export:
 
 @dataclass(frozen=True, eq=False)
 class ExportRequest:
-    """What one writer is asked for, checked. `path` is the file to write now, which may have a temporary name."""
+    """The checked input of a writer. `path` may be a temporary name."""
 
     motion: Motion
     path: Path
@@ -66,38 +66,24 @@ class ExportRequest:
 def _glb(request: ExportRequest) -> Difference | None:
     from vitruve.formats.exporters.glb import write_glb
 
-    write_glb(
-        request.motion,
-        request.path,
-        body=request.body,
-        name=request.path.stem,
-        shapes=request.shapes,
-        expressions=request.expressions,
-        camera=request.camera,
-        facts=_facts(request),
-    )
-    return (
-        None
-        if request.body is None
-        else skinning_difference(request.motion, request.body, expressions=request.expressions)
-    )
+    return _skinned(request, write_glb, INFLUENCES, name=request.path.stem, camera=request.camera)
 
 
 def _usd(request: ExportRequest) -> Difference | None:
     from vitruve.formats.exporters.usd import write_usd
 
-    write_usd(
-        request.motion,
-        request.path,
-        body=request.body,
-        up=request.up,
-        shapes=request.shapes,
-        expressions=request.expressions,
-        facts=_facts(request),
-    )
-    if request.body is None:
+    return _skinned(request, write_usd, None, up=request.up)
+
+
+def _skinned(
+    request: ExportRequest, write: Callable[..., None], influences: int | None, **options: Any
+) -> Difference | None:
+    motion, body, expressions = request.motion, request.body, request.expressions
+    counts = {"shapes": request.shapes, "expressions": expressions}
+    write(motion, request.path, body=body, **counts, facts=_facts(request), **options)
+    if body is None:
         return None
-    return skinning_difference(request.motion, request.body, expressions=request.expressions, influences=None)
+    return skinning_difference(motion, body, expressions=expressions, influences=influences)
 
 
 def _bvh(request: ExportRequest) -> None:
@@ -116,14 +102,14 @@ def _meshes(request: ExportRequest) -> None:
     from vitruve.formats.readers.bvh import UNITS
     from vitruve.formats.readers.mesh_sequence import write_mesh_sequence
 
-    assert request.body is not None  # it is needed, and was checked
+    assert request.body is not None  # checked
     motion, body, total = request.motion, request.body, len(request.motion)
     shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
     scale = 1 / UNITS[request.unit]
     chunks = shaped.vertex_chunks(motion.rotations, motion.translation, chunk=32)
     comment = f"Vitruve {vitruve.__version__}; {body.name}; {motion.fps:.9g} fps; {request.up} up; {request.unit}"
     report = request.progress
-    # One frame as a file is a folder of one, whose only file is taken out.
+    # A single file is written as a folder of one frame, and moved out.
     single = request.path.suffix.lower() == request.ending
     folder = write_mesh_sequence(
         (scale * vertices for chunk in chunks for vertices in chunk),
@@ -140,7 +126,7 @@ def _meshes(request: ExportRequest) -> None:
 
 
 def _facts(request: ExportRequest) -> dict[str, Any]:
-    """What a file says of itself."""
+    """What is stored in a file about its origin."""
     motion, body = request.motion, request.body
     return {
         "made_by": f"Vitruve {vitruve.__version__}",
@@ -200,7 +186,7 @@ EXPORTS: dict[str, Export] = {
         loses="mask, frame rates below 30 or between whole numbers: the clip is resampled",
         ups=("z",),
         body="not used",
-        skeletons=("smplx55",),
+        skeletons=(SKELETONS["smplx"],),
     ),
     ".usda": _USD,
     ".usdc": _USD,

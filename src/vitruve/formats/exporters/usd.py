@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vitruve.bodies import BodyModel
 from vitruve.errors import MissingAsset
+from vitruve.formats.animated_tree import AnimatedTree, Array, animated_tree
 from vitruve.formats.exporters.gltf_skin import (
     INFLUENCES,
     SkinnedMesh,
@@ -23,7 +23,6 @@ from vitruve.formats.exporters.gltf_skin import (
     continuous_quaternions,
     smooth_normals,
 )
-from vitruve.formats.readers.plain_text import z_up_from
 from vitruve.motion import Motion
 
 _COLOUR = (0.30, 0.45, 0.70)
@@ -51,11 +50,12 @@ def write_usd(
         facts: texts, numbers and lists to store in the file's metadata.
     """
     pxr = _pxr()
-    rest = motion.rest_joints(body).detach().double().cpu().numpy()
+    tree = animated_tree(motion, body, up)
     if body is not None:
-        surface = body_mesh(motion, body, shapes, expressions, influences=_most_influences(body))
+        influences = max(INFLUENCES, int(body.skin_weights.ne(0).sum(1).max()))
+        surface = body_mesh(motion, body, shapes, expressions, influences)
     else:
-        surface = bone_mesh(motion, rest)
+        surface = bone_mesh(motion, tree.rest)
     stage = pxr.Usd.Stage.CreateNew(str(path))
     pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y if up == "y" else pxr.UsdGeom.Tokens.z)
     pxr.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
@@ -69,9 +69,13 @@ def write_usd(
     stage.GetRootLayer().customLayerData = {"vitruve": plain}
     joints = _joint_paths(motion)
     skeleton = pxr.UsdSkel.Skeleton.Define(stage, "/motion/skeleton")
-    _rest(skeleton, joints, motion.skeleton.names, motion.skeleton.parents, rest)
+    skeleton.CreateJointsAttr(joints)
+    skeleton.CreateJointNamesAttr(list(motion.skeleton.names))
+    skeleton.CreateBindTransformsAttr(_transforms(tree.rest))
+    skeleton.CreateRestTransformsAttr(_transforms(tree.bones))
     animation = pxr.UsdSkel.Animation.Define(stage, "/motion/skeleton/animation")
-    _animate(animation, motion, joints, rest, up)
+    animation.CreateJointsAttr(joints)
+    _animate(animation, tree)
     binding = pxr.UsdSkel.BindingAPI.Apply(skeleton.GetPrim())
     binding.CreateAnimationSourceRel().SetTargets([pxr.Sdf.Path("/motion/skeleton/animation")])
     if surface is not None:
@@ -93,14 +97,9 @@ def _pxr() -> Any:
     return pxr
 
 
-def _most_influences(body: BodyModel) -> int:
-    return max(INFLUENCES, int(body.skin_weights.ne(0).sum(1).max()))
-
-
 def _joint_paths(motion: Motion) -> list[str]:
     """USD joint paths: from the root, with valid USD names."""
     pxr = _pxr()
-
     names = [pxr.Tf.MakeValidIdentifier(name) for name in motion.skeleton.names]
     paths: list[str] = []
     for name, parent in zip(names, motion.skeleton.parents):
@@ -109,45 +108,27 @@ def _joint_paths(motion: Motion) -> list[str]:
     return paths
 
 
-def _rest(skeleton: Any, joints: list[str], names: tuple[str, ...], parents: tuple[int, ...], rest: NDArray) -> None:
+def _transforms(positions: Array) -> Any:
     pxr = _pxr()
-
-    def at(positions: NDArray) -> Any:
-        return pxr.Vt.Matrix4dArray([pxr.Gf.Matrix4d(1).SetTranslate(pxr.Gf.Vec3d(*map(float, p))) for p in positions])
-
-    skeleton.CreateJointsAttr(joints)
-    skeleton.CreateJointNamesAttr(list(names))
-    skeleton.CreateBindTransformsAttr(at(rest))
-    skeleton.CreateRestTransformsAttr(at(_bones(rest, parents)))
+    return pxr.Vt.Matrix4dArray([pxr.Gf.Matrix4d(1).SetTranslate(pxr.Gf.Vec3d(*row)) for row in positions.tolist()])
 
 
-def _bones(rest: NDArray, parents: tuple[int, ...]) -> NDArray:
-    return rest - np.where(np.array(parents)[:, None] >= 0, rest[list(parents)], 0.0)
-
-
-def _animate(animation: Any, motion: Motion, joints: list[str], rest: NDArray, up: str) -> None:
+def _animate(animation: Any, tree: AnimatedTree) -> None:
     pxr = _pxr()
-
-    back = z_up_from(up, torch.zeros((), dtype=torch.float64)).T
-    rotations = motion.rotations.detach().double().cpu()
-    rotations = torch.cat([back @ rotations[:, :1], rotations[:, 1:]], 1)
-    quaternions = continuous_quaternions(rotations).transpose(1, 0, 2)
-    bones = np.tile(_bones(rest, motion.skeleton.parents), (len(motion), 1, 1))
-    if motion.offsets is not None:
-        bones[:, 1:] = motion.offsets[:, 1:].detach().double().cpu().numpy()
-    bones[:, 0] = (rest[0] + motion.translation.detach().double().cpu().numpy()) @ back.numpy().T
-    animation.CreateJointsAttr(joints)
+    quaternions = continuous_quaternions(torch.from_numpy(tree.rotations)).transpose(1, 0, 2)
     turning, moving = animation.CreateRotationsAttr(), animation.CreateTranslationsAttr()
-    animation.CreateScalesAttr(pxr.Vt.Vec3hArray(len(joints), pxr.Gf.Vec3h(1, 1, 1)))
-    for frame in range(len(motion)):
+    animation.CreateScalesAttr(pxr.Vt.Vec3hArray(len(tree.bones), pxr.Gf.Vec3h(1, 1, 1)))
+    bones = tree.bones.astype(np.float32)
+    for frame, rotations in enumerate(quaternions):
+        for joint, path in tree.paths.items():
+            bones[joint] = path[frame]
         # In memory USD quaternions have the scalar last, as ours.
-        turning.Set(pxr.Vt.QuatfArray.FromNumpy(np.ascontiguousarray(quaternions[frame])), frame)
-        moving.Set(pxr.Vt.Vec3fArray.FromNumpy(bones[frame].astype(np.float32)), frame)
+        turning.Set(pxr.Vt.QuatfArray.FromNumpy(np.ascontiguousarray(rotations)), frame)
+        moving.Set(pxr.Vt.Vec3fArray.FromNumpy(bones), frame)
 
 
 def _mesh(stage: Any, surface: SkinnedMesh) -> Any:
     pxr = _pxr()
-
     mesh = pxr.UsdGeom.Mesh.Define(stage, "/motion/surface")
     mesh.CreatePointsAttr(pxr.Vt.Vec3fArray.FromNumpy(surface.vertices))
     mesh.CreateFaceVertexCountsAttr(pxr.Vt.IntArray(len(surface.faces), 3))
@@ -169,7 +150,6 @@ def _mesh(stage: Any, surface: SkinnedMesh) -> Any:
 
 def _blend_shapes(stage: Any, mesh: Any, animation: Any, surface: SkinnedMesh) -> None:
     pxr = _pxr()
-
     names, targets = list(surface.morphs), []
     for name, shift in surface.morphs.items():
         shape = pxr.UsdSkel.BlendShape.Define(stage, mesh.GetPath().AppendChild(name))

@@ -1,12 +1,8 @@
 """ASF and AMC: Acclaim's skeleton and motion files, as used by the CMU motion capture database.
 
-A bone is a segment from the end of its parent to its own end. Its joint has the bone's name, is at the bone's start and
-rotates the bone; the ends of the last bones are in `source.extras["end_sites"]`. Bones that start at the root have
-their joints at the root's position.
-
-The angles of a bone are about axes of its own, C, given in the ASF file. Relative to frames that agree with the
-world at rest, a bone with local rotation L turns by C L C^-1. Rotations are applied in the order in which axis and
-dof list them, about fixed axes: for "rx ry rz" the matrix is Rz Ry Rx.
+A bone is a segment from the end of its parent to its own end; its joint is at its start and has its name. Its angles
+are about axes C of its own: with local rotation L it turns by C L C^-1 relative to the world at rest. Rotations are
+about fixed axes in the listed order: for "rx ry rz" the matrix is Rz Ry Rx.
 """
 
 from __future__ import annotations
@@ -43,14 +39,13 @@ def read_asf_amc(
     Args:
         path: the AMC file.
         asf: its skeleton; by default searched next to the AMC file: 01_02.amc belongs to 01_02.asf or 01.asf.
-        fps: frames per second. The file has none; the default is that of CMU's trial with that name: 60 for some
-            (cmu_rates.toml), 120 for the others.
-        unit: metres per unit of length. The ASF file has a factor to inches; this is for files where it is wrong.
+        fps: frames per second, which the file lacks; by default that of CMU's trial with that name, 120 for most.
+        unit: metres per unit of length, if the factor in the ASF file is wrong.
         dtype: precision; float64 by default.
 
     Returns:
-        The motion, its world turned from y up to z up. The limits of the bones' angles are in
-        `source.extras["limits"]`, in radians, as {bone: ((channel, lowest, highest), ...)}.
+        The motion, turned from y up to z up. `source.extras` has the ends of the last bones in "end_sites", and in
+        "limits" those of the bones' angles, in radians, as {bone: ((channel, lowest, highest), ...)}.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -66,10 +61,10 @@ def read_asf_amc(
     turn = z_up_from("y", rotations)
     rotations[:, 0] = turn @ rotations[:, 0]
     rest, ends = _rest_and_ends(figure, metres)
-    rate, why = _rate(path, fps)
+    rate, rate_note = _rate(path, fps)
     notes = (
         f"the skeleton is that of {asf_path.name}",
-        why,
+        rate_note,
         f"a unit of length was read as {metres:.5g} m",
         "the world was turned from y up to z up",
     )
@@ -84,10 +79,10 @@ def read_asf_amc(
     return recognised(motion).to(dtype=dtype or torch.float64)
 
 
-def _rate(path: Path, given: float | None) -> tuple[float, str]:
+def _rate(path: Path, requested: float | None) -> tuple[float, str]:
     """Frames per second, and a note about it."""
-    if given is not None:
-        return float(given), f"the frame rate is {given:g} fps as requested, the file has none"
+    if requested is not None:
+        return float(requested), f"the frame rate is {requested:g} fps as requested, the file has none"
     known = cmu_rate(path.stem)
     if known is not None:
         return known, f"the frame rate is {known:g} fps by the table of CMU's trials, the file has none"
@@ -95,7 +90,6 @@ def _rate(path: Path, given: float | None) -> tuple[float, str]:
 
 
 def _skeleton_beside(path: Path) -> Path:
-    """The ASF file of an AMC file: the same stem, or the part before the last underscore; case is ignored."""
     stems = [path.stem.lower(), path.stem.rpartition("_")[0].lower()]
     skeletons = {file.stem.lower(): file for file in sorted(path.parent.iterdir()) if file.suffix.lower() == ".asf"}
     for stem in stems:
@@ -110,13 +104,7 @@ def _skeleton_beside(path: Path) -> Path:
 
 
 def _rotations(bone: Bone, values: NDArray[np.float64], own_angle: float) -> Tensor:
-    """[frames, 3, 3] relative to the parent, in frames that agree with the world at rest.
-
-    Args:
-        bone: the bone.
-        values: [frames, channels], angles in radians.
-        own_angle: radians per unit of angle in the ASF file.
-    """
+    """[frames, 3, 3] from `values` [frames, channels], radians; `own_angle` is the ASF file's unit in radians."""
     axes = torch.tensor(bone.axis, dtype=torch.float64) * own_angle
     own = torch.eye(3, dtype=torch.float64)
     for axis, angle in zip(bone.axis_order, axes, strict=True):

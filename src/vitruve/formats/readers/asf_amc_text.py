@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.errors import BadData
+from vitruve.formats.readers.plain_text import check_finite, damaged
 
 _DOF = ("rx", "ry", "rz", "tx", "ty", "tz", "l")
 Line = tuple[int, list[str]]  # line number, and its words
@@ -59,17 +59,19 @@ def parse_asf(data: bytes, where: str) -> Figure:
     sections = _sections(data, where)
     missing = [name for name in ("root", "bonedata", "hierarchy") if name not in sections]
     if missing:
-        raise BadData(f"the ASF file has no section ':{missing[0]}'", where=where, fix="is it an ASF file, and whole?")
+        raise damaged(f"the ASF file has no section ':{missing[0]}'", where, "check that it is a complete ASF file")
     figure = Figure()
-    for number, words in sections.get("units", []):
-        if words[0].lower() == "length":
-            figure.length = _numbers(words[1:], 1, f"{where}, line {number}")[0]
+    for number, (key, *words) in sections.get("units", []):
+        here = f"{where}, line {number}"
+        if key.lower() == "length":
+            (figure.length,) = _numbers(words, 1, here)
             if figure.length <= 0:
-                raise BadData(
-                    "the unit of length is not positive", where=f"{where}, line {number}", fix="mend the file"
-                )
-        elif words[0].lower() == "angle":
-            figure.degrees = _is_degrees(words[1:], f"{where}, line {number}")
+                raise damaged("the unit of length is not positive", here)
+        elif key.lower() == "angle":
+            unit = words[0].lower() if words else ""
+            if not unit.startswith(("deg", "rad")):
+                raise damaged(f"unknown unit of angle '{unit}'", here, "write deg or rad")
+            figure.degrees = unit.startswith("deg")
     root, figure.position = _root(sections["root"], where)
     bones = _bones(sections["bonedata"], where)
     figure.bones = _linked(root, bones, sections["hierarchy"], where)
@@ -77,15 +79,10 @@ def parse_asf(data: bytes, where: str) -> Figure:
 
 
 def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[str, NDArray[np.float64]], bool | None]:
-    """Parse an AMC file.
-
-    Args:
-        data: the file.
-        where: its name in errors.
-        widths: numbers per frame, by bone.
+    """Parse an AMC file with `widths` numbers per frame by bone.
 
     Returns:
-        [frames, numbers] by bone, and whether the angles are in degrees, or None if the file does not tell.
+        [frames, numbers] by bone, and whether the angles are in degrees, or None if the file does not say.
     """
     lines = data.decode("latin-1").splitlines()
     header = 0
@@ -99,11 +96,7 @@ def parse_amc(data: bytes, where: str, widths: Mapping[str, int]) -> tuple[dict[
     if values is None:
         values = _line_by_line(body, header + 1, moving, widths, where)
     for name, table in values.items():
-        if not np.isfinite(table).all():
-            frame = int(np.flatnonzero(~np.isfinite(table).all(1))[0])
-            raise BadData(
-                f"a value of '{name}' is not finite", where=f"{where}, frame {frame + 1}", fix="cut or mend that frame"
-            )
+        check_finite(table, f"a value of '{name}'", lambda frame: f"{where}, frame {frame + 1}")
     frames = len(next(iter(values.values()))) if values else 0
     return {name: values.get(name, np.zeros((frames, 0))) for name in widths}, degrees
 
@@ -134,39 +127,36 @@ def _line_by_line(
 ) -> dict[str, NDArray[np.float64]]:
     frames: list[dict[str, list[float]]] = []
     last = None
+
+    def check_complete(place: str) -> None:
+        missing = [name for name in moving if name not in frames[-1]]
+        if missing:
+            fix = "copy the file again, or give its own ASF file"
+            raise damaged(f"a frame has no values for '{missing[0]}'", f"{where}, {place}", fix)
+
     for number, line in enumerate(body, start=first):
         words, here = line.split(), f"{where}, line {number}"
         if not words or words[0].startswith("#"):
             continue
         if len(words) == 1 and words[0].isdigit():
             if frames:
-                _complete(frames[-1], moving, f"{where}, before line {number}")
+                check_complete(f"before line {number}")
             if last is not None and int(words[0]) != last + 1:
-                raise BadData(f"frame {words[0]} follows frame {last}", where=here, fix="export or copy the file anew")
+                raise damaged(f"frame {words[0]} follows frame {last}", here)
             last = int(words[0])
             frames.append({})
         elif not frames:
-            raise BadData(f"'{words[0][:20]}' stands before the first frame", where=here, fix="is it an AMC file?")
+            raise damaged(f"'{words[0][:20]}' comes before the first frame", here, "check that it is an AMC file")
         elif words[0] not in widths:
-            raise BadData(
-                f"the skeleton has no bone '{words[0][:30]}'", where=here, fix="give the ASF file of this take"
-            )
+            raise damaged(f"the skeleton has no bone '{words[0][:30]}'", here, "give the ASF file of this take")
         elif words[0] in frames[-1]:
-            raise BadData(f"bone '{words[0]}' stands twice in a frame", where=here, fix="export or copy the file anew")
+            raise damaged(f"bone '{words[0]}' occurs twice in a frame", here)
         else:
             frames[-1][words[0]] = _numbers(words[1:], widths[words[0]], here)
     if not frames:
-        raise BadData("the AMC file has no frames", where=where, fix="is it an AMC file, and whole?")
-    _complete(frames[-1], moving, f"{where}, the last frame")
+        raise damaged("the AMC file has no frames", where, "check that it is a complete AMC file")
+    check_complete("the last frame")
     return {name: np.array([frame[name] for frame in frames]) for name in moving}
-
-
-def _complete(frame: Mapping[str, list[float]], moving: list[str], where: str) -> None:
-    missing = [name for name in moving if name not in frame]
-    if missing:
-        raise BadData(
-            f"a frame has no values for '{missing[0]}'", where=where, fix="copy the file anew, or give its own ASF file"
-        )
 
 
 def _sections(data: bytes, where: str) -> dict[str, list[Line]]:
@@ -180,7 +170,7 @@ def _sections(data: bytes, where: str) -> dict[str, list[Line]]:
         elif current is not None and text and not text.startswith("#"):
             current.append((number, text.split("#")[0].replace("(", " ( ").replace(")", " ) ").split()))
     if not sections:
-        raise BadData("this is not an ASF file", where=f"{where}: it has no ':' sections", fix="give the .asf file")
+        raise damaged("this is not an ASF file", f"{where}: it has no ':' sections", "give the .asf file")
     return sections
 
 
@@ -208,11 +198,11 @@ def _bones(lines: list[Line], where: str) -> dict[str, Bone]:
         if word == "begin":
             fields = {}
         elif fields is None:
-            raise BadData(f"'{words[0]}' stands outside of a bone", where=here, fix="check 'begin' and 'end'")
+            raise damaged(f"'{words[0]}' is outside of a bone", here, "check 'begin' and 'end'")
         elif word == "end":
             bone = _bone(fields, here, where)
             if bone.name in bones or bone.name == "root":
-                raise BadData(f"two bones are called '{bone.name}'", where=here, fix="rename one of them")
+                raise damaged(f"two bones are called '{bone.name}'", here, "rename one of them")
             bones[bone.name] = bone
             fields = None
         elif word == "(" and key == "limits":
@@ -221,14 +211,14 @@ def _bones(lines: list[Line], where: str) -> dict[str, Bone]:
             key = word
             fields[key] = (number, words[1:])
     if fields is not None:
-        raise BadData("the bone data breaks off", where=where, fix="export or copy the file anew")
+        raise damaged("the bone data ends early", where)
     return bones
 
 
 def _bone(fields: Mapping[str, Line], here: str, where: str) -> Bone:
     missing = [key for key in ("name", "direction", "length") if key not in fields or not fields[key][1]]
     if missing:
-        raise BadData(f"a bone has no '{missing[0]}'", where=here, fix="export or copy the file anew")
+        raise damaged(f"a bone has no '{missing[0]}'", here)
 
     def at(key: str) -> str:
         return f"{where}, line {fields[key][0]}"
@@ -238,7 +228,7 @@ def _bone(fields: Mapping[str, Line], here: str, where: str) -> Bone:
     (length,) = _numbers(fields["length"][1], 1, at("length"))
     norm = float(np.linalg.norm(direction))
     if length and not norm:
-        raise BadData(f"bone '{bone.name}' has no direction", where=at("direction"), fix="export the file anew")
+        raise damaged(f"bone '{bone.name}' has no direction", at("direction"))
     bone.tip = tuple(direction / norm * length) if norm else bone.tip
     if "axis" in fields:
         *angles, order = fields["axis"][1] or [""]
@@ -248,11 +238,8 @@ def _bone(fields: Mapping[str, Line], here: str, where: str) -> Bone:
         bone.dof = _dof(fields["dof"][1], at("dof"))
         other = [channel for channel in bone.dof if channel[0] != "r"]
         if other:
-            raise BadData(
-                f"bone '{bone.name}' slides or stretches, which is not supported",
-                where=f"{at('dof')}: {other[0]}",
-                fix="export the take with bones of constant length",
-            )
+            what = f"bone '{bone.name}' slides or stretches, which is not supported"
+            raise damaged(what, f"{at('dof')}: {other[0]}", "export the take with bones of constant length")
     if "limits" in fields:
         words = [word for word in fields["limits"][1] if word not in "()"]
         bounds = _numbers(words, 2 * len(bone.dof), at("limits"), finite=False)
@@ -269,18 +256,17 @@ def _linked(root: Bone, bones: dict[str, Bone], lines: list[Line], where: str) -
             continue
         for name in (parent, *children):
             if name != "root" and name not in bones:
-                raise BadData(f"the hierarchy names a bone '{name}' that has no data", where=here, fix="mend the file")
+                raise damaged(f"the hierarchy names a bone '{name}' that has no data", here)
         for child in children:
             if child in parents or child == "root":
-                raise BadData(f"'{child}' hangs on two bones", where=here, fix="mend the hierarchy")
+                raise damaged(f"'{child}' hangs on two bones", here, "fix the hierarchy")
             parents[child] = parent
     order, waiting = [root], list(bones.values())
     place = {"root": 0}
     while waiting:
-        ready = [bone for bone in waiting if parents.get(bone.name) in place]
-        if not ready:
-            raise BadData(f"bone '{waiting[0].name}' does not hang on the root", where=where, fix="mend the hierarchy")
-        bone = ready[0]
+        bone = next((bone for bone in waiting if parents.get(bone.name) in place), None)
+        if bone is None:
+            raise damaged(f"bone '{waiting[0].name}' does not hang on the root", where, "fix the hierarchy")
         waiting.remove(bone)
         bone.parent, place[bone.name] = place[parents[bone.name]], len(order)
         order.append(bone)
@@ -290,33 +276,24 @@ def _linked(root: Bone, bones: dict[str, Bone], lines: list[Line], where: str) -
 def _dof(words: list[str], where: str) -> tuple[str, ...]:
     dof = tuple(word.lower() for word in words)
     if set(dof) - set(_DOF) or len(set(dof)) < len(dof):
-        raise BadData(
-            f"'{' '.join(words)}' is no list of channels", where=where, fix=f"use each of {', '.join(_DOF)} once"
-        )
+        raise damaged(f"'{' '.join(words)}' is no list of channels", where, f"use each of {', '.join(_DOF)} once")
     return dof
 
 
 def _axis_order(words: list[str], where: str) -> str:
     order = words[0].upper() if len(words) == 1 else ""
     if sorted(order) != ["X", "Y", "Z"]:
-        raise BadData(f"'{' '.join(words)}' is no order of axes", where=where, fix="it should be XYZ or the like")
+        raise damaged(f"'{' '.join(words)}' is no order of axes", where, "write XYZ, ZYX or another order")
     return order
-
-
-def _is_degrees(words: list[str], where: str) -> bool:
-    word = words[0].lower() if words else ""
-    if not word.startswith(("deg", "rad")):
-        raise BadData(f"unknown unit of angle '{word}'", where=where, fix="it should be deg or rad")
-    return word.startswith("deg")
 
 
 def _numbers(words: list[str], count: int, where: str, finite: bool = True) -> list[float]:
     try:
         values = [float(word) for word in words]
     except ValueError:
-        raise BadData(f"'{' '.join(words)[:40]}' is not numbers", where=where, fix="mend the line") from None
+        raise damaged(f"'{' '.join(words)[:40]}' is not numbers", where) from None
     if len(values) != count:
-        raise BadData(f"{len(values)} numbers where {count} are needed", where=where, fix="mend the line")
+        raise damaged(f"{len(values)} numbers where {count} are needed", where)
     if any(math.isnan(value) or (finite and math.isinf(value)) for value in values):
-        raise BadData("a value is not a finite number", where=where, fix="mend the line")
+        raise damaged("a value is not a finite number", where)
     return values

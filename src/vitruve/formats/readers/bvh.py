@@ -1,8 +1,7 @@
 """BVH: a joint tree with Euler angles, written by most animation programs and motion data sets.
 
-The reader supports any order and subset of channels per joint, positions on any joint, and End Sites. The writer's
-angles are continuous over time. Position channels replace the joint's OFFSET, as in the common programs. The world is
-turned from the file's y up to z up and back; `skeleton.rest` stays in the file's own axes, like a body's template.
+Position channels replace the joint's OFFSET, as in the common programs. The world is turned from the file's y up to
+z up and back; `skeleton.rest` stays in the file's own axes, like a body's template.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitruve.bodies import BodyModel
-from vitruve.errors import BadData, UsageError, nearest
+from vitruve.errors import UsageError, nearest
+from vitruve.formats.animated_tree import AnimatedTree, Array, animated_tree, float64_array
 from vitruve.formats.readers.bvh_text import Hierarchy, format_bvh, parse_bvh
 from vitruve.formats.readers.cmu_rates import cmu_rate
 from vitruve.formats.readers.euler_curves import matrices_to_curves
-from vitruve.formats.readers.plain_text import EndSites, read_bytes, recognised, tree_skeleton, z_up_from
+from vitruve.formats.readers.plain_text import EndSites, check_finite, read_bytes, recognised, tree_skeleton, z_up_from
 from vitruve.geometry.rotations import geodesic_distance, rotation_about
 from vitruve.motion import Motion, Source
 
@@ -34,10 +34,6 @@ _REACH = 1.2
 # A rest pose as first frame: its largest joint angle, the smallest step to the next frame, radians, and the ratio of
 # that step to the other steps. Clips with fewer frames are not checked.
 _AT_REST, _JUMP, _OUTLIER, _LEAST_FRAMES = 0.5, 0.5, 5.0, 5
-# A bone offset that differs from rest by more than this gets position channels, metres.
-_STILL = 1e-6
-
-Array = NDArray[np.float64]
 
 
 def read_bvh(
@@ -102,8 +98,8 @@ def _rate_note(path: Path, tree: Hierarchy, fps: float) -> tuple[str, ...]:
     known = cmu_rate(path.stem)
     if known is None or abs(fps - known) < 0.01 * known or "lhipjoint" not in map(str.lower, tree.names):
         return ()
-    said = f"THE FRAME RATE of the file is {fps:g}, but CMU's trial {path.stem} was recorded at {known:g}"
-    return (f"{said}: give --source-fps {known:g}, or fps={known:g}",)
+    note = f"THE FRAME RATE of the file is {fps:g}, but CMU's trial {path.stem} was recorded at {known:g}"
+    return (f"{note}: give --source-fps {known:g}, or fps={known:g}",)
 
 
 def write_bvh(
@@ -134,31 +130,26 @@ def write_bvh(
         raise UsageError(f"'{up}' is no upward axis", fix="use 'y' or 'z'")
     if not motion.skeleton.parents:
         raise UsageError(f"skeleton '{motion.skeleton.name}' is not a tree", fix="write a motion on a joint tree")
-    rest = _array(motion.rest_joints(body))
-    at_rest = rest - np.where(np.array(motion.skeleton.parents)[:, None] >= 0, rest[list(motion.skeleton.parents)], 0.0)
-    back = _array(z_up_from(up, torch.zeros((), dtype=torch.float64))).T
-    matrices = _array(motion.rotations)
-    matrices[:, 0] = back @ matrices[:, 0]
-    bones = np.tile(at_rest, (len(motion), 1, 1)) if motion.offsets is None else _array(motion.offsets)
-    bones[:, 0] = (rest[0] + _array(motion.translation)) @ back.T
-    _refuse_infinite(rotations=matrices, translation=bones[:, 0], offsets=bones)
-    angles = np.degrees(matrices_to_curves(matrices, order))
-    changing = np.abs(bones - at_rest).max((0, 2)) > _STILL
-    changing[0] = True
-    tree, joints = _hierarchy(motion, at_rest, scale, changing, order)
-    columns = [[bones[:, joint] / scale] * bool(changing[joint]) + [angles[:, joint]] for joint in joints]
-    table = np.concatenate([column for pair in columns for column in pair], axis=1)
+    for key in ("rotations", "translation", "offsets"):
+        values = getattr(motion, key)
+        if values is not None:
+            place = f"{key}, frame {{}}".format
+            check_finite(float64_array(values.flatten(1)), "a value to write", place)
+    animated = animated_tree(motion, body, up)
+    angles = np.degrees(matrices_to_curves(animated.rotations, order))
+    tree, joints = _hierarchy(motion, animated, scale, order)
+    columns = []
+    for joint in joints:
+        columns += [animated.paths[joint] / scale] if joint in animated.paths else []
+        columns.append(angles[:, joint])
+    table = np.concatenate(columns, axis=1)
     # Decimals that keep a hundredth of a micrometre.
     decimals = max(4, int(np.ceil(8 + np.log10(scale))))
     Path(path).write_text(format_bvh(tree, table, motion.fps, decimals), encoding="utf-8", newline="\n")
 
 
 def _split(tree: Hierarchy, table: Array) -> tuple[Array, Array]:
-    """Angles and positions of all joints, both [frames, joints, 3].
-
-    Angles are in radians in the order of a joint's channels, zero where it has fewer than three. Positions are OFFSET
-    where a joint has no channel for them.
-    """
+    """Angles [frames, joints, 3] in the order of the channels, radians, and positions, OFFSET without channels."""
     positions = np.broadcast_to(np.array(tree.offsets), (len(table), len(tree.names), 3)).copy()
     angles = np.zeros_like(positions)
     column = 0
@@ -199,7 +190,7 @@ def _begins_at_rest(rest_frame: str, rotations: Tensor) -> bool:
 
 
 def _cumulated(bones: Array, parents: list[int]) -> Array:
-    """Joint positions with identity rotations."""
+    """Values of the joints, each added to that of its parent: bones [joints, 3] become joint positions."""
     rest = bones.copy()
     for joint, parent in enumerate(parents):
         if parent >= 0:
@@ -241,18 +232,10 @@ def _rigid(positions: Array, changing: NDArray[np.bool_]) -> Array:
 
 
 def _metres_per_unit(unit: str | float, tree: Hierarchy, bones: Array) -> tuple[float, tuple[str, ...]]:
-    """The scale, and notes.
-
-    Args:
-        unit: as the caller gave it.
-        tree: the file's hierarchy.
-        bones: [joints, 3] of the body, in file units; see `_rigid`.
-    """
+    """The scale, and notes; `bones` [joints, 3] are those of `_rigid`, in file units."""
     if unit != "auto":
         return _known_unit(unit), ()
-    reach = np.linalg.norm(bones, axis=-1)
-    for joint, parent in enumerate(tree.parents):
-        reach[joint] += reach[parent] if parent >= 0 else 0.0
+    reach = _cumulated(np.linalg.norm(bones, axis=-1), tree.parents)
     ends = [reach[joint] + np.linalg.norm(offset) for joint, offset in tree.end_sites]
     longest = float(max([*reach, *ends]))
     if longest == 0:
@@ -279,29 +262,27 @@ def _up_axis(up: str, motion: Motion, rigid: Tensor) -> tuple[str, tuple[str, ..
         raise UsageError(f"'{up}' is no upward axis", fix="use 'y', 'z' or 'auto'")
     body = motion.replace(skeleton=replace(motion.skeleton, rest=rigid), offsets=None)[:: max(1, len(motion) // 20)]
     for joints in (rigid[None], body.joints()):
-        _, y, z = np.ptp(_array(joints), axis=1).mean(0)
+        _, y, z = np.ptp(float64_array(joints), axis=1).mean(0)
         if z <= 1.5 * y:
             return "y", ("the file was assumed to be y up, as usual in BVH, and the world was turned to z up",)
     return "z", ("the file was assumed to be z up, because its skeleton stands along z",)
 
 
-def _hierarchy(
-    motion: Motion, at_rest: Array, scale: float, changing: NDArray[np.bool_], order: str
-) -> tuple[Hierarchy, list[int]]:
+def _hierarchy(motion: Motion, animated: AnimatedTree, scale: float, order: str) -> tuple[Hierarchy, list[int]]:
     """The tree in depth-first order, as files have it, and the joints in that order."""
     skeleton, tree, joints = motion.skeleton, Hierarchy(), []
-    unfit = [name for name in skeleton.names if set(name) & set("{}\r\n") or name != name.strip() or not name]
-    if unfit:
-        raise UsageError(f"a BVH file cannot hold the joint name {unfit[0]!r}", fix="name the joint otherwise")
-    to_do = [(0, -1)]
-    while to_do:
-        joint, parent = to_do.pop()
+    invalid = [name for name in skeleton.names if set(name) & set("{}\r\n") or name != name.strip() or not name]
+    if invalid:
+        raise UsageError(f"a BVH file cannot hold the joint name {invalid[0]!r}", fix="rename the joint")
+    waiting = [(0, -1)]
+    while waiting:
+        joint, parent = waiting.pop()
         place = tree.add(skeleton.names[joint], parent)
         joints.append(joint)
-        tree.offsets[place] = _scaled(at_rest[joint], 1 / scale)
-        tree.channels[place] = [f"{axis}position" for axis in "XYZ" if changing[joint]]
+        tree.offsets[place] = _scaled(animated.bones[joint], 1 / scale)
+        tree.channels[place] = [f"{axis}position" for axis in "XYZ" if joint in animated.paths]
         tree.channels[place] += [f"{axis}rotation" for axis in order]
-        to_do += [(child, place) for child in reversed(skeleton.children(joint))]
+        waiting += [(child, place) for child in reversed(skeleton.children(joint))]
     ends: EndSites = motion.source.extras.get("end_sites", ())
     tree.end_sites = [
         (tree.names.index(name), _scaled(offset, 1 / scale)) for name, offset in ends if name in tree.names
@@ -309,22 +290,10 @@ def _hierarchy(
     ended = {joint for joint, _ in tree.end_sites}
     for place, joint in enumerate(joints):
         if place not in ended and place not in tree.parents:
-            tree.end_sites.append((place, _scaled(at_rest[joint], 0.5 / scale)))
+            tree.end_sites.append((place, _scaled(animated.bones[joint], 0.5 / scale)))
     return tree, joints
-
-
-def _refuse_infinite(**values: Array) -> None:
-    for key, value in values.items():
-        good = np.isfinite(value).reshape(len(value), -1).all(1)
-        if not good.all():
-            where = f"{key}, frame {int(np.flatnonzero(~good)[0])}"
-            raise BadData("a value to write is not finite", where=where, fix="crop or fix those frames")
 
 
 def _scaled(offset: Iterable[float], scale: float) -> tuple[float, float, float]:
     x, y, z = offset
     return scale * float(x), scale * float(y), scale * float(z)
-
-
-def _array(tensor: Tensor) -> Array:
-    return tensor.detach().to("cpu", torch.float64, copy=True).numpy()

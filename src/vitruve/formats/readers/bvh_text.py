@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitruve.errors import BadData
-from vitruve.formats.readers.plain_text import numbers
+from vitruve.formats.readers.plain_text import check_finite, damaged, numbers
 from vitruve.motion.findings import USUAL_RATES
 
 _CHANNELS = {f"{axis}{kind}".lower(): f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
+_BRACES = "check the braces, or export the file again"
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Hierarchy:
 
 
 def parse_bvh(data: bytes, where: str) -> tuple[Hierarchy, NDArray[np.float64], float, tuple[str, ...]]:
-    """Parse a whole file.
+    """Parse a BVH file.
 
     Returns:
         The hierarchy, [frames, channels] numbers, frames per second, and notes on decisions.
@@ -50,37 +51,27 @@ def parse_bvh(data: bytes, where: str) -> tuple[Hierarchy, NDArray[np.float64], 
     data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
     motion = re.search(rb"(?im)^[ \t]*MOTION[ \t]*$", data)
     if not re.match(rb"(?i)\s*HIERARCHY\b", data):
-        raise BadData(
-            "this is not a BVH file", where=f"{where}: it does not begin with HIERARCHY", fix="check the file"
-        )
+        raise damaged("this is not a BVH file", f"{where}: it does not begin with HIERARCHY", "check the file")
     if motion is None:
-        raise BadData("the BVH file has no MOTION", where=f"{where}: it ends before", fix="export or copy it anew")
+        raise damaged("the BVH file has no MOTION", f"{where}: it ends before")
     tree = _parse_hierarchy(data[: motion.start()].decode("utf-8", "replace"), where)
     header = re.compile(rb"(?i)\s*Frames[ \t]*:?\s*(\S+)\s+Frame[ \t]*Time[ \t]*:?\s*(\S+)[^\n]*")
     match = header.match(data, motion.end())
     if match is None:
         line = data.count(b"\n", 0, motion.start()) + 1
-        raise BadData(
-            "after MOTION there must be 'Frames:' and 'Frame Time:'",
-            where=f"{where}, line {line}",
-            fix="export it anew",
-        )
+        raise damaged("after MOTION there must be 'Frames:' and 'Frame Time:'", f"{where}, line {line}")
     line = data.count(b"\n", 0, match.end()) + 1
     frames = match[1].decode("ascii", "replace")
     if not frames.isdigit() or not int(frames):
-        raise BadData(f"'{frames}' is no number of frames", where=f"{where}, line {line - 1}", fix="export it anew")
+        raise damaged(f"'{frames}' is no number of frames", f"{where}, line {line - 1}")
     fps, notes = _rate(match[2].decode("ascii", "replace"), f"{where}, line {line}")
     return tree, _table(data[match.end() :], int(frames), sum(map(len, tree.channels)), where, line), fps, notes
 
 
 def format_bvh(tree: Hierarchy, table: NDArray[np.float64], fps: float, decimals: int) -> str:
-    """The text of a file.
+    """The text of a file from a depth-first hierarchy and [frames, channels].
 
-    Args:
-        tree: the hierarchy in depth-first order.
-        table: [frames, channels].
-        fps: frames per second; the frame time is written with all its digits.
-        decimals: for offsets and positions; angles have six.
+    Offsets and positions have `decimals`, angles six, the frame time all its digits.
     """
     lines, depth = ["HIERARCHY"], -1
     depths: list[int] = []
@@ -93,13 +84,8 @@ def format_bvh(tree: Hierarchy, table: NDArray[np.float64], fps: float, decimals
         lines.append(f"{tabs}\tOFFSET {_joined(tree.offsets[joint] or (), decimals)}")
         lines.append(f"{tabs}\tCHANNELS {len(tree.channels[joint])} {' '.join(tree.channels[joint])}")
         for offset in (offset for end, offset in tree.end_sites if end == joint):
-            inside = [
-                f"{tabs}\tEnd Site",
-                f"{tabs}\t{{",
-                f"{tabs}\t\tOFFSET {_joined(offset, decimals)}",
-                f"{tabs}\t}}",
-            ]
-            lines += inside
+            inside = ("End Site", "{", f"\tOFFSET {_joined(offset, decimals)}", "}")
+            lines += [f"{tabs}\t{line}" for line in inside]
     lines += ["\t" * level + "}" for level in range(depth, -1, -1)]
     lines += ["MOTION", f"Frames: {len(table)}", f"Frame Time: {1 / fps!r}"]
     kinds = [name.endswith("position") for channels in tree.channels for name in channels]
@@ -138,14 +124,11 @@ def _parse_hierarchy(text: str, where: str) -> Hierarchy:
             elif keyword == "channels" and stack and stack[-1] >= 0:
                 tree.channels[stack[-1]] = _channels(words[1:], here)
             else:
-                raise BadData(
-                    f"'{words[0]}' does not belong here", where=here, fix="check the braces, or export it anew"
-                )
+                raise damaged(f"'{words[0]}' does not belong here", here, _BRACES)
     if stack or declared is not None or not tree.names:
-        raise BadData("the hierarchy breaks off", where=f"{where}, line {number}", fix="export or copy the file anew")
+        raise damaged("the hierarchy ends early", f"{where}, line {number}")
     if None in tree.offsets:
-        name = tree.names[tree.offsets.index(None)]
-        raise BadData(f"joint '{name}' has no OFFSET", where=where, fix="add one, or export the file anew")
+        raise damaged(f"joint '{tree.names[tree.offsets.index(None)]}' has no OFFSET", where)
     return tree
 
 
@@ -153,46 +136,36 @@ def _declare(tree: Hierarchy, keyword: str, part: str, stack: list[int], where: 
     """Add the joint of a ROOT or JOINT line."""
     name = part.split(maxsplit=1)[1].strip() if len(part.split()) > 1 else ""
     if not name:
-        raise BadData("a joint has no name", where=where, fix="give it one")
+        raise damaged("a joint has no name", where, "give it one")
     if name in tree.names:
-        raise BadData(f"two joints are called '{name}'", where=where, fix="rename one of them")
+        raise damaged(f"two joints are called '{name}'", where, "rename one of them")
     if keyword == "root" and tree.names:
-        raise BadData(
-            f"the file has several roots: '{tree.names[0]}' and '{name}'",
-            where=where,
-            fix="split it into one file per figure; a motion has one tree",
-        )
+        what = f"the file has several roots: '{tree.names[0]}' and '{name}'"
+        raise damaged(what, where, "split it into one file per figure; a motion has one tree")
     if keyword == "joint" and (not stack or stack[-1] < 0):
-        raise BadData(f"joint '{name}' has no parent", where=where, fix="check the braces, or export the file again")
+        raise damaged(f"joint '{name}' has no parent", where, _BRACES)
     return tree.add(name, stack[-1] if stack else -1)
 
 
 def _set_offset(tree: Hierarchy, node: int, words: list[str], where: str) -> None:
-    values = [_number(word, where) for word in words]
-    if len(values) != 3:
-        raise BadData(f"OFFSET has {len(values)} numbers", where=where, fix="it needs three")
+    if len(words) != 3:
+        raise damaged(f"OFFSET has {len(words)} numbers", where, "it needs three")
+    x, y, z = (_number(word, where) for word in words)
     if node < 0:
-        tree.end_sites.append((~node, (values[0], values[1], values[2])))
+        tree.end_sites.append((~node, (x, y, z)))
     else:
-        tree.offsets[node] = (values[0], values[1], values[2])
+        tree.offsets[node] = (x, y, z)
 
 
 def _channels(words: list[str], where: str) -> list[str]:
     names = [_CHANNELS.get(word.lower(), "") for word in words[1:]]
     if not words or words[0] != str(len(names)):
-        raise BadData(
-            f"CHANNELS declares {words[0] if words else 'nothing'} and lists {len(names)}",
-            where=where,
-            fix="mend the line",
-        )
+        raise damaged(f"CHANNELS declares {words[0] if words else 'nothing'} and lists {len(names)}", where)
     if "" in names:
-        raise BadData(
-            f"unknown channel '{words[1 + names.index('')]}'",
-            where=where,
-            fix=f"known are {', '.join(_CHANNELS.values())}",
-        )
+        fix = f"the channels are {', '.join(_CHANNELS.values())}"
+        raise damaged(f"unknown channel '{words[1 + names.index('')]}'", where, fix)
     if len(set(names)) < len(names):
-        raise BadData("duplicate channel", where=f"{where}: {' '.join(names)}", fix="fix the line")
+        raise damaged("duplicate channel", f"{where}: {' '.join(names)}")
     return names
 
 
@@ -202,7 +175,7 @@ def _number(word: str, where: str) -> float:
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise BadData(f"'{word}' is no number", where=where, fix="mend the line, or export the file anew")
+        raise damaged(f"'{word}' is no number", where)
     return value
 
 
@@ -210,14 +183,14 @@ def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
     """Frames per second of a frame time, and a note if it was treated as rounded: 0.033 is 30 fps."""
     time = _number(word, where)
     if time <= 0:
-        raise BadData(f"the frame time {word} s is not positive", where=where, fix="write 1 / frames per second there")
+        raise damaged(f"the frame time {word} s is not positive", where, "write 1 / frames per second there")
     mantissa, _, exponent = word.replace(",", ".").lower().partition("e")
     last_digit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
     digits = len(mantissa.replace(".", "").strip("+-").lstrip("0"))
     slack = max(last_digit, 4 * np.finfo(float).eps * time)
     raw = 1 / time
     candidates = [round(raw)] if abs(raw - round(raw)) < 1e-6 * raw else []
-    # What was written short is a usual rate, or nothing can be said about it; many digits may be of any round rate.
+    # Few digits can only be matched to usual rates, many digits to any round rate.
     candidates += sorted(USUAL_RATES, key=lambda rate: abs(rate - raw))[:1] if digits > 1 else []
     candidates += [round(raw, decimals) for decimals in range(12)] if digits > 3 else []
     fps = next((float(rate) for rate in candidates if rate > 0 and abs(1 / rate - time) <= slack), raw)
@@ -227,27 +200,25 @@ def _rate(word: str, where: str) -> tuple[float, tuple[str, ...]]:
 def _table(block: bytes, frames: int, width: int, where: str, line: int) -> NDArray[np.float64]:
     """The numbers as [frames, channels]; `line` is the line on which `block` begins."""
     if width == 0:
-        raise BadData("no joint has channels", where=where, fix="export the file with channels")
+        raise damaged("no joint has channels", where, "export the file with channels")
     if b"," in block:
         block = block.replace(b",", b".")
     values = numbers(block)
     if values is None or values.size != frames * width:
         raise _misfit(block, frames, width, where, line)
     table = values.reshape(frames, width)
-    if not np.isfinite(table).all():
-        frame = int(np.flatnonzero(~np.isfinite(table).all(1))[0])
+
+    def place(frame: int) -> str:
         filled = [i for i, text in enumerate(block.split(b"\n"), start=line) if text.strip()]
-        at = f", line {filled[frame]}" if len(filled) == frames else ""
-        raise BadData(
-            "a value is not a finite number", where=f"{where}{at} (frame {frame})", fix="export the file anew"
-        )
+        return f"{where}, line {filled[frame]} (frame {frame})" if len(filled) == frames else f"{where} (frame {frame})"
+
+    check_finite(table, "a value", place)
     return table
 
 
 def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> BadData:
     """Find where the numbers stop matching the header."""
-    fix = "export or copy the file anew"
-    found = 0
+    frame = 0
     for number, text in enumerate(block.split(b"\n"), start=line):
         words = text.split()
         for word in words:
@@ -255,12 +226,9 @@ def _misfit(block: bytes, frames: int, width: int, where: str, line: int) -> Bad
                 float(word)
             except ValueError:
                 shown = word[:20].decode("ascii", "replace")
-                return BadData(f"'{shown}' is no number", where=f"{where}, line {number}", fix=fix)
+                return damaged(f"'{shown}' is no number", f"{where}, line {number}")
         if words and len(words) != width:
-            return BadData(
-                f"a frame has {len(words)} values where the channels need {width}",
-                where=f"{where}, line {number} (frame {found})",
-                fix=fix,
-            )
-        found += bool(words)
-    return BadData(f"the file declares {frames} frames and has {found}", where=where, fix=fix)
+            what = f"a frame has {len(words)} values where the channels need {width}"
+            return damaged(what, f"{where}, line {number} (frame {frame})")
+        frame += bool(words)
+    return damaged(f"the file declares {frames} frames and has {frame}", where)

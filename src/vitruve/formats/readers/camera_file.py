@@ -25,10 +25,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vitruve.errors import BadData, MissingAsset, nearest
+from vitruve.errors import BadData, nearest
+from vitruve.formats.readers.plain_text import damaged, read_bytes
 from vitruve.geometry.camera import Camera
 
 Floats = NDArray[np.float64]
+_SEE = "see docs/render.md for the keys of a camera file"
 _KEYS = ("intrinsics", "T_camera_world", "size", "distortion", "lens", "fps")
 
 
@@ -40,18 +42,16 @@ def read_camera(path: str | Path) -> Camera:
             raise BadData(f"unknown key '{key}' in the camera file", where=str(path), fix=nearest(key, _KEYS))
     for key in _KEYS[:3]:
         if key not in values:
-            raise BadData(f"the camera file has no '{key}'", where=str(path), fix="see docs/render.md for its keys")
+            raise damaged(f"the camera file has no '{key}'", str(path), _SEE)
     intrinsics = _array(values, "intrinsics", path, ((3, 3),))
     place = _array(values, "T_camera_world", path, ((4, 4), (-1, 4, 4)))
     size = _array(values, "size", path, ((2,),))
     distortion = _array(values, "distortion", path, ((-1,),)) if values.get("distortion") else np.zeros(0)
     fps, lens = values.get("fps"), values.get("lens", "opencv")
     if fps is not None and not isinstance(fps, int | float):
-        raise BadData("the camera's fps is not a positive number", where=f"{path}: fps = {fps}", fix="write fps = 30")
+        raise damaged("the camera's fps is not a positive number", f"{path}: fps = {fps}", "write fps = 30")
     if (size != np.round(size)).any():
-        raise BadData(
-            "the camera's image size is invalid", where=f"{path}: size = {size.tolist()}", fix="give [width, height]"
-        )
+        raise damaged("the camera's image size is invalid", f"{path}: size = {size.tolist()}", "give [width, height]")
     try:
         return Camera(
             torch.from_numpy(intrinsics),
@@ -66,32 +66,25 @@ def read_camera(path: str | Path) -> Camera:
 
 
 def _values(path: Path) -> Mapping[str, Any]:
+    data = read_bytes(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise MissingAsset("the camera file does not exist", where=str(path), fix="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadData("the camera file cannot be read", where=f"{path}: {error}", fix="give a TOML or JSON") from None
-    try:
-        found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadData("the camera file cannot be read", where=f"{path}: {error}", fix="fix its syntax") from None
-    if not isinstance(found, dict):
-        raise BadData("the camera file is not a table of keys", where=str(path), fix="see docs/render.md for its keys")
-    return found
+        text = data.decode("utf-8")
+        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise damaged("the camera file cannot be read", f"{path}: {error}", "write it as TOML or JSON") from None
+    if not isinstance(values, dict):
+        raise damaged("the camera file is not a table of keys", str(path), _SEE)
+    return values
 
 
 def _array(values: Mapping[str, Any], key: str, path: str | Path, shapes: tuple[tuple[int, ...], ...]) -> Floats:
     try:
-        found = np.array(values[key], np.float64)
+        array = np.array(values[key], np.float64)
     except (TypeError, ValueError):
-        found = np.array(np.nan)
-    fits = any(len(shape) == found.ndim and all(n in (-1, m) for n, m in zip(shape, found.shape)) for shape in shapes)
-    if not fits or not np.isfinite(found).all() or (found.ndim == 3 and not len(found)):
+        array = np.array(np.nan)
+    fits = any(len(shape) == array.ndim and all(n in (-1, m) for n, m in zip(shape, array.shape)) for shape in shapes)
+    if not fits or not np.isfinite(array).all() or (array.ndim == 3 and not len(array)):
         expected = " or ".join(str(list(shape)).replace("-1", "frames") for shape in shapes)
-        raise BadData(
-            f"the camera's '{key}' has the wrong shape",
-            where=f"{path}: {key} has shape {list(found.shape)}, expected finite numbers {expected}",
-            fix="see docs/render.md for the keys of a camera file",
-        )
-    return found
+        where = f"{path}: {key} has shape {list(array.shape)}, expected finite numbers {expected}"
+        raise damaged(f"the camera's '{key}' has the wrong shape", where, _SEE)
+    return array

@@ -1,4 +1,4 @@
-"""Continuous Euler angles: of the many that give the same rotation, those without jumps over time."""
+"""Euler angles without jumps over time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 
 
 def matrices_to_curves(matrices: NDArray[np.float64], order: str) -> NDArray[np.float64]:
-    """Euler angles that are continuous in time.
+    """Euler angles [frames, joints, 3] in radians that are continuous in time; they may leave [-pi, pi].
 
     Args:
         matrices: [frames, joints, 3, 3] rotations.
         order: the three axes, multiplied from left to right, such as "ZXY".
-
-    Returns:
-        [frames, joints, 3] angles in radians; they may leave [-pi, pi].
     """
     if order not in ORDERS:
         raise UsageError(f"'{order}' is not an order of Euler angles", fix=f"use one of {', '.join(ORDERS)}")

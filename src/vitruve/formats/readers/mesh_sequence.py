@@ -1,11 +1,7 @@
-"""A folder of OBJ or PLY files, one per frame: a surface over time, with vertices in the order of the files.
-
-Units are metres, and z is up, as everywhere in Vitruve, unless `up="y"` is set. Nothing else is converted.
-"""
+"""A folder of OBJ or PLY files, one per frame: a surface over time, in metres and z up unless `up="y"`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from os import PathLike
@@ -17,15 +13,14 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vitruve.errors import BadData, MissingAsset, UsageError, nearest
+from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.files.atomic import replacing
 from vitruve.formats.readers.obj import format_faces, format_obj, parse_obj
-from vitruve.formats.readers.plain_text import read_bytes, z_up_from
+from vitruve.formats.readers.plain_text import by_number, damaged, read_bytes, z_up_from
 from vitruve.formats.readers.ply import format_ply, parse_ply
 from vitruve.words import counted
 
 _READERS = {".obj": parse_obj, ".ply": parse_ply}
-_FORMATS = ("obj", "ply")
 
 PathOrText = str | PathLike[str]
 
@@ -78,13 +73,13 @@ def read_mesh_sequence(
     vertices: Tensor | None = None
     faces: NDArray[np.int64] | None = None
     for frame, file in enumerate(files):
-        found, its_faces = _read(file)
+        points, its_faces = _read(file)
         if vertices is None or faces is None:
-            vertices, faces = torch.empty(len(files), len(found), 3, dtype=dtype), its_faces
-        if len(found) != vertices.shape[1]:
+            vertices, faces = torch.empty(len(files), len(points), 3, dtype=dtype), its_faces
+        if len(points) != vertices.shape[1]:
             raise BadData(
                 f"{file.name} and the first file differ in their number of vertices",
-                where=f"{file}: found {len(found)}, expected {vertices.shape[1]} as in {files[0].name}",
+                where=f"{file}: found {len(points)}, expected {vertices.shape[1]} as in {files[0].name}",
                 fix="read meshes of one body only",
             )
         if not np.array_equal(its_faces, faces):
@@ -93,12 +88,10 @@ def read_mesh_sequence(
                 where=f"{file}: {len(its_faces)} triangles, {files[0].name} has {len(faces)}",
                 fix="read meshes of one body only, exported alike",
             )
-        world = torch.from_numpy(found)
+        world = torch.from_numpy(points)
         vertices[frame] = world if up == "z" else world @ z_up_from("y", world).T
         if not vertices[frame].isfinite().all():
-            raise BadData(
-                f"a vertex of {file.name} is out of range for {dtype}", where=str(file), fix="export it again"
-            )
+            raise damaged(f"a vertex of {file.name} is out of range for {dtype}", str(file))
         if progress:
             progress(frame + 1, len(files))
     assert vertices is not None and faces is not None  # there is at least one file
@@ -135,18 +128,15 @@ def write_mesh_sequence(
     Returns:
         The folder.
     """
-    if format not in _FORMATS:
-        raise UsageError(f"unknown mesh format '{format}'", fix=nearest(format, _FORMATS))
+    if format not in ("obj", "ply"):
+        raise UsageError(f"unknown mesh format '{format}'", fix="use 'obj' or 'ply'")
     if not stem or Path(stem).name != stem:
         raise UsageError(f"{stem!r} is not a valid file name prefix", fix="use letters and digits, such as 'frame'")
     _check_up(up)
     triangles = torch.as_tensor(faces).detach().cpu().numpy()
     if triangles.ndim != 2 or triangles.shape[1] != 3:
-        raise BadData(
-            "faces are not triangles",
-            where=f"shape {triangles.shape}, expected (faces, 3)",
-            fix="pass those of the body",
-        )
+        where = f"shape {triangles.shape}, expected (faces, 3)"
+        raise BadData("faces are not triangles", where=where, fix="pass those of the body")
     faces_text = format_faces(triangles)
     folder = Path(folder)
     count, total = None, len(vertices) if isinstance(vertices, Sized) else 0
@@ -177,36 +167,24 @@ def _files(meshes: PathOrText | Sequence[PathOrText]) -> list[Path]:
     if not folder.exists():
         raise MissingAsset(f"there is no folder {folder}", where=str(folder.parent), fix="check the name")
     if not folder.is_dir():
-        raise UsageError(
-            f"{folder.name} is a file, not a folder", where=str(folder), fix=f"pass a list: [{str(folder)!r}]"
-        )
+        fix = f"pass a list: [{str(folder)!r}]"
+        raise UsageError(f"{folder.name} is a file, not a folder", where=str(folder), fix=fix)
     files = [file for file in folder.iterdir() if file.suffix.lower() in _READERS and not file.name.startswith(".")]
     if not files:
         raise MissingAsset(f"{folder.name} has no .obj or .ply files", where=str(folder), fix="check the folder")
-    endings = sorted({file.suffix.lower() for file in files})
-    if len(endings) > 1:
-        raise UsageError(
-            "the folder has both .obj and .ply files",
-            where=str(folder),
-            fix="pass the files of one kind: sorted(folder.glob('*.ply'))",
-        )
-    return sorted(files, key=_by_number)
-
-
-def _by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
-    """Sorts mesh2 before mesh10."""
-    parts = re.split(r"(\d+)", file.stem.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
+    if len({file.suffix.lower() for file in files}) > 1:
+        fix = "pass the files of one kind: sorted(folder.glob('*.ply'))"
+        raise UsageError("the folder has both .obj and .ply files", where=str(folder), fix=fix)
+    return sorted(files, key=by_number)
 
 
 def _read(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
+    if file.suffix.lower() not in _READERS:
         raise UsageError(f"{file.name} is neither .obj nor .ply", where=str(file), fix="pass mesh files only")
     data = read_bytes(file)
     if not data.strip():
-        raise BadData(f"{file.name} is empty", where=str(file), fix="export or copy the file anew")
-    return reader(data, str(file))
+        raise damaged(f"{file.name} is empty", str(file))
+    return _READERS[file.suffix.lower()](data, str(file))
 
 
 def _checked(
@@ -216,19 +194,16 @@ def _checked(
     tensor = torch.as_tensor(vertices).detach().cpu()
     where = f"frame {frame}: shape {tuple(tensor.shape)}"
     if tensor.dim() != 2 or tensor.shape[1] != 3 or (count is not None and len(tensor) != count):
-        raise BadData(
-            "vertices have the wrong shape",
-            where=f"{where}, expected ({count or 'vertices'}, 3)",
-            fix="pass [frames, vertices, 3]",
-        )
+        where = f"{where}, expected ({count or 'vertices'}, 3)"
+        raise BadData("vertices have the wrong shape", where=where, fix="pass [frames, vertices, 3]")
     if not tensor.isfinite().all():
         raise BadData("a vertex is not finite", where=where, fix="fix or drop that frame")
     if faces.size and not 0 <= faces.min() <= faces.max() < len(tensor):
-        raise BadData("a face names a vertex that is not there", where=where, fix="pass the faces of the same body")
+        raise BadData("a face names a vertex that does not exist", where=where, fix="pass the faces of the same body")
     tensor = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
     return (tensor if up == "z" else tensor @ z_up_from("y", tensor)).numpy()
 
 
 def _check_up(up: str) -> None:
     if up not in ("y", "z"):
-        raise UsageError(f"'{up}' is no upward axis", fix="use 'y' or 'z'")
+        raise UsageError(f"'{up}' is not an up axis", fix="use 'y' or 'z'")

@@ -8,17 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitruve.errors import BadData
-from vitruve.formats.readers.plain_text import numbers
-
-_FIX = "export or copy the file anew"
+from vitruve.formats.readers.plain_text import check_finite, damaged, numbers
 
 
 def parse_obj(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Parse an OBJ file.
-
-    Args:
-        data: the file.
-        where: its name in errors.
+    """Parse an OBJ file; `where` is its name in errors.
 
     Returns:
         [vertices, 3] unchanged, and [faces, 3] from 0; polygons are split into triangle fans.
@@ -28,13 +22,11 @@ def parse_obj(data: bytes, where: str) -> tuple[NDArray[np.float64], NDArray[np.
         lines = [line.lstrip() for line in lines]
     vertex_lines = [line[2:] for line in lines if line.startswith((b"v ", b"v\t"))]
     if not vertex_lines:
-        raise BadData("the OBJ file has no vertices", where=where, fix="is it an OBJ file, and whole?")
-    vertices = _rectangle(vertex_lines)
+        raise damaged("the OBJ file has no vertices", where, "check that it is a complete OBJ file")
+    vertices = rectangle(vertex_lines)
     if vertices is None or vertices.shape[1] not in (3, 4, 6, 7):  # with a weight, a colour, or both
         raise _bad_line(lines, where)
-    if not np.isfinite(vertices).all():
-        vertex = int(np.flatnonzero(~np.isfinite(vertices).all(1))[0])
-        raise BadData("a vertex is not finite", where=f"{where}, vertex {vertex}", fix=_FIX)
+    check_finite(vertices, "a vertex", f"{where}, vertex {{}}".format)
     return vertices[:, :3].copy(), _faces(lines, len(vertices), where)
 
 
@@ -50,7 +42,7 @@ def format_faces(faces: NDArray[np.integer]) -> str:
     return "".join(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())
 
 
-def _rectangle(lines: list[bytes]) -> NDArray[np.float64] | None:
+def rectangle(lines: list[bytes]) -> NDArray[np.float64] | None:
     """The numbers of lines that all have the same count, or None."""
     values, width = numbers(b"\n".join(lines)), len(lines[0].split())
     # The reshape is only safe if all lines have the same number of words.
@@ -76,27 +68,31 @@ def _faces(lines: list[bytes], vertices: int, where: str) -> NDArray[np.int64]:
         seen = np.cumsum([line.startswith((b"v ", b"v\t")) for line in lines])
         so_far = seen[[i for i, line in enumerate(lines) if line.startswith((b"f ", b"f\t"))]]
         flat = np.where(flat < 0, flat + np.repeat(so_far, sizes) + 1, flat)
-    if flat.min() < 1 or flat.max() > vertices:
-        corner = int(flat.min() if flat.min() < 1 else flat.max())
-        raise BadData("a face names a vertex that is not there", where=f"{where}: {corner} of {vertices}", fix=_FIX)
-    return fans(flat - 1, sizes)
+    return fans(flat, sizes, vertices, where, first=1)
 
 
-def fans(corners: NDArray[np.int64], sizes: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Triangles of polygons.
+def fans(
+    corners: NDArray[np.int64], sizes: NDArray[np.integer], vertices: int, where: str, first: int
+) -> NDArray[np.int64]:
+    """Triangles [triangles, 3] of polygons, each a fan around its polygon's first corner, counted from 0.
 
     Args:
-        corners: vertex indices of all polygons, one after the other.
+        corners: vertex numbers of all polygons, one after the other.
         sizes: corners of each polygon, at least 3.
-
-    Returns:
-        [triangles, 3], in the order of the polygons, each fan around its polygon's first corner.
+        vertices: how many there are; a number outside is an error.
+        where: name of the file in errors.
+        first: number of the first vertex in the file, 0 or 1.
     """
+    corners = corners - first
+    if corners.min() < 0 or corners.max() >= vertices:
+        outside = corners[(corners < 0) | (corners >= vertices)][0] + first
+        where = f"{where}: {outside} of {vertices}, counted from {first}"
+        raise damaged("a face names a vertex that does not exist", where)
     starts = np.cumsum(sizes) - sizes
     counts = np.asarray(sizes) - 2
-    first = np.repeat(starts, counts)
+    start = np.repeat(starts, counts)
     step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], -1)
+    return np.stack([corners[start], corners[start + step + 1], corners[start + step + 2]], -1)
 
 
 def _bad_line(lines: list[bytes], where: str) -> BadData:
@@ -104,18 +100,18 @@ def _bad_line(lines: list[bytes], where: str) -> BadData:
     width = None
     for number, line in enumerate(lines, start=1):
         key, *words = line.split() or [b""]
-        shown = line[:40].decode("ascii", "replace").strip()
+        here = f"{where}, line {number}: '{line[:40].decode('ascii', 'replace').strip()}'"
         if key == b"v":
             try:
                 [float(word) for word in words]
             except ValueError:
-                return BadData("a vertex is not numbers", where=f"{where}, line {number}: '{shown}'", fix=_FIX)
+                return damaged("a vertex is not numbers", here)
             width = width or len(words)
             if len(words) not in (3, 4, 6, 7) or len(words) != width:
-                return BadData(f"a vertex has {len(words)} numbers", where=f"{where}, line {number}", fix=_FIX)
+                return damaged(f"a vertex has {len(words)} numbers", here)
         elif key == b"f":
             if len(words) < 3:
-                return BadData(f"a face has {len(words)} corners", where=f"{where}, line {number}", fix=_FIX)
+                return damaged(f"a face has {len(words)} corners", here)
             if not all(re.fullmatch(rb"-?\d{1,18}(/\S*)?", word) for word in words):
-                return BadData("a face is not vertex numbers", where=f"{where}, line {number}: '{shown}'", fix=_FIX)
-    return BadData("the OBJ file cannot be understood", where=where, fix=_FIX)
+                return damaged("a face is not vertex numbers", here)
+    return damaged("the OBJ file is invalid", where)

@@ -1,8 +1,9 @@
-"""Shared code of the text readers: open a file, turn its world to z up, recognise its joint tree."""
+"""Shared code of the readers of text files and meshes: open, parse numbers, turn to z up, recognise the joint tree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -41,6 +42,18 @@ def read_bytes(path: str | PathLike[str]) -> bytes:
         raise BadData(f"{path.name} cannot be read", where=where, fix="check the file's permissions") from None
 
 
+def damaged(what: str, where: str, fix: str = "export or copy the file again") -> BadData:
+    """The error for a file that does not follow its format."""
+    return BadData(what, where=where, fix=fix)
+
+
+def check_finite(table: NDArray[np.float64], what: str, where: Callable[[int], str]) -> None:
+    """Raise if a row [rows, values] is not finite; `where` makes the place of the first such row."""
+    finite = np.isfinite(table)
+    if not finite.all():
+        raise damaged(f"{what} is not finite", where(int(finite.all(1).argmin())))
+
+
 def numbers(text: bytes) -> NDArray[np.float64] | None:
     """All whitespace-separated numbers of a text; None if it contains anything else.
 
@@ -51,8 +64,14 @@ def numbers(text: bytes) -> NDArray[np.float64] | None:
         values = np.fromstring(text + _END, sep=" ")  # type: ignore[call-overload]
     except (ValueError, DeprecationWarning):  # newer numpy, or warnings turned into errors
         return None
-    whole = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
-    return values[:-2] if whole else None
+    complete = values.size >= 2 and np.isnan(values[-2]) and values[-1] == 1
+    return values[:-2] if complete else None
+
+
+def by_number(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key of files that puts frame2 before frame10."""
+    parts = re.split(r"(\d+)", file.stem.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], file.name
 
 
 def z_up_from(up: str, like: Tensor) -> Tensor:
@@ -75,10 +94,10 @@ def tree_skeleton(name: str, names: Sequence[str], parents: Sequence[int], rest:
 
 def recognised(motion: Motion) -> Motion:
     """The motion on the shipped tree with the same joints (its name and joint order), if there is one."""
-    found = shipped_tree(motion.skeleton.names, motion.skeleton.parents)
-    if found is None or motion.skeleton.rest is None:
+    match = shipped_tree(motion.skeleton.names, motion.skeleton.parents)
+    if match is None or motion.skeleton.rest is None:
         return motion
-    shipped, order = found
+    shipped, order = match
     return motion.replace(
         skeleton=replace(shipped, rest=motion.skeleton.rest[order]),
         rotations=motion.rotations[:, order],

@@ -19,18 +19,18 @@ from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.pickles import existing_file, read_npz, read_pickle
 from vitruve.errors import BadData, UsageError
 from vitruve.files.atomic import replacing
+from vitruve.files.smpl_layouts import BY_COLUMNS, LAYOUTS, SKELETONS
 from vitruve.formats.axis_angle import doubtful_turns, rotations_of_file
-from vitruve.formats.fields import read_gender, real_array
+from vitruve.formats.fields import read_gender, real_array, word
 from vitruve.geometry.rotations import matrix_to_axis_angle
 from vitruve.motion import Motion
 from vitruve.skeletons import load_skeleton
 from vitruve.words import counted
 
-# Number of axis-angle columns -> body; 22 joints are SMPL with both hands at rest.
-BODIES = {66: "smpl", 72: "smpl", 156: "smplh", 165: "smplx"}
-SKELETONS = {"smpl": "smpl24", "smplh": "smplh52", "smplx": "smplx55"}
-_LAYOUT_OF = {24: "smpl", 52: "smplh", 55: "smplx"}
+# Number of axis-angle columns -> layout; 22 joints are SMPL with both hands at rest.
+_LAYOUTS = {66: LAYOUTS["smpl"], **BY_COLUMNS}
 ENDINGS = (".npz", ".json", ".pkl")
+_GIVE_VALUES = "give the axis-angle values of each id, or a mapping with `poses` (docs/convert-inputs.md)"
 FIELDS = ("poses", "trans", "betas", "gender", "expression", "body")
 
 
@@ -70,7 +70,7 @@ class Poses:
     @property
     def layout(self) -> str:
         """ "smpl", "smplh" or "smplx"."""
-        return _LAYOUT_OF[self.rotations.shape[1]]
+        return BY_COLUMNS[3 * self.rotations.shape[1]].body
 
     def as_motion(self, rows: Tensor) -> Motion:
         """Some poses as a motion, one per frame; they must have the same shape. The frame rate is meaningless."""
@@ -97,23 +97,25 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
     path = existing_file(path)
     ids, columns = _columns(_content(path), path)
     values = real_array(columns["poses"], "poses", path)
-    if values.ndim != 2 or len(values) != len(ids) or values.shape[1] not in BODIES:
+    if values.ndim != 2 or len(values) != len(ids) or values.shape[1] not in _LAYOUTS:
         raise BadData(
             "the poses fit no supported body",
             where=f"{path}: poses have shape {values.shape} for {len(ids)} ids",
-            fix=f"give one row of {', '.join(map(str, BODIES))} axis-angle values per id, hands without PCA",
+            fix=f"give one row of {', '.join(map(str, _LAYOUTS))} axis-angle values per id, hands without PCA",
         )
-    layout = BODIES[values.shape[1]]
-    vectors = torch.zeros(len(ids), 3 * len(load_skeleton(SKELETONS[layout])), dtype=torch.from_numpy(values).dtype)
-    vectors[:, : values.shape[1]] = torch.from_numpy(values)
-    rotations, good = rotations_of_file(vectors.unflatten(1, (-1, 3)))
+    layout = _LAYOUTS[values.shape[1]]
+    padding = (0, layout.columns - values.shape[1])
+    vectors = torch.nn.functional.pad(torch.from_numpy(values), padding).unflatten(1, (-1, 3))
+    rotations, good = rotations_of_file(vectors)
     read = {}
     for key in ("trans", "betas", "expression"):
         rows, finite = _rows(columns.get(key), key, len(ids), path)
         read[key], good = rows.to(rotations), good & finite
     if read["trans"].shape[1] not in (0, 3):
-        raise BadData("a translation is three numbers", where=f"{path}: {tuple(read['trans'].shape)}", fix="mend it")
-    notes = doubtful_turns(vectors.unflatten(1, (-1, 3)), load_skeleton(SKELETONS[layout]).names)
+        raise BadData(
+            "a translation is three numbers", where=f"{path}: {tuple(read['trans'].shape)}", fix="write three columns"
+        )
+    notes = doubtful_turns(vectors, load_skeleton(layout.skeleton).names)
     if "trans" not in columns:
         notes.append("the file has no translations; every pose is at the origin")
         read["trans"] = rotations.new_zeros(len(ids), 3)
@@ -123,7 +125,7 @@ def read_poses(path: str | Path, *, gender: str | None = None) -> Poses:
         translation=read["trans"],
         betas=read["betas"],
         genders=_genders(columns.get("gender", gender or "neutral"), len(ids), path, notes, gender),
-        body=_body(columns.get("body"), layout, path),
+        body=_body(columns.get("body"), layout.body, path),
         expression=read["expression"] if "expression" in columns else None,
         mask=good,
         notes=tuple(dict.fromkeys(notes)),
@@ -150,19 +152,17 @@ def write_poses(poses: Poses, path: str | Path, *, overwrite: bool = False) -> P
         if ending == ".npz":
             words = {"ids": np.asarray(poses.ids), "gender": np.asarray(poses.genders), "body": np.asarray(poses.body)}
             np.savez_compressed(temporary, allow_pickle=False, **words, **arrays)
-        elif ending == ".pkl":
-            temporary.write_bytes(pickle.dumps(_by_id(poses, arrays)))
+            return path
+        by_id = {
+            name: {key: value[row] for key, value in arrays.items()}
+            | {"gender": poses.genders[row], "body": poses.body}
+            for row, name in enumerate(poses.ids)
+        }
+        if ending == ".pkl":
+            temporary.write_bytes(pickle.dumps(by_id))
         else:
-            text = json.dumps(_by_id(poses, arrays), default=_with_nulls, allow_nan=False)
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(json.dumps(by_id, default=_with_nulls, allow_nan=False), encoding="utf-8")
     return path
-
-
-def _by_id(poses: Poses, arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {key: value[row] for key, value in arrays.items()} | {"gender": poses.genders[row], "body": poses.body}
-        for row, name in enumerate(poses.ids)
-    }
 
 
 def _with_nulls(values: np.ndarray) -> list[float | None]:
@@ -179,22 +179,19 @@ def _content(path: Path) -> Mapping[Any, Any]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise BadData(f"{path.name} is no json", where=f"{path}: {error}", fix="fetch the file again") from None
+            raise BadData(f"{path.name} is no json", where=f"{path}: {error}", fix="download it again") from None
     else:
         raise UsageError(f"poses are not read from '{ending}'", where=str(path), fix=f"use {', '.join(ENDINGS)}")
     if not isinstance(content, Mapping):
-        raise BadData(
-            f"{path.name} is not keyed by ids",
-            where=f"{path}: found a {type(content).__name__}",
-            fix="give {id: values}, or the columns ids and poses",
-        )
+        fix = "give {id: values}, or the columns ids and poses"
+        raise BadData(f"{path.name} is not keyed by ids", f"{path}: found a {type(content).__name__}", fix)
     return content
 
 
 def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The ids and the fields as columns, from columns or from rows keyed by id."""
     if "poses" in content and "ids" in content:
-        ids = tuple(_name(value) for value in np.asarray(content["ids"], dtype=object).reshape(-1).tolist())
+        ids = tuple(word(value) for value in np.asarray(content["ids"], dtype=object).reshape(-1).tolist())
         columns = {key: value for key, value in content.items() if key in FIELDS}
     elif "poses" in content or not content:
         raise BadData(
@@ -205,7 +202,7 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
     else:
         if all(_values(value) is None for value in content.values()):
             raise _no_poses(content, path)
-        ids = tuple(_name(key) for key in content)
+        ids = tuple(word(key) for key in content)
         rows = [_row(name, value, path) for name, value in zip(ids, content.values())]
         keys = rows[0].keys()
         for name, row in zip(ids, rows):
@@ -220,25 +217,21 @@ def _columns(content: Mapping[Any, Any], path: Path) -> tuple[tuple[str, ...], d
             columns["body"] = np.unique(np.asarray(columns["body"], dtype=str))
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
-        raise BadData(f"the id '{twice}' occurs twice", where=str(path), fix="give every pose an id of its own")
+        raise BadData(f"the id '{twice}' occurs twice", where=str(path), fix="give every pose its own id")
     return ids, columns
 
 
 def _row(name: str, value: Any, path: Path) -> dict[str, Any]:
-    """The fields of one pose: a row of values alone, or a mapping."""
+    """The fields of one pose, from its values or a mapping."""
     values = _values(value)
     if values is None:
-        raise BadData(
-            f"pose '{name}' has no values",
-            where=f"{path}: found {str(value)[:60]}",
-            fix="give the axis-angle values of each id, or a mapping with `poses`",
-        )
+        raise BadData(f"pose '{name}' has no values", where=f"{path}: found {str(value)[:60]}", fix=_GIVE_VALUES)
     fields = value if isinstance(value, Mapping) else {}
     return {key: field for key, field in fields.items() if key in FIELDS} | {"poses": values}
 
 
 def _values(value: Any) -> np.ndarray | None:
-    """[values] of one pose; None where there are none: text, a single number, lists of unequal length."""
+    """[values] of one pose; None for anything else (text, a single number, lists of unequal length)."""
     try:
         array = _numbers(value.get("poses") if isinstance(value, Mapping) else value)
     except (TypeError, ValueError):
@@ -247,29 +240,21 @@ def _values(value: Any) -> np.ndarray | None:
 
 
 def _no_poses(content: Mapping[Any, Any], path: Path) -> BadData:
-    """The error for a file none of whose entries has values: it says where poses are, or is another file."""
+    """The error for a file without values: a list of where poses are, or another file."""
     name, value = next(iter(content.items()))
     if isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[1], str) and isinstance(value[2], int):
         return BadData(
-            f"{path.name} says where poses are to be found, but does not hold them",
+            f"{path.name} lists where poses are, but does not hold them",
             where=f"{path}: pose {name} is frame {value[2]} of {value[1]}",
             fix=f"take them from the data set first: vitruve data poses {path} --amass FOLDER --out poses.npz",
         )
-    return BadData(
-        f"{path.name} holds no poses",
-        where=f"{path}: '{name}' is {str(value)[:60]}",
-        fix="give the axis-angle values of each id, or a mapping with `poses` (docs/convert-inputs.md)",
-    )
+    return BadData(f"{path.name} holds no poses", where=f"{path}: '{name}' is {str(value)[:60]}", fix=_GIVE_VALUES)
 
 
 def _numbers(value: Any) -> np.ndarray:
     """An array with NaN for JSON's null."""
     array = np.asarray(value)
     return array.astype(np.float64) if array.dtype == object else array
-
-
-def _name(value: Any) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _shapes(row: Mapping[str, Any]) -> str:
@@ -282,25 +267,22 @@ def _rows(value: Any, key: str, count: int, path: Path) -> tuple[Tensor, Tensor]
         return torch.zeros(count, 0), torch.ones(count, dtype=torch.bool)
     array = np.atleast_2d(real_array(_numbers(value), key, path))
     if array.ndim != 2 or len(array) not in (1, count):
-        raise BadData(
-            f"{key} do not fit the poses",
-            where=f"{path}: {key} have shape {array.shape} for {count} ids",
-            fix="give one row for each id",
-        )
+        where = f"{path}: {key} have shape {array.shape} for {count} ids"
+        raise BadData(f"{key} do not fit the poses", where, fix="give one row for each id")
     rows = torch.from_numpy(array).expand(count, -1)
     finite = rows.isfinite().all(1)
     return rows.masked_fill(~finite[:, None], 0.0), finite
 
 
 def _genders(value: Any, count: int, path: Path, notes: list[str], given: str | None) -> tuple[str, ...]:
-    found = np.asarray(value, dtype=object).reshape(-1).tolist()
-    if len(found) not in (1, count):
-        raise BadData(f"{len(found)} genders for {count} poses", where=str(path), fix="give one, or one for each id")
-    return tuple(read_gender(gender, path, notes, given) for gender in found) * (count // len(found))
+    genders = np.asarray(value, dtype=object).reshape(-1).tolist()
+    if len(genders) not in (1, count):
+        raise BadData(f"{len(genders)} genders for {count} poses", where=str(path), fix="give one, or one for each id")
+    return tuple(read_gender(gender, path, notes, given) for gender in genders) * (count // len(genders))
 
 
 def _body(value: Any, layout: str, path: Path) -> str:
-    names = [layout] if value is None else sorted({_name(name) for name in np.asarray(value).reshape(-1).tolist()})
+    names = [layout] if value is None else sorted({word(name) for name in np.asarray(value).reshape(-1).tolist()})
     fits = names[0].rpartition("-")[2] == layout or is_own(names[0])
     if len(names) != 1 or not fits:
         raise BadData(

@@ -1,8 +1,7 @@
 """The pkl files of the smplx package's transfer tool: one per frame in a folder, or all in merged.pkl.
 
-A frame's file holds tensors for a batch of one: rotation matrices for every part but the eyes, which are axis-angle
-(matrices in some versions), `transl` that may be None, and its own betas. merged.pkl holds axis-angle vectors over all
-frames. Neither has a frame rate. In our own files `vitruve_body` is the exact body name.
+A frame's file holds rotation matrices for every part but the eyes, which are axis-angle (matrices in some versions),
+and its own betas. merged.pkl holds axis-angle vectors of all frames. Neither has a frame rate.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from torch import Tensor
 
 from vitruve.bodies.pickles import read_pickle
 from vitruve.errors import BadData, UsageError
+from vitruve.files.smpl_layouts import BY_SKELETON, LAYOUTS, slices
 from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.formats.fields import BODY_KEY, MissingFrameRate, read_body_and_gender, real_array, word
-from vitruve.formats.smplx_package import PARTS, part_slices
+from vitruve.formats.readers.plain_text import by_number
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_error
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
+from vitruve.words import few
 
-# Joint tree by layout.
-_TREES = {"smplx": "smplx55", "smplh": "smplh52", "smpl": "smpl24"}
 _EYES = ("leye_pose", "reye_pose")
 # Tolerated deviation of a file's matrix from a rotation (float32, from an optimiser).
 _NOT_A_ROTATION = 1e-2
@@ -67,19 +66,20 @@ def read_transfer(
                 where=f"{files[0]} and {file.name}",
                 fix="keep the files of each body in a separate folder",
             )
-    skeleton_name, parts = _TREES[layout], PARTS[_TREES[layout]]
+    parts = LAYOUTS[layout].parts
     values = [_frames_of(content, parts, file) for content, file in zip(frames, files, strict=True)]
-    rotations, translation, expression, betas = (_joined(values, files, i) for i in range(4))
-    assert rotations is not None and betas is not None  # every file has them: see _frames_of
+    joined = {key: _joined(key, values, files) for key in values[0]}
+    rotations, betas, translation, expression = (joined[key] for key in ("rotations", "betas", "transl", "expression"))
+    assert rotations is not None and betas is not None  # every file has them
     if translation is None:
         notes.append("NO TRANSLATION in the files: the body stays at the origin")
         translation = torch.zeros(len(rotations), 3)
-    given = [value for value in (rotations, translation, expression) if value is not None]
-    valid = torch.stack([value.isfinite().flatten(1).all(1) for value in given]).all(0)
+    per_frame = [value for value in (rotations, translation, expression) if value is not None]
+    valid = torch.stack([value.isfinite().flatten(1).all(1) for value in per_frame]).all(0)
     if not valid.all():
         notes.append(f"{int((~valid).sum())} of {len(valid)} frames hold NaN or infinity; they are masked")
         rotations[~valid] = torch.eye(3, dtype=rotations.dtype)
-        for value in given[1:]:
+        for value in per_frame[1:]:
             value[~valid] = 0.0
     precision = dtype or rotations.dtype
     body, gender = read_body_and_gender(frames[0], layout, shown, notes, gender)
@@ -87,7 +87,7 @@ def read_transfer(
         rotations=rotations.to(precision),
         translation=translation.to(precision),
         fps=float(fps),
-        skeleton=load_skeleton(skeleton_name),
+        skeleton=load_skeleton(LAYOUTS[layout].skeleton),
         body=body,
         gender=gender,
         betas=_mean_shape(betas, notes).to(precision),
@@ -118,7 +118,7 @@ def write_transfer(motion: Motion, path: str | os.PathLike[str]) -> None:
     if motion.mask is not None:
         rotations[~motion.mask] = math.nan
     arrays = _renamed(arrays_of_file(motion, {})) | {"full_pose": rotations.cpu().numpy()}
-    for key, joints in part_slices(motion.skeleton.name).items():
+    for key, joints in slices(BY_SKELETON[motion.skeleton.name].parts).items():
         of_part = rotations[:, joints]
         arrays[key] = (matrix_to_axis_angle(of_part) if key in _EYES else of_part).cpu().numpy()
     betas = motion.betas.detach().cpu().numpy()[None]
@@ -133,7 +133,7 @@ def write_transfer_merged(motion: Motion, path: str | os.PathLike[str]) -> None:
     arrays = arrays_of_file(motion, {})
     vectors = arrays["poses"].reshape(len(motion), -1, 3)
     content: dict[str, Any] = _renamed(arrays)
-    for key, joints in part_slices(motion.skeleton.name).items():
+    for key, joints in slices(BY_SKELETON[motion.skeleton.name].parts).items():
         # The tool flattens every part but the eyes.
         content[key] = vectors[:, joints] if key in _EYES else vectors[:, joints].reshape(len(motion), -1)
     _dump(content | {"betas": motion.betas.detach().cpu().numpy(), **_words(motion)}, Path(path))
@@ -165,21 +165,16 @@ def _files(
     path = Path(path)
     if not path.is_dir():
         return [path], path
-    files = sorted((file for file in path.iterdir() if file.suffix.lower() == ".pkl"), key=_natural)
+    files = sorted((file for file in path.iterdir() if file.suffix.lower() == ".pkl"), key=by_number)
     merged = [file for file in files if file.name == "merged.pkl"]
     frames = [file for file in files if file not in merged]
     if merged and frames:
         notes.append("merged.pkl in the same folder was not read")
     if not files:
-        raise BadData(
-            "the folder holds no pkl files", where=str(path), fix="give the folder the transfer tool wrote to"
-        )
+        fix = "give the folder the transfer tool wrote to"
+        raise BadData("the folder holds no pkl files", where=str(path), fix=fix)
     notes += _gaps([file.stem for file in frames])
     return frames or merged, path
-
-
-def _natural(file: Path) -> list[tuple[int, int, str]]:
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", file.stem)]
 
 
 def _gaps(stems: list[str]) -> list[str]:
@@ -192,21 +187,20 @@ def _gaps(stems: list[str]) -> list[str]:
     gaps = [f"{a} to {b}" for a, b in itertools.pairwise(numbers) if b - a != usual]
     if not gaps:
         return []
-    return [f"the numbering of the files has gaps ({_some(gaps)}); the frames are read as evenly spaced"]
+    return [f"the numbering of the files has gaps ({few(gaps)}); the frames are read as evenly spaced"]
 
 
 def _content(file: Path) -> Mapping[str, Any]:
     content = read_pickle(file)
     if not isinstance(content, Mapping) or content.get("global_orient") is None or content.get("body_pose") is None:
-        keys = ", ".join(sorted(str(key) for key in content)[:12]) if isinstance(content, Mapping) else type(content)
+        keys = ", ".join(sorted(map(str, content))[:12]) if isinstance(content, Mapping) else type(content)
         raise BadData(
             f"{file.name} is not a file of the transfer tool",
             where=f"{file}: it holds {keys}",
             fix="such files hold 'global_orient' and 'body_pose'; a body model is looked at by `vitruve bodies check`",
         )
     # Vertices and faces are most of a file; dropping them lets a long folder fit in memory.
-    parts = itertools.chain(*(PARTS[tree] for tree in _TREES.values()))
-    wanted = {"transl", "betas", "expression", "gender", BODY_KEY, *parts}
+    wanted = {"transl", "betas", "expression", "gender", BODY_KEY, *LAYOUTS["smplx"].parts}
     return {key: value for key, value in content.items() if key in wanted and value is not None}
 
 
@@ -221,28 +215,12 @@ def _layout(content: Mapping[str, Any]) -> str:
     return "smplh" if {"left_hand_pose", "right_hand_pose"} & content.keys() else "smpl"
 
 
-def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path) -> tuple[Tensor | None, ...]:
-    """Rotations, translation, expression and betas of one file, each with an axis of frames in front."""
+def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path) -> dict[str, Tensor | None]:
+    """Rotations, betas, transl and expression of one file, each with an axis of frames in front."""
     frames = len(_part(content["global_orient"], "global_orient", 1, file))
-    rotations = []
-    for key, joints in parts.items():
-        if key not in content:
-            rotations.append(torch.eye(3, dtype=rotations[0].dtype).expand(frames, joints, 3, 3))
-            continue
-        rotations.append(_part(content[key], key, joints, file))
-        if len(rotations[-1]) != frames:
-            raise BadData(
-                f"'{key}' has {len(rotations[-1])} frames, global_orient has {frames}",
-                where=f"{file}: {key} has shape {np.shape(content[key])}",
-                fix="the file is damaged; write it again",
-            )
 
-    def rows(key: str) -> Tensor | None:
-        if key not in content:
-            return None
-        value = torch.from_numpy(real_array(content[key], key, file))
-        value = value.reshape(math.prod(value.shape[:-1]), value.shape[-1]) if value.ndim else value.reshape(1, 1)
-        if key != "betas" and len(value) != frames:
+    def checked(key: str, value: Tensor) -> Tensor:
+        if len(value) != frames:
             raise BadData(
                 f"'{key}' has {len(value)} frames, global_orient has {frames}",
                 where=f"{file}: {key} has shape {np.shape(content[key])}",
@@ -250,14 +228,21 @@ def _frames_of(content: Mapping[str, Any], parts: Mapping[str, int], file: Path)
             )
         return value
 
+    def rows(key: str) -> Tensor:
+        value = torch.from_numpy(real_array(content[key], key, file))
+        return value.reshape(math.prod(value.shape[:-1]), value.shape[-1]) if value.ndim else value.reshape(1, 1)
+
+    rotations = []
+    for key, joints in parts.items():
+        if key not in content:
+            rotations.append(torch.eye(3, dtype=rotations[0].dtype).expand(frames, joints, 3, 3))
+            continue
+        rotations.append(checked(key, _part(content[key], key, joints, file)))
+
     precision = torch.promote_types(rotations[0].dtype, rotations[-1].dtype)
-    betas = rows("betas")
-    return (
-        torch.cat([part.to(precision) for part in rotations], 1),
-        rows("transl"),
-        rows("expression"),
-        torch.zeros(1, 0) if betas is None else betas,
-    )
+    rotations = torch.cat([part.to(precision) for part in rotations], 1)
+    values = {"rotations": rotations, "betas": rows("betas") if "betas" in content else torch.zeros(1, 0)}
+    return values | {key: checked(key, rows(key)) if key in content else None for key in ("transl", "expression")}
 
 
 def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
@@ -284,20 +269,16 @@ def _part(value: Any, key: str, joints: int, file: Path) -> Tensor:
     return matrices
 
 
-def _joined(values: list[tuple[Tensor | None, ...]], files: list[Path], index: int) -> Tensor | None:
+def _joined(key: str, values: list[dict[str, Tensor | None]], files: list[Path]) -> Tensor | None:
     """One field of all files, concatenated along the frames; None if no file has it."""
-    what = ("rotations", "transl", "expression", "betas")[index]
-    shapes = {None if value[index] is None else tuple(value[index].shape[1:]): i for i, value in enumerate(values)}  # type: ignore[union-attr]
+    tensors = [of_file[key] for of_file in values]
+    shapes = {None if tensor is None else tuple(tensor.shape[1:]): file for tensor, file in zip(tensors, files)}
     if len(shapes) > 1:
-        (first, i), (second, j), *_ = shapes.items()
+        (first, one), (second, other), *_ = shapes.items()
         raise BadData(
-            f"the files disagree on '{what}'",
-            where=f"{files[i]}: {first or 'none'}; {files[j].name}: {second or 'none'}",
+            f"the files disagree on '{key}'",
+            where=f"{one}: {first or 'none'}; {other.name}: {second or 'none'}",
             fix="take files of one run of the tool",
         )
-    tensors = [value[index] for value in values if value[index] is not None]
-    return torch.cat(tensors) if tensors else None  # type: ignore[arg-type]
-
-
-def _some(words: list[str]) -> str:
-    return ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(present) if present else None

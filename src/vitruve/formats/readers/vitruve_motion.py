@@ -74,8 +74,8 @@ def read_vitruve(path: str | os.PathLike[str], *, dtype: torch.dtype | None = No
     path = Path(path)
     header, arrays = _content(path)
     try:
-        told = {key: _tuples(value) for key, value in header["skeleton"].items()}
-        skeleton = Skeleton(**told, rest=arrays.pop("skeleton.rest", None))
+        tree = {key: _tuples(value) for key, value in header["skeleton"].items()}
+        skeleton = Skeleton(**tree, rest=arrays.pop("skeleton.rest", None))
         source = header["source"]
         extras = {key: _of_json(value) for key, value in source["extras"].items()}
         extras |= {
@@ -90,9 +90,8 @@ def read_vitruve(path: str | os.PathLike[str], *, dtype: torch.dtype | None = No
             source=Source(file=source["file"], format=source["format"], extras=extras, notes=tuple(source["notes"])),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BadData(
-            f"{path.name} is a damaged motion file", where=f"{path}: {error}", fix="write it again from its source"
-        ) from None
+        fix = "write it again from its source"
+        raise BadData(f"{path.name} is a damaged motion file", where=f"{path}: {error}", fix=fix) from None
     except BadData as error:
         raise BadData(error.what, where=f"{path}: {error.where}", fix=error.fix) from None
     return motion if dtype is None else motion.to(dtype=dtype)
@@ -105,15 +104,10 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         header = json.loads(metadata[_KEY])
     except KeyError:
-        raise BadData(
-            f"{path.name} is not a Vitruve motion file",
-            where=f"{path}: no '{_KEY}' in its metadata",
-            fix="check the file",
-        ) from None
+        where = f"{path}: no '{_KEY}' in its metadata"
+        raise BadData(f"{path.name} is not a Vitruve motion file", where, fix="check the file") from None
     except (SafetensorError, ValueError, OSError) as error:
-        raise BadData(
-            f"{path.name} is damaged or truncated", where=f"{path}: {error}", fix="copy or write it again"
-        ) from None
+        raise BadData(f"{path.name} is damaged or truncated", f"{path}: {error}", "copy or write it again") from None
     if header.get("version") != _VERSION:
         raise BadData(
             f"{path.name} has an unsupported format version",
@@ -143,10 +137,10 @@ def _as_json(value: Any) -> Any:
         return None
 
 
-def _of_json(told: Mapping[str, Any]) -> Any:
-    if "value" in told:
-        return _tuples(told["value"])
-    array = told["text array"]
+def _of_json(entry: Mapping[str, Any]) -> Any:
+    if "value" in entry:
+        return _tuples(entry["value"])
+    array = entry["text array"]
     dtype = np.dtype(array["dtype"])
     if dtype.kind not in "US":
         raise ValueError(f"a text array of dtype {dtype}")
