@@ -18,7 +18,7 @@ from vitruve.formats import axis_angle, load_motion, save_motion
 from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.formats.readers.amass import read_amass, write_amass_smplh
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
-from vitruve.motion.found import look_through
+from vitruve.motion.checks import look_through
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -21,7 +21,7 @@ from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.exporters.export_motion import export_motion
 from vitruve.motion.body_of import body_of
-from vitruve.motion.found import look_through
+from vitruve.motion.checks import look_through
 from vitruve.priors.files import poses_of
 
 OUTPUTS = [

@@ -161,7 +161,7 @@ def _say_problems(batch: Batch, outcome: Outcome) -> None:
 
 def _say_warnings(outcome: Outcome) -> None:
     """What is odd about the inputs and does not spoil the results; each thing once, however many have it."""
-    from vitruve.motion.found import in_words
+    from vitruve.motion.finding import in_words
 
     rows = [row for row in outcome.results["findings"] if row["severity"] != "note" and row["trusted"]]
     for row in rows[:_SHOWN]:

@@ -233,7 +233,7 @@ def show(
 
 
 def _say(outcome: Outcome, out: Path, table: str, quiet: bool) -> None:
-    from vitruve.motion.found import in_words
+    from vitruve.motion.finding import in_words
 
     plan = outcome.plan
     for line in outcome.failed[:_SHOWN]:

@@ -72,8 +72,8 @@ def export(  # noqa: PLR0913 (one parameter per option)
     from vitruve import load_motion
     from vitruve.formats.exporters.export_motion import export_motion
     from vitruve.formats.fields import kept_gender
-    from vitruve.motion.found import look_through
-    from vitruve.motion.frame_range import frame_range
+    from vitruve.motion.checks import look_through
+    from vitruve.motion.editing import frame_range
     from vitruve.runs import progress_bar
 
     clip = load_motion(motion, fps=source_fps, gender=gender)
@@ -117,7 +117,7 @@ def _left_out(clip: Motion, done: Exported) -> list[str]:
 
 def _say(notes: list[str], found: list[dict[str, Any]], clip: Motion) -> None:
     """What there is to know, on stderr: of mere notes only what the reader had to decide."""
-    from vitruve.motion.found import in_words
+    from vitruve.motion.finding import in_words
 
     for row in found:
         if row["severity"] != "note" or row["what"] in clip.source.notes:

@@ -8,9 +8,8 @@ from vitruve.convert.poses import Poses
 from vitruve.formats.left_out import left_out
 from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.motion import Motion
-from vitruve.motion.finding import Finding
-from vitruve.motion.findings import inspect_motion
-from vitruve.motion.found import by_severity, finding_of_note, look_through
+from vitruve.motion.checks import inspect_motion, look_through
+from vitruve.motion.finding import Finding, by_severity, finding_of_note
 from vitruve.motion.sizes import mesh_findings, shape_findings
 
 

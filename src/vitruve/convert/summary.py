@@ -8,8 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from vitruve.jobs.work import Entry
-from vitruve.motion.finding import Finding
-from vitruve.motion.found import gathered, in_words
+from vitruve.motion.finding import Finding, gathered, in_words
 
 
 def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError, not_written
 from vitruve.formats import load_motion_at
 from vitruve.jobs.failures import failure, unexpected
-from vitruve.motion.finding import Finding
-from vitruve.motion.found import finding_of_note, look_through
+from vitruve.motion.checks import look_through
+from vitruve.motion.finding import Finding, finding_of_note
 from vitruve.retarget.mapping import load_mapping
 from vitruve.retarget.quality import TRUSTED_MEAN
 from vitruve.retarget.retarget import actor_betas, retarget_motion

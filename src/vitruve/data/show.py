@@ -17,9 +17,8 @@ from vitruve.data.clips import Clip
 from vitruve.data.fields import field_counts
 from vitruve.data.labels import label_figures
 from vitruve.data.store import Store
-from vitruve.motion.finding import Finding
-from vitruve.motion.findings import inspect_motion
-from vitruve.motion.found import gathered
+from vitruve.motion.checks import inspect_motion
+from vitruve.motion.finding import Finding, gathered
 from vitruve.skeletons import load_skeleton
 
 Progress = Callable[[int, int], None]

@@ -16,8 +16,8 @@ from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
-from vitruve.motion.finding import Finding
-from vitruve.motion.found import by_severity, look_through
+from vitruve.motion.checks import look_through
+from vitruve.motion.finding import Finding, by_severity
 from vitruve.motion.sizes import mesh_findings
 
 # The assumed frame rate of a file without one, to check speeds.

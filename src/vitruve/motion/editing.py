@@ -15,7 +15,6 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import mirrored, rotation_about, slerp
 from vitruve.motion.features import heading
 from vitruve.motion.motion import Motion
-from vitruve.motion.provenance import edited
 from vitruve.motion.world import root_at_rest, rotate_world, translate_world
 from vitruve.skeletons import Skeleton
 
@@ -42,6 +41,36 @@ def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion
             fix=f"choose times between 0 and {motion.duration:g} s, the start before the end",
         )
     return motion[first:last]
+
+
+def frame_range(text: str, count: int) -> slice:
+    """First frame, end and step of "10:200", "::2", "100:" or of one frame's number; at least one frame is left.
+
+    Args:
+        text: what the user wrote; frames count from 0, negative numbers from the end.
+        count: how many frames there are.
+    """
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part.strip() else None for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and numbers[0] is not None:
+        numbers = [numbers[0], numbers[0] + 1 or None]
+    if len(numbers) not in (2, 3) or (len(numbers) == 3 and numbers[2] is not None and numbers[2] < 1):
+        raise UsageError(
+            f"'{text}' does not say which frames",
+            where=f"--frames {text}",
+            fix="write FIRST:END, FIRST:END:STEP with a step above zero, or one frame: --frames 10:200",
+        )
+    chosen = slice(*numbers)
+    if not range(count)[chosen]:
+        raise UsageError(
+            "there are no such frames",
+            where=f"--frames {text}: there are {count}, the first is 0",
+            fix=f"--frames 0:{min(count, 10)}",
+        )
+    return chosen
 
 
 def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", body: BodyModel | None = None) -> Motion:
@@ -71,7 +100,7 @@ def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", bod
             )
         meeting = out[len(out) - max(overlap, 1) :][:1]
         out = _joined(out, _aligned(after, meeting, align, body), overlap)
-    return edited(motions[0], f"joined from {len(motions)} clips", **_fields(out)) if len(motions) > 1 else out
+    return motions[0].edited(f"joined from {len(motions)} clips", **_fields(out)) if len(motions) > 1 else out
 
 
 def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
@@ -103,8 +132,7 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
     inner = mirrored(motion.rotations[:, flip], axis)
     # The root maps the rest pose to the world: mirror the world on its left, the rest pose on its right.
     outer = world[:, None] * motion.rotations[:, :1] * _signs(axis, motion.rotations)
-    return edited(
-        motion,
+    return motion.edited(
         "mirrored across x = 0",
         skeleton=skeleton,
         rotations=torch.cat([outer, inner[:, 1:]], 1),
@@ -122,9 +150,9 @@ def set_shape(motion: Motion, betas: Float[Tensor, "betas"], body: BodyModel | N
     betas = betas.to(motion.betas)
     note = "changed the shape"
     if body is None:
-        return edited(motion, note, betas=betas)
+        return motion.edited(note, betas=betas)
     change = root_at_rest(motion, body) - root_at_rest(motion.replace(betas=betas), body)
-    return edited(motion, note, betas=betas, translation=motion.translation + change)
+    return motion.edited(note, betas=betas, translation=motion.translation + change)
 
 
 def _aligned(after: Motion, meeting: Motion, align: str, body: BodyModel | None) -> Motion:

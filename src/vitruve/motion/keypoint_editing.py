@@ -5,15 +5,15 @@ Every point has its own gaps. Nothing is extrapolated: long gaps stay, and so do
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vitruve.motion.keypoints import Keypoints
 from vitruve.motion.resampling import frames_between
-from vitruve.motion.smoothing import chosen_filter, valid_runs
+from vitruve.motion.smoothing import chosen_filter, runs_of_true
 
 # Confidence of interpolated points, relative to the less certain neighbour.
 _MADE = 0.5
@@ -99,10 +99,9 @@ def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settin
         settings: the filter's settings where they differ from its defaults, as for `smooth`.
     """
     function, used = chosen_filter(filter, settings)
-    seen = keypoints.seen
     positions = keypoints.positions.detach().cpu().double().numpy().copy()
     # Points that are present in the same frames are filtered together.
-    for runs, points in _by_runs(seen).items():
+    for runs, points in _by_runs(keypoints.seen.cpu().numpy()).items():
         for start, stop in runs:
             if stop - start > 1:
                 positions[start:stop, points] = function(positions[start:stop, points], keypoints.fps, used)
@@ -114,17 +113,16 @@ def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settin
 
 def _gaps(seen: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of the gaps between present frames."""
-    known = np.flatnonzero(seen)
-    breaks = np.flatnonzero(np.diff(known) > 1)
-    return [(int(known[i]) + 1, int(known[i + 1])) for i in breaks]
+    runs = runs_of_true(seen)
+    return [(end, start) for (_, end), (start, _) in itertools.pairwise(runs)]
 
 
 def _is_seen(seen: np.ndarray, frame: int, point: int) -> bool:
     return 0 <= frame < len(seen) and bool(seen[frame, point])
 
 
-def _by_runs(seen: Tensor) -> dict[tuple[tuple[int, int], ...], list[int]]:
+def _by_runs(seen: np.ndarray) -> dict[tuple[tuple[int, int], ...], list[int]]:
     groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for point in range(seen.shape[1]):
-        groups.setdefault(tuple(valid_runs(seen[:, point], len(seen))), []).append(point)
+        groups.setdefault(tuple(runs_of_true(seen[:, point])), []).append(point)
     return groups

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
 from vitruve.geometry.camera import Camera
-from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST, Source
+from vitruve.motion.motion import FARTHEST, Source, check_fps, slice_step
 from vitruve.skeletons import Skeleton
 
 
@@ -70,9 +70,7 @@ class Keypoints:
             if not -len(self) <= frames < len(self):
                 raise IndexError(f"frame {frames} of keypoints with {len(self)} frames")
             frames = slice(frames % len(self), frames % len(self) + 1)
-        step = frames.step or 1
-        if step < 1:
-            raise UsageError("keypoints cannot be sliced backwards", where=f"step {step}", fix="use a positive step")
+        step = slice_step(frames, "keypoints")
         camera = self.camera
         if camera is not None and len(camera) == len(self):
             camera = camera[frames]
@@ -167,12 +165,7 @@ def _check(keypoints: Keypoints) -> None:
         )
     if bool((positions.abs().nan_to_num(0.0, 0.0) > FARTHEST).any()):
         raise BadData("the positions are too large", where=f"beyond {FARTHEST:g}", fix="check the file and its unit")
-    if not SLOWEST <= keypoints.fps <= FASTEST:
-        raise BadData(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
-            where=f"fps = {keypoints.fps}",
-            fix="for example fps=30",
-        )
+    check_fps(keypoints.fps)
     camera = keypoints.camera
     if camera is not None and camera.moves and len(camera) != len(positions):
         raise BadData(

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from vitruve.bodies import load_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.motion.motion import Motion
+from vitruve.motion.smoothing import runs_of_true
 
 GRAVITY = 9.81
 # Tolerated factor between the fall and gravity: a rate wrong by a factor of two gives four.
@@ -94,7 +95,7 @@ def _flights(joints: _Joints, valid: NDArray[np.bool_], motion: Motion) -> list[
     low = low - np.percentile(low[valid], 5)
     height = _centre_height(joints, motion.skeleton.parents)
     found = []
-    for start, stop in _stretches((low > _CLEAR) & valid):
+    for start, stop in runs_of_true((low > _CLEAR) & valid):
         if start == 0 or stop == len(joints) or not 6 <= stop - start <= _LONGEST * motion.fps:
             continue
         time = np.arange(stop - start) / motion.fps
@@ -156,12 +157,6 @@ def _centre_height(joints: _Joints, parents: Sequence[int]) -> _Joints:
     starts = [parents[i] for i in ends]
     lengths = np.linalg.norm(joints[:, ends] - joints[:, starts], axis=-1).mean(0)
     return ((joints[:, ends, 2] + joints[:, starts, 2]) / 2) @ (lengths / max(float(lengths.sum()), 1e-9))
-
-
-def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First index and end of each run of True."""
-    steps = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return list(zip(np.nonzero(steps == 1)[0].tolist(), np.nonzero(steps == -1)[0].tolist(), strict=True))
 
 
 def _guess(fps: float, seen: float) -> float:

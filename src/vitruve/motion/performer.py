@@ -116,7 +116,7 @@ class Performer:
         """The body with the shape and the expressions of the motion; None without both."""
         if self.motion is None or self.body is None:
             return None
-        return self.body.shaped(self.motion.betas, self.motion.expression if self.body.num_expressions else None)
+        return self.motion.shaped(self.body)
 
     @property
     def height(self) -> float | None:

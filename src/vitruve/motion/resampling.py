@@ -10,8 +10,7 @@ from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz, quaternion_wxyz_to_matrix
-from vitruve.motion.motion import FASTEST, SLOWEST, Motion
-from vitruve.motion.provenance import edited
+from vitruve.motion.motion import Motion, check_fps
 
 # Frame rates within this relative tolerance are equal: files hold values such as 120.00004577636719.
 _SAME_RATE = 1e-6
@@ -42,10 +41,7 @@ def frames_between(frames: int, old_fps: float, fps: float) -> tuple[Tensor, Ten
     Raises:
         UsageError: the new frame rate is not one that a motion can have.
     """
-    if not SLOWEST <= fps <= FASTEST:
-        raise UsageError(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}", where=f"fps = {fps}", fix="for example fps=30"
-        )
+    check_fps(fps, UsageError)
     step = frame_step(old_fps / fps)
     count = int((frames - 1) / step) + 1
     # Positions as integers over one denominator, so that frames on the grid are exact.
@@ -119,8 +115,7 @@ def _interpolated(
         between = values[left] + along * (values[right] - values[left])
         return torch.where(exact.reshape(along.shape), values[left], between)
 
-    return edited(
-        motion,
+    return motion.edited(
         note,
         rotations=_turned(motion.rotations, left, right, share, exact),
         translation=linear(motion.translation),

@@ -18,7 +18,6 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import rotation_about, rotation_between, rotation_error
 from vitruve.motion.features import FOOT_JOINTS, foot_contacts, heading
 from vitruve.motion.motion import Motion
-from vitruve.motion.provenance import edited
 
 GROUND_METHODS = ("lowest_vertex", "lowest_joint", "contacts")
 _AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
@@ -44,8 +43,7 @@ def rotate_world(
     root = root_at_rest(motion, body)
     centre = torch.zeros(3).to(root) if about is None else about.to(root)
     turned = (root + motion.translation - centre) @ rotation.T + centre
-    return edited(
-        motion,
+    return motion.edited(
         "world turned",
         rotations=torch.cat([rotation @ motion.rotations[:, :1], motion.rotations[:, 1:]], 1),
         translation=turned - root,
@@ -54,7 +52,7 @@ def rotate_world(
 
 def translate_world(motion: Motion, offset: Float[Tensor, "3"]) -> Motion:
     """Move everything by `offset` metres."""
-    return edited(motion, "world moved", translation=motion.translation + offset.to(motion.translation))
+    return motion.edited("world moved", translation=motion.translation + offset.to(motion.translation))
 
 
 def change_up_axis(motion: Motion, start: str, end: str = "z", body: BodyModel | None = None) -> Motion:
@@ -113,7 +111,7 @@ def put_on_ground(
         raise BadData("no frame has a foot contact", where="method 'contacts'", fix="use 'lowest_vertex'")
     level = heights[use].median() if method == "contacts" else heights[use].min()
     moved = motion.translation - torch.tensor([0, 0, 1]).to(motion.translation) * level.to(motion.translation)
-    return edited(motion, f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
+    return motion.edited(f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
 
 
 def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float = 0.0) -> Motion:
@@ -134,8 +132,7 @@ def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float
     turned = rotate_world(motion, rotation_about("Z", facing - angles[first]), body)
     root = root_at_rest(turned, body) + turned.translation
     flat = torch.tensor([1, 1, 0]).to(root)
-    return edited(
-        motion,
+    return motion.edited(
         f"started at the origin, facing {math.degrees(facing):g} degrees",
         rotations=turned.rotations,
         translation=turned.translation - flat * root[first],
@@ -146,8 +143,7 @@ def root_at_rest(motion: Motion, body: BodyModel | None = None) -> Tensor:
     """The root's rest position: [3], or [frames, 3] if the expression moves it."""
     if body is None:
         return motion.rest_joints()[0]
-    shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
-    return shaped.rest_joints[..., 0, :].to(motion.translation)
+    return motion.shaped(body).rest_joints[..., 0, :].to(motion.translation)
 
 
 def lowest_vertices(motion: Motion, body: BodyModel, chunk: int = 256) -> Float[Tensor, "frames"]:

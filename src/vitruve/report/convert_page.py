@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import vitruve
-from vitruve.motion.found import in_words
+from vitruve.motion.finding import in_words
 from vitruve.report.blocks import Block, Drawing, Heading, Note, Table, page
 from vitruve.report.credits import credits, likely_sources
 from vitruve.report.findings import findings_table

@@ -27,7 +27,6 @@ from vitruve.formats.exporters.table import EXPORTS, Export, ExportRequest
 from vitruve.formats.fields import read_elsewhere
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion, resample
-from vitruve.motion.provenance import edited
 from vitruve.threads import one_torch_thread
 
 GAPS = ("hold", "drop")
@@ -186,7 +185,7 @@ def _whole(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
         return None if values is None else values[good.to(values.device)]
 
     changes = {key: at(getattr(motion, key)) for key in ("rotations", "translation", "expression", "offsets")}
-    return edited(motion, note, **changes, mask=None), missing, [note]
+    return motion.edited(note, **changes, mask=None), missing, [note]
 
 
 def _at_rate(motion: Motion, fps: float | None, ending: str) -> tuple[Motion, list[str]]:
