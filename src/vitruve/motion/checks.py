@@ -1,8 +1,5 @@
 """Check a motion: wrong up axis, jumps, masked or repeated frames, constant hands, suspicious units.
 
-    for finding in inspect_motion(motion):
-        print(finding.severity, finding.what, finding.where, finding.hint)
-
 Each check is one function from a motion to findings, listed in CHECKS.
 """
 

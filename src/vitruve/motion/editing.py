@@ -22,14 +22,9 @@ ALIGNMENTS = ("none", "position", "heading")
 
 
 def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion:
-    """The frames with start <= i / fps < end.
+    """The frames with start <= i / fps < end, in seconds; `end` is by default the end of the clip.
 
     Adjacent crops share no frame: joined, they give the clip back.
-
-    Args:
-        motion: any clip.
-        start: seconds.
-        end: seconds; by default the end of the clip.
     """
     # Tolerate rounding: a time within rounding of a frame is that frame.
     first = max(0, math.ceil(start * motion.fps - 1e-6))
@@ -44,12 +39,7 @@ def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion
 
 
 def frame_range(text: str, count: int) -> slice:
-    """First frame, end and step of "10:200", "::2", "100:" or of one frame's number; at least one frame is left.
-
-    Args:
-        text: what the user wrote; frames count from 0, negative numbers from the end.
-        count: how many frames there are.
-    """
+    """The slice of `count` frames for a user's "10:200", "::2", "100:" or one frame number; it is never empty."""
     parts = text.split(":")
     try:
         numbers = [int(part) if part.strip() else None for part in parts]
@@ -82,7 +72,6 @@ def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", bod
         align: "none" leaves each clip where it is; "position" moves each clip horizontally so that its first frame
             meets the clip before it (at its last frame, or the first of the overlap); "heading" also turns it, which
             needs the body or a tree with rest positions.
-        body: the body of the motions.
     """
     if not motions:
         raise UsageError("no motions to join", where="motions is empty", fix="pass at least one")
@@ -100,7 +89,9 @@ def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", bod
             )
         meeting = out[len(out) - max(overlap, 1) :][:1]
         out = _joined(out, _aligned(after, meeting, align, body), overlap)
-    return motions[0].edited(f"joined from {len(motions)} clips", **_fields(out)) if len(motions) > 1 else out
+    if len(motions) == 1:
+        return out
+    return out.replace(source=motions[0].edited(f"joined from {len(motions)} clips").source)
 
 
 def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
@@ -109,11 +100,7 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
     A body keeps its shape: SMPL-family templates are nearly symmetric across x. With the body, the root is mirrored
     exactly; without it, its rest position is assumed to be in the middle plane. A plain tree is mirrored exactly, with
     its rest positions, across the axis that separates its pairs. The expression stays: its components have no left and
-    right. Mirroring twice gives the motion back.
-
-    Args:
-        motion: any clip on a skeleton with pairs.
-        body: the body of the motion.
+    right. Mirroring twice gives the motion back. The skeleton needs pairs.
     """
     skeleton, flip = motion.skeleton, list(motion.skeleton.flip)
     _check_mirrorable(skeleton)
@@ -191,16 +178,6 @@ def _joined(before: Motion, after: Motion, overlap: int) -> Motion:
         offsets=fade(before.offsets, after.offsets),
         mask=None if before.mask is None and after.mask is None else mask,
     )
-
-
-def _fields(motion: Motion) -> dict[str, Tensor | None]:
-    return {
-        "rotations": motion.rotations,
-        "translation": motion.translation,
-        "expression": motion.expression,
-        "offsets": motion.offsets,
-        "mask": motion.mask,
-    }
 
 
 def _signs(axis: str, like: Tensor) -> Tensor:

@@ -24,10 +24,6 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
 
     Frame k of the result is at time k / fps. A new frame on an old one is a copy; elsewhere a point is present only if
     both neighbours are, with the lower of their confidences. Frame numbers start again at 0.
-
-    Args:
-        keypoints: at any frame rate.
-        fps: the new frame rate.
     """
     if fps == keypoints.fps:
         return keypoints
@@ -57,7 +53,6 @@ def fill_keypoint_gaps(keypoints: Keypoints, longest: float = 0.5) -> Keypoints:
     the confidence of their less certain neighbour.
 
     Args:
-        keypoints: with gaps.
         longest: longer gaps, in seconds, stay missing, and so do missing frames at either end.
     """
     from scipy.interpolate import CubicSpline
@@ -91,13 +86,7 @@ def fill_keypoint_gaps(keypoints: Keypoints, longest: float = 0.5) -> Keypoints:
 
 
 def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settings: float) -> Keypoints:
-    """Smooth the points with the filters of `smooth`. Each run of present frames of a point is filtered separately.
-
-    Args:
-        keypoints: any.
-        filter: "butterworth", "gaussian" or "savgol".
-        settings: the filter's settings where they differ from its defaults, as for `smooth`.
-    """
+    """Smooth the points, with the filters and settings of `smooth`; each run of present frames separately."""
     function, used = chosen_filter(filter, settings)
     positions = keypoints.positions.detach().cpu().double().numpy().copy()
     # Points that are present in the same frames are filtered together.

@@ -17,6 +17,7 @@ from vitruve.bodies.body_model import BodyModel, ShapedBody
 from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.errors import BadData, OutOfRange, UsageError, VitruveError
+from vitruve.geometry.camera import moved_tensors
 from vitruve.skeletons import Skeleton
 from vitruve.words import counted
 
@@ -63,7 +64,6 @@ class Motion:
         rotations: [frames, joints, 3, 3] relative to the parent; joint 0 relative to the world.
         translation: [frames, 3]: the root joint is at its rest position plus this. The rest position is that of the
             shaped body, so turning the world needs the body (see `rotate_world`).
-        fps: frames per second.
         skeleton: the joint tree; its `rest` positions are used if `body` is empty.
         body: the body it was made on without its gender, such as "smplh" or "open-smplx"; the whole name of a hand
             ("mano-left") and of a user's own file ("mine#1f3a9c02"); empty for a plain tree.
@@ -72,7 +72,6 @@ class Motion:
         expression: [frames, expressions] or None.
         offsets: [frames, joints, 3] from the parent, for trees whose bones change length; None otherwise.
         mask: [frames], True where a frame is valid; None if all are.
-        source: where it comes from.
     """
 
     rotations: Float[Tensor, "frames joints 3 3"]
@@ -195,19 +194,7 @@ class Motion:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Motion:
         """The motion on another device or in another precision."""
-
-        def move(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value.to(device=device, dtype=dtype)
-
-        return replace(
-            self,
-            rotations=move(self.rotations),
-            translation=move(self.translation),
-            betas=move(self.betas),
-            expression=move(self.expression),
-            offsets=move(self.offsets),
-            mask=None if self.mask is None else self.mask.to(device=device),
-        )
+        return replace(self, **moved_tensors(self, device, dtype, same_dtype="mask"))
 
     def joints(self, body: BodyModel | None = None) -> Float[Tensor, "frames joints 3"]:
         """Joint positions in the world, metres: on a body, or on the rest positions of a plain tree."""

@@ -1,13 +1,8 @@
 """Check the frame rate of a motion by physics: how people fall, and how fast they walk.
 
-    seen = seen_pace(motion)
-    if seen is not None:
-        print(seen.fps, seen.why)
-
-In the air a person falls with 9.81 m/s², whatever the limbs do; a frame rate that is twice too high makes it four times
-as much. Walking has no flight phase, but nobody walks much faster than 2 m/s without leaving the ground. Most motions
-show neither, but there are no false alarms: of 269 clips of the CMU database and 81 BVH files none is flagged at its
-own rate; at twice the rate 74 are, 44 by a jump or a run, 30 by walking.
+In the air a person falls with 9.81 m/s², and nobody walks much faster than 2 m/s without leaving the ground. Most
+motions show neither, but there are no false alarms: of 269 clips of the CMU database and 81 BVH files none is flagged
+at its own rate; at twice the rate 74 are, 44 by a jump or a run, 30 by walking.
 """
 
 from __future__ import annotations

@@ -24,10 +24,6 @@ def resample(motion: Motion, fps: float) -> Motion:
     Frame k of the result is at time k / fps. Nothing is extrapolated: the last new frame is not after the last old one.
     So 120 to 30 fps takes every fourth frame, and the time from the first to the last frame shrinks by less than one
     new frame. A new frame that falls on an old one is an exact copy; any other is valid only if both neighbours are.
-
-    Args:
-        motion: a clip at any frame rate.
-        fps: the new frame rate.
     """
     if fps == motion.fps:
         return motion
@@ -86,9 +82,9 @@ def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
 
 
 def frame_step(ratio: float) -> Fraction:
-    """Old frames per new frame, as the plain fraction it is meant to be.
+    """Old frames per new frame, as a simple fraction where one is near.
 
-    Frame numbers times its numerator fit into 64 bits. Where no plain fraction is near, it is off by less than a
+    Frame numbers times its numerator fit into 64 bits. Where no simple fraction is near, it is off by less than a
     millionth of a frame in a million frames.
     """
     exact = Fraction(ratio)
@@ -140,8 +136,8 @@ def _turned(rotations: Tensor, left: Tensor, right: Tensor, share: Tensor, exact
         angle = 2 * torch.atan2((end - start).norm(dim=-1), (end + start).norm(dim=-1))[..., None]
         part = share[block][:, None, None]
         # sinc(x / pi) is sin(x) / x, also at zero.
-        whole = torch.sinc(angle / torch.pi)
-        weight_start = (1 - part) * torch.sinc((1 - part) * angle / torch.pi) / whole
-        weight_end = part * torch.sinc(part * angle / torch.pi) / whole
+        sinc = torch.sinc(angle / torch.pi)
+        weight_start = (1 - part) * torch.sinc((1 - part) * angle / torch.pi) / sinc
+        weight_end = part * torch.sinc(part * angle / torch.pi) / sinc
         out[block] = quaternion_wxyz_to_matrix(weight_start * start + weight_end * end)
     return out

@@ -22,7 +22,6 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
     they are. It runs on the CPU in float64, without gradients.
 
     Args:
-        motion: any clip.
         filter: "butterworth" runs forwards and backwards: at `cutoff_hz` (6) both passes together halve the power,
             `order` (4, even) is that of both together. "gaussian" has `sigma` in seconds (0.05). "savgol" fits
             polynomials of degree `order` (3) to a `window` in seconds (0.25), which keeps peaks best.

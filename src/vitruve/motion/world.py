@@ -32,8 +32,6 @@ def rotate_world(
     """Turn the whole world: every joint at p moves to `rotation` (p - about) + about.
 
     Args:
-        motion: any clip.
-        rotation: rotation matrix.
         body: the body of the motion; not needed for a plain tree with rest positions.
         about: the fixed point, metres; the origin by default.
     """
@@ -58,13 +56,8 @@ def translate_world(motion: Motion, offset: Float[Tensor, "3"]) -> Motion:
 def change_up_axis(motion: Motion, start: str, end: str = "z", body: BodyModel | None = None) -> Motion:
     """Turn a world whose up axis is `start` so that `end` is up, by the smallest rotation.
 
-    From "y" to "z" this keeps x. For a camera's world, in which y points down, `start` is "-y".
-
-    Args:
-        motion: any clip.
-        start: the axis that points up now: "x", "y", "z", "-x", "-y" or "-z".
-        end: the axis that points up in the result.
-        body: the body of the motion, see `rotate_world`.
+    The axes are "x", "y", "z", "-x", "-y" and "-z". From "y" to "z" this keeps x. For a camera's world, in which y
+    points down, `start` is "-y". A motion on a body needs the body, as in `rotate_world`.
     """
     for axis in (start, end):
         if axis not in _AXES:
@@ -83,7 +76,6 @@ def put_on_ground(
     """Move the clip vertically so that the ground is at z = 0. One offset for the whole clip: jumps stay jumps.
 
     Args:
-        motion: any clip.
         body: the body of the motion; optional for plain trees with rest positions, except for "lowest_vertex".
         method: "lowest_vertex" puts the lowest vertex of all frames at 0; "lowest_joint" the lowest joint; "contacts"
             the median, over the frames with a foot contact, of the lowest vertex (without a body: of the lowest joint),
@@ -117,12 +109,7 @@ def put_on_ground(
 def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float = 0.0) -> Motion:
     """Turn and move the clip so that in its first valid frame the root is above the origin and the heading is `facing`.
 
-    Heights stay. This makes takes of the same movement comparable.
-
-    Args:
-        motion: any clip.
-        body: the body of the motion, see `rotate_world`.
-        facing: radians about z from +x; 0 faces +x, pi/2 faces +y.
+    Heights stay. This makes takes of the same movement comparable. `facing` is in radians about z from +x.
     """
     angles = heading(motion, body)
     known = (~angles.isnan()).nonzero()[:, 0]
