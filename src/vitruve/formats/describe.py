@@ -16,7 +16,7 @@ from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
-from vitruve.motion.checks import look_through
+from vitruve.motion.checks import inspect_with_notes
 from vitruve.motion.finding import Finding, by_severity
 from vitruve.motion.sizes import mesh_findings
 
@@ -74,7 +74,7 @@ def _motion(look: Glimpse, fps: float | None, gender: str | None) -> Description
         told = False
         motion = load_motion(look.path, fps=_ASSUMED_RATE, gender=gender)
         findings.append(Finding("warning", "the file has no frame rate", "", "set it: --source-fps 30, or fps=30"))
-    found = look_through(motion)
+    found = inspect_with_notes(motion)
     # Findings about an assumed frame rate mean nothing.
     findings += found if told else [finding for finding in found if "frame rate" not in finding.what]
     return Description(look.path, "motion", _motion_facts(motion, look, told), by_severity(findings))

@@ -33,7 +33,7 @@ def inspect_motion(motion: Motion) -> list[Finding]:
     return by_severity(finding for check in CHECKS for finding in check(motion))
 
 
-def look_through(motion: Motion) -> list[Finding]:
+def inspect_with_notes(motion: Motion) -> list[Finding]:
     """Findings about a motion and the notes of its reader, errors first."""
     return by_severity([*inspect_motion(motion), *map(finding_of_note, motion.source.notes)])
 

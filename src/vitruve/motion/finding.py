@@ -43,7 +43,7 @@ def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def gathered(found: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
+def summarise_findings(found: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
     """Summarise the findings of many motions: each kind once, with its first text and a count.
 
     Args:
@@ -66,7 +66,7 @@ def gathered(found: Iterable[tuple[str, Finding]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["clips"]))
 
 
-def in_words(row: Mapping[str, Any]) -> str:
+def finding_text(row: Mapping[str, Any]) -> str:
     """One sentence for a finding given as a mapping (from `dataclasses.asdict`)."""
     where = f" ({row['where']})" if row["where"] else ""
     return f"{row['what']}{where}" + (f": {row['hint']}" if row["hint"] else "")
