@@ -11,7 +11,7 @@ from vitruve.data.fields import add_field
 from vitruve.data.labels import Label, add_labels
 from vitruve.data.prepare import prepare
 from vitruve.data.show import is_non_commercial, store_figures
-from vitruve.motion.findings import Finding
+from vitruve.motion.finding import Finding
 from vitruve.report.data_page import data_page, licence_rows, set_rows
 
 

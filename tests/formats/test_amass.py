@@ -18,7 +18,7 @@ from vitruve.formats import axis_angle, load_motion, save_motion
 from vitruve.formats.axis_angle import arrays_of_file
 from vitruve.formats.readers.amass import read_amass, write_amass_smplh
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
-from vitruve.motion.found import look_through
+from vitruve.motion.checks import inspect_with_notes
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -226,7 +226,7 @@ def test_unknown_gender_and_absent_fields_are_noted(tmp_path: Path) -> None:
     assert motion.betas.shape == (0,) and not motion.translation.any()
     motion = load_motion(write_npz(tmp_path / "c.npz", amass_smplh(gender=np.array(3))))
     assert motion.gender == "neutral" and "'3'" in motion.source.notes[0]
-    assert [finding.trusted for finding in look_through(motion) if "gender" in finding.what] == [False]
+    assert [finding.trusted for finding in inspect_with_notes(motion) if "gender" in finding.what] == [False]
 
 
 @pytest.mark.parametrize("shape", [(16,), (10,), (1, 10), (20, 10), (300,), (0,)])
@@ -325,7 +325,7 @@ def test_an_object_that_is_not_needed_is_left_out_and_one_that_is_needed_is_an_e
 def test_rotations_in_degrees_or_beyond_all_turns_are_doubted(tmp_path: Path) -> None:
     def doubted(poses: np.ndarray) -> list[str]:
         motion = load_motion(write_npz(tmp_path / "a.npz", amass_smplh(poses=poses)))
-        return [finding.what for finding in look_through(motion) if not finding.trusted]
+        return [finding.what for finding in inspect_with_notes(motion) if not finding.trusted]
 
     poses = amass_smplh()["poses"].copy()
     assert doubted(poses) == []

@@ -21,7 +21,7 @@ from vitruve.errors import BadData, MissingAsset
 from vitruve.formats import load_motion, save_motion
 from vitruve.formats.exporters.export_motion import export_motion
 from vitruve.motion.body_of import body_of
-from vitruve.motion.found import look_through
+from vitruve.motion.checks import inspect_with_notes
 from vitruve.priors.files import poses_of
 
 OUTPUTS = [
@@ -131,7 +131,7 @@ def test_another_gender_than_that_of_the_named_body_is_not_trusted(tmp_path: Pat
         np.savez(tmp_path / "changed.npz", **{**file, "gender": np.array(gender)})
     motion = load_motion(tmp_path / "changed.npz")
     assert motion.body_name == "open-smplx-female"
-    found = [finding for finding in look_through(motion) if "is not that of the body" in finding.what]
+    found = [finding for finding in inspect_with_notes(motion) if "is not that of the body" in finding.what]
     assert [finding.trusted for finding in found] == [False] * odd
 
 

@@ -11,8 +11,8 @@ import torch
 from tests.formats.files import turning
 from vitruve.geometry.rotations import axis_angle_to_matrix, rotation_about
 from vitruve.motion import Motion, Source
-from vitruve.motion.findings import Finding, inspect_motion
-from vitruve.motion.found import gathered, look_through
+from vitruve.motion.checks import inspect_motion, inspect_with_notes
+from vitruve.motion.finding import Finding, summarise_findings
 from vitruve.skeletons import Skeleton, load_skeleton
 
 
@@ -228,7 +228,7 @@ def test_a_long_clip_is_inspected_in_seconds() -> None:
 
 def test_what_spoils_all_that_is_made_of_a_motion() -> None:
     def spoilt(motion: Motion) -> list[str]:
-        return [finding.what for finding in look_through(motion) if not finding.trusted]
+        return [finding.what for finding in inspect_with_notes(motion) if not finding.trusted]
 
     assert spoilt(clip()) == []
     assert "centimetres" in spoilt(clip(translation=clip().translation * 100))[0]
@@ -238,7 +238,7 @@ def test_what_spoils_all_that_is_made_of_a_motion() -> None:
 
 
 def test_notes_of_readers_are_findings() -> None:
-    found = look_through(clip(source=Source(notes=("a note", "NO TRANSLATION in the file"))))
+    found = inspect_with_notes(clip(source=Source(notes=("a note", "NO TRANSLATION in the file"))))
     assert [(finding.severity, finding.what) for finding in found] == [
         ("warning", "NO TRANSLATION in the file"),
         ("note", "a note"),
@@ -247,7 +247,7 @@ def test_notes_of_readers_are_findings() -> None:
 
 def test_the_same_finding_of_several_motions_is_one_row() -> None:
     found = [("a", Finding("note", "1 frame")), ("a", Finding("note", "2 frame")), ("b", Finding("note", "30 frame"))]
-    rows = gathered([*found, ("b", Finding("error", "broken"))])
+    rows = summarise_findings([*found, ("b", Finding("error", "broken"))])
     assert [(row["what"], row["clips"], row["first"]) for row in rows] == [("broken", 1, "b"), ("1 frame", 2, "a")]
 
 
@@ -258,7 +258,7 @@ def test_blocks_of_frames_find_what_the_whole_clip_shows(monkeypatch) -> None:
     rotations[35, 4] *= 1.1
     motion = motion.replace(rotations=rotations, translation=torch.zeros(40, 3).double())
     whole = inspect_motion(motion)
-    for module in ("findings", "pace"):
+    for module in ("checks", "pace"):
         monkeypatch.setattr(f"vitruve.motion.{module}._FRAMES_AT_A_TIME", 7)
     assert inspect_motion(motion) == whole
     assert {"some matrices are not rotations", "1 of 40 frames equal the frame before"} <= {row.what for row in whole}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitruve.errors import UsageError
-from vitruve.motion.frame_range import frame_range
+from vitruve.motion.editing import frame_range
 
 NUMBER = st.one_of(st.none(), st.integers(-30, 30))
 

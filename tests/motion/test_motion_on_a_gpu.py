@@ -15,7 +15,7 @@ from vitruve import motion as of
 from vitruve.bodies import BodyModel
 from vitruve.bodies.find_body import body_on
 from vitruve.motion import Motion
-from vitruve.motion.findings import inspect_motion
+from vitruve.motion.checks import inspect_motion
 from vitruve.motion.world import lowest_joints
 
 # fmt: off

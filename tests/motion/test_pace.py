@@ -11,7 +11,7 @@ from tests.material import shared_data
 from vitruve.formats import load_motion
 from vitruve.geometry.rotations import rotation_about
 from vitruve.motion import Motion
-from vitruve.motion.findings import inspect_motion
+from vitruve.motion.checks import inspect_motion
 from vitruve.motion.pace import seen_pace
 from vitruve.skeletons import Skeleton, load_skeleton
 

@@ -1,11 +1,5 @@
 """The body model: shape it once, pose it many times.
 
-    body = load_body("open-smplx-neutral")
-    shaped = body.shaped(betas)
-    joints = shaped.joints(rotations, translation)        # [*batch, joints, 3], without posing vertices
-    vertices = shaped.vertices(rotations, translation)    # [*batch, vertices, 3]
-    markers = shaped.points(regressor, rotations, translation)
-
 Rotations are parent-relative matrices, [*batch, joints, 3, 3]. Joint 0 rotates the body in the world, the identity is
 a flat hand, and the root joint is at its rest position plus `translation`.
 """
@@ -36,18 +30,13 @@ class BodyModel(nn.Module):
         name: the name in the catalogue, for example "smplx-neutral" or "open-smplh-female".
         layout: "smpl", "smplh", "smplx" or "mano": which skeleton and file layout it follows.
         gender: "neutral", "female" or "male" (for a hand: "left" or "right").
-        skeleton: the joint tree.
         template: [vertices, 3] mean shape at rest, metres, y up, facing +z, left = +x.
         shape_basis: [vertices, 3, betas].
         expression_basis: [vertices, 3, expressions]; no columns where the body has no face.
         pose_basis: [9 (joints - 1), vertices * 3] pose correctives over the entries of R - I, or None.
-        joint_regressor: [joints, vertices].
-        skin_weights: [vertices, joints].
-        faces: [faces, 3] vertex indices.
         hands: hand pose spaces by side, where the file has them.
         uv, uv_faces: [uv points, 2] and [faces, 3], or None.
         landmarks: (face indices [n], barycentric weights [n, 3]) of face landmarks, or None.
-        licence: its terms of use.
     """
 
     template: Tensor
@@ -190,10 +179,10 @@ class BodyModel(nn.Module):
                 basis = self.pose_basis.unflatten(1, (-1, 3)).index_select(1, vertices).flatten(1)
             weights, expression_basis = self.skin_weights[vertices], self.expression_basis[vertices]
             return split_skin(weights, basis, expression_basis, self.skeleton.parents)
-        if self._skin is None:  # several threads that draw may ask at once
-            whole = (self.skin_weights, self.pose_basis, self.expression_basis, self.skeleton.parents)
+        if self._skin is None:  # threads that draw may need it at the same time
+            inputs = (self.skin_weights, self.pose_basis, self.expression_basis, self.skeleton.parents)
             with nullcontext() if torch.compiler.is_compiling() else SPLIT_LOCK:
-                self._skin = self._skin or split_skin(*whole)
+                self._skin = self._skin or split_skin(*inputs)
         return self._skin
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
@@ -239,7 +228,6 @@ class ShapedBody:
     """A body with a fixed shape: rest vertices and joints are computed, only posing is left.
 
     Attributes:
-        body: the model.
         rest_vertices: [*shape batch, vertices, 3] without expression.
         rest_joints: [*shape batch, joints, 3] with expression.
         expression: [*batch, expressions] or None; linear like the pose correctives, and applied with them.
@@ -259,9 +247,7 @@ class ShapedBody:
     def only(self, vertices: Int[Tensor, "chosen"], skin: Skin | None = None) -> ShapedBody:
         """The same body with a subset of its vertices, in the order given; only these are computed.
 
-        Args:
-            vertices: indices to keep.
-            skin: `body.skin(vertices)` if the caller has it already.
+        `skin` is `body.skin(vertices)`, if the caller has it already.
         """
         skin = self.body.skin(vertices) if skin is None else skin
         return replace(self, rest_vertices=self.rest_vertices[..., vertices, :], chosen=skin)
@@ -297,8 +283,6 @@ class ShapedBody:
         """Vertex positions in metres.
 
         Args:
-            rotations: parent-relative rotations.
-            translation: added to the root.
             chunk: poses at a time; limits working memory. If the result itself does not fit in memory, use
                 `vertex_chunks`.
         """

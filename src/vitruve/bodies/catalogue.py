@@ -1,10 +1,4 @@
-"""Load bodies by name, and find their files.
-
-body = load_body("smplx-female")
-body = load_body("smplh-male", folder="/data/body_models")
-body = load_body("open-smplx-neutral")          # ships with the package
-body = load_body("some/where/mine.pkl")         # a file works too: its body is named "mine#1f3a9c02"
-"""
+"""Load bodies by name, and find their files."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ import os
 import re
 import tomllib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +20,8 @@ from vitruve.bodies.files import BodyNotice, read_body
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.threads import one_torch_thread
 
-_BODY_GENDERS = ("neutral", "female", "male")
+# One folder, several, or none.
+Folders = str | Path | Sequence[str | Path] | None
 _ENDINGS = (".npz", ".pkl", ".safetensors")
 # Shape directions that identify a shape space; every file has at least as many.
 _HASHED_BETAS = 10
@@ -47,31 +42,27 @@ class Licensed:
     files: tuple[str, ...]
 
 
-_MODEL = ("{gender}/model.npz", "{gender}/model.pkl", "{gender}/model.safetensors")
+def _model_files(prefix: str, *endings: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}{ending}" for ending in endings)
+
+
+_BY_GENDER = _model_files("{gender}/model", ".npz", ".pkl", ".safetensors")
 LICENSED = {
     "smpl": Licensed(
         "smpl.is.tue.mpg.de",
         ("smpl", "SMPL", "smpl/models", "SMPL_python_v.1.1.0/smpl/models", ""),
         (
-            "SMPL_{GENDER}.pkl",
-            "SMPL_{GENDER}.npz",
-            "SMPL_{GENDER}.safetensors",
+            *_model_files("SMPL_{GENDER}", ".pkl", ".npz", ".safetensors"),
             "basicmodel_{g}_lbs_10_207_0_v1.1.0.pkl",
             "basicModel_{g}_lbs_10_207_0_v1.0.0.pkl",
             "basicmodel_{g}_lbs_10_207_0_v1.0.0.pkl",
-            *_MODEL,
+            *_BY_GENDER,
         ),
     ),
     "smplh": Licensed(
         "mano.is.tue.mpg.de",
         ("smplh", "SMPLH", "smplh16", "mano_v1_2/models", ""),
-        (
-            "SMPLH_{GENDER}.pkl",
-            "SMPLH_{GENDER}.npz",
-            "SMPLH_{GENDER}.safetensors",
-            "SMPLH_{gender}.pkl",
-            *_MODEL,
-        ),
+        (*_model_files("SMPLH_{GENDER}", ".pkl", ".npz", ".safetensors"), "SMPLH_{gender}.pkl", *_BY_GENDER),
     ),
     "smplx": Licensed(
         "smpl-x.is.tue.mpg.de",
@@ -79,17 +70,12 @@ LICENSED = {
             *("smplx", "SMPLX", "smplx/models", "models/smplx", "models_smplx_v1_1/models/smplx"),
             *("smplx_lockedhead_20230207/models_lockedhead/smplx", "smplx_locked_head", ""),
         ),
-        (
-            "SMPLX_{GENDER}.npz",
-            "SMPLX_{GENDER}.pkl",
-            "SMPLX_{GENDER}.safetensors",
-            *_MODEL,
-        ),
+        (*_model_files("SMPLX_{GENDER}", ".npz", ".pkl", ".safetensors"), *_BY_GENDER),
     ),
     "mano": Licensed(
         "mano.is.tue.mpg.de",
         ("mano", "MANO", "mano_v1_2/models", ""),
-        ("MANO_{GENDER}.pkl", "MANO_{GENDER}.npz", "MANO_{GENDER}.safetensors"),
+        _model_files("MANO_{GENDER}", ".pkl", ".npz", ".safetensors"),
     ),
 }
 
@@ -101,7 +87,10 @@ _VARIABLES = (("SMPLFITTER_BODY_MODELS", ""), ("DATA_ROOT", "body_models"), ("SM
 def body_names() -> tuple[str, ...]:
     """All names that `load_body` knows, the open bodies first."""
     return tuple(
-        f"{prefix}{layout}-{gender}" for prefix in ("open-", "") for layout in LICENSED for gender in _genders(layout)
+        f"{prefix}{layout}-{gender}"
+        for prefix in ("open-", "")
+        for layout in LICENSED
+        for gender in open_body.open_genders(layout)
     )
 
 
@@ -109,7 +98,7 @@ def body_names() -> tuple[str, ...]:
 def load_body(
     name: str | Path,
     *,
-    folder: str | Path | Sequence[str | Path] | None = None,
+    folder: Folders = None,
     num_betas: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> BodyModel:
@@ -120,8 +109,6 @@ def load_body(
             If no SMPL-X file is found, "smplx" alone falls back to the open body with a warning; likewise the others.
             "mine#1f3a9c02" is a file mine.npz (.pkl, .safetensors) in the searched folders with that shape space.
         folder: searched before VITRUVE_BODIES, the config file and the usual folders.
-        num_betas: how many shape columns to keep; all by default.
-        dtype: precision of the tensors.
 
     Raises:
         UsageError: an unknown name, or more betas than the file has.
@@ -206,48 +193,38 @@ def parse_name(name: str) -> tuple[str, str, bool]:
     return layout, gender, bool(prefix)
 
 
-def find_file(layout: str, gender: str, folder: str | Path | Sequence[str | Path] | None = None) -> Path | None:
+def find_file(layout: str, gender: str, folder: Folders = None) -> Path | None:
     """The file of a licensed body, or None."""
-    for root in search_folders(folder):
-        for candidate in _candidates(root, layout, gender):
-            if candidate.is_file():
-                return candidate
-    return None
+    candidates = (path for root in search_folders(folder) for path in _candidates(root, layout, gender))
+    return next((path for path in candidates if path.is_file()), None)
 
 
-def is_installed(layout: str, folder: str | Path | Sequence[str | Path] | None = None) -> bool:
+def is_installed(layout: str, folder: Folders = None) -> bool:
     """Whether there is a licensed file of a layout, of any gender."""
-    return any(find_file(layout, gender, folder) for gender in _genders(layout))
+    return any(find_file(layout, gender, folder) for gender in open_body.open_genders(layout))
 
 
-def find_bodies(folder: str | Path | Sequence[str | Path] | None = None) -> dict[str, Path]:
+def find_bodies(folder: Folders = None) -> dict[str, Path]:
     """All licensed bodies found: name to file."""
-    found = {}
-    for layout in LICENSED:
-        for gender in _genders(layout):
-            path = find_file(layout, gender, folder)
-            if path is not None:
-                found[f"{layout}-{gender}"] = path
-    return found
+    bodies = ((layout, gender) for layout in LICENSED for gender in open_body.open_genders(layout))
+    return {f"{layout}-{gender}": path for layout, gender in bodies if (path := find_file(layout, gender, folder))}
 
 
-def search_folders(folder: str | Path | Sequence[str | Path] | None = None) -> dict[Path, str]:
+def search_folders(folder: Folders = None) -> dict[Path, str]:
     """Folders in the order they are searched, with the reason for each: the argument, a variable, the config file."""
-    given = [] if folder is None else [folder] if isinstance(folder, str | Path) else list(folder)
-    found: dict[Path, str] = {}
-    for path in given:
-        found.setdefault(Path(path).expanduser(), "folder given")
-    for path in os.environ.get("VITRUVE_BODIES", "").split(os.pathsep):
-        if path:
-            found.setdefault(Path(path).expanduser(), "VITRUVE_BODIES")
-    for path in _configured():
-        found.setdefault(path, str(config_file()))
-    for variable, below in _VARIABLES:
-        if os.environ.get(variable):
-            found.setdefault(Path(os.environ[variable]).expanduser() / below, variable)
-    for path in _USUAL:
-        found.setdefault(Path(path).expanduser(), "usual folder")
-    return found
+    argument = [] if folder is None else [folder] if isinstance(folder, str | Path) else list(folder)
+    by_reason: list[tuple[str, Iterable[str | Path]]] = [
+        ("folder given", argument),
+        ("VITRUVE_BODIES", filter(None, os.environ.get("VITRUVE_BODIES", "").split(os.pathsep))),
+        (str(config_file()), _configured()),
+        *((name, [Path(os.environ[name]) / below]) for name, below in _VARIABLES if os.environ.get(name)),
+        ("usual folder", _USUAL),
+    ]
+    reasons: dict[Path, str] = {}
+    for reason, paths in by_reason:
+        for path in paths:
+            reasons.setdefault(Path(path).expanduser(), reason)
+    return reasons
 
 
 def config_file() -> Path:
@@ -272,10 +249,6 @@ def _configured() -> list[Path]:
     return [Path(entry).expanduser() for entry in folders]
 
 
-def _genders(layout: str) -> tuple[str, ...]:
-    return ("left", "right") if layout == "mano" else _BODY_GENDERS
-
-
 def _candidates(root: Path, layout: str, gender: str) -> Iterator[Path]:
     """Possible paths of a body's file below a folder."""
     licensed = LICENSED[layout]
@@ -294,9 +267,7 @@ def _is_exported(body: BodyModel) -> bool:
     return body.name.startswith("open-") and body.name in body_names()
 
 
-def _from_file(
-    path: Path, folder: str | Path | Sequence[str | Path] | None, num_betas: int | None, dtype: torch.dtype
-) -> BodyModel:
+def _from_file(path: Path, folder: Folders, num_betas: int | None, dtype: torch.dtype) -> BodyModel:
     """Load a body from a file, with a unique name."""
     body = read_body(path, num_betas=num_betas, dtype=dtype)
     if _is_exported(body):
@@ -305,22 +276,20 @@ def _from_file(
     if known is not None and known.samefile(path):
         body.name = f"{body.layout}-{body.gender}"
     else:
-        whole = num_betas is None or num_betas >= _HASHED_BETAS
-        body.name = f"{path.stem}#{shape_hash(body if whole else read_body(path))}"
+        enough = num_betas is None or num_betas >= _HASHED_BETAS
+        body.name = f"{path.stem}#{shape_hash(body if enough else read_body(path))}"
     return body
 
 
-def _own_body(
-    name: str, folder: str | Path | Sequence[str | Path] | None, num_betas: int | None, dtype: torch.dtype
-) -> BodyModel:
+def _own_body(name: str, folder: Folders, num_betas: int | None, dtype: torch.dtype) -> BodyModel:
     """Find the body of a user's own file by the name stored in motions, such as "mine#1f3a9c02"."""
     stem, _, wanted = name.rpartition("#")
     others: list[str] = []
     for path in _files_named(stem, folder):
-        whole = read_body(path)
-        if shape_hash(whole) == wanted:
-            again = num_betas is not None or dtype != whole.dtype
-            body = read_body(path, num_betas=num_betas, dtype=dtype) if again else whole
+        body = read_body(path)
+        if shape_hash(body) == wanted:
+            if num_betas is not None or dtype != body.dtype:
+                body = read_body(path, num_betas=num_betas, dtype=dtype)
             body.name = name
             return body
         others.append(str(path))
@@ -332,9 +301,13 @@ def _own_body(
     )
 
 
-def _files_named(stem: str, folder: str | Path | Sequence[str | Path] | None) -> Iterator[Path]:
+def _files_named(stem: str, folder: Folders) -> Iterator[Path]:
     below = {below for licensed in LICENSED.values() for below in licensed.folders}
-    places = [place for inside in sorted(below) for place in (inside, *(f"{inside}/{g}" for g in _BODY_GENDERS))]
+    places = [
+        place
+        for inside in sorted(below)
+        for place in (inside, *(f"{inside}/{g}" for g in open_body.open_genders("smpl")))
+    ]
     for root in search_folders(folder):
         for place in places:
             for ending in _ENDINGS:
@@ -343,14 +316,13 @@ def _files_named(stem: str, folder: str | Path | Sequence[str | Path] | None) ->
                     yield path
 
 
-def _missing(layout: str, gender: str, folder: str | Path | Sequence[str | Path] | None) -> MissingAsset:
+def _missing(layout: str, gender: str, folder: Folders) -> MissingAsset:
     licensed = LICENSED[layout]
     files = " or ".join(file.format(gender=gender, GENDER=gender.upper(), g=gender[0]) for file in licensed.files[:2])
     looked = ", ".join(str(path) for path in search_folders(folder))
-    stand_in = f"open-{layout}-{gender}"
     return MissingAsset(
         f"the body '{layout}-{gender}' was not found; it is licensed and cannot ship with Vitruve",
         where=f"looked for {licensed.folders[0]}/{files} in {looked}",
         fix=f"register at {licensed.site}, put the file into one of these folders (or set VITRUVE_BODIES); "
-        f"or use the open body: '{stand_in}'",
+        f"or use the open body: 'open-{layout}-{gender}'",
     )

@@ -57,9 +57,7 @@ def clean_body(path: str | Path, out: str | Path, overwrite: bool = False) -> Pa
     """Rewrite any readable model file without pickled objects: same keys, same numbers.
 
     Args:
-        path: the file.
         out: .npz or .safetensors (.pkl works too, with plain numpy and scipy objects).
-        overwrite: replace a file that is there.
     """
     values = read_values(path)
     _body_of(values, Path(path))
@@ -77,7 +75,6 @@ def merge_hands(
         smplh: a SMPL+H file, with or without hands (the npz files of AMASS have none).
         mano_left, mano_right: the two MANO files.
         out: .pkl, .npz or .safetensors.
-        overwrite: replace a file that is there.
     """
     values = dict(read_values(smplh))
     _body_of(values, Path(smplh), layout="smplh")
@@ -158,10 +155,6 @@ def _weights(weights: np.ndarray) -> Iterator[CheckedKey]:
         yield CheckedKey("warning", "weights", f"joints {', '.join(map(str, idle[:8]))} move no vertex")
 
 
-def _regressor(regressor: np.ndarray) -> Iterator[CheckedKey]:
-    yield from _sums("J_regressor", regressor, "joint")
-
-
 def _sums(key: str, rows: np.ndarray, what: str) -> Iterator[CheckedKey]:
     away = np.abs(rows.sum(1) - 1)
     worst = int(away.argmax()) if len(away) else 0
@@ -217,6 +210,6 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[CheckedKey]]], ...]
     (("v_template", "kintree_table"), _template),
     (("shapedirs", "kintree_table"), _shape),
     (("weights",), _weights),
-    (("J_regressor",), _regressor),
+    (("J_regressor",), lambda regressor: _sums("J_regressor", regressor, "joint")),
     (("f", "v_template"), _faces),
 )

@@ -1,9 +1,6 @@
 """Write a body in the official file layouts, in the folders where the `smplx` package looks for them.
 
-    export_body(load_body("open-smplx-female"), "body_models")     # body_models/smplx/SMPLX_FEMALE.npz
-
-This gives other libraries, and the readers of official files here, files to work with. The file and a licence text
-next to it say which body it is.
+The file and a licence text next to it say which body it is.
 """
 
 from __future__ import annotations
@@ -38,7 +35,6 @@ def export_body(body: BodyModel, folder: str | Path, *, short: bool = False, ove
         body: from `load_body`. Numbers are written in its precision.
         folder: gets smpl/, smplh/, smplx/ or mano/ with the file, and a licence text.
         short: SMPL-X with 10 + 10 shape and expression columns (v1.0) instead of 300 + 100 (v1.1).
-        overwrite: replace existing files.
 
     Returns:
         The files written. SMPL+H is written twice: for the smplx package, and as in AMASS (without hand pose spaces).
@@ -74,7 +70,6 @@ def export_paths(layout: str, gender: str, folder: str | Path) -> list[Path]:
 
 def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
     """A body as a mapping with the keys of the official files."""
-    v, j = body.num_vertices, body.num_joints
     template, regressor = _numpy(body.template), _numpy(body.joint_regressor)
     is_x = body.layout == "smplx"
     values: dict[str, Any] = {
@@ -84,7 +79,7 @@ def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
         "posedirs": _posedirs(body),
         "J_regressor": regressor if is_x else scipy.sparse.csc_matrix(regressor),
         "weights": _numpy(body.skin_weights),
-        "kintree_table": np.array([[_ROOT, *body.skeleton.parents[1:]], range(j)], dtype=np.uint32),
+        "kintree_table": np.array([[_ROOT, *body.skeleton.parents[1:]], range(body.num_joints)], dtype=np.uint32),
         "J": regressor @ template,
         "bs_style": "lbs",
         "bs_type": "lrotmin",
@@ -100,7 +95,6 @@ def official_values(body: BodyModel, short: bool = False) -> dict[str, Any]:
         values["part2num"] = values["joint2num"]
     if body.uv is not None and body.uv_faces is not None:
         values |= {"vt": _numpy(body.uv), "ft": _numpy(body.uv_faces).astype(np.uint32)}
-    assert values["posedirs"].shape == (v, 3, 9 * (j - 1))
     return values
 
 

@@ -1,9 +1,7 @@
 """Read a body from a model file, official or ours.
 
-    body = read_body("models/smplx/SMPLX_FEMALE.npz")
-
 It reads SMPL, SMPL+H, SMPL-X and MANO files of all releases: pickles, npz and our clean copies. The joint count gives
-the layout (24, 52, 55, 16); the file, its name or its folder gives the gender or side.
+the layout; the file, its name or its folder gives the gender or side.
 """
 
 from __future__ import annotations
@@ -56,7 +54,6 @@ def read_body(
         gender: "neutral", "female", "male" ("left", "right" for a hand), if file, name and folder do not tell.
         layout: "smpl", "smplh", "smplx" or "mano", to require one.
         num_betas: how many shape columns to keep; by default all but zero padding at the end.
-        dtype: precision of the tensors.
 
     Raises:
         MissingAsset: the file does not exist.
@@ -121,25 +118,22 @@ def array(values: Mapping[str, Any], key: str, path: Path, shape: tuple[int | No
     """One value as a dense array of finite numbers of a shape (None = any length)."""
     value = values[key]
     value = value.toarray() if hasattr(value, "toarray") else np.asarray(value)
-    where = f"{path}, key '{key}'"
     if value.dtype.kind not in "biuf":
-        raise BadData(f"'{key}' is not numeric", where=f"{where}: type {value.dtype}", fix=_CHECK.format(path))
+        raise _bad(f"'{key}' is not numeric", path, key, f"type {value.dtype}")
     if len(value.shape) != len(shape) or any(b is not None and a != b for a, b in zip(value.shape, shape, strict=True)):
         expected = ", ".join("*" if n is None else str(n) for n in shape)
-        raise BadData(
-            f"'{key}' has the wrong shape",
-            where=f"{where}: shape {value.shape}, expected ({expected})",
-            fix=_CHECK.format(path),
-        )
+        raise _bad(f"'{key}' has the wrong shape", path, key, f"shape {value.shape}, expected ({expected})")
     # The sum is NaN or infinite if any number is, and is far cheaper than checking every number.
     if value.dtype.kind == "f" and not np.isfinite(np.sum(value, dtype=np.float64)):
         bad = np.argwhere(~np.isfinite(value))
         place = f"{len(bad)} entries, the first at {tuple(int(i) for i in bad[0])}" if len(bad) else "the sum overflows"
-        raise BadData(f"'{key}' holds NaN or infinity", where=f"{where}: {place}", fix=_CHECK.format(path))
+        raise _bad(f"'{key}' holds NaN or infinity", path, key, place)
     return value
 
 
-_CHECK = "the file may be damaged or of another kind: vitruve bodies check {}"
+def _bad(what: str, path: Path, key: str, detail: str) -> BadData:
+    fix = f"the file may be damaged or of another kind: vitruve bodies check {path}"
+    return BadData(what, where=f"{path}, key '{key}': {detail}", fix=fix)
 
 
 def _refuse_incomplete(values: Mapping[str, Any], path: Path) -> None:
@@ -177,7 +171,7 @@ def _skeleton(values: Mapping[str, Any], path: Path, layout: str | None) -> tupl
             f"{standard.name}-of-{path.stem}", standard.names, parents, standard.pairs, note="parents differ"
         )
     except BadData as error:
-        raise BadData("the joint tree is invalid", where=f"{where}: {error.what}", fix=_CHECK.format(path)) from None
+        raise _bad("the joint tree is invalid", path, "kintree_table", f"{count} joints: {error.what}") from None
     return own, found
 
 
@@ -221,11 +215,8 @@ def pose_basis(values: Mapping[str, Any], path: Path, v: int, j: int) -> np.ndar
     basis = np.asarray(values["posedirs"])
     forms = {(v, 3, features), (3 * v, features), (features, 3 * v)}
     if basis.shape not in forms:
-        raise BadData(
-            "'posedirs' has the wrong shape",
-            where=f"{path}, key 'posedirs': shape {basis.shape}, expected {(v, 3, features)}",
-            fix=_CHECK.format(path),
-        )
+        detail = f"shape {basis.shape}, expected {(v, 3, features)}"
+        raise _bad("'posedirs' has the wrong shape", path, "posedirs", detail)
     basis = array(values, "posedirs", path, basis.shape)
     if not basis.any():
         return None
@@ -258,21 +249,21 @@ def _landmarks(values: Mapping[str, Any], path: Path, faces: int) -> tuple[np.nd
         return None
     index = array(values, "lmk_faces_idx", path, (None,)).astype(np.int64)
     if len(index) and (index.min() < 0 or index.max() >= faces):
-        where = f"{path}, key 'lmk_faces_idx': {index.min()} to {index.max()}, the mesh has {faces} faces"
-        raise BadData("a face landmark is on a missing face", where=where, fix=_CHECK.format(path))
+        detail = f"{index.min()} to {index.max()}, the mesh has {faces} faces"
+        raise _bad("a face landmark is on a missing face", path, "lmk_faces_idx", detail)
     return index, array(values, "lmk_bary_coords", path, (len(index), 3))
 
 
-def gender_of(values: Mapping[str, Any], path: Path, layout: str, asked: str | None, joints: np.ndarray) -> str:
-    """The gender (for a hand: the side): as asked, or from the file, its name or its folder."""
+def gender_of(values: Mapping[str, Any], path: Path, layout: str, gender: str | None, joints: np.ndarray) -> str:
+    """The gender (for a hand: the side): the given one, or from the file, its name or its folder."""
     words = _SIDES if layout == "mano" else _GENDERS
-    if asked is not None:
-        if asked.lower() not in words:
+    if gender is not None:
+        if gender.lower() not in words:
             choices = sorted(set(words.values()))
-            raise UsageError(f"unknown gender '{asked}'", where=str(path), fix=nearest(asked, choices))
-        return words[asked.lower()]
-    for told in (text(values, "gender"), path.stem, path.absolute().parent.name):
-        for word in re.split(r"[^a-z]+", told.lower()):
+            raise UsageError(f"unknown gender '{gender}'", where=str(path), fix=nearest(gender, choices))
+        return words[gender.lower()]
+    for hint in (text(values, "gender"), path.stem, path.absolute().parent.name):
+        for word in re.split(r"[^a-z]+", hint.lower()):
             if word in words:
                 return words[word]
     if layout == "mano":
@@ -298,18 +289,12 @@ def _refuse_unnormalised(weights: np.ndarray, path: Path) -> None:
     sums = weights.sum(1)
     worst = int(np.abs(sums - 1).argmax()) if len(sums) else 0
     if len(sums) and abs(sums[worst] - 1) > 1e-2:
-        raise BadData(
-            "the skin weights do not sum to one",
-            where=f"{path}, key 'weights': vertex {worst} sums to {sums[worst]:.4g}",
-            fix=_CHECK.format(path),
-        )
+        detail = f"vertex {worst} sums to {sums[worst]:.4g}"
+        raise _bad("the skin weights do not sum to one", path, "weights", detail)
 
 
 def _refuse_faces(faces: np.ndarray, vertices: int, path: Path) -> None:
     if faces.dtype.kind == "f" or (len(faces) and (faces.min() < 0 or faces.max() >= vertices)):
         span = f"{faces.min()} to {faces.max()}" if len(faces) else "none"
-        raise BadData(
-            "the faces use vertices that do not exist",
-            where=f"{path}, key 'f': {faces.dtype} {span}, the mesh has {vertices} vertices",
-            fix=_CHECK.format(path),
-        )
+        detail = f"{faces.dtype} {span}, the mesh has {vertices} vertices"
+        raise _bad("the faces use vertices that do not exist", path, "f", detail)

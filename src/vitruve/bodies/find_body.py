@@ -14,7 +14,7 @@ from vitruve.errors import MissingAsset, UsageError
 
 # A body -> its copies on other devices, by device, so that what is cached with a copy serves again.
 _copies: WeakKeyDictionary[BodyModel, dict[torch.device, BodyModel]] = WeakKeyDictionary()
-_SAID = ("neutral", "female", "male", "left", "right")
+_SUFFIXES = ("neutral", "female", "male", "left", "right")
 
 
 def other_than_named(named: str, used: str) -> list[str]:
@@ -28,18 +28,10 @@ def other_than_named(named: str, used: str) -> list[str]:
 
 
 def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = None) -> tuple[BodyModel, list[str]]:
-    """Load a body by name; a body is returned as it is.
+    """A body by catalogue name or file, with notes for the user about the choice; a body is returned as it is.
 
     For a name without a gender ("smplx"), the first that exists is used: the body of the given gender, the neutral
-    body, the open body.
-
-    Args:
-        which: a body, a catalogue name, or the path of a model file.
-        gender: "neutral", "female" or "male", for names without one.
-        folder: searched for licensed bodies before the usual places.
-
-    Returns:
-        (the body, notes for the user about the choice)
+    body, the open body. `folder` is searched for licensed bodies before the usual places.
     """
     if isinstance(which, BodyModel):
         return which, []
@@ -50,7 +42,7 @@ def find_body(which: str | BodyModel, gender: str, folder: str | Path | None = N
         )
     if is_path(which) or is_own(which):
         return shared_body(which, folder), []
-    if which.rpartition("-")[2] in _SAID:
+    if which.rpartition("-")[2] in _SUFFIXES:
         body = shared_body(which, folder)
         return body, _found_open(which, body)
     layout, _, is_open = parse_name(which)  # an unknown name is an error in the user's own word

@@ -15,15 +15,9 @@ from torch import Tensor
 def forward_kinematics(
     rotations: Float[Tensor, "*batch joints 3 3"], rest_joints: Tensor, parents: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """World rotations and positions of a tree.
+    """World rotations [*batch, joints, 3, 3] and positions [*batch, joints, 3] of a tree.
 
-    Args:
-        rotations: parent-relative rotations.
-        rest_joints: [*#batch, joints, 3] positions at rest.
-        parents: parent index per joint, parents first.
-
-    Returns:
-        ([*batch, joints, 3, 3], [*batch, joints, 3])
+    `rest_joints` are the positions at rest, [*#batch, joints, 3]; `parents` come before their children.
     """
     batch = common_batch(rotations.shape[:-3], rest_joints.shape[:-2])
     rest = rest_joints.expand(*batch, *rest_joints.shape[-2:])

@@ -1,8 +1,5 @@
 """The extra points that the smplx package appends to the joints: surface points, finger tips, face landmarks.
 
-    skeleton, regressor = output_points(body)                     # smplx127 for a SMPL-X body
-    points = output_positions(shaped, rotations, translation)     # [*batch, 127, 3]
-
 They are linear in the vertices, so one sparse regressor computes them all.
 """
 

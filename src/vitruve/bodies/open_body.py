@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from vitruve.bodies.body_model import BodyModel
-from vitruve.bodies.files import SKELETONS
+from vitruve.bodies.files import LAYOUTS, SKELETONS
 from vitruve.bodies.hands import HandSpace
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.skeletons import load_skeleton
 
-LAYOUTS = ("smpl", "smplh", "smplx", "mano")
 LICENCE = "CC0-1.0 (open body of Vitruve, made from MakeHuman data; not SMPL)"
 
 _GENDERS = ("neutral", "female", "male")
@@ -34,11 +33,7 @@ def load_open_body(
     Its numbers are computed in float64 and rounded to float32, so that both precisions and exported files hold exactly
     the same body.
 
-    Args:
-        layout: "smpl", "smplh", "smplx" or "mano".
-        gender: "neutral", "female" or "male"; "left" or "right" for a hand.
-        num_betas: how many shape columns to keep; all by default.
-        dtype: precision of the tensors.
+    For a hand, `gender` is "left" or "right".
     """
     if layout not in LAYOUTS:
         raise UsageError(f"the open body has no layout '{layout}'", fix=nearest(layout, LAYOUTS))
@@ -93,19 +88,14 @@ def open_words(layout: str) -> dict[str, str]:
     return _open(layout, ())[1]
 
 
-def _file(layout: str) -> Path:
-    name = "smplx" if layout == "smplx" else "smplh"
-    file = Path(str(resources.files("vitruve.bodies") / "open_data" / f"{name}.safetensors"))
-    if not file.is_file():
-        raise MissingAsset("the open body's data is missing", where=str(file), fix="install the package again")
-    return file
-
-
 def _open(layout: str, keys: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a baked file by key (those that it has), and its metadata."""
     from safetensors import SafetensorError, safe_open
 
-    path = _file(layout)
+    name = "smplx" if layout == "smplx" else "smplh"
+    path = Path(str(resources.files("vitruve.bodies") / "open_data" / f"{name}.safetensors"))
+    if not path.is_file():
+        raise MissingAsset("the open body's data is missing", where=str(path), fix="install the package again")
     try:
         with safe_open(path, framework="pt") as file:
             present = set(file.keys())
@@ -131,23 +121,18 @@ def _parts(layout: str, gender: str) -> dict[str, Tensor]:
     space = raw.pop("shape_space").double()
     template = raw.pop("template").double() + space @ raw.pop(mean).double()
     joints = len(load_skeleton(SKELETONS["smplx" if layout == "smplx" else "smplh"]))
+    regressor = torch.zeros(joints, len(template), dtype=torch.float64)
+    entries = (raw.pop("regressor_rows").long(), raw.pop("regressor_columns").long())
+    regressor[entries] = raw.pop("regressor_values").double()
     parts = {
         "template": template,
         "shape_basis": space @ raw.pop(mix).double(),
-        "joint_regressor": _rows_to_one(
-            _scatter((joints, len(template)), raw.pop("regressor_rows"), raw.pop("regressor_columns"), raw, "regressor")
-        ),
+        "joint_regressor": _rows_to_one(regressor),
         "skin_weights": _skin_weights(raw.pop("skin_joints"), raw.pop("skin_values"), joints),
     }
     if "expression_basis" in raw:
         parts["expression_basis"] = raw.pop("expression_basis").double()
     return parts | {key: value.double() if value.is_floating_point() else value.long() for key, value in raw.items()}
-
-
-def _scatter(size: tuple[int, int], rows: Tensor, columns: Tensor, raw: dict[str, Tensor], key: str) -> Tensor:
-    dense = torch.zeros(size, dtype=torch.float64)
-    dense[rows.long(), columns.long()] = raw.pop(f"{key}_values").double()
-    return dense
 
 
 def _skin_weights(joints_of: Tensor, values: Tensor, joints: int) -> Tensor:

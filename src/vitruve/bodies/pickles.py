@@ -1,10 +1,7 @@
 """Read pickles and npz files from others without running their code.
 
-    values = read_pickle("SMPL_NEUTRAL.pkl")      # plain Python values, numpy arrays, scipy sparse matrices
-    arrays = read_npz("SMPLX_NEUTRAL.npz")        # a mapping that reads its members lazily
-
 A pickle is a small program that may call anything it can name. Here it can name only the entries of one allow list
-(unpickler.py), and each of them is a stand-in of ours. Any other name is an error.
+(unpickler.py), each replaced by a stand-in of ours. Any other name is an error.
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ def read_pickle(path: str | Path) -> Any:
         with path.open("rb") as stream:
             return unpickle(stream, str(path))
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def read_npz(path: str | Path) -> Arrays:
@@ -61,7 +58,7 @@ def read_npz(path: str | Path) -> Arrays:
             fix="download the file again; the download may have stopped early, or a web page was saved in its place",
         ) from None
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     return Arrays(path, members)
 
 
@@ -106,12 +103,7 @@ class Arrays(Mapping[str, Any]):
 
 
 def read_npy(stream: BinaryIO, where: str) -> np.ndarray:
-    """Read one npy array; object arrays go through the allow list.
-
-    Args:
-        stream: positioned at the start of the array.
-        where: file and member, for errors.
-    """
+    """Read one npy array from a stream; object arrays go through the allow list. `where` is for errors."""
     try:
         header = read_npy_header(stream)
         if not header.dtype.hasobject:
@@ -149,10 +141,11 @@ def existing_file(path: str | Path) -> Path:
         if path.stat().st_size == 0:
             raise BadData(f"{path.name} is empty", where=f"{path}: 0 bytes", fix="download the file again")
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     return path
 
 
-def _unreadable(path: Path, error: OSError) -> BadData:
+def unreadable(path: Path, error: OSError) -> BadData:
+    """The error for a file that the system cannot read."""
     reason = error.strerror or str(error)
     return BadData(f"{path.name} cannot be read", where=f"{path}: {reason}", fix="check the permissions and the disk")

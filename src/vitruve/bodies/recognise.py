@@ -1,8 +1,5 @@
 """Recognise the body of a mesh without parameters, and check the order of its vertices.
 
-    body = recognise(vertices, faces)            # one of the available bodies; raises if none matches
-    check_order(vertices, body)                  # raises if a frame cannot be that body
-
 Several bodies have the same number of vertices, so the faces decide. The lengths of the body's edges show whether the
 vertex order is right: if vertices were merged or sorted, edges run right across the body.
 """
@@ -43,8 +40,7 @@ def recognise(
     """The body of a mesh: the neutral one, or a hand.
 
     Args:
-        vertices: in the order of the files.
-        faces: as in the files; for a point cloud they are empty, and the edge lengths alone decide.
+        faces: of the files; for a point cloud they are empty, and the edge lengths alone decide.
         folder: searched for licensed bodies before the usual places.
         where: the file or folder, for errors.
 
@@ -83,10 +79,7 @@ def check_order(
 ) -> Float[Tensor, "frames"]:
     """The share of torn edges in each frame; raises if a frame cannot be that body.
 
-    Args:
-        vertices: [frames, vertices, 3] metres; non-finite ones are ignored.
-        body: the expected body.
-        names: the file of each frame, for errors.
+    Vertices are in metres; non-finite ones are ignored. `names` are the files of the frames, for errors.
     """
     _check_count(vertices, body, names)
     sizes = _size(vertices) / _size(body.template[None])[0]
@@ -140,8 +133,8 @@ def _same_faces(ours: Tensor, theirs: Tensor) -> bool:
 
 def _volume(vertices: Tensor, body: BodyModel) -> float:
     """The signed volume inside the body's faces in the first complete mesh; negative if they face inwards."""
-    whole = vertices[vertices.flatten(1).isfinite().all(1)][:1]
-    centred = whole - whole.mean(1, keepdim=True)
+    complete = vertices[vertices.flatten(1).isfinite().all(1)][:1]
+    centred = complete - complete.mean(1, keepdim=True)
     a, b, c = centred[:, body.faces].unbind(2)
     return float((torch.linalg.cross(a, b) * c).sum())
 
@@ -163,9 +156,9 @@ def _size(vertices: Tensor) -> Tensor:
 
 def _sample(vertices: Tensor, most: int = 8) -> Tensor:
     """A few complete frames; the first ones if none is complete."""
-    whole = vertices[:: max(1, len(vertices) // 64)]
-    whole = whole[whole.flatten(1).isfinite().all(1)]
-    return whole[:: max(1, len(whole) // most)][:most] if len(whole) else vertices[:most]
+    complete = vertices[:: max(1, len(vertices) // 64)]
+    complete = complete[complete.flatten(1).isfinite().all(1)]
+    return complete[:: max(1, len(complete) // most)][:most] if len(complete) else vertices[:most]
 
 
 def _check_count(vertices: Tensor, body: BodyModel, names: Sequence[str | Path]) -> None:

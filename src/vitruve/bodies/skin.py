@@ -101,7 +101,6 @@ def pose_skin(
     """Vertices of a batch of poses.
 
     Args:
-        skin: the split skin.
         transforms: per joint [R | o]: a rest point x bound to it moves to R x + o.
         features: the entries of R - I of all joints but the root.
         expression: coefficients, or None.

@@ -81,13 +81,10 @@ class _Recorded:
 
     # Having this also keeps a pickle from setting attributes of the class or of an instance.
     def __setstate__(self, state: Any) -> None:
-        if type(self) is _Dtype:
-            self.name = _dtype_name(self.name, state)
-        else:
-            self.state = state
+        self.state = state
 
     def value(self, resolve: Callable[[Any], Any]) -> Any:
-        raise BadData(f"an object of kind {type(self).__name__.strip('_')} stands where data should", fix=NOT_RUN)
+        raise BadData(f"an object of kind {type(self).__name__.strip('_')} is in place of data", fix=NOT_RUN)
 
     def field(self, name: str) -> Any:
         state = self.state[0] if isinstance(self.state, tuple) else self.state
@@ -123,17 +120,17 @@ class _Dtype(_Recorded):
             raise BadData(f"an array of the type {name!r}, which is not allowed", fix=NOT_RUN)
         self.name = name
 
+    def __setstate__(self, state: Any) -> None:
+        # (version, byte order, subarray, names, fields, item size, alignment, flags)
+        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "=", "|"):
+            raise BadData("the type of an array is damaged", fix="fetch the file again")
+        if any(part is not None for part in state[2:5]):
+            raise BadData("an array of records, which is not allowed", fix=NOT_RUN)
+        if state[1] != "|":
+            self.name = state[1] + self.name.lstrip("<>=|")
+
     def value(self, resolve: Callable[[Any], Any]) -> np.dtype:
         return np.dtype(self.name)
-
-
-def _dtype_name(name: str, state: Any) -> str:
-    # (version, byte order, subarray, names, fields, item size, alignment, flags)
-    if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "=", "|"):
-        raise BadData("the type of an array is damaged", fix="fetch the file again")
-    if any(part is not None for part in state[2:5]):
-        raise BadData("an array of records, which is not allowed", fix=NOT_RUN)
-    return name if state[1] == "|" else state[1] + name.lstrip("<>=|")
 
 
 class _Array(_Recorded):
@@ -242,11 +239,11 @@ class _Chumpy(_Recorded):
 _CHUMPY: dict[str, Callable[..., Any]] = {
     "Ch": lambda x: x,
     "Select": lambda a, idxs, shape: np.asarray(a).ravel()[np.asarray(idxs).astype(int)].reshape(shape),
-    "reshape": lambda a, shape: np.reshape(a, shape),
-    "transpose": lambda a, axes: np.transpose(a, axes),
-    "add": lambda a, b: np.add(a, b),
-    "subtract": lambda a, b: np.subtract(a, b),
-    "multiply": lambda a, b: np.multiply(a, b),
+    "reshape": np.reshape,
+    "transpose": np.transpose,
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
 }
 
 
@@ -324,12 +321,9 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _Function(lambda *arguments: _Array()),
     ("numpy.core.multiarray", "scalar"): _Function(_scalar),
     ("numpy.core.numeric", "_frombuffer"): _Function(_array_of_buffer),
-    ("scipy.sparse", "csc_matrix"): _named("csc", _Compressed),
-    ("scipy.sparse", "csc_array"): _named("csc", _Compressed),
-    ("scipy.sparse", "csr_matrix"): _named("csr", _Compressed),
-    ("scipy.sparse", "csr_array"): _named("csr", _Compressed),
-    ("scipy.sparse", "coo_matrix"): _named("coo", _Coordinates),
-    ("scipy.sparse", "coo_array"): _named("coo", _Coordinates),
+    **{("scipy.sparse", f"csc_{form}"): _named("csc", _Compressed) for form in ("matrix", "array")},
+    **{("scipy.sparse", f"csr_{form}"): _named("csr", _Compressed) for form in ("matrix", "array")},
+    **{("scipy.sparse", f"coo_{form}"): _named("coo", _Coordinates) for form in ("matrix", "array")},
     ("chumpy.ch", "Ch"): _chumpy("Ch", "x"),
     ("chumpy.reordering", "Select"): _chumpy("Select", "a", "idxs", "preferred_shape"),
     ("chumpy.reordering", "reshape"): _chumpy("reshape", "a", "newshape"),

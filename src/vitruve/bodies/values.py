@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from vitruve.bodies.pickles import existing_file, read_npz, read_pickle
+from vitruve.bodies.pickles import existing_file, read_npz, read_pickle, unreadable
 from vitruve.errors import BadData, UsageError, not_written
 
 SUFFIXES = (".pkl", ".npz", ".safetensors")
@@ -38,8 +38,7 @@ def read_values(path: str | Path) -> Mapping[str, Any]:
         with path.open("rb") as stream:
             start = stream.read(16)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadData(f"{path.name} cannot be read", where=f"{path}: {reason}", fix="check its permissions") from None
+        raise unreadable(path, error) from None
     if start.startswith(b"PK"):
         return read_npz(path)
     if start[8:9] == b"{":
@@ -80,14 +79,8 @@ def write_values(
 ) -> Path:
     """Write values as .pkl (protocol 2, plain numpy and scipy), .npz or .safetensors.
 
-    In the last two, sparse matrices become dense and tables become JSON text, so that readers need no pickles. Writing
-    is atomic.
-
-    Args:
-        path: the suffix chooses the file type.
-        values: arrays, sparse matrices, text, tables.
-        overwrite: replace an existing file.
-        npz_objects: keep tables in an npz file as pickled objects, as the official files do.
+    In the last two, sparse matrices become dense and tables become JSON text, so that readers need no pickles; with
+    `npz_objects`, an npz file keeps tables as pickled objects, as the official files do. Writing is atomic.
     """
     path = Path(path).expanduser()
     writers: dict[str, Callable[[BinaryIO, Mapping[str, Any]], None]] = {

@@ -167,13 +167,13 @@ def _say_problems(batch: Batch, outcome: Outcome) -> None:
 
 def _say_warnings(outcome: Outcome) -> None:
     """What is odd about the inputs and does not spoil the results; each thing once, however many have it."""
-    from vitruve.motion.found import in_words
+    from vitruve.motion.finding import finding_text
 
     rows = [row for row in outcome.results["findings"] if row["severity"] != "note" and row["trusted"]]
     for row in rows[:_SHOWN]:
         more = f" and {row['clips'] - 1} more" if row["clips"] > 1 else ""
         whose = "" if len(outcome.entries) == 1 else f"{row['first']}{more}: "
-        print(f"vitruve: warning: {whose}{in_words(row)}", file=sys.stderr)
+        print(f"vitruve: warning: {whose}{finding_text(row)}", file=sys.stderr)
     if len(rows) > _SHOWN:
         print(f"vitruve: and {len(rows) - _SHOWN} more; see report.html", file=sys.stderr)
 

@@ -233,7 +233,7 @@ def show(
 
 
 def _say(outcome: Outcome, out: Path, table: str, quiet: bool) -> None:
-    from vitruve.motion.found import in_words
+    from vitruve.motion.finding import finding_text
 
     plan = outcome.plan
     for line in outcome.failed[:_SHOWN]:
@@ -244,7 +244,7 @@ def _say(outcome: Outcome, out: Path, table: str, quiet: bool) -> None:
         return
     for row in outcome.warned[:_SHOWN]:
         more = f" and {row['clips'] - 1:,} more" if row["clips"] > 1 else ""
-        print(f"vitruve: warning: {row['first']}{more}: {in_words(row)}", file=sys.stderr)
+        print(f"vitruve: warning: {row['first']}{more}: {finding_text(row)}", file=sys.stderr)
     for skipped in plan.skipped[:_SHOWN]:
         print(f"not taken: {skipped.path}: {skipped.why}")
     if len(plan.skipped) > _SHOWN:

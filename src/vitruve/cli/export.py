@@ -72,8 +72,8 @@ def export(  # noqa: PLR0913 (one parameter per option)
     from vitruve import load_motion
     from vitruve.formats.exporters.export_motion import export_motion
     from vitruve.formats.fields import kept_gender
-    from vitruve.motion.found import look_through
-    from vitruve.motion.frame_range import frame_range
+    from vitruve.motion.checks import inspect_with_notes
+    from vitruve.motion.editing import frame_range
     from vitruve.runs import progress_bar
 
     clip = load_motion(motion, fps=source_fps, gender=gender)
@@ -96,7 +96,7 @@ def export(  # noqa: PLR0913 (one parameter per option)
             **{key: value for key, value in given.items() if value is not None},
         )
     notes = [*notes, *done.notes, *_left_out(clip, done)]
-    found = [asdict(finding) for finding in look_through(clip)]
+    found = [asdict(finding) for finding in inspect_with_notes(clip)]
     if as_json:
         print(json.dumps({**done.as_json(), "notes": notes, "findings": found, "written": not dry_run}, indent=2))
     else:
@@ -117,12 +117,12 @@ def _left_out(clip: Motion, done: Exported) -> list[str]:
 
 def _say(notes: list[str], found: list[dict[str, Any]], clip: Motion) -> None:
     """What there is to know, on stderr: of mere notes only what the reader had to decide."""
-    from vitruve.motion.found import in_words
+    from vitruve.motion.finding import finding_text
 
     for row in found:
         if row["severity"] != "note" or row["what"] in clip.source.notes:
             word = row["severity"] if row["trusted"] else "DO NOT TRUST"
-            print(f"vitruve: {word}: {in_words(row)}", file=sys.stderr)
+            print(f"vitruve: {word}: {finding_text(row)}", file=sys.stderr)
     for note in notes:
         print(f"vitruve: note: {note}", file=sys.stderr)
 

@@ -8,9 +8,8 @@ from vitruve.convert.poses import Poses
 from vitruve.formats.left_out import left_out
 from vitruve.formats.readers.mesh_sequence import MeshSequence
 from vitruve.motion import Motion
-from vitruve.motion.finding import Finding
-from vitruve.motion.findings import inspect_motion
-from vitruve.motion.found import by_severity, finding_of_note, look_through
+from vitruve.motion.checks import inspect_motion, inspect_with_notes
+from vitruve.motion.finding import Finding, by_severity, finding_of_note
 from vitruve.motion.sizes import mesh_findings, shape_findings
 
 
@@ -25,7 +24,7 @@ def oddities(given: Motion | Poses | MeshSequence, result: Motion | Poses) -> li
         return by_severity(mesh_findings(given.vertices))
     if isinstance(given, Poses):
         return by_severity([*map(finding_of_note, given.notes), *shape_findings(given.betas)])
-    found = look_through(given)
+    found = inspect_with_notes(given)
     lost = left_out(given.source.extras)
     if lost:
         found.append(Finding("note", f"left out, since the result is another body's: {lost}"))

@@ -8,8 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from vitruve.jobs.work import Entry
-from vitruve.motion.finding import Finding
-from vitruve.motion.found import gathered, in_words
+from vitruve.motion.finding import Finding, finding_text, summarise_findings
 
 
 def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, An
         stage: sum(entry["stages"].get(stage, 0.0) for entry in entries)
         for stage in _names(entry["stages"] for entry in entries)
     }
-    results["findings"] = gathered(
+    results["findings"] = summarise_findings(
         (entry["output"].removeprefix("../"), Finding(**row)) for entry in entries for row in entry.get("findings", ())
     )
     return results
@@ -59,7 +58,7 @@ def summarise(entries: Sequence[Entry], failed: Sequence[Entry]) -> dict[str, An
 def reasons(entry: Entry) -> list[str]:
     """Why a result is not to be trusted, and what else there is to know of it: what spoils it first."""
     found = [row for row in entry.get("findings", ()) if not row["trusted"]]
-    return [*map(in_words, found), *entry["warnings"]]
+    return [*map(finding_text, found), *entry["warnings"]]
 
 
 def worst_first(entries: Iterable[Entry]) -> list[Entry]:

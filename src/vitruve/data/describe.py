@@ -17,7 +17,7 @@ from vitruve.formats.describe import Description
 from vitruve.formats.describe import describe as describe_one
 from vitruve.formats.glimpse import Glimpse, glimpse
 from vitruve.formats.readers.poses_by_id import Poses, read_poses
-from vitruve.motion.findings import Finding
+from vitruve.motion.finding import Finding
 from vitruve.words import counted
 
 Progress = Callable[[int, int], None]

@@ -23,7 +23,7 @@ from vitruve.formats.describe import describe as describe_one
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_transfer_folder
 from vitruve.formats.headers import Header, read_header
 from vitruve.formats.readers.poses_by_id import read_poses
-from vitruve.motion.findings import SEVERITIES, Finding
+from vitruve.motion.finding import SEVERITIES, Finding
 from vitruve.words import counted
 
 Progress = Callable[[int, int], None]

@@ -39,7 +39,7 @@ from vitruve.files.toml import to_toml
 from vitruve.jobs.failures import failure, write_failures
 from vitruve.jobs.shards import WHOLE, Shard, shard_suffix
 from vitruve.jobs.workers import RunTasks, task_workers
-from vitruve.motion.found import gathered
+from vitruve.motion.finding import summarise_findings
 from vitruve.runs.folder import RUN_FILE
 from vitruve.runs.lock import LOCK_FILE, alone
 from vitruve.runs.progress import Progress
@@ -57,7 +57,7 @@ class Outcome:
         plan: what it was to do.
         clips, frames: that were written now.
         failed: a line for each file that could not be read: file, what, where, do.
-        warned: what is odd about those that were, as `motion.found.gathered` has it.
+        warned: what is odd about those that were, as `motion.finding.summarise_findings` has it.
     """
 
     plan: Plan
@@ -259,7 +259,9 @@ def _carry_out(plan: Plan, store: Path, how: _How) -> Outcome:
         sum(result.clips for result in written),
         sum(result.frames for result in written),
         tuple(sorted(failed, key=lambda line: line["file"])),
-        tuple(gathered(sorted((pair for result in written for pair in result.warned), key=lambda pair: pair[0]))),
+        tuple(
+            summarise_findings(sorted((pair for result in written for pair in result.warned), key=lambda pair: pair[0]))
+        ),
     )
 
 

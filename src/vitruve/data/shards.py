@@ -18,8 +18,8 @@ from vitruve.data.sources import SourceFile
 from vitruve.errors import BadData, VitruveError, not_written
 from vitruve.formats import load_motion_at
 from vitruve.jobs.failures import failure, unexpected
-from vitruve.motion.finding import Finding
-from vitruve.motion.found import finding_of_note, look_through
+from vitruve.motion.checks import inspect_with_notes
+from vitruve.motion.finding import Finding, finding_of_note
 from vitruve.retarget.mapping import load_mapping
 from vitruve.retarget.quality import TRUSTED_MEAN
 from vitruve.retarget.retarget import actor_betas, retarget_motion
@@ -236,7 +236,7 @@ def _retargeted(source: SourceFile, job: ShardJob) -> _Read:
             where=f"{source.path}: worst frames {list(conversion.error.worst)[:3]}; the limit is {TRUSTED_MEAN:.0f} mm",
             fix="check units and mapping: vitruve convert FILE --to open-smplh; give --mapping",
         )
-    return arrays_of_motion(conversion.motion), round(conversion.error.mean, 3), look_through(motion)
+    return arrays_of_motion(conversion.motion), round(conversion.error.mean, 3), inspect_with_notes(motion)
 
 
 @functools.lru_cache(maxsize=2)

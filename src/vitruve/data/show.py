@@ -17,9 +17,8 @@ from vitruve.data.clips import Clip
 from vitruve.data.fields import field_counts
 from vitruve.data.labels import label_figures
 from vitruve.data.store import Store
-from vitruve.motion.finding import Finding
-from vitruve.motion.findings import inspect_motion
-from vitruve.motion.found import gathered
+from vitruve.motion.checks import inspect_motion
+from vitruve.motion.finding import Finding, summarise_findings
 from vitruve.skeletons import load_skeleton
 
 Progress = Callable[[int, int], None]
@@ -127,7 +126,7 @@ def _findings(store: Store, count: int, progress: Progress | None) -> tuple[int,
         found += [(clip.key, finding) for finding in inspect_motion(store.motion(clip)[:LOOKED])]
         if progress:
             progress(number, len(chosen))
-    return len(chosen), gathered(found)
+    return len(chosen), summarise_findings(found)
 
 
 def _evenly(clips: Sequence[Clip], count: int) -> list[Clip]:

@@ -22,7 +22,7 @@ from vitruve.draw.views import CameraChoice, across, aspect, place_camera
 from vitruve.errors import BadData, UsageError
 from vitruve.files.atomic import replacing
 from vitruve.geometry.camera import Camera
-from vitruve.motion.frame_range import frame_range
+from vitruve.motion.editing import frame_range
 from vitruve.runs.progress import Progress
 
 SIZE = (1280, 720)

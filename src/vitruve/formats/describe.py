@@ -16,8 +16,8 @@ from vitruve.formats import load_motion, recognise
 from vitruve.formats.fields import MissingFrameRate
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_skeleton, is_transfer_folder
 from vitruve.motion import Motion
-from vitruve.motion.finding import Finding
-from vitruve.motion.found import by_severity, look_through
+from vitruve.motion.checks import inspect_with_notes
+from vitruve.motion.finding import Finding, by_severity
 from vitruve.motion.sizes import mesh_findings
 
 # The assumed frame rate of a file without one, to check speeds.
@@ -68,12 +68,12 @@ def describe(path: str | os.PathLike[str], *, fps: float | None = None, gender: 
 def _motion(look: Glimpse, fps: float | None, gender: str | None) -> Description:
     try:
         motion = load_motion(look.path, fps=fps, gender=gender)
-        findings = look_through(motion)
+        findings = inspect_with_notes(motion)
         has_rate = True
     except MissingFrameRate:
         motion = load_motion(look.path, fps=_ASSUMED_RATE, gender=gender)
         # Findings about an assumed frame rate mean nothing.
-        findings = [finding for finding in look_through(motion) if "frame rate" not in finding.what]
+        findings = [finding for finding in inspect_with_notes(motion) if "frame rate" not in finding.what]
         findings.append(Finding("warning", "the file has no frame rate", "", "set it: --source-fps 30, or fps=30"))
         has_rate = False
     return Description(look.path, "motion", _motion_facts(motion, look, has_rate), by_severity(findings))

@@ -20,7 +20,7 @@ from vitruve.formats.glimpse import glimpse
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.motion import Keypoints, Motion
 from vitruve.motion.body_of import body_of
-from vitruve.motion.found import finding_of_note
+from vitruve.motion.finding import finding_of_note
 from vitruve.motion.performer import Performer, keypoint_performer, mesh_performer, motion_performer
 
 Loaded = Motion | MeshSequence | Keypoints | Performer

@@ -1,9 +1,5 @@
 """The camera: intrinsics, pose, image size and lens model. One type for fitting, drawing, videos and files.
 
-    camera = look_at((0, -4, 1), (0, 0, 1), size=(1280, 720), fov_deg=30)
-    pixels, depth = camera.project(points)           # [..., 2] pixels, [...] metres
-    points = camera.unproject(pixels, depth)         # and back
-
 OpenCV's conventions: in the camera x is to the right, y down, z forward; the centre of the first pixel is at 0, 0.
 """
 
@@ -12,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -31,7 +28,6 @@ class Camera:
     Attributes:
         intrinsics: [3, 3] or [frames, 3, 3] pixels: focal lengths, skew, principal point.
         T_camera_world: [4, 4] or [frames, 4, 4], maps points of the z-up world, metres, to the camera.
-        size: width and height of the image in pixels.
         distortion: coefficients of the lens model, in its order; empty for a lens without distortion.
         lens: the lens model, a key of `geometry.lens.LENSES`.
         fps: frames per second; None for a fixed camera, or one with the frame rate of its video.
@@ -97,12 +93,7 @@ class Camera:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Camera:
         """The camera on another device or in another precision."""
-        return replace(
-            self,
-            intrinsics=self.intrinsics.to(device=device, dtype=dtype),
-            T_camera_world=self.T_camera_world.to(device=device, dtype=dtype),
-            distortion=self.distortion.to(device=device, dtype=dtype),
-        )
+        return replace(self, **moved_tensors(self, device, dtype))
 
     def moved(self, offset: Float[Tensor, "*frames 3"]) -> Camera:
         """The camera moved in the world by a vector, metres, or by one vector per frame."""
@@ -134,27 +125,20 @@ class Camera:
         The pixel is NaN for points at or behind the camera, and for points so far outside the image that the lens
         model would fold them back into it.
         """
-        seen = self._in_camera(points)
-        depth = seen[..., 2]
-        plane = seen[..., :2] / torch.where(depth > 0, depth, torch.nan)[..., None]
-        bent, _ = distort(self.lens, self.distortion.to(seen), plane)
-        lens = self._per_point(self.intrinsics, points)
-        return (lens[..., :2, :2] @ bent[..., None])[..., 0] + lens[..., :2, 2], depth
+        depth, plane = self._on_plane(points)
+        bent, _ = distort(self.lens, self.distortion.to(plane), plane)
+        return self._pixels(bent, points), depth
 
     def project_with_derivatives(
         self, points: Float[Tensor, "*batch 3"]
     ) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2 3"]]:
         """Pixel positions, and their derivatives with respect to the world points, pixels per metre."""
-        seen = self._in_camera(points)
-        depth = torch.where(seen[..., 2] > 0, seen[..., 2], torch.nan)
-        plane = seen[..., :2] / depth[..., None]
-        bent, slope = distort(self.lens, self.distortion.to(seen), plane)
-        lens = self._per_point(self.intrinsics, points)
-        flat = torch.eye(2, 3, dtype=seen.dtype, device=seen.device).expand(*seen.shape[:-1], 2, 3).clone()
+        depth, plane = self._on_plane(points)
+        bent, slope = distort(self.lens, self.distortion.to(plane), plane)
+        flat = torch.eye(2, 3, dtype=plane.dtype, device=plane.device).expand(*plane.shape[:-1], 2, 3).clone()
         flat[..., 2] = -plane
-        turned = flat @ self._per_point(self.axes, points) / depth[..., None, None]
-        pixels = (lens[..., :2, :2] @ bent[..., None])[..., 0] + lens[..., :2, 2]
-        return pixels, lens[..., :2, :2] @ slope @ turned
+        turned = flat @ self._per_point(self.axes, points) / torch.where(depth > 0, depth, torch.nan)[..., None, None]
+        return self._pixels(bent, points), self._per_point(self.intrinsics, points)[..., :2, :2] @ slope @ turned
 
     def rays(self, pixels: Float[Tensor, "*batch 2"]) -> tuple[Float[Tensor, "*#batch 3"], Float[Tensor, "*batch 3"]]:
         """World rays through pixels: origins, and directions that are one metre long in depth."""
@@ -170,12 +154,17 @@ class Camera:
         start, direction = self.rays(pixels)
         return start + depth.to(direction)[..., None] * direction
 
-    def _in_camera(self, points: Tensor) -> Tensor:
-        turn, shift = (
-            self._per_point(self.axes, points),
-            self._per_point(self.T_camera_world[..., :3, 3], points, own=1),
-        )
-        return (turn @ points.to(turn)[..., None])[..., 0] + shift
+    def _on_plane(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Depths of world points, and their places on the ideal image plane, NaN behind the camera."""
+        turn = self._per_point(self.axes, points)
+        shift = self._per_point(self.T_camera_world[..., :3, 3], points, own=1)
+        seen = (turn @ points.to(turn)[..., None])[..., 0] + shift
+        depth = seen[..., 2]
+        return depth, seen[..., :2] / torch.where(depth > 0, depth, torch.nan)[..., None]
+
+    def _pixels(self, plane: Tensor, points: Tensor) -> Tensor:
+        lens = self._per_point(self.intrinsics, points)
+        return (lens[..., :2, :2] @ plane[..., None])[..., 0] + lens[..., :2, 2]
 
     def _per_point(self, value: Tensor, points: Tensor, own: int = 2) -> Tensor:
         """A per-frame value with singleton axes, to broadcast against points [frames, ..., coordinates]."""
@@ -190,6 +179,14 @@ class Camera:
         return value.reshape(len(value), *[1] * (points.dim() - 2), *value.shape[1:])
 
 
+def moved_tensors(
+    item: Any, device: torch.device | str | None, dtype: torch.dtype | None, same_dtype: str = ""
+) -> dict[str, Tensor]:
+    """The tensors of a dataclass, by field, on a device and in a precision; the field `same_dtype` keeps its own."""
+    tensors = {key: value for key, value in vars(item).items() if isinstance(value, Tensor)}
+    return {key: value.to(device, None if key == same_dtype else dtype) for key, value in tensors.items()}
+
+
 def look_at(
     position: Sequence[float],
     target: Sequence[float],
@@ -197,12 +194,9 @@ def look_at(
     fov_deg: float = 25.0,
     up: Sequence[float] = (0.0, 0.0, 1.0),
 ) -> Camera:
-    """A camera without distortion at a position, looking at a target.
+    """A camera without distortion at a position (metres), with a target in the middle of its image (pixels).
 
     Args:
-        position: where it stands, metres.
-        target: the point in the middle of the image.
-        size: width and height of the image in pixels.
         fov_deg: vertical field of view, degrees.
         up: the direction that is up in the image. If the camera looks along it, the world's x axis points right.
     """

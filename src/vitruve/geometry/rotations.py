@@ -116,33 +116,24 @@ def euler_to_matrix(angles: Float[Tensor, "*batch 3"], order: str) -> Matrix:
 def matrix_to_euler(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
     """Euler angles (radians) of rotation matrices; at gimbal lock the third is zero and the rotation still correct."""
     _check_order(order)
-    if order[0] == order[2]:
-        return _euler_about_two_axes(matrix, order)
-    i, j, k = ("XYZ".index(axis) for axis in order)
-    sign = 1.0 if (j - i) % 3 == 1 else -1.0
-    sine = (sign * matrix[..., i, k]).clamp(-1, 1)
-    # From sine and cosine: the arcsine alone loses half the digits near 90 degrees.
-    cosine = torch.hypot(matrix[..., i, i], matrix[..., i, j])
-    second = torch.atan2(sine, cosine)
-    locked = cosine < 10 * torch.finfo(matrix.dtype).eps
-    first = torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k])
-    first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
-    third = torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i])
-    return torch.stack([torch.where(locked, first_locked, first), second, third.masked_fill(locked, 0.0)], -1)
-
-
-def _euler_about_two_axes(matrix: Matrix, order: str) -> Float[Tensor, "*batch 3"]:
-    """The same for orders whose first and last axis are equal, such as "ZXZ"."""
     i, j = "XYZ".index(order[0]), "XYZ".index(order[1])
     k = 3 - i - j
     sign = 1.0 if (j - i) % 3 == 1 else -1.0
-    sine = torch.hypot(matrix[..., i, j], matrix[..., i, k])
-    second = torch.atan2(sine, matrix[..., i, i])
-    locked = sine < 10 * torch.finfo(matrix.dtype).eps
-    first = torch.atan2(matrix[..., j, i], -sign * matrix[..., k, i])
+    # The second angle from sine and cosine: the arcsine alone loses half the digits near 90 degrees.
+    if order[0] == order[2]:
+        lever = sine = torch.hypot(matrix[..., i, j], matrix[..., i, k])
+        cosine = matrix[..., i, i]
+        first = torch.atan2(matrix[..., j, i], -sign * matrix[..., k, i])
+        third = torch.atan2(matrix[..., i, j], sign * matrix[..., i, k])
+    else:
+        sine = (sign * matrix[..., i, k]).clamp(-1, 1)
+        lever = cosine = torch.hypot(matrix[..., i, i], matrix[..., i, j])
+        first = torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k])
+        third = torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i])
+    locked = lever < 10 * torch.finfo(matrix.dtype).eps
     first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
-    third = torch.atan2(matrix[..., i, j], sign * matrix[..., i, k])
-    return torch.stack([torch.where(locked, first_locked, first), second, third.masked_fill(locked, 0.0)], -1)
+    angles = (torch.where(locked, first_locked, first), torch.atan2(sine, cosine), third.masked_fill(locked, 0.0))
+    return torch.stack(angles, -1)
 
 
 def rotation_about(axis: str, angle: Float[Tensor, "*batch"]) -> Matrix:
@@ -225,7 +216,6 @@ def swing_twist(rotation: Matrix, axis: Float[Tensor, "*#batch 3"]) -> tuple[Mat
     """Split a rotation into swing @ twist: the twist turns about `axis`, the swing does not.
 
     Args:
-        rotation: rotation matrices.
         axis: unit direction in the frame before the rotation.
     """
     quaternion = matrix_to_quaternion_xyzw(rotation)

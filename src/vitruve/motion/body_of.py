@@ -10,17 +10,13 @@ from vitruve.motion.motion import Motion
 
 
 def body_of(
-    motion: Motion, asked: str | BodyModel | None = None, folder: str | Path | None = None
+    motion: Motion, which: str | BodyModel | None = None, folder: str | Path | None = None
 ) -> tuple[BodyModel, list[str]]:
-    """The body that a motion is on: the one it names, or another that was asked for.
+    """The body of a motion, or another on request, with notes for the user about the choice.
 
     Args:
-        motion: on a body.
-        asked: a name, a file or a body to take instead.
-        folder: where licensed bodies lie, before the usual places.
-
-    Returns:
-        (the body, what a user must know about the choice)
+        which: a name, a file or a body to use instead of the motion's own.
+        folder: searched for licensed bodies before the usual places.
     """
-    body, notes = find_body(asked or motion.body, motion.gender, folder)
+    body, notes = find_body(which or motion.body, motion.gender, folder)
     return body, [*notes, *other_than_named(motion.body_name, body.name)]

@@ -15,7 +15,6 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import mirrored, rotation_about, slerp
 from vitruve.motion.features import heading
 from vitruve.motion.motion import Motion
-from vitruve.motion.provenance import edited
 from vitruve.motion.world import root_at_rest, rotate_world, translate_world
 from vitruve.skeletons import Skeleton
 
@@ -23,14 +22,9 @@ ALIGNMENTS = ("none", "position", "heading")
 
 
 def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion:
-    """The frames with start <= i / fps < end.
+    """The frames with start <= i / fps < end, in seconds; `end` is by default the end of the clip.
 
     Adjacent crops share no frame: joined, they give the clip back.
-
-    Args:
-        motion: any clip.
-        start: seconds.
-        end: seconds; by default the end of the clip.
     """
     # Tolerate rounding: a time within rounding of a frame is that frame.
     first = max(0, math.ceil(start * motion.fps - 1e-6))
@@ -44,6 +38,31 @@ def crop(motion: Motion, start: float = 0.0, end: float | None = None) -> Motion
     return motion[first:last]
 
 
+def frame_range(text: str, count: int) -> slice:
+    """The slice of `count` frames for a user's "10:200", "::2", "100:" or one frame number; it is never empty."""
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part.strip() else None for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and numbers[0] is not None:
+        numbers = [numbers[0], numbers[0] + 1 or None]
+    if len(numbers) not in (2, 3) or (len(numbers) == 3 and numbers[2] is not None and numbers[2] < 1):
+        raise UsageError(
+            f"'{text}' does not say which frames",
+            where=f"--frames {text}",
+            fix="write FIRST:END, FIRST:END:STEP with a step above zero, or one frame: --frames 10:200",
+        )
+    chosen = slice(*numbers)
+    if not range(count)[chosen]:
+        raise UsageError(
+            "there are no such frames",
+            where=f"--frames {text}: there are {count}, the first is 0",
+            fix=f"--frames 0:{min(count, 10)}",
+        )
+    return chosen
+
+
 def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", body: BodyModel | None = None) -> Motion:
     """Join clips, one after the other.
 
@@ -53,7 +72,6 @@ def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", bod
         align: "none" leaves each clip where it is; "position" moves each clip horizontally so that its first frame
             meets the clip before it (at its last frame, or the first of the overlap); "heading" also turns it, which
             needs the body or a tree with rest positions.
-        body: the body of the motions.
     """
     if not motions:
         raise UsageError("no motions to join", where="motions is empty", fix="pass at least one")
@@ -71,7 +89,9 @@ def join(motions: Sequence[Motion], blend: float = 0.0, align: str = "none", bod
             )
         meeting = out[len(out) - max(overlap, 1) :][:1]
         out = _joined(out, _aligned(after, meeting, align, body), overlap)
-    return edited(motions[0], f"joined from {len(motions)} clips", **_fields(out)) if len(motions) > 1 else out
+    if len(motions) == 1:
+        return out
+    return out.replace(source=motions[0].edited(f"joined from {len(motions)} clips").source)
 
 
 def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
@@ -80,11 +100,7 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
     A body keeps its shape: SMPL-family templates are nearly symmetric across x. With the body, the root is mirrored
     exactly; without it, its rest position is assumed to be in the middle plane. A plain tree is mirrored exactly, with
     its rest positions, across the axis that separates its pairs. The expression stays: its components have no left and
-    right. Mirroring twice gives the motion back.
-
-    Args:
-        motion: any clip on a skeleton with pairs.
-        body: the body of the motion.
+    right. Mirroring twice gives the motion back. The skeleton needs pairs.
     """
     skeleton, flip = motion.skeleton, list(motion.skeleton.flip)
     _check_mirrorable(skeleton)
@@ -103,8 +119,7 @@ def mirror(motion: Motion, body: BodyModel | None = None) -> Motion:
     inner = mirrored(motion.rotations[:, flip], axis)
     # The root maps the rest pose to the world: mirror the world on its left, the rest pose on its right.
     outer = world[:, None] * motion.rotations[:, :1] * _signs(axis, motion.rotations)
-    return edited(
-        motion,
+    return motion.edited(
         "mirrored across x = 0",
         skeleton=skeleton,
         rotations=torch.cat([outer, inner[:, 1:]], 1),
@@ -122,9 +137,9 @@ def set_shape(motion: Motion, betas: Float[Tensor, "betas"], body: BodyModel | N
     betas = betas.to(motion.betas)
     note = "changed the shape"
     if body is None:
-        return edited(motion, note, betas=betas)
+        return motion.edited(note, betas=betas)
     change = root_at_rest(motion, body) - root_at_rest(motion.replace(betas=betas), body)
-    return edited(motion, note, betas=betas, translation=motion.translation + change)
+    return motion.edited(note, betas=betas, translation=motion.translation + change)
 
 
 def _aligned(after: Motion, meeting: Motion, align: str, body: BodyModel | None) -> Motion:
@@ -163,16 +178,6 @@ def _joined(before: Motion, after: Motion, overlap: int) -> Motion:
         offsets=fade(before.offsets, after.offsets),
         mask=None if before.mask is None and after.mask is None else mask,
     )
-
-
-def _fields(motion: Motion) -> dict[str, Tensor | None]:
-    return {
-        "rotations": motion.rotations,
-        "translation": motion.translation,
-        "expression": motion.expression,
-        "offsets": motion.offsets,
-        "mask": motion.mask,
-    }
 
 
 def _signs(axis: str, like: Tensor) -> Tensor:

@@ -61,13 +61,8 @@ def heading(
 ) -> Float[Tensor, "frames"]:
     """The heading: radians about z, 0 along +x and pi/2 along +y, unwrapped.
 
-    It is perpendicular to the mean line across hips and shoulders, so a twisted trunk counts half. NaN where that line
-    is vertical (lying on the side).
-
-    Args:
-        motion: any clip.
-        body: the body of the motion.
-        across: (left, right) joint names; by default hips and shoulders.
+    It is perpendicular to the mean line across hips and shoulders, or other (left, right) joints given by `across`, so
+    a twisted trunk counts half. NaN where that line is vertical (lying on the side).
     """
     joints = motion.joints(body)
     pairs = [(_named(motion.skeleton, a, "across"), _named(motion.skeleton, b, "across")) for a, b in across]
@@ -102,13 +97,11 @@ def foot_contacts(
     over 50 ms, so that clips at 20 and 120 fps agree.
 
     Args:
-        motion: a clip on level ground.
         body: the body of the motion, whose sole gives the ankle's height when standing; without a body, the 5 %
             quantile of the joint's height is used.
         height: metres.
         speed: m/s.
         ground: height of the ground in metres, see `put_on_ground`.
-        joints: names of the foot joints.
     """
     indices = [_named(motion.skeleton, name, "joints") for name in joints]
     positions = motion.joints(body)[:, indices]
@@ -131,13 +124,7 @@ def foot_contacts(
 
 
 def foot_level(motion: Motion, body: BodyModel, joints: Sequence[str] = FOOT_JOINTS) -> float:
-    """The height of the ground that the feet stand on, metres: in 5 % of the valid frames the lower foot is below it.
-
-    Args:
-        motion: a clip whose ground is level.
-        body: the body of the motion. Its sole says how high an ankle stands.
-        joints: names of the foot joints.
-    """
+    """Height of the level ground under the feet, metres: in 5 % of the valid frames the lower foot is below it."""
     indices = [_named(motion.skeleton, name, "joints") for name in joints]
     heights = (motion.joints(body)[:, indices, 2] - _standing_heights(motion, body, indices)).amin(1)
     valid = heights if motion.mask is None else heights[motion.mask]
@@ -156,14 +143,7 @@ def foot_sliding(
     contacts: Bool[Tensor, "frames feet"] | None = None,
     joints: Sequence[str] = FOOT_JOINTS,
 ) -> float:
-    """Mean horizontal speed, m/s, of foot joints in contact; NaN if there is no contact.
-
-    Args:
-        motion: any clip.
-        body: the body of the motion.
-        contacts: which joints are in contact; by default from `foot_contacts`.
-        joints: names of the foot joints, one per column of `contacts`.
-    """
+    """Mean horizontal speed, m/s, of foot joints in contact (by default from `foot_contacts`); NaN without contact."""
     if contacts is None:
         contacts = foot_contacts(motion, body, joints=joints)
     indices = [_named(motion.skeleton, name, "joints") for name in joints]
@@ -198,8 +178,8 @@ def _differences(values: Tensor, mask: Tensor | None, order: int, fps: float) ->
         return out
     quotient = torch.diff(values, n=order, dim=0) * fps**order
     if mask is not None:
-        whole = mask.to(values.device).unfold(0, order + 1, 1).all(-1).reshape(-1, *[1] * (values.dim() - 1))
-        quotient = torch.where(whole, quotient, torch.full_like(quotient, torch.nan))
+        known = mask.to(values.device).unfold(0, order + 1, 1).all(-1).reshape(-1, *[1] * (values.dim() - 1))
+        quotient = torch.where(known, quotient, torch.full_like(quotient, torch.nan))
     start = order // 2
     out[start : start + len(quotient)] = quotient
     return out

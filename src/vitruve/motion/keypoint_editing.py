@@ -5,15 +5,15 @@ Every point has its own gaps. Nothing is extrapolated: long gaps stay, and so do
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vitruve.motion.keypoints import Keypoints
 from vitruve.motion.resampling import frames_between
-from vitruve.motion.smoothing import chosen_filter, valid_runs
+from vitruve.motion.smoothing import chosen_filter, runs_of_true
 
 # Confidence of interpolated points, relative to the less certain neighbour.
 _MADE = 0.5
@@ -24,10 +24,6 @@ def resample_keypoints(keypoints: Keypoints, fps: float) -> Keypoints:
 
     Frame k of the result is at time k / fps. A new frame on an old one is a copy; elsewhere a point is present only if
     both neighbours are, with the lower of their confidences. Frame numbers start again at 0.
-
-    Args:
-        keypoints: at any frame rate.
-        fps: the new frame rate.
     """
     if fps == keypoints.fps:
         return keypoints
@@ -57,7 +53,6 @@ def fill_keypoint_gaps(keypoints: Keypoints, longest: float = 0.5) -> Keypoints:
     the confidence of their less certain neighbour.
 
     Args:
-        keypoints: with gaps.
         longest: longer gaps, in seconds, stay missing, and so do missing frames at either end.
     """
     from scipy.interpolate import CubicSpline
@@ -91,18 +86,11 @@ def fill_keypoint_gaps(keypoints: Keypoints, longest: float = 0.5) -> Keypoints:
 
 
 def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settings: float) -> Keypoints:
-    """Smooth the points with the filters of `smooth`. Each run of present frames of a point is filtered separately.
-
-    Args:
-        keypoints: any.
-        filter: "butterworth", "gaussian" or "savgol".
-        settings: the filter's settings where they differ from its defaults, as for `smooth`.
-    """
+    """Smooth the points, with the filters and settings of `smooth`; each run of present frames separately."""
     function, used = chosen_filter(filter, settings)
-    seen = keypoints.seen
     positions = keypoints.positions.detach().cpu().double().numpy().copy()
     # Points that are present in the same frames are filtered together.
-    for runs, points in _by_runs(seen).items():
+    for runs, points in _by_runs(keypoints.seen.cpu().numpy()).items():
         for start, stop in runs:
             if stop - start > 1:
                 positions[start:stop, points] = function(positions[start:stop, points], keypoints.fps, used)
@@ -114,17 +102,16 @@ def smooth_keypoints(keypoints: Keypoints, filter: str = "butterworth", **settin
 
 def _gaps(seen: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of the gaps between present frames."""
-    known = np.flatnonzero(seen)
-    breaks = np.flatnonzero(np.diff(known) > 1)
-    return [(int(known[i]) + 1, int(known[i + 1])) for i in breaks]
+    runs = runs_of_true(seen)
+    return [(end, start) for (_, end), (start, _) in itertools.pairwise(runs)]
 
 
 def _is_seen(seen: np.ndarray, frame: int, point: int) -> bool:
     return 0 <= frame < len(seen) and bool(seen[frame, point])
 
 
-def _by_runs(seen: Tensor) -> dict[tuple[tuple[int, int], ...], list[int]]:
+def _by_runs(seen: np.ndarray) -> dict[tuple[tuple[int, int], ...], list[int]]:
     groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for point in range(seen.shape[1]):
-        groups.setdefault(tuple(valid_runs(seen[:, point], len(seen))), []).append(point)
+        groups.setdefault(tuple(runs_of_true(seen[:, point])), []).append(point)
     return groups

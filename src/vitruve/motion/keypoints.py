@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
-from vitruve.geometry.camera import Camera
-from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST, Source
+from vitruve.geometry.camera import Camera, moved_tensors
+from vitruve.motion.motion import FARTHEST, Source, check_fps, slice_step
 from vitruve.skeletons import Skeleton
 
 
@@ -23,13 +23,10 @@ class Keypoints:
     Attributes:
         positions: [frames, points, 3] metres in the z-up world, or [frames, points, 2] pixels in the camera's images
             (the centre of the first pixel is at 0, 0).
-        fps: frames per second.
         skeleton: names and edges of the points.
         confidence: [frames, points] from 0 (missing) to 1.
         camera: the camera of 2D points, if known.
-        person: index of the person.
         frame_ids: [frames] frame numbers in the source file or video, increasing.
-        source: where they come from.
     """
 
     positions: Float[Tensor, "frames points dims"]
@@ -70,9 +67,7 @@ class Keypoints:
             if not -len(self) <= frames < len(self):
                 raise IndexError(f"frame {frames} of keypoints with {len(self)} frames")
             frames = slice(frames % len(self), frames % len(self) + 1)
-        step = frames.step or 1
-        if step < 1:
-            raise UsageError("keypoints cannot be sliced backwards", where=f"step {step}", fix="use a positive step")
+        step = slice_step(frames, "keypoints")
         camera = self.camera
         if camera is not None and len(camera) == len(self):
             camera = camera[frames]
@@ -116,13 +111,8 @@ class Keypoints:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Keypoints:
         """The keypoints on another device or in another precision."""
-        return replace(
-            self,
-            positions=self.positions.to(device=device, dtype=dtype),
-            confidence=self.confidence.to(device=device, dtype=dtype),
-            frame_ids=self.frame_ids.to(device=device),
-            camera=None if self.camera is None else self.camera.to(device=device, dtype=dtype),
-        )
+        camera = None if self.camera is None else self.camera.to(device, dtype)
+        return replace(self, **moved_tensors(self, device, dtype, same_dtype="frame_ids"), camera=camera)
 
     def projected(self, camera: Camera) -> Keypoints:
         """Project 3D points into a camera; points behind it or outside the reach of its lens are missing."""
@@ -167,12 +157,7 @@ def _check(keypoints: Keypoints) -> None:
         )
     if bool((positions.abs().nan_to_num(0.0, 0.0) > FARTHEST).any()):
         raise BadData("the positions are too large", where=f"beyond {FARTHEST:g}", fix="check the file and its unit")
-    if not SLOWEST <= keypoints.fps <= FASTEST:
-        raise BadData(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
-            where=f"fps = {keypoints.fps}",
-            fix="for example fps=30",
-        )
+    check_fps(keypoints.fps)
     camera = keypoints.camera
     if camera is not None and camera.moves and len(camera) != len(positions):
         raise BadData(

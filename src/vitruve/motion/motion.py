@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vitruve.bodies.body_model import BodyModel
+from vitruve.bodies.body_model import BodyModel, ShapedBody
 from vitruve.bodies.catalogue import is_own
 from vitruve.bodies.kinematics import forward_kinematics
-from vitruve.errors import BadData, OutOfRange, UsageError
+from vitruve.errors import BadData, OutOfRange, UsageError, VitruveError
+from vitruve.geometry.camera import moved_tensors
 from vitruve.skeletons import Skeleton
 from vitruve.words import counted
 
@@ -63,7 +64,6 @@ class Motion:
         rotations: [frames, joints, 3, 3] relative to the parent; joint 0 relative to the world.
         translation: [frames, 3]: the root joint is at its rest position plus this. The rest position is that of the
             shaped body, so turning the world needs the body (see `rotate_world`).
-        fps: frames per second.
         skeleton: the joint tree; its `rest` positions are used if `body` is empty.
         body: the body it was made on without its gender, such as "smplh" or "open-smplx"; the whole name of a hand
             ("mano-left") and of a user's own file ("mine#1f3a9c02"); empty for a plain tree.
@@ -72,7 +72,6 @@ class Motion:
         expression: [frames, expressions] or None.
         offsets: [frames, joints, 3] from the parent, for trees whose bones change length; None otherwise.
         mask: [frames], True where a frame is valid; None if all are.
-        source: where it comes from.
     """
 
     rotations: Float[Tensor, "frames joints 3 3"]
@@ -107,13 +106,10 @@ class Motion:
         if not isinstance(frames, slice):
             frame = self._frame(frames)
             return self[frame : frame + 1]
-        step = frames.step or 1
-        if step < 1:
-            raise UsageError("a motion cannot be sliced backwards", where=f"step {step}", fix="use a positive step")
-
-        def cut(value: Any) -> Any:
-            over_frames = isinstance(value, Tensor | np.ndarray) and value.ndim > 0 and len(value) == len(self)
-            return value[frames] if over_frames else value
+        step = slice_step(frames, "a motion")
+        extras = {
+            key: value[frames] if self._is_per_frame(value) else value for key, value in self.source.extras.items()
+        }
 
         def optional(value: Tensor | None) -> Tensor | None:
             return None if value is None else value[frames]
@@ -126,8 +122,15 @@ class Motion:
             expression=optional(self.expression),
             offsets=optional(self.offsets),
             mask=optional(self.mask),
-            source=replace(self.source, extras={key: cut(value) for key, value in self.source.extras.items()}),
+            source=replace(self.source, extras=extras),
         )
+
+    def _is_per_frame(self, extra: Any) -> bool:
+        return isinstance(extra, Tensor | np.ndarray) and extra.ndim > 0 and len(extra) == len(self)
+
+    def _source_without_frames(self) -> Source:
+        extras = {key: value for key, value in self.source.extras.items() if not self._is_per_frame(value)}
+        return replace(self.source, extras=extras)
 
     def _frame(self, index: SupportsIndex) -> int:
         """The index of a frame, counted from the start."""
@@ -174,35 +177,29 @@ class Motion:
         """
         changed = replace(self, **changes)
         if len(changed) != len(self) and "source" not in changes:
-            kept = {
-                key: value
-                for key, value in self.source.extras.items()
-                if not (isinstance(value, Tensor | np.ndarray) and value.ndim > 0 and len(value) == len(self))
-            }
-            changed = replace(changed, source=replace(changed.source, extras=kept))
+            changed = replace(changed, source=self._source_without_frames())
         return changed
+
+    def edited(self, note: str, **changes: Any) -> Motion:
+        """A changed copy with a note in its source: one sentence without the full stop.
+
+        Per-frame extras of the file (markers, soft tissue) describe the old frames in the old world. They are dropped,
+        and the note lists them.
+        """
+        source = self._source_without_frames()
+        dropped = [key for key in self.source.extras if key not in source.extras]
+        if dropped:
+            note += f" (dropped with it: {', '.join(dropped)})"
+        return replace(self, source=replace(source, notes=(*source.notes, note)), **changes)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Motion:
         """The motion on another device or in another precision."""
-
-        def move(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value.to(device=device, dtype=dtype)
-
-        return replace(
-            self,
-            rotations=move(self.rotations),
-            translation=move(self.translation),
-            betas=move(self.betas),
-            expression=move(self.expression),
-            offsets=move(self.offsets),
-            mask=None if self.mask is None else self.mask.to(device=device),
-        )
+        return replace(self, **moved_tensors(self, device, dtype, same_dtype="mask"))
 
     def joints(self, body: BodyModel | None = None) -> Float[Tensor, "frames joints 3"]:
         """Joint positions in the world, metres: on a body, or on the rest positions of a plain tree."""
         if body is not None:
-            shaped = body.shaped(self.betas, self.expression if body.num_expressions else None)
-            return shaped.joints(self.rotations, self.translation)
+            return self.shaped(body).joints(self.rotations, self.translation)
         rest = self.rest_joints()
         if self.offsets is None:
             return forward_kinematics(self.rotations, rest, self.skeleton.parents)[1] + self.translation[:, None]
@@ -212,8 +209,11 @@ class Motion:
 
     def vertices(self, body: BodyModel, chunk: int | None = None) -> Float[Tensor, "frames vertices 3"]:
         """Vertex positions in the world, metres."""
-        shaped = body.shaped(self.betas, self.expression if body.num_expressions else None)
-        return shaped.vertices(self.rotations, self.translation, chunk=chunk)
+        return self.shaped(body).vertices(self.rotations, self.translation, chunk=chunk)
+
+    def shaped(self, body: BodyModel) -> ShapedBody:
+        """The body with the shape and, if it has a face, the expression of this clip."""
+        return body.shaped(self.betas, self.expression if body.num_expressions else None)
 
     def rest_joints(self, body: BodyModel | None = None) -> Float[Tensor, "joints 3"]:
         """Joint positions at rest: of the body with this clip's shape, or of the plain tree."""
@@ -259,6 +259,21 @@ class Motion:
         from vitruve import save_motion  # the table of formats stands above this layer
 
         return save_motion(self, path, overwrite=overwrite)
+
+
+def slice_step(frames: slice, what: str) -> int:
+    """The step of a slice of frames, which must be positive; `what` names the sliced object in the error."""
+    step = frames.step or 1
+    if step < 1:
+        raise UsageError(f"{what} cannot be sliced backwards", where=f"step {step}", fix="use a positive step")
+    return step
+
+
+def check_fps(fps: float, error: type[VitruveError] = BadData) -> None:
+    """Raise the error for a frame rate outside the limits, or NaN."""
+    if not SLOWEST <= fps <= FASTEST:
+        limits = f"between {SLOWEST:g} and {FASTEST:,}"
+        raise error(f"the frame rate is not {limits}", where=f"fps = {fps}", fix="for example fps=30")
 
 
 def _moving_bones(rotations: Tensor, offsets: Tensor, parents: tuple[int, ...]) -> Tensor:
@@ -307,12 +322,7 @@ def _check(motion: Motion) -> None:
                 where=f"{key}{place} is {float(value[tuple(place)]):g}",
                 fix="check the file: damaged, or another unit than metres",
             )
-    if not SLOWEST <= motion.fps <= FASTEST:
-        raise BadData(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}",
-            where=f"fps = {motion.fps}",
-            fix="for example fps=30",
-        )
+    check_fps(motion.fps)
     if motion.gender not in GENDERS:
         raise BadData(f"unknown gender '{motion.gender}'", where="gender", fix="use 'neutral', 'female' or 'male'")
     if frames == 0:

@@ -1,13 +1,8 @@
 """Check the frame rate of a motion by physics: how people fall, and how fast they walk.
 
-    seen = seen_pace(motion)
-    if seen is not None:
-        print(seen.fps, seen.why)
-
-In the air a person falls with 9.81 m/s², whatever the limbs do; a frame rate that is twice too high makes it four times
-as much. Walking has no flight phase, but nobody walks much faster than 2 m/s without leaving the ground. Most motions
-show neither, but there are no false alarms: of 269 clips of the CMU database and 81 BVH files none is flagged at its
-own rate; at twice the rate 74 are, 44 by a jump or a run, 30 by walking.
+In the air a person falls with 9.81 m/s², and nobody walks much faster than 2 m/s without leaving the ground. Most
+motions show neither, but there are no false alarms: of 269 clips of the CMU database and 81 BVH files none is flagged
+at its own rate; at twice the rate 74 are, 44 by a jump or a run, 30 by walking.
 """
 
 from __future__ import annotations
@@ -23,6 +18,7 @@ from numpy.typing import NDArray
 from vitruve.bodies import load_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.motion.motion import Motion
+from vitruve.motion.smoothing import runs_of_true
 
 GRAVITY = 9.81
 # Tolerated factor between the fall and gravity: a rate wrong by a factor of two gives four.
@@ -94,7 +90,7 @@ def _flights(joints: _Joints, valid: NDArray[np.bool_], motion: Motion) -> list[
     low = low - np.percentile(low[valid], 5)
     height = _centre_height(joints, motion.skeleton.parents)
     found = []
-    for start, stop in _stretches((low > _CLEAR) & valid):
+    for start, stop in runs_of_true((low > _CLEAR) & valid):
         if start == 0 or stop == len(joints) or not 6 <= stop - start <= _LONGEST * motion.fps:
             continue
         time = np.arange(stop - start) / motion.fps
@@ -156,12 +152,6 @@ def _centre_height(joints: _Joints, parents: Sequence[int]) -> _Joints:
     starts = [parents[i] for i in ends]
     lengths = np.linalg.norm(joints[:, ends] - joints[:, starts], axis=-1).mean(0)
     return ((joints[:, ends, 2] + joints[:, starts, 2]) / 2) @ (lengths / max(float(lengths.sum()), 1e-9))
-
-
-def _stretches(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First index and end of each run of True."""
-    steps = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return list(zip(np.nonzero(steps == 1)[0].tolist(), np.nonzero(steps == -1)[0].tolist(), strict=True))
 
 
 def _guess(fps: float, seen: float) -> float:

@@ -1,10 +1,4 @@
-"""The Performer type: what can be drawn and compared, wherever it comes from.
-
-performer = motion_performer(motion, body)                    # a motion on a body; a plain joint tree without one
-performer = mesh_performer(meshes.vertices, meshes.faces, fps=30)
-performer = keypoint_performer(keypoints)
-performer.vertices([0, 10]), performer.joints([0, 10])        # metres in the world, NaN in frames without data
-"""
+"""The Performer type: what can be drawn and compared, made from a motion, meshes or keypoints."""
 
 from __future__ import annotations
 
@@ -33,13 +27,11 @@ Frames = Sequence[int] | Int[Tensor, "chosen"]
 
 @dataclass(frozen=True, eq=False)
 class Performer:
-    """A surface, or joints and bones, over time. It has a motion, meshes, or keypoints, and only one of these.
+    """A surface, or joints and bones, over time. It has exactly one of: a motion, meshes, keypoints.
 
     All of it lies on the CPU, where it is drawn and compared, wherever it came from.
 
     Attributes:
-        name: what it is called.
-        fps: frames per second.
         valid: [frames] True where a frame has data.
         motion: the clip, masked where it has no data.
         body: what the motion is on, or whose surface the meshes are; None for a plain joint tree and where it is not
@@ -48,7 +40,7 @@ class Performer:
         mesh_faces: [faces, 3] vertex indices of the meshes; may be empty.
         keypoints: points in space.
         notes: how it was read, one sentence each.
-        warnings: what may make it something else than was meant, such as a body that stands in for another.
+        warnings: doubts about the content, such as a body used in place of another.
     """
 
     name: str
@@ -95,7 +87,7 @@ class Performer:
 
     @property
     def skeleton(self) -> Skeleton | None:
-        """The joints, and how they belong together; None for meshes."""
+        """The joints and their tree; None for meshes."""
         if self.motion is not None:
             return self.motion.skeleton
         return None if self.keypoints is None else self.keypoints.skeleton
@@ -119,7 +111,7 @@ class Performer:
         """The body with the shape and the expressions of the motion; None without both."""
         if self.motion is None or self.body is None:
             return None
-        return self.body.shaped(self.motion.betas, self.motion.expression if self.body.num_expressions else None)
+        return self.motion.shaped(self.body)
 
     @property
     def height(self) -> float | None:
@@ -144,7 +136,7 @@ class Performer:
             return self.meshes[chosen]
         if self.motion is None or self.shaped is None:
             raise UsageError(
-                f"a surface is asked for, and this has none: {self.kind}",
+                f"there is no surface: this is a {self.kind}",
                 where=self.name,
                 fix="give a body: --body open-smplx; or convert it to one first: vitruve convert",
             )
@@ -177,12 +169,9 @@ class Performer:
 
 
 def motion_performer(motion: Motion, body: BodyModel | None = None, name: str = "") -> Performer:
-    """A motion on a body, or on its plain joint tree.
+    """A motion on a body, or without one on its plain joint tree; frames with NaN are masked.
 
-    Args:
-        motion: the clip; its frames that hold NaN are masked.
-        body: one of the motion's joints; None for joints and bones alone.
-        name: what it is called; the file's name where empty.
+    The name is by default that of the file.
     """
     name, motion = name or Path(motion.source.file).name or "motion", motion.to("cpu")
     if not bool(torch.isfinite(motion.betas).all()):
@@ -205,14 +194,9 @@ def mesh_performer(
     body: BodyModel | None = None,
     name: str = "meshes",
 ) -> Performer:
-    """Meshes over time, as `read_mesh_sequence` reads them.
+    """Meshes over time (metres), as `read_mesh_sequence` reads them; a frame without a finite vertex has no data.
 
-    Args:
-        vertices: metres; a frame without any finite vertex has no data.
-        faces: of all frames; empty for points alone.
-        fps: frames per second.
-        body: whose surface it is, where that is known.
-        name: what it is called.
+    `faces` is empty for a point cloud. `body` is the body that the meshes show, if known.
     """
     vertices, body = vertices.cpu(), None if body is None else body_on(body, "cpu")
     valid = vertices.isfinite().all(-1).any(1)
@@ -224,7 +208,7 @@ def keypoint_performer(keypoints: Keypoints, name: str = "") -> Performer:
     name = name or Path(keypoints.source.file).name or keypoints.person or "keypoints"
     if keypoints.dims != 3:
         raise UsageError(
-            "keypoints in a picture have no place in space", where=f"{name}: {keypoints!r}", fix="give keypoints in 3D"
+            "2D keypoints have no position in space", where=f"{name}: {keypoints!r}", fix="give keypoints in 3D"
         )
     keypoints = keypoints.to("cpu")
     return Performer(name, keypoints.fps, keypoints.seen.any(1), keypoints=keypoints)
@@ -238,8 +222,8 @@ def at_rate(performer: Performer, fps: float) -> Performer:
         changed = keypoint_performer(resample_keypoints(performer.keypoints, fps), performer.name)
     else:
         raise UsageError(
-            "meshes are not brought to another frame rate",
-            where=f"{performer.name} at {performer.fps:g} fps, asked for {fps:g}",
+            "meshes cannot be resampled",
+            where=f"{performer.name} at {performer.fps:g} fps, requested {fps:g} fps",
             fix="give --source-fps the rate of the meshes, or leave it out to take that of the motion",
         )
     return replace(changed, fps=fps, notes=performer.notes, warnings=performer.warnings)

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz, quaternion_wxyz_to_matrix
-from vitruve.motion.motion import FASTEST, SLOWEST, Motion
-from vitruve.motion.provenance import edited
+from vitruve.motion.motion import Motion, check_fps
 
 # Frame rates within this relative tolerance are equal: files hold values such as 120.00004577636719.
 _SAME_RATE = 1e-6
@@ -25,10 +24,6 @@ def resample(motion: Motion, fps: float) -> Motion:
     Frame k of the result is at time k / fps. Nothing is extrapolated: the last new frame is not after the last old one.
     So 120 to 30 fps takes every fourth frame, and the time from the first to the last frame shrinks by less than one
     new frame. A new frame that falls on an old one is an exact copy; any other is valid only if both neighbours are.
-
-    Args:
-        motion: a clip at any frame rate.
-        fps: the new frame rate.
     """
     if fps == motion.fps:
         return motion
@@ -42,10 +37,7 @@ def frames_between(frames: int, old_fps: float, fps: float) -> tuple[Tensor, Ten
     Raises:
         UsageError: the new frame rate is not one that a motion can have.
     """
-    if not SLOWEST <= fps <= FASTEST:
-        raise UsageError(
-            f"the frame rate is not between {SLOWEST:g} and {FASTEST:,}", where=f"fps = {fps}", fix="for example fps=30"
-        )
+    check_fps(fps, UsageError)
     step = frame_step(old_fps / fps)
     count = int((frames - 1) / step) + 1
     # Positions as integers over one denominator, so that frames on the grid are exact.
@@ -90,9 +82,9 @@ def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
 
 
 def frame_step(ratio: float) -> Fraction:
-    """Old frames per new frame, as the plain fraction it is meant to be.
+    """Old frames per new frame, as a simple fraction where one is near.
 
-    Frame numbers times its numerator fit into 64 bits. Where no plain fraction is near, it is off by less than a
+    Frame numbers times its numerator fit into 64 bits. Where no simple fraction is near, it is off by less than a
     millionth of a frame in a million frames.
     """
     exact = Fraction(ratio)
@@ -119,8 +111,7 @@ def _interpolated(
         between = values[left] + along * (values[right] - values[left])
         return torch.where(exact.reshape(along.shape), values[left], between)
 
-    return edited(
-        motion,
+    return motion.edited(
         note,
         rotations=_turned(motion.rotations, left, right, share, exact),
         translation=linear(motion.translation),
@@ -145,8 +136,8 @@ def _turned(rotations: Tensor, left: Tensor, right: Tensor, share: Tensor, exact
         angle = 2 * torch.atan2((end - start).norm(dim=-1), (end + start).norm(dim=-1))[..., None]
         part = share[block][:, None, None]
         # sinc(x / pi) is sin(x) / x, also at zero.
-        whole = torch.sinc(angle / torch.pi)
-        weight_start = (1 - part) * torch.sinc((1 - part) * angle / torch.pi) / whole
-        weight_end = part * torch.sinc(part * angle / torch.pi) / whole
+        sinc = torch.sinc(angle / torch.pi)
+        weight_start = (1 - part) * torch.sinc((1 - part) * angle / torch.pi) / sinc
+        weight_end = part * torch.sinc(part * angle / torch.pi) / sinc
         out[block] = quaternion_wxyz_to_matrix(weight_start * start + weight_end * end)
     return out

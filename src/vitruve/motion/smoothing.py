@@ -12,7 +12,6 @@ from torch import Tensor
 from vitruve.errors import UsageError, nearest
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz, quaternion_wxyz_to_matrix
 from vitruve.motion.motion import Motion
-from vitruve.motion.provenance import edited
 
 
 def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Motion:
@@ -23,7 +22,6 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
     they are. It runs on the CPU in float64, without gradients.
 
     Args:
-        motion: any clip.
         filter: "butterworth" runs forwards and backwards: at `cutoff_hz` (6) both passes together halve the power,
             `order` (4, even) is that of both together. "gaussian" has `sigma` in seconds (0.05). "savgol" fits
             polynomials of degree `order` (3) to a `window` in seconds (0.25), which keeps peaks best.
@@ -42,8 +40,7 @@ def smooth(motion: Motion, filter: str = "butterworth", **settings: float) -> Mo
         return torch.from_numpy(out).to(values)
 
     numbers = ", ".join(f"{key} {value:g}" for key, value in used.items())
-    return edited(
-        motion,
+    return motion.edited(
         f"smoothed with {filter} ({numbers})",
         rotations=_filtered_rotations(motion, runs, function, used),
         translation=filtered(motion.translation),
@@ -65,9 +62,12 @@ def chosen_filter(name: str, settings: Mapping[str, float]) -> tuple[_Filter, di
 
 def valid_runs(mask: Tensor | None, frames: int) -> list[tuple[int, int]]:
     """(start, stop) of every run of valid frames."""
-    if mask is None:
-        return [(0, frames)]
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.cpu().numpy().astype(np.int8), [0]])))
+    return [(0, frames)] if mask is None else runs_of_true(mask.cpu().numpy())
+
+
+def runs_of_true(mask: np.ndarray) -> list[tuple[int, int]]:
+    """(start, stop) of every run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 

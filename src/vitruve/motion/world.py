@@ -18,7 +18,6 @@ from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import rotation_about, rotation_between, rotation_error
 from vitruve.motion.features import FOOT_JOINTS, foot_contacts, heading
 from vitruve.motion.motion import Motion
-from vitruve.motion.provenance import edited
 
 GROUND_METHODS = ("lowest_vertex", "lowest_joint", "contacts")
 _AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
@@ -33,8 +32,6 @@ def rotate_world(
     """Turn the whole world: every joint at p moves to `rotation` (p - about) + about.
 
     Args:
-        motion: any clip.
-        rotation: rotation matrix.
         body: the body of the motion; not needed for a plain tree with rest positions.
         about: the fixed point, metres; the origin by default.
     """
@@ -44,8 +41,7 @@ def rotate_world(
     root = root_at_rest(motion, body)
     centre = torch.zeros(3).to(root) if about is None else about.to(root)
     turned = (root + motion.translation - centre) @ rotation.T + centre
-    return edited(
-        motion,
+    return motion.edited(
         "world turned",
         rotations=torch.cat([rotation @ motion.rotations[:, :1], motion.rotations[:, 1:]], 1),
         translation=turned - root,
@@ -54,19 +50,14 @@ def rotate_world(
 
 def translate_world(motion: Motion, offset: Float[Tensor, "3"]) -> Motion:
     """Move everything by `offset` metres."""
-    return edited(motion, "world moved", translation=motion.translation + offset.to(motion.translation))
+    return motion.edited("world moved", translation=motion.translation + offset.to(motion.translation))
 
 
 def change_up_axis(motion: Motion, start: str, end: str = "z", body: BodyModel | None = None) -> Motion:
     """Turn a world whose up axis is `start` so that `end` is up, by the smallest rotation.
 
-    From "y" to "z" this keeps x. For a camera's world, in which y points down, `start` is "-y".
-
-    Args:
-        motion: any clip.
-        start: the axis that points up now: "x", "y", "z", "-x", "-y" or "-z".
-        end: the axis that points up in the result.
-        body: the body of the motion, see `rotate_world`.
+    The axes are "x", "y", "z", "-x", "-y" and "-z". From "y" to "z" this keeps x. For a camera's world, in which y
+    points down, `start` is "-y". A motion on a body needs the body, as in `rotate_world`.
     """
     for axis in (start, end):
         if axis not in _AXES:
@@ -85,7 +76,6 @@ def put_on_ground(
     """Move the clip vertically so that the ground is at z = 0. One offset for the whole clip: jumps stay jumps.
 
     Args:
-        motion: any clip.
         body: the body of the motion; optional for plain trees with rest positions, except for "lowest_vertex".
         method: "lowest_vertex" puts the lowest vertex of all frames at 0; "lowest_joint" the lowest joint; "contacts"
             the median, over the frames with a foot contact, of the lowest vertex (without a body: of the lowest joint),
@@ -113,18 +103,13 @@ def put_on_ground(
         raise BadData("no frame has a foot contact", where="method 'contacts'", fix="use 'lowest_vertex'")
     level = heights[use].median() if method == "contacts" else heights[use].min()
     moved = motion.translation - torch.tensor([0, 0, 1]).to(motion.translation) * level.to(motion.translation)
-    return edited(motion, f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
+    return motion.edited(f"put on the ground by {method}: moved by {-float(level):.3f} m", translation=moved)
 
 
 def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float = 0.0) -> Motion:
     """Turn and move the clip so that in its first valid frame the root is above the origin and the heading is `facing`.
 
-    Heights stay. This makes takes of the same movement comparable.
-
-    Args:
-        motion: any clip.
-        body: the body of the motion, see `rotate_world`.
-        facing: radians about z from +x; 0 faces +x, pi/2 faces +y.
+    Heights stay. This makes takes of the same movement comparable. `facing` is in radians about z from +x.
     """
     angles = heading(motion, body)
     known = (~angles.isnan()).nonzero()[:, 0]
@@ -134,8 +119,7 @@ def start_at_origin(motion: Motion, body: BodyModel | None = None, facing: float
     turned = rotate_world(motion, rotation_about("Z", facing - angles[first]), body)
     root = root_at_rest(turned, body) + turned.translation
     flat = torch.tensor([1, 1, 0]).to(root)
-    return edited(
-        motion,
+    return motion.edited(
         f"started at the origin, facing {math.degrees(facing):g} degrees",
         rotations=turned.rotations,
         translation=turned.translation - flat * root[first],
@@ -146,8 +130,7 @@ def root_at_rest(motion: Motion, body: BodyModel | None = None) -> Tensor:
     """The root's rest position: [3], or [frames, 3] if the expression moves it."""
     if body is None:
         return motion.rest_joints()[0]
-    shaped = body.shaped(motion.betas, motion.expression if body.num_expressions else None)
-    return shaped.rest_joints[..., 0, :].to(motion.translation)
+    return motion.shaped(body).rest_joints[..., 0, :].to(motion.translation)
 
 
 def lowest_vertices(motion: Motion, body: BodyModel, chunk: int = 256) -> Float[Tensor, "frames"]:

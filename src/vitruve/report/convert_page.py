@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import vitruve
-from vitruve.motion.found import in_words
+from vitruve.motion.finding import finding_text
 from vitruve.report.blocks import Block, Drawing, Heading, Note, Table, page
 from vitruve.report.credits import credits, likely_sources
 from vitruve.report.findings import findings_table
@@ -193,7 +193,7 @@ def _in_short(results: Mapping[str, Any], entries: Sequence[Entry]) -> list[Bloc
 def _warnings(entries: Sequence[Entry], findings: Sequence[Mapping[str, Any]]) -> list[Block]:
     """What the conversions warn of, and what is seriously odd about their inputs: that which spoils results first."""
     serious = sorted((row for row in findings if row["severity"] != "note"), key=lambda row: row["trusted"])
-    said = {in_words(row): (row["first"], row["clips"]) for row in serious}
+    said = {finding_text(row): (row["first"], row["clips"]) for row in serious}
     for entry in entries:
         for warning in entry["warnings"]:
             first, count = said.get(warning, (_shown(entry), 0))

@@ -9,7 +9,7 @@ from vitruve.report.blocks import Table
 
 
 def findings_table(rows: Sequence[Mapping[str, Any]], counted: str = "clips") -> Table:
-    """Rows of `motion.found.gathered`.
+    """Rows of `motion.finding.summarise_findings`.
 
     Args:
         rows: one for each thing.

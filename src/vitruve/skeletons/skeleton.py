@@ -1,18 +1,4 @@
-"""The Skeleton type and the reader of skeleton files.
-
-A skeleton file is TOML. Joints are named in order; every other entry may use names or indices:
-
-    name = "biped"
-    names = ["pelvis", "left_hip", "right_hip"]
-    parents = [-1, 0, 0]                 # a tree, parents before children; omit for a plain point set
-    edges = [[0, 1], [0, 2]]             # lines to draw; by default the tree's bones
-    pairs = [["left_hip", "right_hip"]]  # left, right
-    root = ["pelvis"]                    # one point, or several whose mean is the root
-    rest = [[0, 0, 0], [0.1, 0, 0], [-0.1, 0, 0]]   # optional, metres
-    oks_sigmas = [0.1, 0.1, 0.1]         # optional
-    source = "where the list comes from"
-    note = "what a user should know"
-"""
+"""The Skeleton type and the reader of skeleton files, whose format docs/skeletons.md describes."""
 
 from __future__ import annotations
 
@@ -37,15 +23,12 @@ class Skeleton:
     """An ordered set of named joints or keypoints.
 
     Attributes:
-        name: what the set is called.
         names: one name per joint.
         parents: index of each joint's parent, -1 for the root, parents before children; empty for a plain point set.
         pairs: (left, right) indices that mirroring swaps.
-        edges: lines to draw.
         root: the root joint, or several whose mean is the root; empty where there is none.
         rest: [joints, 3] positions at rest in metres, or None.
         oks_sigmas: per-point spread for the object keypoint similarity, or empty.
-        source: where the list comes from.
         note: what a user should know.
     """
 
@@ -102,12 +85,9 @@ class Skeleton:
         return {i: position[name] for i, name in enumerate(self.names) if name in position}
 
     def subset(self, names: Sequence[str], name: str | None = None, tree: bool = True) -> Skeleton:
-        """The skeleton of some joints, in the order given; a joint hangs on its nearest ancestor that is kept.
+        """The skeleton of some joints, in the order given; the parent of a joint is its nearest kept ancestor.
 
-        Args:
-            names: of the joints.
-            name: of the new skeleton.
-            tree: joints that do not form one tree are an error; where False they become points without parents.
+        Joints that do not form one tree are an error; with `tree=False` they become points without parents.
         """
         keep = [self.index(joint) for joint in names]
         new = {old: i for i, old in enumerate(keep)}

@@ -25,7 +25,6 @@ from vitruve.formats.exporters.table import EXPORTS, Export, ExportRequest
 from vitruve.formats.fields import read_elsewhere
 from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion, resample
-from vitruve.motion.provenance import edited
 from vitruve.threads import one_torch_thread
 
 GAPS = ("hold", "drop")
@@ -176,7 +175,7 @@ def _without_gaps(motion: Motion, gaps: str) -> tuple[Motion, int, list[str]]:
     done = "each repeats the last valid one" if gaps == "hold" else "they are dropped, and the clip is shorter"
     note = f"{missing} of {len(motion)} frames have no valid data: {done}"
     changes = {key: values[good.to(values.device)] for key, values in per_frame.items()}
-    return edited(motion, note, **changes, mask=None), missing, [note]
+    return motion.edited(note, **changes, mask=None), missing, [note]
 
 
 def _at_rate(motion: Motion, fps: float | None, ending: str) -> tuple[Motion, list[str]]:

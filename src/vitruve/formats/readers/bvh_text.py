@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vitruve.errors import BadData
 from vitruve.formats.readers.plain_text import check_finite, damaged, numbers
-from vitruve.motion.findings import USUAL_RATES
+from vitruve.motion.checks import USUAL_RATES
 
 _CHANNELS = {f"{axis}{kind}".lower(): f"{axis}{kind}" for axis in "XYZ" for kind in ("position", "rotation")}
 _BRACES = "check the braces, or export the file again"

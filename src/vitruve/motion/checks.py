@@ -1,7 +1,4 @@
-"""Inspect a motion: wrong up axis, jumps, masked or repeated frames, constant hands, suspicious units.
-
-    for finding in inspect_motion(motion):
-        print(finding.severity, finding.what, finding.where, finding.hint)
+"""Check a motion: wrong up axis, jumps, masked or repeated frames, constant hands, suspicious units.
 
 Each check is one function from a motion to findings, listed in CHECKS.
 """
@@ -15,10 +12,11 @@ import torch
 from torch import Tensor
 
 from vitruve.geometry.rotations import geodesic_distance, matrix_to_axis_angle, mirrored, rotation_error
-from vitruve.motion.finding import SEVERITIES, Finding
+from vitruve.motion.finding import Finding, by_severity, finding_of_note
 from vitruve.motion.motion import Motion
 from vitruve.motion.pace import seen_pace
 from vitruve.motion.sizes import longest_chain, shape_findings, unit_findings
+from vitruve.motion.smoothing import runs_of_true
 
 # Rates that cameras and motion capture systems really use, within 0.11 %: 29.97 counts as 30.
 USUAL_RATES = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 75, 90, 100, 120, 125, 144, 150, 180, 200, 240, 250, 300)
@@ -32,8 +30,12 @@ _RIGHT_ROUND = 150
 
 def inspect_motion(motion: Motion) -> list[Finding]:
     """All findings about a motion, errors first."""
-    findings = [finding for check in CHECKS for finding in check(motion)]
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    return by_severity(finding for check in CHECKS for finding in check(motion))
+
+
+def inspect_with_notes(motion: Motion) -> list[Finding]:
+    """Findings about a motion and the notes of its reader, errors first."""
+    return by_severity([*inspect_motion(motion), *map(finding_of_note, motion.source.notes)])
 
 
 def _values(motion: Motion) -> Iterator[Finding]:
@@ -124,7 +126,7 @@ def _jumps(motion: Motion) -> Iterator[Finding]:
 
 
 def _wrong_turns(motion: Motion) -> Iterator[Finding]:
-    """Joints below the root that are turned nearly right round most of the time, which no person's are."""
+    """Joints below the root with an angle that no human joint has, most of the time."""
     valid = _valid(motion).to(motion.rotations.device)
     if not motion.body or not valid.any():
         return
@@ -266,7 +268,7 @@ CHECKS: tuple[Callable[[Motion], Iterator[Finding]], ...] = (
 
 
 def _in_blocks(measure: Callable[..., Tensor], *values: Tensor) -> Tensor:
-    """What `measure` says of each frame of the values: it needs the memory of a block, however long the clip."""
+    """`measure` of each frame, computed in blocks so that a long clip needs little memory."""
     return torch.cat([measure(*parts) for parts in zip(*(value.split(_FRAMES_AT_A_TIME) for value in values))])
 
 
@@ -328,12 +330,6 @@ def _times(count: int) -> str:
 
 def _runs(bad: Tensor) -> str:
     """Frames as ranges: "3, 10-12, ..."."""
-    frames = bad.nonzero()[:, 0].tolist()
-    runs: list[list[int]] = []
-    for frame in frames:
-        if runs and frame == runs[-1][1] + 1:
-            runs[-1][1] = frame
-        else:
-            runs.append([frame, frame])
-    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:6])
+    runs = runs_of_true(bad.cpu().numpy())
+    shown = ", ".join(f"{start}" if stop == start + 1 else f"{start}-{stop - 1}" for start, stop in runs[:6])
     return shown + (", ..." if len(runs) > 6 else "")
