@@ -22,7 +22,7 @@ from vitruve.compare.notes import notes_about, warnings_about
 from vitruve.compare.placing import ALIGNMENTS, LEAST_POINTS, place
 from vitruve.compare.shift import ShiftEstimate, estimate_shift
 from vitruve.compare.surfaces import SurfaceErrors, anchors, measure_surfaces, some_vertices
-from vitruve.compare.timeline import Common, common_part, same_rate
+from vitruve.compare.timeline import Common, common_part, parse_shift, same_rate
 from vitruve.correspondence.surface_pair import SurfacePair, pair_surfaces
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.performers import Loaded, load_performers
@@ -118,8 +118,7 @@ def compare_motions(
     """
     if align not in ALIGNMENTS:
         raise UsageError(f"there is no alignment '{align}'", where="align", fix=nearest(align, ALIGNMENTS))
-    if isinstance(shift, str) and shift != "auto":
-        raise UsageError(f"'{shift}' is not a shift", where="shift", fix="give a number of frames, or 'auto'")
+    offset = parse_shift(shift)
     a, b, rate_notes = same_rate(
         *load_performers(
             (first, second),
@@ -129,7 +128,7 @@ def compare_motions(
             folder=folder,
         )
     )
-    matched = _match(a, b, mapping, None if isinstance(shift, str) else shift)
+    matched = _match(a, b, mapping, offset)
     points, root = matched.points
     if align not in ("none", "root") and points[0].shape[1] < LEAST_POINTS:
         raise UsageError(
@@ -137,9 +136,9 @@ def compare_motions(
             where=f"shared: {', '.join(matched.shared.names)}",
             fix="align none or root, or give a mapping",
         )
-    laid = place(align, *points, root)
-    surface = None if matched.pair is None else measure_surfaces(matched.pair, laid, matched.known, progress)
-    return _assemble(matched, laid, surface, align, floor, rate_notes)
+    placement = place(align, *points, root)
+    surface = None if matched.pair is None else measure_surfaces(matched.pair, placement, matched.known, progress)
+    return _assemble(matched, placement, surface, align, floor, rate_notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,22 +207,27 @@ def _estimate(a: Performer, b: Performer, mapping: str | None) -> ShiftEstimate 
 
 
 def _assemble(
-    matched: _Matched, laid: Placement, surface: SurfaceErrors | None, align: str, floor: float, notes: tuple[str, ...]
+    matched: _Matched,
+    placement: Placement,
+    surface: SurfaceErrors | None,
+    align: str,
+    floor: float,
+    notes: tuple[str, ...],
 ) -> Comparison:
     """All figures of two matched sides."""
     common, shared = matched.common, matched.shared
     a, b = common.first, common.second
-    turned = of.rotation_errors(a, b, shared, laid.rotation, matched.known)
-    ways, root = _ways(matched, laid if align in ("clip", "first-frame") else None), matched.points[1]
+    turned = of.rotation_errors(a, b, shared, placement.rotation, matched.known)
+    paths, root = _paths(matched, placement if align in ("clip", "first-frame") else None), matched.points[1]
     figures: dict[str, Any] = {
         "alignment": align,
         "alignment_means": ALIGNMENTS[align],
         **_time_figures(common, matched.known),
-        **_apart_figures(matched, laid, turned),
+        **_apart_figures(matched, placement, turned),
         "vertex_mm": None if surface is None else of.surface_figures(surface.meter),
         "every_vertex_mm": None if surface is None else of.surface_figures(surface.every),
         "surface_map": None if matched.pair is None else of.map_figures(matched.pair),
-        "way": of.way_figures(*ways, of="middle of the surface" if root is None else shared.names[root]),
+        "way": of.way_figures(*paths, of="middle of the surface" if root is None else shared.names[root]),
         "shape": of.shape_figures(a, b),
         **_alone_figures(matched, surface, floor),
         "joints_shared": len(shared.names),
@@ -232,17 +236,17 @@ def _assemble(
         "floor_m": floor,
     }
     per_frame = {
-        "joint_mm": 1000 * position_errors(shared.first, laid.apply(shared.second)).nanmean(1),
+        "joint_mm": 1000 * position_errors(shared.first, placement.apply(shared.second)).nanmean(1),
         "rotation_deg": torch.stack(list(turned.values()), 1).nanmean(1) if turned else None,
         "vertex_mm": None if surface is None else 1000 * surface.every.per_frame,
         "vertex_max_mm": None if surface is None else 1000 * surface.every.per_frame_max,
-        "drift_mm": 1000 * drift(*ways),
+        "drift_mm": 1000 * drift(*paths),
     }
     comparison = Comparison(
         first=a,
         second=b,
         starts=common.starts,
-        placement=laid,
+        placement=placement,
         figures=figures,
         per_frame={name: values for name, values in per_frame.items() if values is not None},
         per_vertex=None if surface is None else 1000 * surface.every.per_vertex,
@@ -257,19 +261,19 @@ def _assemble(
     return comparison
 
 
-def _ways(matched: _Matched, laid: Placement | None) -> tuple[Tensor, Tensor]:
+def _paths(matched: _Matched, placement: Placement | None) -> tuple[Tensor, Tensor]:
     """The paths [frames, 3] of the two roots. A placement per frame would hide their drift."""
     (first, second), root = matched.points
-    moved = second if laid is None else laid.apply(second)
+    moved = second if placement is None else placement.apply(second)
     if root is None:
         return first.nanmean(1), moved.nanmean(1)
     return first[:, root], moved[:, root]
 
 
-def _apart_figures(matched: _Matched, laid: Placement, turned: Mapping[str, Tensor]) -> dict[str, Any]:
+def _apart_figures(matched: _Matched, placement: Placement, turned: Mapping[str, Tensor]) -> dict[str, Any]:
     """Differences of joints, rotations and bones, and the jitter of the distances."""
     shared, ((first, second), root) = matched.shared, matched.points
-    away, fps = first - laid.apply(second), matched.common.first.fps
+    away, fps = first - placement.apply(second), matched.common.first.fps
     rotations = None
     if turned:
         joints = {name: of.number(values.nanmean()) for name, values in turned.items()}

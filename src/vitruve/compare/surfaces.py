@@ -58,7 +58,7 @@ def some_vertices(performer: Performer) -> Float[Tensor, "frames points 3"]:
 
 def measure_surfaces(
     pair: SurfacePair,
-    laid: Placement,
+    placement: Placement,
     known: Bool[Tensor, "frames"],
     progress: Callable[[int, int], None] | None = None,
 ) -> SurfaceErrors:
@@ -66,7 +66,7 @@ def measure_surfaces(
 
     Args:
         pair: the surfaces.
-        laid: aligns the second with the first.
+        placement: aligns the second with the first.
         known: False for excluded frames.
         progress: called with the finished frames and their total.
     """
@@ -81,7 +81,7 @@ def measure_surfaces(
 
     def errors(block: Int[Tensor, "block"]) -> tuple[Tensor, Tensor, Tensor]:
         first, second = pair.first.vertices(block), pair.second.vertices(block)
-        apart = pair.mapped(first) - laid.of_frames(block).apply(second).to(first)
+        apart = pair.mapped(first) - placement.of_frames(block).apply(second).to(first)
         return apart.masked_fill(~known[block, None, None], torch.nan), first[..., 2].amin(1), second[..., 2].amin(1)
 
     blocks = torch.arange(len(pair.first)).split(_BLOCK)

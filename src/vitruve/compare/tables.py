@@ -17,7 +17,7 @@ def summary(figures: Mapping[str, Any]) -> list[Row]:
     by = figures["joint_mm_by_alignment"]
     rows = [
         ("frames compared", _frames(figures)),
-        ("laid over the first", f"{figures['alignment']}: {figures['alignment_means']}"),
+        ("alignment", f"{figures['alignment']}: {figures['alignment_means']}"),
     ]
     if figures["vertex_mm"]:
         rows += [

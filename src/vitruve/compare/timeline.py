@@ -66,13 +66,10 @@ def common_part(first: Performer, second: Performer, shift: int | None, estimate
     )
 
 
-def parse_shift(text: str) -> int | str:
-    """A number of frames, or "auto"."""
-    if text == "auto":
-        return text
+def parse_shift(shift: int | str) -> int | None:
+    """A number of frames; None for "auto"."""
     try:
-        return int(text)
+        return None if shift == "auto" else int(shift)
     except ValueError:
-        raise UsageError(
-            f"'{text}' is not a shift", where="--shift", fix="give an integer number of frames, or auto"
-        ) from None
+        fix = "give an integer number of frames, or auto"
+        raise UsageError(f"'{shift}' is not a shift", where="shift", fix=fix) from None

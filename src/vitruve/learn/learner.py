@@ -130,15 +130,15 @@ def _parameter_groups(task: Task, plan: Plan) -> list[dict[str, Any]]:
                     where=f"group '{label}'",
                     fix=nearest(pattern, [name for name, _ in named]),
                 )
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         matching = (group for group in task.groups.values() if any(fnmatchcase(name, each) for each in group.names))
         group = next(matching, None)
         decay = (group.weight_decay if group else 1.0) * (plan.decay_all or parameter.ndim > 1)
-        found.setdefault((group.learning_rate if group else 1.0, decay), []).append(parameter)
+        groups.setdefault((group.learning_rate if group else 1.0, decay), []).append(parameter)
     return [
         {"params": parameters, "factor": factor, "weight_decay": decay * plan.weight_decay}
-        for (factor, decay), parameters in found.items()
+        for (factor, decay), parameters in groups.items()
     ]
 
 

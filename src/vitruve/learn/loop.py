@@ -174,7 +174,7 @@ class _Run:
         plan, team, progress = self.plan, self.team, self.progress
         feed = self._feed()
         interval = plan.validate_steps or max(1, self.task.count // plan.batch)
-        begun, first, stepping, saved = time.perf_counter() - progress.seconds, progress.step, 0.0, time.monotonic()
+        started, first, stepping, saved = time.perf_counter() - progress.seconds, progress.step, 0.0, time.monotonic()
         try:
             if self.curves.last_step() < 0:
                 self._validate()
@@ -182,10 +182,10 @@ class _Run:
                 clock = time.perf_counter()
                 self._step(feed.next())
                 stepping += time.perf_counter() - clock
-                progress.seconds = team.agree(time.perf_counter() - begun)
+                progress.seconds = team.agree(time.perf_counter() - started)
                 if progress.step % interval == 0:
                     self._validate()
-                    progress.seconds = team.agree(time.perf_counter() - begun)
+                    progress.seconds = team.agree(time.perf_counter() - started)
                 if time.monotonic() - saved > _SAVE_SECONDS or progress.step == 1:
                     self.save()
                     saved = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from jaxtyping import Float
+from torch import Tensor
 
 from vitruve.geometry.rotations import geodesic_distance
 from vitruve.metrics.alignment import placement
