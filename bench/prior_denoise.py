@@ -20,7 +20,7 @@ from vitruve.bodies import load_body
 from vitruve.data import open_store
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 from vitruve.priors import denoise, denoise_motion, estimate_noise, load_prior
-from vitruve.priors.surface import Surface, body_surface
+from vitruve.priors.surface import BodySurface, body_surface
 from vitruve.priors.training import BODY
 
 _LEVELS = (1, 2, 5, 10, 20, 30)
@@ -68,7 +68,7 @@ def _noisy(rotations: Tensor, level: float, seed: int) -> Tensor:
     return rotations @ axis_angle_to_matrix(level * noise)
 
 
-def _off(surface: Surface, found: list[Tensor], wanted: list[Tensor]) -> str:
+def _off(surface: BodySurface, found: list[Tensor], wanted: list[Tensor]) -> str:
     a, b = torch.cat(found), torch.cat(wanted)
     far = (surface.pose(a)[1] - surface.pose(b)[1])[:, :22].norm(dim=-1).mean()
     angle = math.degrees(float(geodesic_distance(a, b).mean()))

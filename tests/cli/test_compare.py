@@ -106,7 +106,7 @@ def test_shifts_are_read(clips, shift, capsys):
         (("{clips}/a.npz", "{clips}/not_a_motion.toml"), 4, "is a skeleton"),
         (("{clips}/a.npz", "{clips}/b.npz", "--body-a", "open-smplx"), 2, "not made on"),
         (("{clips}/a.npz", "{clips}/b.npz", "--body-a", "open-smply"), 2, "open-smplx"),
-        (("{clips}/a.npz", "{clips}/b.npz", "--shift", "soon"), 2, "no shift"),
+        (("{clips}/a.npz", "{clips}/b.npz", "--shift", "soon"), 2, "not a shift"),
         (("{clips}/a.npz", "{clips}/b.npz", "--shift", "99"), 4, "no time in common"),
         (("{clips}/a.npz", "{clips}/b.npz", "--mapping", "none-such"), 3, "unknown mapping"),
         (("{clips}/a.npz", "{clips}/b.npz", "-o", "{clips}"), 2, "not from a run"),

@@ -114,7 +114,7 @@ def test_a_run_goes_on_and_is_not_overwritten_unasked(place: Path, tmp_path: Pat
     with alone(tmp_path / "run", "held by the test"):
         for how in ("--resume", "--overwrite"):
             assert run_command(*common, "--steps", 12, how) == 2
-            assert "another training in this folder is at work" in capsys.readouterr().err
+            assert "another training is running in this folder" in capsys.readouterr().err
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 9
     assert run_command(*common, "--steps", 3, "--overwrite") == 0
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3
@@ -184,9 +184,9 @@ def test_a_motion_is_completed_and_denoised(place: Path, tmp_path: Path):
         (("train", "STORE", "--out", "X", "--batch", "1"), 2, "--batch"),
         (("train", "STORE", "--out", "X", "--resume", "--overwrite"), 2, "not both"),
         (("train", "STORE", "--out", "/proc/none/X"), 2, "cannot be written"),
-        (("show", "none"), 3, "no prior"),
-        (("sample", "none", "--out", "X", "--dry-run"), 3, "no prior"),
-        (("sample", "RUN/run.toml", "--out", "X"), 4, "no file of a prior"),
+        (("show", "none"), 3, "prior does not exist"),
+        (("sample", "none", "--out", "X", "--dry-run"), 3, "prior does not exist"),
+        (("sample", "RUN/run.toml", "--out", "X"), 4, "not a file of a prior"),
         (("complete", "RUN", "none.npz", "--missing", "left_arm", "--out", "X"), 3, "none.npz"),
         (("complete", "RUN", "none.npz", "--missing", "lefd_arm", "--out", "X"), 2, "left_arm"),
     ],

@@ -238,7 +238,7 @@ def test_early_stopping_and_time(tmp_path: Path):
 
 
 def test_other_settings_cannot_go_on(tmp_path: Path):
-    with pytest.raises(MissingAsset, match="no training to go on"):
+    with pytest.raises(MissingAsset, match="no training to resume"):
         run(tmp_path, resume=True)
     run(tmp_path, replace(PLAN, steps=2))
     with pytest.raises(UsageError, match="other settings") as error:

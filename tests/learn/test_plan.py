@@ -57,8 +57,8 @@ def test_the_cosine_has_a_warm_up():
     [
         (Plan(schedule="cosinus"), "no schedule"),
         (Plan(schedule="cosine"), "needs a length"),
-        (Plan(batch=8, accumulate=3), "does not divide"),
-        (Plan(batch=8, accumulate=0), "does not divide"),
+        (Plan(batch=8, accumulate=3), "cannot be divided"),
+        (Plan(batch=8, accumulate=0), "cannot be divided"),
     ],
 )
 def test_numbers_that_do_not_go_together(plan: Plan, said: str):

@@ -10,7 +10,7 @@ from tests.priors import prior_material as material
 from vitruve.errors import UsageError
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 from vitruve.priors import complete, load_prior, train_prior
-from vitruve.priors.augmentation import seen_joints, show, turned_poses
+from vitruve.priors.augmentation import augment, turned_poses, visible_joints
 from vitruve.priors.completion import NAMES, joint_mask
 from vitruve.priors.prior import Prior
 
@@ -29,27 +29,32 @@ def seeded(seed: int = 0) -> None:
 
 def test_a_recipe_without_them_shows_the_poses_themselves():
     vectors = material.poses(8)
-    shown = show(vectors, material.recipe())
-    assert shown.wanted is vectors and shown.seen is vectors and shown.known is None and shown.kl_factors is None
+    augmented = augment(vectors, material.recipe())
+    assert (
+        augmented.target is vectors
+        and augmented.encoded is vectors
+        and augmented.known is None
+        and augmented.kl_factors is None
+    )
 
 
 def test_turned_poses_are_both_seen_and_wanted_and_cost_less_divergence():
     seeded()
     vectors = material.poses(2000)
-    shown = show(vectors, replace(material.recipe(), turned=0.4, turned_by=0.3, turned_kl=0.1))
-    moved = (shown.wanted != vectors).any(-1).any(-1)
-    assert torch.equal(shown.seen, shown.wanted) and 0.35 < float(moved.float().mean()) < 0.45
-    assert shown.kl_factors is not None
-    assert torch.equal(shown.kl_factors, torch.where(moved, 0.1, 1.0))
-    sizes = (shown.wanted - vectors)[moved].flatten(1).std(1)
+    augmented = augment(vectors, replace(material.recipe(), turned=0.4, turned_by=0.3, turned_kl=0.1))
+    moved = (augmented.target != vectors).any(-1).any(-1)
+    assert torch.equal(augmented.encoded, augmented.target) and 0.35 < float(moved.float().mean()) < 0.45
+    assert augmented.kl_factors is not None
+    assert torch.equal(augmented.kl_factors, torch.where(moved, 0.1, 1.0))
+    sizes = (augmented.target - vectors)[moved].flatten(1).std(1)
     assert sizes.min() < 0.03 and 0.24 < sizes.max() < 0.36 and 0.13 < sizes.mean() < 0.17
 
 
 def test_noise_is_seen_and_not_wanted():
     seeded()
     vectors = material.poses(50)
-    shown = show(vectors, replace(material.recipe(), noise=0.1))
-    assert torch.equal(shown.wanted, vectors) and 0.09 < float((shown.seen - vectors).std()) < 0.11
+    augmented = augment(vectors, replace(material.recipe(), noise=0.1))
+    assert torch.equal(augmented.target, vectors) and 0.09 < float((augmented.encoded - vectors).std()) < 0.11
 
 
 def test_turned_vectors_are_no_longer_than_half_a_turn():
@@ -64,7 +69,7 @@ def test_turned_vectors_are_no_longer_than_half_a_turn():
 
 def test_parts_are_hidden_whole_and_as_often_as_said():
     seeded()
-    known = seen_joints(4000, 0.5, 0.25, torch.device("cpu"))
+    known = visible_joints(4000, 0.5, 0.25, torch.device("cpu"))
     for part in ("left_arm", "right_arm", "left_leg", "right_leg", "trunk", "head"):
         joints = ~joint_mask([part])
         seen = known[:, joints]
@@ -93,5 +98,5 @@ def test_a_network_that_learned_to_sees_what_is_known_alone(prior: Prior):
 def test_one_that_did_not_says_so(tmp_path: Path):
     train_prior(material.data(), tmp_path, material.recipe(steps=2), body=material.body(), device="cpu")
     prior = load_prior(tmp_path)
-    with pytest.raises(UsageError, match="has not learned"):
+    with pytest.raises(UsageError, match="was not trained"):
         prior.encode(torch.eye(3).expand(2, 21, 3, 3), joint_mask(["head"]))

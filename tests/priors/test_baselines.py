@@ -8,8 +8,8 @@ import torch
 from tests.priors.prior_material import poses, random_network
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance, matrix_to_axis_angle
 from vitruve.priors.baselines import fit_mixture, mixture_candidate, pca_candidate, random_candidate
-from vitruve.priors.joint_limits import limits_of
 from vitruve.priors.prior import Prior
+from vitruve.priors.sample_scores import beyond, limits_of
 from vitruve.priors.vposer import VPoser
 
 
@@ -89,11 +89,11 @@ def test_the_random_network_is_the_priors_before_training() -> None:
 def test_limits_hold_the_data_and_measure_what_is_beyond() -> None:
     vectors = poses(1000)
     limits = limits_of(vectors, share=0.0, margin=0.0)
-    assert float(limits.excess(vectors).max()) == 0
-    torch.testing.assert_close(limits.upper, vectors.amax(0))
-    beyond = limits.upper[None].clone()
-    beyond[0, 3] += torch.tensor([0.3, 0.0, 0.4])
-    assert float(limits.excess(beyond)[0, 3]) == pytest.approx(0.5, rel=1e-5)
+    assert float(beyond(limits, vectors).max()) == 0
+    torch.testing.assert_close(limits[1], vectors.amax(0))
+    outside = limits[1][None].clone()
+    outside[0, 3] += torch.tensor([0.3, 0.0, 0.4])
+    assert float(beyond(limits, outside)[0, 3]) == pytest.approx(0.5, rel=1e-5)
     wide = limits_of(vectors, share=0.1, margin=math.radians(5))
-    assert 0.05 < float((limits_of(vectors, share=0.1, margin=0.0).excess(vectors) > 0).double().mean()) < 0.9
-    torch.testing.assert_close(wide.upper, limits_of(vectors, 0.1, 0.0).upper + math.radians(5))
+    assert 0.05 < float((beyond(limits_of(vectors, share=0.1, margin=0.0), vectors) > 0).double().mean()) < 0.9
+    torch.testing.assert_close(wide[1], limits_of(vectors, 0.1, 0.0)[1] + math.radians(5))

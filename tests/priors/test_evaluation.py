@@ -17,8 +17,9 @@ from vitruve.errors import BadData, UsageError
 from vitruve.geometry.rotations import axis_angle_to_matrix, geodesic_distance
 from vitruve.priors import reconstruction_scores
 from vitruve.priors.evaluation import JudgedPoses, definitions, evaluate_prior, poses_of_store
+from vitruve.priors.losses import COMPONENTS, sampled
 from vitruve.priors.prior import Prior
-from vitruve.priors.reconstruction_scores import BODY_JOINTS, COMPONENTS, noise_of, sampled
+from vitruve.priors.reconstruction_scores import BODY_JOINTS, noise_of
 from vitruve.priors.surface import body_surface
 from vitruve.priors.training import measure
 from vitruve.priors.vposer import VPoser
@@ -205,7 +206,7 @@ def test_the_part_of_a_split(place: Path) -> None:
     with pytest.raises(UsageError, match="no part 'tset'") as error:
         poses_of_store(store, place / "split.json", "tset")
     assert "test" in str(error.value)
-    with pytest.raises(UsageError, match="which split"):
+    with pytest.raises(UsageError, match="needs a split"):
         poses_of_store(store, part="test")
 
 

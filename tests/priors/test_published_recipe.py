@@ -72,10 +72,10 @@ def test_the_published_settings_are_the_published_recipe(tmp_path: Path):
         ("num_neurons", "num_neuron", ("unknown key", "num_neurons")),
         ("type: Adam", "type: SGD", ("gen_optimizer.type", "SGD")),
         ("lr: 0.001", "lr: fast", ("learning_rate", "fast")),
-        ("rnd_seed: 100", "rnd_seed: [100", ("broken", "line 8")),
-        ("  batch_size: 128", "  batch_size 128", ("broken", "line 12")),
-        ("  gender: neutral", "\tgender: neutral", ("broken", "line 3")),
-        ("  gender: neutral", "  gender: 'neutral", ("broken", "line 3")),
+        ("rnd_seed: 100", "rnd_seed: [100", ("invalid", "line 8")),
+        ("  batch_size: 128", "  batch_size 128", ("invalid", "line 12")),
+        ("  gender: neutral", "\tgender: neutral", ("invalid", "line 3")),
+        ("  gender: neutral", "  gender: 'neutral", ("invalid", "line 3")),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, said: tuple[str, ...]):

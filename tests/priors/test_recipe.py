@@ -38,22 +38,22 @@ def test_a_recipe_comes_back_from_its_plain_values(name: str):
     [
         ("vertexes = 5", "unknown key 'vertexes'"),
         ("[weights]\nkll = 1.0", "unknown key 'kll'"),
-        ("[training]\nbatch = 2.5", "batch is no int"),
+        ("[training]\nbatch = 2.5", "batch is not int"),
         ("[training]\nbatch = 1", "batch is out of bounds"),
         ("[training]\nlearning_rate = -1.0", "learning_rate is out of bounds"),
-        ("[training]\nlearning_rate = nan", "learning_rate is no float"),
-        ("[training]\nsteps = inf", "steps is no int"),
+        ("[training]\nlearning_rate = nan", "learning_rate is not float"),
+        ("[training]\nsteps = inf", "steps is not int"),
         ("[training]\nsteps = -4", "steps is out of bounds"),
         ("vertices = -3", "vertices is out of bounds"),
         ("noise = -0.1", "noise is out of bounds"),
         ("[training]\nwatch = 'mesh'", "no watch 'mesh'"),
-        ("weights = 3", "weights is no table"),
-        ("about = 3", "about is no str"),
+        ("weights = 3", "weights is not a table"),
+        ("about = 3", "about is not str"),
         ("[weights]\nkl = 1.0", "compares nothing"),
         ("[training]\nschedule = 'cosinus'", "no schedule 'cosinus'"),
-        ("[training]\ndecoupled = 1", "decoupled is no bool"),
+        ("[training]\ndecoupled = 1", "decoupled is not bool"),
         ("kl_warmup = 2.0", "kl_warmup is out of bounds"),
-        ("hidden = ", "no TOML"),
+        ("hidden = ", "not valid TOML"),
     ],
 )
 def test_a_mistake_is_named(text: str, said: str, tmp_path: Path):
@@ -66,7 +66,7 @@ def test_a_mistake_is_named(text: str, said: str, tmp_path: Path):
 
 def test_a_recipe_in_another_encoding(tmp_path: Path):
     (tmp_path / "own.toml").write_bytes("hidden = 64".encode("utf-16"))
-    with pytest.raises(BadData, match="no TOML"):
+    with pytest.raises(BadData, match="not valid TOML"):
         load_recipe(tmp_path / "own.toml")
 
 

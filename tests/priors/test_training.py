@@ -13,11 +13,10 @@ from tests.priors import prior_material as material
 from vitruve.errors import BadData, UsageError
 from vitruve.learn.checkpoint import load_checkpoint
 from vitruve.priors import load_prior, train_prior
-from vitruve.priors.licences import may_be_used_commercially
 from vitruve.priors.losses import Weights
 from vitruve.priors.recipe import recipe_of
 from vitruve.priors.surface import body_surface
-from vitruve.priors.training import measure, new_network, warnings_of
+from vitruve.priors.training import may_be_used_commercially, measure, new_network, warnings_of
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from torch import Tensor
 from tests.priors.prior_material import random_network
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.priors.losses import kl_nats
-from vitruve.priors.vposer import Gaussian, VPoser
-from vitruve.priors.vposer_v1 import VPoserV1
+from vitruve.priors.vposer import Gaussian, VPoser, VPoserV1
 
 
 def norm(w: dict[str, Tensor], name: str, x: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     from vitruve.formats.performers import read_source
     from vitruve.runs import progress_bar
 
-    offset = parse_shift(shift)
+    parse_shift(shift)  # before anything slow
     given = [read_source(path, source_fps, up, gender) for path in (first, second)]
     if dry_run:
         print("\n".join(f"would compare  {path}: {what!r}" for path, what in zip((first, second), given)))
@@ -95,7 +95,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
                "fail_above": fail_above, "bodies": bodies}  # fmt: skip
     with _run(place, options, overwrite) as run, progress_bar("comparing", "frames", quiet) as progress:
         comparison = compare_motions(
-            given[0], given[1], body_a, body_b, align=align, shift=offset, mapping=mapping, fps=source_fps, floor=floor,
+            given[0], given[1], body_a, body_b, align=align, shift=shift, mapping=mapping, fps=source_fps, floor=floor,
             folder=bodies, progress=progress,
         )  # fmt: skip
         if run is not None:

@@ -1,4 +1,4 @@
-"""Two motions compared: how far their joints and surfaces are apart, and how each of them moves.
+"""Compares two motions: distances of joints and surfaces, and figures of each motion.
 
 comparison = compare_motions(motion, converted, "open-smplh", "open-smplx")
 print(comparison.mean_mm, comparison.figures["joint_mm"]["parts"])
@@ -22,7 +22,7 @@ from vitruve.compare.notes import notes_about, warnings_about
 from vitruve.compare.placing import ALIGNMENTS, LEAST_POINTS, place
 from vitruve.compare.shift import ShiftEstimate, estimate_shift
 from vitruve.compare.surfaces import SurfaceErrors, anchors, measure_surfaces, some_vertices
-from vitruve.compare.timeline import Common, common_part, same_rate
+from vitruve.compare.timeline import Common, common_part, parse_shift, same_rate
 from vitruve.correspondence.surface_pair import SurfacePair, pair_surfaces
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.performers import Loaded, load_performers
@@ -35,18 +35,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare_motions` finds.
+    """The result of `compare_motions`.
 
     Attributes:
-        first, second: the two performers, cut to the part that both have, at one frame rate.
-        starts: the frames of the clips, at that rate, at which the part begins.
-        placement: what lays the second over the first.
-        figures: every figure by name and unit, as it stands in results.json; None where something is not known.
-        per_frame: name and unit to [frames]; NaN in frames that do not count.
-        per_vertex: [vertices] mean distance over the frames in millimetres, on the second side's topology; None where
-            no surfaces were compared.
-        warnings: what may make the figures mean something else than they seem to, one sentence each.
-        notes: how the two were brought together, one sentence each.
+        first, second: the two performers, cut to their common part, at one frame rate.
+        starts: the first common frame of each clip at that rate.
+        placement: aligns the second with the first.
+        figures: by name and unit, as in results.json; None if unknown.
+        per_frame: [frames] by name and unit; NaN in excluded frames.
+        per_vertex: [vertices] mean distance over the frames in millimetres, on the second side's topology; None without
+            surfaces.
+        warnings: reasons why the figures may be misleading, one sentence each.
+        notes: how the two were matched, one sentence each.
     """
 
     first: Performer
@@ -65,18 +65,20 @@ class Comparison:
             "unknown" if (value := self.figures[self.measure][key]) is None else f"{value:.2f} mm"
             for key in ("mean", "p95", "max")
         )
-        told = f"{what} {mean} apart on average, 95 % below {p95}, largest {largest}"
         warnings = "".join(f"; warning: {text}" for text in self.warnings)
-        return f"Comparison({self.first.name} and {self.second.name}: {told}{warnings})"
+        return (
+            f"Comparison({self.first.name} and {self.second.name}: {what} {mean} apart on average, "
+            f"95 % below {p95}, largest {largest}{warnings})"
+        )
 
     @property
     def measure(self) -> str:
-        """What the two are judged by: "vertex_mm" where surfaces were compared, else "joint_mm"."""
+        """The main figure: "vertex_mm" if surfaces were compared, else "joint_mm"."""
         return "vertex_mm" if self.per_vertex is not None else "joint_mm"
 
     @property
     def mean_mm(self) -> float:
-        """The mean of `measure` over everything that was compared."""
+        """The mean of `measure`."""
         return self.figures[self.measure]["mean"]
 
     @property
@@ -101,43 +103,47 @@ def compare_motions(
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare two motions. The first is the reference: lengths of its way are what shares are of.
+    """Compare two motions; the first is the reference.
 
     Args:
         first, second: motions, meshes (`read_mesh_sequence`), keypoints in 3D, or performers.
-        body_first, body_second: what they are on, where they do not say it.
-        align: how the second is laid over the first before distances are taken, a key of ALIGNMENTS.
-        shift: frame i of the first belongs to frame i + shift of the second; "auto" takes the estimate.
-        mapping: which joint is which, for skeletons with foreign names, as in `vitruve convert --mapping`.
-        fps: frames per second of meshes; that of the motion where not given.
+        body_first, body_second: their bodies, if the motions do not name them.
+        align: how the second is aligned with the first, a key of ALIGNMENTS.
+        shift: frame i of the first corresponds to frame i + shift of the second; "auto" estimates it.
+        mapping: for skeletons with other joint names, as in `vitruve convert --mapping`.
+        fps: frames per second of meshes; by default that of the motion.
         floor: height of the floor in metres.
-        folder: where licensed bodies lie, before the usual places.
-        progress: called with (frames done, frames in all) while surfaces are compared.
+        folder: of licensed bodies, searched before the usual places.
+        progress: called with the finished frames and their total while surfaces are compared.
     """
     if align not in ALIGNMENTS:
         raise UsageError(f"there is no alignment '{align}'", where="align", fix=nearest(align, ALIGNMENTS))
-    if isinstance(shift, str) and shift != "auto":
-        raise UsageError(f"'{shift}' is no shift", where="shift", fix="give a number of frames, or 'auto'")
-    names = _names(first, second)
-    a, b, said = same_rate(
-        *load_performers((first, second), (body_first, body_second), names=names, source_fps=fps, folder=folder)
+    offset = parse_shift(shift)
+    a, b, rate_notes = same_rate(
+        *load_performers(
+            (first, second),
+            (body_first, body_second),
+            names=_names(first, second),
+            source_fps=fps,
+            folder=folder,
+        )
     )
-    matched = _match(a, b, mapping, None if isinstance(shift, str) else shift)
+    matched = _match(a, b, mapping, offset)
     points, root = matched.points
     if align not in ("none", "root") and points[0].shape[1] < LEAST_POINTS:
         raise UsageError(
-            f"the alignment '{align}' needs three joints that both have",
+            f"the alignment '{align}' needs three shared joints",
             where=f"shared: {', '.join(matched.shared.names)}",
             fix="align none or root, or give a mapping",
         )
-    laid = place(align, *points, root)
-    surface = None if matched.pair is None else measure_surfaces(matched.pair, laid, matched.known, progress)
-    return _assemble(matched, laid, surface, align, floor, said)
+    placement = place(align, *points, root)
+    surface = None if matched.pair is None else measure_surfaces(matched.pair, placement, matched.known, progress)
+    return _assemble(matched, placement, surface, align, floor, rate_notes)
 
 
 @dataclass(frozen=True, eq=False)
 class _Matched:
-    """Two sides, what of them is the same, and by which points one is laid over the other."""
+    """Two sides with their matching joints and surfaces, and the points for the alignment with the root's index."""
 
     common: Common
     named: tuple[Named, Named]
@@ -148,7 +154,7 @@ class _Matched:
 
 
 def _names(first: Loaded, second: Loaded) -> list[str]:
-    """What the two are called: their files' names, told apart where they are alike."""
+    """The names of the files, made different if they are equal."""
     words, names = ("first", "second"), []
     for source, word in zip((first, second), words):
         if isinstance(source, Performer):
@@ -169,29 +175,28 @@ def _match(a: Performer, b: Performer, mapping: str | None, shift: int | None) -
         raise BadData(
             "no frame has data on both sides",
             where=f"{len(known)} common frames of {a.name} and {b.name}",
-            fix="look at both: vitruve info FILE",
+            fix="check both: vitruve info FILE",
         )
     shared = shared_joints(*named, roots=(next(iter(a.joint_names), ""), next(iter(b.joint_names), "")))
     check_shared(shared, a, b)
-    gone = ~known[:, None, None]
-    shared = replace(
-        shared, first=shared.first.masked_fill(gone, torch.nan), second=shared.second.masked_fill(gone, torch.nan)
-    )
+    excluded = ~known[:, None, None]
+    ours, theirs = (points.masked_fill(excluded, torch.nan) for points in (shared.first, shared.second))
+    shared = replace(shared, first=ours, second=theirs)
     pair = pair_surfaces(a, b) if a.has_surface and b.has_surface else None
     if shared.names:
-        return _Matched(common, named, shared, pair, known, ((shared.first, shared.second), shared.root))
+        return _Matched(common, named, shared, pair, known, ((ours, theirs), shared.root))
     if pair is None:
         raise UsageError(
-            "there is nothing that both have",
+            "the two have nothing in common",
             where=f"{a.name} and {b.name}: a plain joint tree, and a surface without joints",
             fix="convert the joint tree to a body first: vitruve convert FILE --to open-smplx",
         )
-    first, second = (points.masked_fill(gone, torch.nan) for points in anchors(pair))
-    return _Matched(common, named, shared, pair, known, ((first, second), None))
+    ours, theirs = (points.masked_fill(excluded, torch.nan) for points in anchors(pair))
+    return _Matched(common, named, shared, pair, known, ((ours, theirs), None))
 
 
 def _estimate(a: Performer, b: Performer, mapping: str | None) -> ShiftEstimate | None:
-    """The shift that the motions suggest, from their joints or from points of surfaces of one topology."""
+    """The estimated shift, from joints or from vertices of the same topology."""
     shared = shared_joints(*name_joints(a, b, mapping))
     if len(shared.names) >= LEAST_POINTS:
         return estimate_shift(shared.first, shared.second)
@@ -202,22 +207,27 @@ def _estimate(a: Performer, b: Performer, mapping: str | None) -> ShiftEstimate 
 
 
 def _assemble(
-    matched: _Matched, laid: Placement, surface: SurfaceErrors | None, align: str, floor: float, said: tuple[str, ...]
+    matched: _Matched,
+    placement: Placement,
+    surface: SurfaceErrors | None,
+    align: str,
+    floor: float,
+    notes: tuple[str, ...],
 ) -> Comparison:
-    """All figures of two sides that were matched."""
+    """All figures of two matched sides."""
     common, shared = matched.common, matched.shared
     a, b = common.first, common.second
-    turned = of.rotation_errors(a, b, shared, laid.rotation, matched.known)
-    ways = _ways(matched, laid if align in ("clip", "first-frame") else None)
+    turned = of.rotation_errors(a, b, shared, placement.rotation, matched.known)
+    paths, root = _paths(matched, placement if align in ("clip", "first-frame") else None), matched.points[1]
     figures: dict[str, Any] = {
         "alignment": align,
         "alignment_means": ALIGNMENTS[align],
         **_time_figures(common, matched.known),
-        **_apart_figures(matched, laid, turned),
+        **_apart_figures(matched, placement, turned),
         "vertex_mm": None if surface is None else of.surface_figures(surface.meter),
         "every_vertex_mm": None if surface is None else of.surface_figures(surface.every),
         "surface_map": None if matched.pair is None else of.map_figures(matched.pair),
-        "way": of.way_figures(*ways, of=_followed(matched)),
+        "way": of.way_figures(*paths, of="middle of the surface" if root is None else shared.names[root]),
         "shape": of.shape_figures(a, b),
         **_alone_figures(matched, surface, floor),
         "joints_shared": len(shared.names),
@@ -226,22 +236,22 @@ def _assemble(
         "floor_m": floor,
     }
     per_frame = {
-        "joint_mm": 1000 * position_errors(shared.first, laid.apply(shared.second)).nanmean(1),
+        "joint_mm": 1000 * position_errors(shared.first, placement.apply(shared.second)).nanmean(1),
         "rotation_deg": torch.stack(list(turned.values()), 1).nanmean(1) if turned else None,
         "vertex_mm": None if surface is None else 1000 * surface.every.per_frame,
         "vertex_max_mm": None if surface is None else 1000 * surface.every.per_frame_max,
-        "drift_mm": 1000 * drift(*ways),
+        "drift_mm": 1000 * drift(*paths),
     }
     comparison = Comparison(
         first=a,
         second=b,
         starts=common.starts,
-        placement=laid,
+        placement=placement,
         figures=figures,
         per_frame={name: values for name, values in per_frame.items() if values is not None},
         per_vertex=None if surface is None else 1000 * surface.every.per_vertex,
         warnings=warnings_about(figures, a, b, common.estimate),
-        notes=(*said, *shared.notes, *notes_about(figures, a, b)),
+        notes=(*notes, *shared.notes, *notes_about(figures, a, b)),
     )
     figures["frames_shown"] = {
         word: {"frame": frame, "time_s": (common.starts[0] + frame) / a.fps}
@@ -251,26 +261,23 @@ def _assemble(
     return comparison
 
 
-def _ways(matched: _Matched, laid: Placement | None) -> tuple[Tensor, Tensor]:
-    """The ways [frames, 3] of the two roots. A placement of every frame would hide how they come apart."""
+def _paths(matched: _Matched, placement: Placement | None) -> tuple[Tensor, Tensor]:
+    """The paths [frames, 3] of the two roots. A placement per frame would hide their drift."""
     (first, second), root = matched.points
-    moved = second if laid is None else laid.apply(second)
+    moved = second if placement is None else placement.apply(second)
     if root is None:
         return first.nanmean(1), moved.nanmean(1)
     return first[:, root], moved[:, root]
 
 
-def _followed(matched: _Matched) -> str:
-    """What the way is of."""
-    root = matched.points[1]
-    return "middle of the surface" if root is None else matched.shared.names[root]
-
-
-def _apart_figures(matched: _Matched, laid: Placement, turned: Mapping[str, Tensor]) -> dict[str, Any]:
-    """How far joints, rotations and bones are apart, and how the distance moves."""
+def _apart_figures(matched: _Matched, placement: Placement, turned: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Differences of joints, rotations and bones, and the jitter of the distances."""
     shared, ((first, second), root) = matched.shared, matched.points
-    away, fps = first - laid.apply(second), matched.common.first.fps
-    turning = of.spread(torch.stack(list(turned.values()), 1)) if turned else {}
+    away, fps = first - placement.apply(second), matched.common.first.fps
+    rotations = None
+    if turned:
+        joints = {name: of.number(values.nanmean()) for name, values in turned.items()}
+        rotations = {**of.spread(torch.stack(list(turned.values()), 1)), "joints": joints}
     return {
         "joint_mm": of.joint_figures(away.norm(dim=-1), shared.names) if shared.names else None,
         "joint_mm_by_alignment": {
@@ -278,9 +285,7 @@ def _apart_figures(matched: _Matched, laid: Placement, turned: Mapping[str, Tens
             for how in ALIGNMENTS
             if shared.names and (how in ("none", "root") or len(shared.names) >= LEAST_POINTS)
         },
-        "rotation_deg": {**turning, "joints": {name: of.number(values.nanmean()) for name, values in turned.items()}}
-        if turned
-        else None,
+        "rotation_deg": rotations,
         "bone_length_mm": of.bone_lengths(shared, matched.common.first),
         "difference": {
             "jitter_m_s3": of.number(jitter(away, fps)),
@@ -305,7 +310,7 @@ def _time_figures(common: Common, known: Tensor) -> dict[str, Any]:
 
 
 def _alone_figures(matched: _Matched, surface: SurfaceErrors | None, floor: float) -> dict[str, Any]:
-    """What each does by itself; and how the second slides while the feet of the first stand."""
+    """Figures of each motion, and how the second slides during the foot contacts of the first."""
     sides = (matched.common.first, matched.common.second)
     if surface is not None:
         heights = surface.lowest

@@ -1,4 +1,4 @@
-"""The figures of a comparison: plain numbers by name and unit, None where something is not known."""
+"""The figures of a comparison: plain numbers by name and unit, None if unknown."""
 
 from __future__ import annotations
 
@@ -9,36 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitruve.bodies import BodyModel
 from vitruve.compare.matching import Shared, parts_of
 from vitruve.correspondence.surface_pair import SurfacePair
-from vitruve.metrics import (
-    SurfaceMeter,
-    acceleration,
-    angle_errors,
-    drift,
-    jitter,
-    penetration,
-    trajectory_error,
-)
+from vitruve.metrics import SurfaceMeter, acceleration, angle_errors, drift, jitter, penetration, trajectory_error
 from vitruve.motion import Motion, foot_contacts, foot_sliding
 from vitruve.motion.performer import Performer
 from vitruve.motion.world import lowest_vertices
 
-# Where the ground of a clip is, for foot contacts: near the lowest tenth of its lowest points, as in `put_on_ground`.
+# The ground for foot contacts is at this quantile of the lowest points, as in `put_on_ground`.
 _GROUND_QUANTILE = 0.1
-# Two trees whose bones point alike at rest, to this cosine, mean the same by equal rotations.
+# Rotations of two trees are comparable if their bones at rest are parallel to this cosine.
 _SAME_DIRECTION = 0.996
 
 
 def number(value: float | Tensor, factor: float = 1.0) -> float | None:
-    """A plain number; None where it is not known."""
+    """A plain number; None if it is not finite."""
     value = float(value) * factor
     return value if math.isfinite(value) else None
 
 
 def joint_figures(errors: Tensor, names: tuple[str, ...]) -> dict[str, Any]:
-    """Of distances [frames, joints] in metres: mean, percentile, maximum, by part and by joint, in millimetres."""
+    """Mean, percentile and maximum of distances [frames, joints] in metres, by part and by joint, in millimetres."""
     by_joint = errors.nanmean(0)
     return {
         **spread(errors, 1000),
@@ -48,7 +39,7 @@ def joint_figures(errors: Tensor, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def spread(values: Tensor, factor: float = 1.0) -> dict[str, float | None]:
-    """Mean, 95th percentile and maximum of what is known."""
+    """Mean, 95th percentile and maximum without NaN."""
     flat = values[~values.isnan()]
     if not len(flat):
         return {"mean": None, "p95": None, "max": None}
@@ -57,7 +48,7 @@ def spread(values: Tensor, factor: float = 1.0) -> dict[str, float | None]:
 
 
 def surface_figures(meter: SurfaceMeter) -> dict[str, Any]:
-    """Mean, percentile and maximum over vertices and frames, and by part, in millimetres; over how many of both."""
+    """Mean, percentile and maximum over vertices and frames, and by part, in millimetres; and their numbers."""
     return {
         "mean": number(meter.mean, 1000),
         "p95": number(meter.quantile(0.95), 1000),
@@ -69,7 +60,7 @@ def surface_figures(meter: SurfaceMeter) -> dict[str, Any]:
 
 
 def map_figures(pair: SurfacePair) -> dict[str, Any]:
-    """How the surfaces were matched, and what the map itself is off by: that is no error of a motion."""
+    """How the surfaces were matched, and the error of the map itself, which is not an error of a motion."""
     residual = {} if pair.map is None else {key: number(value) for key, value in pair.map.residual_mm.items()}
     return {
         "method": "vertex by vertex" if pair.map is None or pair.map.method == "identity" else pair.map.method,
@@ -81,15 +72,13 @@ def map_figures(pair: SurfacePair) -> dict[str, Any]:
 def rotation_errors(
     first: Performer, second: Performer, shared: Shared, turned: Tensor, known: Tensor
 ) -> dict[str, Tensor]:
-    """[frames] degrees for each joint that both have, between its rotations relative to the parent.
+    """[frames] degrees between the parent-relative rotations of each shared joint.
 
-    Left out are joints that hang on different parents, and all joints where the two trees rest in different ways.
+    Joints with different parents are omitted, and all joints if the rest poses differ.
 
     Args:
-        first, second: the sides.
-        shared: their joints.
-        turned: [3, 3] or [frames, 3, 3], what turns the second motion's root where it is laid over the first.
-        known: [frames] that count.
+        turned: [3, 3] or [frames, 3, 3] rotation of the second motion's root by the alignment.
+        known: [frames] False for excluded frames.
     """
     if first.motion is None or second.motion is None or not _rest_alike(first, second):
         return {}
@@ -100,22 +89,23 @@ def rotation_errors(
         ours, theirs = first.motion.rotations[:, i].double(), second.motion.rotations[:, j].double()
         if _parent(first, i) == "":
             theirs = turned @ theirs
-        # Frames without data may hold anything.
-        valid = known[:, None, None]
-        identity = torch.eye(3, dtype=torch.float64)
-        angles = angle_errors(torch.where(valid, ours, identity), torch.where(valid, theirs, identity))
-        out[name] = angles.masked_fill(~known, torch.nan)
+        # Frames without data may have any values.
+        ours, theirs = (torch.where(known[:, None, None], turns, torch.eye(3).double()) for turns in (ours, theirs))
+        out[name] = angle_errors(ours, theirs).masked_fill(~known, torch.nan)
     return out
 
 
 def bone_lengths(shared: Shared, tree: Performer) -> float | None:
-    """Mean difference of the lengths of the bones that both have, millimetres: shape, not movement."""
+    """Mean difference of the lengths of shared bones, millimetres: shape, not movement."""
     skeleton = tree.skeleton
     if skeleton is None or len(shared.names) < 2:
         return None
     place = {joint: i for i, (joint, _) in enumerate(shared.joints)}
-    bones = [(i, place[skeleton.parents[joint]]) for joint, i in place.items()
-             if joint >= 0 and skeleton.parents and skeleton.parents[joint] in place]  # fmt: skip
+    bones = [
+        (i, place[skeleton.parents[joint]])
+        for joint, i in place.items()
+        if joint >= 0 and skeleton.parents and skeleton.parents[joint] in place
+    ]
     if not bones:
         return None
     ends, starts = (list(column) for column in zip(*bones))
@@ -127,41 +117,40 @@ def bone_lengths(shared: Shared, tree: Performer) -> float | None:
 
 
 def shape_figures(first: Performer, second: Performer) -> dict[str, float | None]:
-    """How the two bodies differ at rest."""
-    heights = [height(side) for side in (first, second)]
-    both = heights[0] is not None and heights[1] is not None
+    """Differences of the two bodies at rest."""
+    before, after = height(first), height(second)
     return {
-        "height_difference_mm": 1000 * (heights[1] - heights[0]) if both else None,  # type: ignore[operator]
+        "height_difference_mm": None if before is None or after is None else 1000 * (after - before),
         "betas_max_difference": _betas_difference(first, second),
     }
 
 
 def height(side: Performer) -> float | None:
-    """Of the body at rest, metres, from its lowest to its highest vertex; None for trees, meshes and hands."""
+    """Height of the body at rest, metres; None for trees, meshes and hands."""
     return None if side.body is not None and side.body.layout == "mano" else side.height
 
 
 def alone(
     side: Performer, points: Tensor, feet: Mapping[str, str], lowest: Tensor, floor: float, contacts: Tensor | None
 ) -> dict[str, Any]:
-    """What one motion does by itself, in the world, in the frames that both have.
+    """Figures of one motion in the world, in the common frames.
 
     Args:
         side: the motion.
-        points: [frames, points, 3] that it is judged by; NaN in frames that do not count.
-        feet: foot joint to its name in the side's skeleton.
-        lowest: [frames] height of its lowest point; NaN in frames that do not count.
+        points: [frames, points, 3] compared points; NaN in excluded frames.
+        feet: foot joints with their names in the side's skeleton.
+        lowest: [frames] height of the lowest point; NaN in excluded frames.
         floor: height of the floor, metres.
-        contacts: which of `feet` stand; from `contacts_of`.
+        contacts: from `contacts_of`.
     """
-    below = penetration(lowest, floor)
+    below, known = penetration(lowest, floor), ~lowest.isnan()
     return {
         "jitter_m_s3": number(jitter(points, side.fps)),
         "acceleration_m_s2": number(acceleration(points, side.fps)),
-        "foot_sliding_mm_s": sliding(side, feet, contacts, ~lowest.isnan()),
+        "foot_sliding_mm_s": sliding(side, feet, contacts, known),
         "floor": {
             "measured_on": "vertices" if side.has_surface else "joints",
-            "lowest_mm": number(lowest[~lowest.isnan()].min(), 1000) if bool((~lowest.isnan()).any()) else None,
+            "lowest_mm": number(lowest[known].min(), 1000) if bool(known.any()) else None,
             "penetration_mean_mm": number(below.mean, 1000),
             "penetration_max_mm": number(below.deepest, 1000),
             "penetration_percent": number(below.share, 100),
@@ -171,40 +160,34 @@ def alone(
 
 
 def contacts_of(side: Performer, feet: Mapping[str, str], lowest: Tensor) -> Tensor | None:
-    """[frames, feet] which foot joints stand, on the ground that the clip itself shows; None without feet."""
-    heights = lowest[~lowest.isnan()]
+    """[frames, feet] contacts of the foot joints with the ground estimated from the clip; None without feet."""
+    known = ~lowest.isnan()
+    heights = lowest[known]
     if side.motion is None or not feet or not len(heights):
         return None
     ground = float(heights.double().quantile(_GROUND_QUANTILE))
-    return foot_contacts(_masked(side, ~lowest.isnan()), side.body, ground=ground, joints=tuple(feet.values()))
+    return foot_contacts(_masked(side, known), side.body, ground=ground, joints=tuple(feet.values()))
 
 
 def sliding(side: Performer, feet: Mapping[str, str], contacts: Tensor | None, known: Tensor) -> float | None:
-    """Mean horizontal speed of the foot joints while they stand, mm/s; None where none does.
-
-    Args:
-        side: the motion.
-        feet: foot joint to its name in the side's skeleton.
-        contacts: [frames, feet] when they stand.
-        known: [frames] that count.
-    """
+    """Mean horizontal speed of the foot joints in contact, mm/s, in known frames; None without contacts."""
     if side.motion is None or contacts is None or not feet:
         return None
     return number(foot_sliding(_masked(side, known), side.body, contacts, tuple(feet.values())), 1000)
 
 
 def lowest_points(side: Performer, points: Tensor) -> Tensor:
-    """[frames] height of the lowest vertex, or of the lowest of some points of a plain tree, metres."""
+    """[frames] height of the lowest vertex, or of the lowest of these points for a plain tree, metres."""
     if side.motion is None or side.body is None:
         if side.meshes is not None:
             return side.meshes[..., 2].amin(1)
-        # Not of all joints: some trees have a root on the ground, outside of the body.
+        # Not all joints: some trees have a root on the ground, outside the body.
         return points[..., 2].nan_to_num(torch.inf).amin(1).masked_fill(~side.valid, torch.nan)
     return lowest_vertices(side.motion, side.body).masked_fill(~side.valid, torch.nan)
 
 
 def way_figures(first: Tensor, second: Tensor, of: str) -> dict[str, Any]:
-    """Of the ways [frames, 3] of a joint, the root as a rule: how far they come apart."""
+    """Drift of two paths [frames, 3]; `of` names the joint."""
     apart = drift(first, second)
     known = apart[~apart.isnan()]
     return {
@@ -227,7 +210,7 @@ def _parent(side: Performer, joint: int) -> str:
 
 
 def _rest_alike(first: Performer, second: Performer) -> bool:
-    """Bodies of the family rest alike; plain trees do where their bones point the same way."""
+    """Whether rotations are comparable: for all bodies, and for plain trees with parallel bones at rest."""
     if first.body is not None and second.body is not None:
         return True
     if first.body is not None or second.body is not None or first.joint_names != second.joint_names:
@@ -244,21 +227,17 @@ def _rest_alike(first: Performer, second: Performer) -> bool:
 
 
 def _betas_difference(first: Performer, second: Performer) -> float | None:
-    """The largest difference of a shape coefficient; None where the two shape spaces are not the same."""
-    if first.motion is None or second.motion is None or not _same_shapes(first.body, second.body):
+    """The largest difference of a shape coefficient; None for different shape spaces."""
+    bodies = first.body, second.body
+    if first.motion is None or second.motion is None or bodies[0] is None or bodies[1] is None:
+        return None
+    if bodies[0].name != bodies[1].name or bodies[0].shape_basis.shape != bodies[1].shape_basis.shape:
         return None
     count = max(len(first.motion.betas), len(second.motion.betas))
     if not count:
         return 0.0
-    padded = [torch.nn.functional.pad(side.motion.betas.double(), (0, count - len(side.motion.betas)))
-              for side in (first, second) if side.motion is not None]  # fmt: skip
-    return number((padded[0] - padded[1]).abs().max())
-
-
-def _same_shapes(first: BodyModel | None, second: BodyModel | None) -> bool:
-    if first is None or second is None:
-        return False
-    if first is second:
-        return True
-    ours, theirs = first.shape_basis, second.shape_basis
-    return first.name == second.name and ours.shape == theirs.shape
+    ours, theirs = (
+        torch.nn.functional.pad(betas.double(), (0, count - len(betas)))
+        for betas in (first.motion.betas, second.motion.betas)
+    )
+    return number((ours - theirs).abs().max())

@@ -1,9 +1,9 @@
-"""Which joint of one side is which of the other: by name, or by a mapping file where a skeleton has foreign names."""
+"""Matches the joints of two motions by name, or by a mapping file for skeletons with other names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,20 +16,20 @@ from vitruve.motion.performer import Performer
 from vitruve.retarget.choose_mapping import find_mapping
 from vitruve.retarget.mapping import Mapping, load_mapping
 
-# With fewer joints of equal name a mapping is looked for.
+# With fewer joints of equal name, a mapping is used.
 _LEAST_SHARED = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """The joints of one side by the names they are compared under.
+    """The joints of one side with common names.
 
     Attributes:
         names: one per point.
         points: [frames, points, 3] metres, float64, NaN in frames without data.
-        joints: index of the joint that a point is; -1 where it is the mean of several.
-        unused: joints that no name stands for.
-        mapping: what gave foreign joints their names; None where they have their own.
+        joints: index of the joint of each point; -1 for the mean of several.
+        unused: joints without a common name.
+        mapping: the source of the names; None if they are the joints' own.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Named:
     mapping: Mapping | None = None
 
     def feet(self, side: Performer) -> dict[str, str]:
-        """Foot joint to the name that it has in the side's own skeleton; those that are a joint of it."""
+        """Foot joints by common name, with their names in the side's skeleton."""
         own = () if side.skeleton is None else side.skeleton.names
         at = dict(zip(self.names, self.joints))
         return {name: own[at[name]] for name in FOOT_JOINTS if at.get(name, -1) >= 0}
@@ -47,15 +47,14 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """The joints that both sides have, in the order of the first.
+    """The joints of both sides, in the order of the first.
 
     Attributes:
-        names: their names.
         first, second: [frames, shared, 3] metres.
-        joints: (joint of the first, joint of the second) for each name; -1 where it is the mean of several.
+        joints: (joint of the first, joint of the second) for each name; -1 for the mean of several.
         only_first, only_second: joints without a counterpart.
-        root: which of the shared joints is the root.
-        notes: what a user must know.
+        root: index of the root among the shared joints.
+        notes: for the user.
     """
 
     names: tuple[str, ...]
@@ -65,16 +64,15 @@ class Shared:
     only_first: tuple[str, ...] = ()
     only_second: tuple[str, ...] = ()
     root: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def name_joints(first: Performer, second: Performer, mapping: str | None = None) -> tuple[Named, Named]:
-    """The joints of both sides under names that mean the same.
+    """The joints of both sides with common names.
 
     Args:
         first, second: the sides.
-        mapping: a mapping for plain trees, as `vitruve convert --mapping` takes; where not given and few names agree,
-            the shipped one that fits.
+        mapping: for plain trees, as in `vitruve convert --mapping`; by default a shipped one if few names agree.
     """
     if first.skeleton is None or second.skeleton is None:
         return _own(first), _own(second)
@@ -94,12 +92,7 @@ def name_joints(first: Performer, second: Performer, mapping: str | None = None)
 
 
 def shared_joints(first: Named, second: Named, roots: tuple[str, str] = ("", "")) -> Shared:
-    """The joints that both have.
-
-    Args:
-        first, second: from `name_joints`.
-        roots: the names of the root joints of both sides.
-    """
+    """The joints of both sides; `roots` are the names of their root joints."""
     place = {name: i for i, name in enumerate(second.names)}
     names = tuple(name for name in first.names if name in place)
     rows = [first.names.index(name) for name in names]
@@ -121,7 +114,7 @@ def shared_joints(first: Named, second: Named, roots: tuple[str, str] = ("", "")
 
 
 def parts_of(names: Sequence[str]) -> dict[str, list[int]]:
-    """Part of the body to the places of its joints, by words in their names; parts without joints are left out."""
+    """Parts of the body with the indices of their joints, by words in the names; parts without joints are omitted."""
     of_name = [
         next((part for part, words in GROUPS.items() if any(word in name.lower() for word in words)), "other")
         for name in names
@@ -131,10 +124,10 @@ def parts_of(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _own(side: Performer) -> Named:
-    return Named(side.joint_names, _every(side), tuple(range(len(side.joint_names))))
+    return Named(side.joint_names, _all_joints(side), tuple(range(len(side.joint_names))))
 
 
-def _every(side: Performer) -> Tensor:
+def _all_joints(side: Performer) -> Tensor:
     return side.joints(torch.arange(len(side)))
 
 
@@ -143,7 +136,7 @@ def _fits(side: Performer, mapping: Mapping) -> bool:
 
 
 def _mapped(side: Performer, chosen: Mapping | None) -> Named:
-    """A plain tree under the names of the body."""
+    """A plain tree with the names of a body."""
     if side.body is not None or side.skeleton is None:
         return _own(side)
     mapping = chosen.on(side.joint_names) if chosen is not None else None
@@ -156,9 +149,9 @@ def _mapped(side: Performer, chosen: Mapping | None) -> Named:
                 where=f"{', '.join(side.joint_names[:8])}, ...",
                 fix="say which is which with a mapping file: --mapping FILE (docs/retarget.md)",
             ) from None
-    # A joint of weight zero stands elsewhere in the two skeletons, such as a head at the neck.
+    # Joints of weight zero are at different places in the two skeletons, such as a head at the neck.
     entries = [entry for entry in mapping.joints if entry.position and entry.weight > 0]
-    own, joints = side.joint_names, _every(side)
+    own, joints = side.joint_names, _all_joints(side)
     used = {name for entry in entries for name in entry.position}
     return Named(
         names=tuple(entry.joint for entry in entries),
@@ -170,7 +163,7 @@ def _mapped(side: Performer, chosen: Mapping | None) -> Named:
 
 
 def check_shared(shared: Shared, first: Performer, second: Performer) -> None:
-    """Raise where two motions have no joint in common."""
+    """Raise if two motions have no joint in common."""
     if not shared.names and first.skeleton is not None and second.skeleton is not None:
         raise BadData(
             "the two motions have no joint of the same name",

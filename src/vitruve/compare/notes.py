@@ -1,4 +1,4 @@
-"""What the figures of a comparison mean, in words; and what may explain them."""
+"""Warnings, notes and a summary of a comparison in words."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from vitruve.compare.shift import ShiftEstimate
 from vitruve.motion.performer import Performer
 from vitruve.words import counted
 
-# A rigid transform that brings joints this much nearer, times, and as near as this, millimetres, shows two worlds that
-# are not the same.
+# The world frames differ if a rigid transform reduces the joints' distance by this factor and below this distance
+# (millimetres), from at least the last one.
 _NEARER, _NEAR_MM, _FAR_MM = 3.0, 100.0, 20.0
-# A shift is spoken of where it makes the two bend alike by this many times.
+# A shift is suggested if it reduces the difference by this factor.
 _SHIFT_HELPS = 1.3
 
 
 def warnings_about(
     figures: Mapping[str, Any], first: Performer, second: Performer, estimate: ShiftEstimate | None
 ) -> tuple[str, ...]:
-    """What may make the figures mean something else than they seem to, one sentence each."""
+    """Reasons why the figures may be misleading, one sentence each."""
     masked = [(side.name, figures[f"frames_masked_{word}"]) for word, side in (("first", first), ("second", second))]
     frames = figures["frames"]
-    said = [f"{count} of {frames} frames of {name} hold no data and do not count" for name, count in masked if count]
+    excluded = [
+        f"{count} of {frames} frames of {name} have no data and are excluded" for name, count in masked if count
+    ]
     own = (f"{side.name}: {warning}" for side in (first, second) for warning in side.warnings)
-    return (*own, *said, *_shift(figures, second, estimate), *_worlds(figures))
+    return (*own, *excluded, *_shift(figures, second, estimate), *_worlds(figures))
 
 
 def notes_about(figures: Mapping[str, Any], first: Performer, second: Performer) -> tuple[str, ...]:
-    """How the two were brought together, one sentence each."""
+    """How the two were matched, one sentence each."""
     out = [f"{side.name}: {note}" for side in (first, second) for note in side.notes]
     if figures["shift_frames"]:
-        out.append(f"{second.name} was taken {_later(figures['shift_frames'], figures['fps'])}")
+        out.append(f"{second.name} was shifted: it runs {_later(figures['shift_frames'], figures['fps'])}")
     for word, side in (("first", first), ("second", second)):
         left = figures[f"frames_only_{word}"]
         if left:
-            out.append(f"{left} frames of {side.name} lie outside the common part and were not compared")
+            out.append(f"{left} frames of {side.name} are outside the common part and were not compared")
         missing = figures[f"joints_only_{word}"]
         if missing and figures["joints_shared"]:
             shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
@@ -47,12 +49,12 @@ def notes_about(figures: Mapping[str, Any], first: Performer, second: Performer)
 
 
 def verdict(figures: Mapping[str, Any]) -> str:
-    """One sentence: how far the two are apart."""
+    """One sentence about the distance of the two."""
     measure = figures["measure"]
     of, value = ("surfaces", figures["vertex_mm"]) if measure == "vertex_mm" else ("joints", figures["joint_mm"])
     apart = f"{value['mean']:.2f} mm apart on average, 95 % below {value['p95']:.2f} mm, at most {value['max']:.2f} mm"
     if figures["alignment"] == "none":
-        return f"The {of} are {apart}, as they stand in the world."
+        return f"The {of} are {apart}, as they are in the world."
     return f"The {of} are {apart}, with the second {figures['alignment_means']}."
 
 
@@ -61,7 +63,7 @@ def _shift(figures: Mapping[str, Any], second: Performer, estimate: ShiftEstimat
     if estimate is None or estimate.frames == used or estimate.there * _SHIFT_HELPS > estimate.here:
         return []
     return [
-        f"{second.name} seems to run {_later(estimate.frames, fps)}: to compare it so, give the shift "
+        f"{second.name} seems to run {_later(estimate.frames, fps)}: to compare it that way, give the shift "
         f"{estimate.frames} or auto"
     ]
 
@@ -78,7 +80,7 @@ def _worlds(figures: Mapping[str, Any]) -> list[str]:
         return []
     if none > _FAR_MM and clip < _NEAR_MM and none > _NEARER * clip:
         return [
-            "the two stand in different worlds: after one rigid transform for the whole clip (alignment clip) the "
-            f"joints are {clip:.1f} mm apart instead of {none:.1f} mm"
+            "the two are in different world frames: after one rigid transform for the whole clip (alignment clip) "
+            f"the joints are {clip:.1f} mm apart instead of {none:.1f} mm"
         ]
     return []

@@ -1,4 +1,4 @@
-"""Before distances are taken, the second motion may be laid over the first: how, by name."""
+"""Alignment of the second motion with the first before distances are measured."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitruve.errors import UsageError, nearest
+from vitruve.errors import UsageError
 from vitruve.metrics import Placement, placement
 
 LEAST_POINTS = 3
-"""With fewer points a rotation is open."""
+"""Fewer points do not determine a rotation."""
 
 ALIGNMENTS = {
-    "none": "as they stand in the world",
+    "none": "as they are in the world",
     "root": "moved in every frame so that the roots meet, not turned",
     "procrustes": "turned, moved and scaled in every frame for the least distance (per frame, a similarity)",
     "first-frame": "turned and moved once for the whole clip, so that the first common frame fits best (rigid)",
@@ -24,23 +24,20 @@ ALIGNMENTS = {
 def place(
     how: str, first: Float[Tensor, "frames points 3"], second: Float[Tensor, "frames points 3"], root: int | None
 ) -> Placement:
-    """What lays the second over the first.
+    """The placement that aligns the second with the first.
 
     Args:
         how: a key of ALIGNMENTS.
-        first, second: counterparts, NaN in frames that do not count.
-        root: which point is the root; None where there is none, as for meshes.
+        first, second: corresponding points, NaN in excluded frames.
+        root: index of the root; None for meshes.
     """
-    if how not in ALIGNMENTS:
-        raise UsageError(f"there is no alignment '{how}'", where="--align", fix=nearest(how, ALIGNMENTS))
     identity = torch.eye(3, dtype=first.dtype)
     if how == "none":
         return Placement(identity, torch.zeros(3).to(first), torch.ones(()).to(first))
     if how == "root":
         if root is None:
             raise UsageError("meshes have no root joint", where="--align root", fix="use --align clip or procrustes")
-        frames = len(first)
-        shift = first[:, root] - second[:, root]
+        shift, frames = first[:, root] - second[:, root], len(first)
         return Placement(identity.expand(frames, 3, 3), shift, torch.ones(frames).to(first))
     if how == "procrustes":
         return placement(second, first, scale=True)

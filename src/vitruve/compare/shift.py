@@ -1,4 +1,4 @@
-"""How many frames one clip comes after another, found from how the bodies bend."""
+"""Estimates the time shift between two clips from how the bodies bend."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# A shift must explain the motion better than none by this factor, and of several that do the smallest is taken.
+# Of all shifts within this factor of the best, the smallest is taken.
 _BETTER = 0.98
-# Two clips overlap at every shift that is looked at by at least this share of the shorter one.
+# Smallest overlap of two clips, as a fraction of the shorter one.
 _LEAST_OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
 class ShiftEstimate:
-    """A shift and what it is worth.
+    """A shift and its benefit.
 
     Attributes:
-        frames: frame i of the first belongs to frame i + frames of the second.
-        here, there: root mean square difference of the points' distances to their middle, metres, without a shift and
-            with this one.
+        frames: frame i of the first corresponds to frame i + frames of the second.
+        here, there: root mean square difference of the points' distances to their centre, metres, without and with the
+            shift.
     """
 
     frames: int
@@ -32,14 +32,10 @@ class ShiftEstimate:
 def estimate_shift(
     first: Float[Tensor, "frames points 3"], second: Float[Tensor, "others points 3"]
 ) -> ShiftEstimate | None:
-    """The shift at which two clips bend most alike.
+    """The shift at which two clips bend most alike; None if a clip has less than five frames or does not move.
 
-    What is compared is each point's distance to the middle of all points, less its mean over the frames that overlap:
-    place, heading and proportions do not count. Every shift that leaves half of the shorter clip is looked at, by
-    Fourier transforms.
-
-    Returns:
-        The estimate; None where a clip is shorter than five frames or nothing moves.
+    It compares each point's distance to the centre of all points, minus its mean over the overlap, so position, heading
+    and proportions do not matter. All shifts are tried that overlap by half of the shorter clip.
     """
     from scipy.signal import correlate
 
@@ -64,7 +60,7 @@ def estimate_shift(
     least = _LEAST_OVERLAP * min(float(known_x.sum()), float(known_y.sum()))
     cost = cost.masked_fill(overlap < max(least, 3), torch.inf)
     shifts = torch.arange(len(cost)) - (len(first) - 1)
-    # Rounding of the transforms: a tenth of a millimetre is no difference.
+    # The Fourier transforms round: differences below a tenth of a millimetre are ignored.
     alike = cost <= cost.min() / _BETTER**2 + 1e-8
     best = int(shifts[alike][shifts[alike].abs().argmin()])
     none = float(cost[len(first) - 1])
@@ -72,7 +68,7 @@ def estimate_shift(
 
 
 def _bending(points: Tensor) -> tuple[Tensor, Tensor]:
-    """[frames, points] distances to the middle, about their means; zero where unknown; and [frames] which are known."""
+    """[frames, points] distances to the centre minus their means, zero if unknown; and [frames] one if known."""
     known = points.isfinite().flatten(1).all(1)
     filled = torch.where(known[:, None, None], points, 0.0).double()
     away = (filled - filled.mean(1, keepdim=True)).norm(dim=-1)

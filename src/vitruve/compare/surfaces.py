@@ -1,4 +1,4 @@
-"""How far two surfaces are apart: in every vertex of every frame, and where a conversion measures its own result."""
+"""Distances of two surfaces: in every vertex and frame, and in the sample that a conversion measures."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from vitruve.metrics import Placement, SurfaceMeter, measured_frames, measured_v
 from vitruve.motion.performer import Performer
 from vitruve.threads import over_threads
 
-# Frames in one block, and blocks between two calls of the progress.
+# Frames in one block, and blocks between two progress calls.
 _BLOCK, _BLOCKS = 32, 8
-# Vertices that stand for the whole surface where no joints are known.
+# Number of vertices that represent a surface without joints.
 _ANCHORS = 300
 
 
 @dataclass(frozen=True, eq=False)
 class SurfaceErrors:
-    """What was measured.
+    """Measured distances.
 
     Attributes:
-        meter: `measured_vertices` in `measured_frames`, as a conversion measures itself.
-        every: every vertex of the second's topology in every frame.
+        meter: of `measured_vertices` in `measured_frames`, as in a conversion's report.
+        every: of every vertex of the second's topology in every frame.
         lowest: [frames] height of the lowest vertex of the first and of the second, metres.
     """
 
@@ -37,14 +37,14 @@ class SurfaceErrors:
 
 
 def anchors(pair: SurfacePair) -> tuple[Float[Tensor, "frames points 3"], Float[Tensor, "frames points 3"]]:
-    """A few hundred counterparts spread over the two surfaces in every frame, float64."""
+    """A few hundred corresponding points of both surfaces in every frame, float64."""
     every = pair.valid.nonzero()[:, 0]
     ids = every[torch.linspace(0, len(every) - 1, min(len(every), _ANCHORS)).long()]
-    found = over_threads(
+    blocks = over_threads(
         lambda block: (pair.mapped(pair.first.vertices(block))[:, ids], pair.second.vertices(block)[:, ids]),
         torch.arange(len(pair.first)).split(_BLOCK),
     )
-    first, second = zip(*found)
+    first, second = zip(*blocks)
     return torch.cat(first).double(), torch.cat(second).double()
 
 
@@ -58,17 +58,17 @@ def some_vertices(performer: Performer) -> Float[Tensor, "frames points 3"]:
 
 def measure_surfaces(
     pair: SurfacePair,
-    laid: Placement,
+    placement: Placement,
     known: Bool[Tensor, "frames"],
     progress: Callable[[int, int], None] | None = None,
 ) -> SurfaceErrors:
-    """The distance of every vertex to its counterpart in every frame.
+    """Measure the distances of corresponding vertices.
 
     Args:
         pair: the surfaces.
-        laid: what lays the second over the first.
-        known: frames that count.
-        progress: called with frames done and frames in all.
+        placement: aligns the second with the first.
+        known: False for excluded frames.
+        progress: called with the finished frames and their total.
     """
     body, ids = pair.second.body, measured_vertices(pair.valid)
     parts = {} if body is None else vertex_groups(body, torch.arange(body.num_vertices))
@@ -77,11 +77,11 @@ def measure_surfaces(
     chosen = torch.zeros(len(pair.first), dtype=torch.bool)
     chosen[torch.cat(measured_frames(len(pair.first)))] = True
     sample: list[Tensor] = []
-    lowest: list[tuple[Tensor, Tensor]] = []
+    lowest: list[tuple[Tensor, ...]] = []
 
     def errors(block: Int[Tensor, "block"]) -> tuple[Tensor, Tensor, Tensor]:
         first, second = pair.first.vertices(block), pair.second.vertices(block)
-        apart = pair.mapped(first) - laid.of_frames(block).apply(second).to(first)
+        apart = pair.mapped(first) - placement.of_frames(block).apply(second).to(first)
         return apart.masked_fill(~known[block, None, None], torch.nan), first[..., 2].amin(1), second[..., 2].amin(1)
 
     blocks = torch.arange(len(pair.first)).split(_BLOCK)
@@ -90,10 +90,10 @@ def measure_surfaces(
         for block, (apart, *heights) in zip(some, over_threads(errors, some)):
             every.add(block, apart)
             sample.append(apart[chosen[block]][:, ids])
-            lowest.append((heights[0], heights[1]))
+            lowest.append(tuple(heights))
         if progress is not None:
             progress(min(len(pair.first), (start + _BLOCKS) * _BLOCK), len(pair.first))
-    # At once, since three frames in a row may lie in two blocks.
+    # In one call, since three consecutive frames may be in two blocks.
     meter.add(chosen.nonzero()[:, 0], torch.cat(sample))
-    heights = torch.cat([low for low, _ in lowest]), torch.cat([low for _, low in lowest])
-    return SurfaceErrors(meter, every, heights)
+    lowest_first, lowest_second = map(torch.cat, zip(*lowest))
+    return SurfaceErrors(meter, every, (lowest_first, lowest_second))

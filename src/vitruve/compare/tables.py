@@ -1,4 +1,4 @@
-"""A comparison as rows of text and as comma-separated values."""
+"""A comparison as rows of text and as CSV."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ Row = tuple[str, str]
 
 
 def summary(figures: Mapping[str, Any]) -> list[Row]:
-    """The figures that matter most, as (what, value)."""
+    """The most important figures, as (name, value)."""
     by = figures["joint_mm_by_alignment"]
     rows = [
         ("frames compared", _frames(figures)),
-        ("laid over the first", f"{figures['alignment']}: {figures['alignment_means']}"),
+        ("alignment", f"{figures['alignment']}: {figures['alignment_means']}"),
     ]
     if figures["vertex_mm"]:
-        rows.append(("surfaces apart", _spread(figures["vertex_mm"], "mm")))
-        rows.append(("in every vertex and frame", _spread(figures["every_vertex_mm"], "mm")))
+        rows += [
+            ("surfaces apart", _spread(figures["vertex_mm"], "mm")),
+            ("in every vertex and frame", _spread(figures["every_vertex_mm"], "mm")),
+        ]
     if figures["joint_mm"]:
-        rows.append(("joints apart", _spread(figures["joint_mm"], "mm")))
-        rows.append(("joints, roots together", _value(by.get("root"), "mm")))
-        rows.append(("joints, one rigid transform", _value(by.get("clip"), "mm")))
-        rows.append(("joints, Procrustes in each frame", _value(by.get("procrustes"), "mm")))
-        rows.append(("length of the bones", _value(figures["bone_length_mm"], "mm")))
+        rows += [
+            ("joints apart", _spread(figures["joint_mm"], "mm")),
+            ("joints, roots together", _value(by.get("root"), "mm")),
+            ("joints, one rigid transform", _value(by.get("clip"), "mm")),
+            ("joints, Procrustes in each frame", _value(by.get("procrustes"), "mm")),
+            ("length of the bones", _value(figures["bone_length_mm"], "mm")),
+        ]
     if figures["rotation_deg"]:
         rows.append(("rotations apart", _spread(figures["rotation_deg"], "degrees")))
     way = figures["way"]
@@ -36,17 +40,21 @@ def summary(figures: Mapping[str, Any]) -> list[Row]:
     if way["trajectory_error_percent"] is not None:
         off = f"{way['trajectory_error_percent']:.2f} % off, after one rigid transform"
         rows.append((f"way of the {way['of']}", off))
-    rows += _shape(figures["shape"])
+    shape = figures["shape"]
+    if shape["height_difference_mm"] is not None:
+        rows.append(("height of the second", f"{shape['height_difference_mm']:+.1f} mm"))
+    if shape["betas_max_difference"] is not None:
+        rows.append(("betas differ by up to", f"{shape['betas_max_difference']:.3g}"))
     return rows
 
 
 def sides_said(figures: Mapping[str, Any]) -> list[str]:
-    """Each of the two with the body it is on: "walk.npz (open-smplh-neutral)"."""
+    """Both names with their bodies: "walk.npz (open-smplh-neutral)"."""
     return [f"{side['name']} ({side['body'] or side['kind']})" for side in (figures["first"], figures["second"])]
 
 
 def side_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """What each of the two does by itself, and their difference, as (what, first, second, difference)."""
+    """Figures of each motion and of their difference, as (name, first, second, difference)."""
     first, second, difference = figures["first"], figures["second"], figures["difference"]
     rows = [
         ("height of the body, m", _value(first["height_m"]), _value(second["height_m"]), ""),
@@ -54,9 +62,9 @@ def side_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("acceleration, m/s²", *(_value(part["acceleration_m_s2"]) for part in (first, second, difference))),
         ("feet slide, mm/s", *(_value(part["foot_sliding_mm_s"]) for part in (first, second)), ""),
     ]
-    also = second["foot_sliding_where_first_stands_mm_s"]
-    if also is not None:
-        rows.append(("feet slide while the first's stand, mm/s", rows[-1][1], _value(also), ""))
+    sliding = second["foot_sliding_where_first_stands_mm_s"]
+    if sliding is not None:
+        rows.append(("feet slide while the first's stand, mm/s", rows[-1][1], _value(sliding), ""))
     for key, what in (
         ("lowest_mm", "lowest point, mm"),
         ("penetration_max_mm", "deepest below the floor, mm"),
@@ -67,7 +75,7 @@ def side_rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def part_rows(figures: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
-    """(part of the body, mean of the vertices, mean of the joints) in millimetres, the worst first."""
+    """(part of the body, mean of the vertices, mean of the joints) in millimetres, the largest first."""
     vertices = (figures["vertex_mm"] or {}).get("parts", {})
     joints = (figures["joint_mm"] or {}).get("parts", {})
     rows = [(part, vertices.get(part), joints.get(part)) for part in dict.fromkeys([*vertices, *joints])]
@@ -82,7 +90,7 @@ def joint_rows(figures: Mapping[str, Any]) -> list[tuple[str, float | None, floa
 
 
 def frames_csv(comparison: Comparison) -> str:
-    """A line per frame of the common part: its number, its time in both clips, and every figure known per frame."""
+    """A line per frame of the common part: its number, its time in both clips, and all figures per frame."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = comparison.per_frame
@@ -91,7 +99,7 @@ def frames_csv(comparison: Comparison) -> str:
     values = [column.tolist() for column in columns.values()]
     for frame, row in enumerate(zip(*values)):
         times = [f"{(start + frame) / fps:.6f}" for start in starts]
-        # An empty cell where a frame does not count.
+        # Excluded frames have empty cells.
         writer.writerow([frame, *times, *("" if value != value else f"{value:.6g}" for value in row)])
     return text.getvalue()
 
@@ -100,15 +108,6 @@ def _frames(figures: Mapping[str, Any]) -> str:
     count, fps = figures["frames_compared"], figures["fps"]
     text = f"{count:,} at {fps:g} fps"
     return text + (f", the second {figures['shift_frames']:+d} frames on" if figures["shift_frames"] else "")
-
-
-def _shape(shape: Mapping[str, float | None]) -> list[Row]:
-    rows = []
-    if shape["height_difference_mm"] is not None:
-        rows.append(("height of the second", f"{shape['height_difference_mm']:+.1f} mm"))
-    if shape["betas_max_difference"] is not None:
-        rows.append(("betas differ by up to", f"{shape['betas_max_difference']:.3g}"))
-    return rows
 
 
 def _spread(value: Mapping[str, Any], unit: str) -> str:

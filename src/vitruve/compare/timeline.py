@@ -1,4 +1,4 @@
-"""Two clips on one time line: one frame rate, one beginning, the part that both have."""
+"""Two clips at one frame rate, cut to their common part."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from vitruve.compare.shift import ShiftEstimate
 from vitruve.errors import BadData, UsageError
 from vitruve.motion.performer import Performer, at_rate
 
-# Rates that agree to this fraction are equal: over a minute at 120 fps they are less than a frame apart.
+# Rates are equal within this fraction: less than a frame per minute at 120 fps.
 _SAME_RATE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Common:
-    """The part that both clips have.
+    """The common part of two clips, at the common rate.
 
     Attributes:
-        first, second: both cut to it; frame i of one belongs to frame i of the other.
-        shift: frame i of the first clip belongs to frame i + shift of the second, at the common rate.
-        starts: the frames of the clips, at the common rate, at which the common part begins.
-        left_out: how many frames of the first and of the second are outside it.
-        estimate: the shift that the motions themselves suggest; None where they do not tell.
+        first, second: cut to the common part, with equal frame numbers.
+        shift: frame i of the first clip corresponds to frame i + shift of the second.
+        starts: the first common frame of each clip.
+        left_out: the number of frames of each clip outside the common part.
+        estimate: the estimated shift, if any.
     """
 
     first: Performer
@@ -33,7 +33,7 @@ class Common:
 
 
 def same_rate(first: Performer, second: Performer) -> tuple[Performer, Performer, tuple[str, ...]]:
-    """Both at the lower of the two rates, so that frames are left out rather than made up; and what was done."""
+    """Both at the lower of the two rates, so that no frames are interpolated; and notes about the change."""
     if abs(first.fps / second.fps - 1) < _SAME_RATE:
         return first, replace(second, fps=first.fps), ()
     low, high = sorted((first, second), key=lambda side: side.fps)
@@ -45,13 +45,7 @@ def same_rate(first: Performer, second: Performer) -> tuple[Performer, Performer
 
 
 def common_part(first: Performer, second: Performer, shift: int | None, estimate: ShiftEstimate | None) -> Common:
-    """Cut both to what they share.
-
-    Args:
-        first, second: at one rate.
-        shift: frame i of the first belongs to frame i + shift of the second; that of the estimate where None.
-        estimate: from `estimate_shift`.
-    """
+    """Cut both, at one rate, to their common part; the default shift is that of the estimate."""
     if shift is None:
         shift = 0 if estimate is None else estimate.frames
     start = max(0, -shift)
@@ -72,13 +66,10 @@ def common_part(first: Performer, second: Performer, shift: int | None, estimate
     )
 
 
-def parse_shift(text: str) -> int | str:
-    """A number of frames, or "auto"."""
-    if text == "auto":
-        return text
+def parse_shift(shift: int | str) -> int | None:
+    """A number of frames; None for "auto"."""
     try:
-        return int(text)
+        return None if shift == "auto" else int(shift)
     except ValueError:
-        raise UsageError(
-            f"'{text}' is no shift", where="--shift", fix="give a whole number of frames, or auto"
-        ) from None
+        fix = "give an integer number of frames, or auto"
+        raise UsageError(f"'{shift}' is not a shift", where="shift", fix=fix) from None

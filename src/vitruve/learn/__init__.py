@@ -1,1 +1,1 @@
-"""Training: a plain loop that goes on where it was stopped, checkpoints, data order. Knows tensors only."""
+"""Training of networks: a loop that can resume, checkpoints, data order. It knows tensors only."""

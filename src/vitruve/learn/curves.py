@@ -1,4 +1,4 @@
-"""The numbers of a training over time, as a CSV file that is whole at any moment."""
+"""The learning curves of a training as a CSV file, written atomically."""
 
 from __future__ import annotations
 
@@ -12,21 +12,14 @@ from vitruve.learn.checkpoint import GO_ON
 
 
 class Curves:
-    """One row for each validation.
-
-    Args:
-        path: the CSV file.
-
-    Attributes:
-        rows: numbers by name.
-    """
+    """`rows` has the numbers of each validation by name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
 
     def read(self, step: float = math.inf) -> None:
-        """Take up the rows of a file up to a step; later ones belong to work that was lost."""
+        """Read the rows up to a step, if the file exists."""
         if not self.path.is_file():
             return
         with self.path.open(newline="", encoding="utf-8") as file:
@@ -34,7 +27,7 @@ class Curves:
         self.rows = [row for row in rows if row["step"] <= step]
 
     def add(self, row: dict[str, float]) -> None:
-        """Write one more row."""
+        """Append a row and write the file."""
         self.rows.append(row)
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO(newline="")
@@ -44,7 +37,7 @@ class Curves:
         write_bytes(self.path, text.getvalue().encode(), durable=True, then=GO_ON)
 
     def last_step(self) -> int:
-        """The step of the last row; -1 where there is none."""
+        """The step of the last row; -1 without rows."""
         return int(self.rows[-1]["step"]) if self.rows else -1
 
 

@@ -1,4 +1,4 @@
-"""The data of one step after another, read in the background."""
+"""The batches of a training, read in the background."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from vitruve.errors import BadData
 from vitruve.learn.order import Mixture
 from vitruve.learn.task import Batch, DataSet
 
-# How many steps' data are fetched at once: many small reads cost more than one large one.
+# Steps per fetch: many small reads are slower than a large one.
 _AHEAD = 8
 
 
 class Feed:
-    """The batches of a training; which they are does not depend on how many readers there are.
+    """The batches of a training, independent of the number of readers.
 
     Args:
         data: the data sets.
         mixture: the order of their rows.
-        batch: rows a step, over all processes.
+        batch: rows per step, over all processes.
         step: the first step.
-        share: (number of this process, how many there are): each takes its part of every step.
-        readers: threads that fetch, each the data of several steps at a time.
-        pin: put the data into page-locked memory, from which a GPU copies while it computes.
+        share: (index of this process, number of processes); each gets its part of every batch.
+        readers: number of threads; each fetches several steps at a time.
+        pin: use page-locked memory, so that a GPU can copy while it computes.
 
     Attributes:
         waited: seconds that `next` has waited for data.
@@ -53,7 +53,7 @@ class Feed:
             self._read_more()
 
     def next(self) -> Batch:
-        """The data of the next step."""
+        """The batch of the next step."""
         if self._place == _AHEAD:
             clock = time.perf_counter()
             self._block, self._place = self._coming.popleft().result(), 0
@@ -82,27 +82,27 @@ class Feed:
             places = (sets == number).nonzero().squeeze(1)
             if not len(places):
                 continue
-            sorted_rows, by = rows[places].sort()  # neighbours of a file are read together
-            found = data.fetch(sorted_rows)
+            sorted_rows, by = rows[places].sort()  # adjacent rows are read together
+            fetched = data.fetch(sorted_rows)
             if not block:
-                block = {key: value.new_empty(len(rows), *value.shape[1:]) for key, value in found.items()}
-            _check(data, found, len(sorted_rows), block)
-            for key, value in found.items():
+                block = {key: value.new_empty(len(rows), *value.shape[1:]) for key, value in fetched.items()}
+            _check(data, fetched, len(sorted_rows), block)
+            for key, value in fetched.items():
                 block[key].index_copy_(0, places[by], value)
         return {key: value.pin_memory() for key, value in block.items()} if self._pin else block
 
 
-def _check(data: DataSet, found: Batch, count: int, block: Batch) -> None:
-    """All sets give tensors that fit together, a row for each row that was asked for."""
+def _check(data: DataSet, fetched: Batch, count: int, block: Batch) -> None:
+    """Raise unless the tensors have the requested rows and fit those of the other data sets."""
     expected = {key: (count, *value.shape[1:], value.dtype) for key, value in block.items()}
-    given = {key: (*value.shape, value.dtype) for key, value in found.items()}
-    if not given or given != expected:
+    actual = {key: (*value.shape, value.dtype) for key, value in fetched.items()}
+    if not actual or actual != expected:
         raise BadData(
-            "a data set gives other tensors than expected",
-            where=f"data set '{data.name}': {_told(given)} where {_told(expected)} was expected",
-            fix="let `fetch` of all data sets give the same names, shapes and types, a row for each row asked for",
+            "a data set returns other tensors than expected",
+            where=f"data set '{data.name}': {_shapes(actual)} instead of {_shapes(expected)}",
+            fix="return the same names, shapes and types from `fetch` of all data sets, one row per requested row",
         )
 
 
-def _told(shapes: dict[str, tuple]) -> str:
+def _shapes(shapes: dict[str, tuple]) -> str:
     return ", ".join(f"{key} {list(shape[:-1])} {shape[-1]}" for key, shape in sorted(shapes.items())) or "nothing"

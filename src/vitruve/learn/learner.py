@@ -1,4 +1,4 @@
-"""The network, the moving average of its weights and its optimiser: one training step on one device."""
+"""One training step on one device: the network, its moving average and its optimiser."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FUSED = ("cpu", "cuda", "mps")
 
 
 class Learner:
-    """What learns.
+    """A network with its optimiser.
 
     Attributes:
         network: that of the task, on the team's device, in train mode.
-        mean: the moving average of the network; the network itself where the plan has none.
+        mean: its moving average, or the network itself without averaging.
     """
 
     def __init__(self, task: Task, plan: Plan, team: Team) -> None:
@@ -38,15 +38,10 @@ class Learner:
             _compile(self.network)
 
     def step(self, batch: Batch, moment: Moment, rate: float) -> dict[str, Tensor]:
-        """Take one step.
-
-        Args:
-            batch: of this process, on the CPU.
-            moment: where in the training the step stands.
-            rate: the learning rate.
+        """Take one step with a batch on the CPU and a learning rate.
 
         Returns:
-            The loss as "total", its components, and the norm of the gradient before it is clipped; on the device.
+            The loss as "total", its components, and the norm of the gradient before clipping; on the device.
         """
         plan, team = self._plan, self._team
         torch.manual_seed(seed_of("step", plan.seed, moment.step, team.number))
@@ -63,7 +58,7 @@ class Learner:
         return losses
 
     def _backward(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Gradients of the mean loss over the batch, and its components."""
+        """Compute the gradients of the mean loss over the batch; returns the loss and its components."""
         parts, device = self._plan.accumulate, self._team.device
         size = len(next(iter(batch.values()))) // parts
         losses: dict[str, Tensor] = {}
@@ -79,7 +74,7 @@ class Learner:
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
-        # Few steps are averaged over little, so that the first weights are soon forgotten.
+        # Early steps use a short average, so that the initial weights are soon forgotten.
         decay = min(self._plan.average, (1 + step) / (10 + step))
         pairs = list(zip(_tensors(self.mean), _tensors(self.network)))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
@@ -102,7 +97,7 @@ class Learner:
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `tensors` gave."""
+        """Restore the state from the result of `tensors`."""
         self.network.load_state_dict(starting(tensors, "network."))
         if self._plan.average:
             self.mean.load_state_dict(starting(tensors, "average."))
@@ -114,18 +109,18 @@ class Learner:
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": states})
 
     def _numbers(self) -> list[int]:
-        """The place among the network's parameters of each of the optimiser's."""
+        """For each parameter of the optimiser, its index in the network."""
         number = {id(parameter): number for number, parameter in enumerate(self.network.parameters())}
         return [number[id(parameter)] for group in self._optimiser.param_groups for parameter in group["params"]]
 
 
 def starting(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, without it."""
+    """The tensors whose names begin with a prefix; the prefix is removed."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _parameter_groups(task: Task, plan: Plan) -> list[dict[str, Any]]:
-    """The parameters by their factors of learning rate and weight decay, for the optimiser."""
+    """Parameter groups of the optimiser with equal factors of learning rate and weight decay."""
     named = list(task.network.named_parameters())
     for label, group in task.groups.items():
         for pattern in group.names:
@@ -135,20 +130,20 @@ def _parameter_groups(task: Task, plan: Plan) -> list[dict[str, Any]]:
                     where=f"group '{label}'",
                     fix=nearest(pattern, [name for name, _ in named]),
                 )
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         matching = (group for group in task.groups.values() if any(fnmatchcase(name, each) for each in group.names))
         group = next(matching, None)
         decay = (group.weight_decay if group else 1.0) * (plan.decay_all or parameter.ndim > 1)
-        found.setdefault((group.learning_rate if group else 1.0, decay), []).append(parameter)
+        groups.setdefault((group.learning_rate if group else 1.0, decay), []).append(parameter)
     return [
         {"params": parameters, "factor": factor, "weight_decay": decay * plan.weight_decay}
-        for (factor, decay), parameters in found.items()
+        for (factor, decay), parameters in groups.items()
     ]
 
 
 def _clip(parameters: list[nn.Parameter], limit: float) -> Tensor:
-    """Scale the gradients so that their norm is at most the limit, if there is one; the norm before."""
+    """Limit the norm of the gradients (no limit if 0); returns the norm before."""
     if limit:
         return nn.utils.clip_grad_norm_(parameters, limit)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -157,7 +152,7 @@ def _clip(parameters: list[nn.Parameter], limit: float) -> Tensor:
 
 
 def _compile(module: nn.Module) -> None:
-    """Compile in place, so that the names of the weights stay; the children where a module has no forward pass."""
+    """Compile in place, so that weights keep their names; the children if a module has no forward pass."""
     if type(module).forward is not nn.Module.forward:
         # Not `module.compile()`: that leaves modules of torch itself, as Sequential, uncompiled.
         module.forward = torch.compile(module.forward)

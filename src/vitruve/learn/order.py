@@ -1,4 +1,4 @@
-"""In which order data are seen: a function of seed and step alone, so that a run goes on where it was stopped."""
+"""The order of the data: a function of seed and step alone, so that a run can resume exactly."""
 
 from __future__ import annotations
 
@@ -9,30 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Rows after which the pattern of several data sets repeats: their weights are rounded to one part in so many.
+# Length of the repeating pattern of data sets; weights are rounded to one part in this number.
 _PATTERN = 4096
 
 
 def seed_of(*parts: int | str) -> int:
-    """A seed for a random generator from some numbers and names; other parts give an unrelated seed."""
+    """A seed from numbers and names; different parts give unrelated seeds."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 class Order:
-    """Rows 0 to count - 1, shuffled anew each time all were seen, as one endless row.
-
-    Args:
-        count: rows there are.
-        seed: another seed gives another order.
-    """
+    """An endless sequence of rows 0 to count - 1, shuffled again in each epoch."""
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed = count, seed
         self._shuffled = (-1, np.empty(0, np.int64))
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """The places from `start` to `stop` of the endless row."""
+        """The rows at positions `start` to `stop` of the sequence."""
         parts = [np.empty(0, np.int64)]
         while start < stop:
             place = start % self.count
@@ -42,7 +37,7 @@ class Order:
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
     def _permutation(self, number: int) -> np.ndarray:
-        known, shuffled = self._shuffled  # taken and put as one, since several readers ask
+        known, shuffled = self._shuffled  # read and written at once, since several threads call this
         if number != known:
             generator = np.random.Generator(np.random.Philox(seed_of("order", self.seed, number)))
             kind = np.int32 if self.count < 2**31 else np.int64
@@ -52,14 +47,12 @@ class Order:
 
 
 class Mixture:
-    """Rows of several data sets by their weights, as one endless row; each set in its own `Order`.
-
-    The sets are spread evenly: any stretch has each by its weight, give or take a row or two.
+    """An endless sequence of rows of several data sets, each in its own `Order`, evenly mixed by weight.
 
     Args:
         counts: rows of each set.
         weights: of each set, positive; only their ratios matter.
-        seed: another seed gives another order.
+        seed: of the order.
     """
 
     def __init__(self, counts: Sequence[int], weights: Sequence[float], seed: int) -> None:
@@ -68,7 +61,7 @@ class Mixture:
             for number, count in enumerate(counts)
         ]
         self._quotas = _quotas(weights)
-        # The k-th row of a set stands at (k + 1/2) / quota of the pattern.
+        # The k-th row of a set is at (k + 1/2) / quota of the pattern.
         when = np.concatenate([(np.arange(quota) + 0.5) / quota for quota in self._quotas])
         sets = np.repeat(np.arange(len(weights)), self._quotas)
         self._set = sets[np.argsort(when, kind="stable")]
@@ -77,10 +70,10 @@ class Mixture:
             self._rank[self._set == number] = np.arange(quota)
 
     def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """(number of the set, row in it) of the places from `start` to `stop` of the endless row."""
+        """(index of the set, row in it) at positions `start` to `stop` of the sequence."""
         pattern, place = np.divmod(np.arange(start, stop), len(self._set))
         sets = self._set[place]
-        drawn = pattern * self._quotas[sets] + self._rank[place]  # how many were drawn of the same set before
+        drawn = pattern * self._quotas[sets] + self._rank[place]  # earlier rows of the same set
         rows = torch.empty(stop - start, dtype=torch.int64)
         for number, order in enumerate(self._orders):
             mine = sets == number
@@ -91,7 +84,7 @@ class Mixture:
 
 
 def _quotas(weights: Sequence[float]) -> np.ndarray:
-    """How many rows of a pattern each set has: at least one, by largest remainders."""
+    """The number of rows of each set in a pattern: at least one, by largest remainders."""
     if len(weights) == 1:
         return np.ones(1, np.int64)
     exact = np.asarray(weights, float) / sum(weights) * _PATTERN

@@ -1,4 +1,4 @@
-"""How long and how fast a network learns: the numbers of the loop, and what they mean for the learning rate."""
+"""Settings and progress of a training, and the learning rate that follows from them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,29 @@ SCHEDULES = ("constant", "plateau", "decay", "cosine")
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbers of a training.
+    """The settings of a training.
 
     Attributes:
-        batch: rows a step, over all processes.
-        learning_rate: of Adam.
-        weight_decay: added to the gradient, or, where `decoupled`, taken from the weights.
-        decoupled: AdamW rather than Adam.
-        decay_all: weight decay also for parameters of less than two axes: biases, and what normalisation layers learn.
-        schedule: of the learning rate: "constant"; "plateau" (a tenth after `plateau_patience` validations without
-            progress); "decay" (a straight line to zero over the last `decay` part of the training); "cosine" (half a
-            wave over the whole training, down to `floor` of the learning rate).
-        plateau_patience: see `schedule`.
-        decay: see `schedule`.
-        floor: see `schedule`.
-        warmup_steps: steps over which the learning rate grows from zero, whatever the schedule.
+        batch: rows per step, over all processes.
+        weight_decay: added to the gradient, or subtracted from the weights if `decoupled`.
+        decoupled: use AdamW instead of Adam.
+        decay_all: weight decay also for parameters with less than two axes: biases and normalisation layers.
+        schedule: of the learning rate: "constant"; "plateau" (divided by ten after `plateau_patience` validations
+            without progress); "decay" (linear to zero over the last `decay` fraction of the training); "cosine" (over
+            the entire training, down to `floor` times the learning rate).
+        warmup_steps: steps over which the learning rate grows from zero, with any schedule.
         clip: largest norm of the gradient; 0 for no limit.
-        average: decay of the moving average of the weights, which is what is validated and saved; 0 for none.
-        accumulate: parts that a batch is computed in, one after another, to save memory; gradients and losses are
-            those of the whole batch, but batch normalisation sees the parts.
-        bf16: compute in bfloat16 where torch's autocast does; weights and optimiser stay in float32.
-        compile: compile the network's forward pass, or that of its children where it has none, with torch.compile.
-        epochs: at most so many passes over the data; 0 for no limit.
-        steps: at most so many steps; 0 for no limit.
-        minutes: at most so much time in the loop, validations included, over all resumes; 0 for no limit.
-        validate_steps: least steps between validations; 0 for one an epoch.
-        patience: validations without progress after which training stops; 0 for never.
-        watch: the number of a validation, the less the better, that says which weights are best.
-        seed: of the order of the data and all noise.
+        average: decay of the moving average of the weights, which is validated and saved; 0 for none.
+        accumulate: number of parts of a batch that are computed in sequence to save memory; gradients and losses are
+            those of the batch, but batch normalisation sees the parts.
+        bf16: use torch's autocast to bfloat16; weights and optimiser stay in float32.
+        compile: use torch.compile for the network's forward pass, or for its children if it has none.
+        epochs, steps: limits of the training; 0 for no limit.
+        minutes: limit of the time in the loop, including validations and earlier parts of the run; 0 for no limit.
+        validate_steps: steps between validations; 0 for an epoch.
+        patience: stop after this many validations without progress; 0 for never.
+        watch: the result of a validation that selects the best weights (lower is better).
+        seed: of the order of the data and all random numbers.
     """
 
     batch: int = 128
@@ -66,14 +61,14 @@ class Plan:
     seed: int = 0
 
     def check(self, processes: int = 1) -> None:
-        """Raise UsageError where the numbers do not go together, for so many processes."""
+        """Raise UsageError if the settings contradict each other or the number of processes."""
         if self.schedule not in SCHEDULES:
             raise UsageError(f"there is no schedule '{self.schedule}'", fix=nearest(self.schedule, SCHEDULES))
         if self.schedule == "cosine" and not (self.steps or self.epochs or self.minutes):
             raise UsageError("the schedule cosine needs a length", fix="give steps, epochs or minutes")
         if self.accumulate < 1 or self.batch < 1 or self.batch % (processes * self.accumulate):
             raise UsageError(
-                f"a batch of {self.batch} does not divide among {processes} processes",
+                f"a batch of {self.batch} cannot be divided among {processes} processes",
                 where=f"each computes it in {self.accumulate} parts (accumulate)",
                 fix=f"give a batch that is a multiple of {processes * max(1, self.accumulate)}",
             )
@@ -81,12 +76,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where in the training a step stands.
+    """The position of a step in the training.
 
     Attributes:
-        step: steps done before it.
-        epoch: passes over the data done before it, with the part of the current one.
-        fraction: part of the training that is over, 0 to 1; 0 where it has no end.
+        step: number of earlier steps.
+        epoch: passes over the data so far, with fraction.
+        fraction: of the training so far, 0 to 1; 0 if it has no limit.
     """
 
     step: int
@@ -96,18 +91,17 @@ class Moment:
 
 @dataclass
 class Progress:
-    """What the loop remembers beside weights; it is saved with them.
+    """The state of the loop besides the weights; it is saved with them.
 
     Attributes:
-        step: steps done.
+        step: finished steps.
         seconds: time in the loop.
-        best: the best number of a validation, None before the first.
-        best_step: when it was reached.
-        since_best: validations since.
-        plateau_best: as `best`, as the learning rate's plateau sees it.
-        since_plateau: validations since then or since the last cut.
-        rate_factor: what the plateaus have left of the learning rate.
-        finished: why the training is over; empty while it is not.
+        best, best_step: the best validation; None before the first.
+        since_best: validations since the best.
+        plateau_best: the best validation for the "plateau" schedule.
+        since_plateau: validations since then or since the last reduction.
+        rate_factor: of the learning rate, by the "plateau" schedule.
+        finished: why the training ended; empty before.
     """
 
     step: int = 0
@@ -121,7 +115,7 @@ class Progress:
     finished: str = ""
 
     def moment(self, plan: Plan, count: int) -> Moment:
-        """Where the next step stands, of data with `count` rows."""
+        """The position of the next step, for data with `count` rows."""
         epoch = self.step * plan.batch / count
         parts = [0.0]
         if plan.steps:
@@ -133,13 +127,13 @@ class Progress:
         return Moment(self.step, epoch, min(1.0, max(parts)))
 
     def validated(self, plan: Plan, score: float) -> bool:
-        """Take note of a validation; whether it was the best so far."""
+        """Record a validation; returns whether it was the best so far."""
         better = self.best is None or score < self.best
         if better:
             self.best, self.best_step, self.since_best = score, self.step, 0
         else:
             self.since_best += 1
-        # A plateau ends with a step down of at least a ten-thousandth, as in the schedule of that name in torch.
+        # A plateau ends with an improvement of at least 0.01 %, as in torch's ReduceLROnPlateau.
         if self.plateau_best is None or score < self.plateau_best * (1 - 1e-4):
             self.plateau_best, self.since_plateau = score, 0
         else:
@@ -149,7 +143,7 @@ class Progress:
         return better
 
     def over(self, plan: Plan, count: int) -> str:
-        """Why no further step is to be done; empty while one is."""
+        """Why the training ends; empty if it continues."""
         if plan.steps and self.step >= plan.steps:
             return f"{plan.steps} steps are done"
         if plan.epochs and self.step * plan.batch >= plan.epochs * count:

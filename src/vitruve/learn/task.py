@@ -1,4 +1,4 @@
-"""What a training is given: the network, the data sets, the loss, the groups of weights."""
+"""The input of a training: network, data sets, loss, parameter groups."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from vitruve.learn.plan import Moment
 
 Batch = dict[str, Tensor]
-"""Tensors by name; the first axis of each is the rows."""
+"""Tensors by name; the first axis is the rows."""
 
 Loss = Callable[[nn.Module, Batch, Moment], tuple[Tensor, dict[str, Tensor]]]
-"""(what is minimised, its components): scalars, each a mean over the rows of the batch."""
+"""Returns the loss and its components: scalars, means over the rows of the batch."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,10 @@ class DataSet:
     """Rows to learn from.
 
     Attributes:
-        fetch: the data of some rows (sorted numbers 0 to count - 1), on the CPU; called from reader threads, from
-            several at a time where there is more than one reader. All sets of a training give the same names, shapes
-            (but for the rows) and types.
-        count: rows there are.
-        weight: how often this set is drawn from, relative to the other sets' weights.
+        fetch: returns the data of some rows (sorted indices) on the CPU; called from reader threads, at the same time
+            if there are several. All data sets return the same names, shapes (except the rows) and types.
+        count: number of rows.
+        weight: how often this set is used, relative to the other sets.
         name: for messages.
     """
 
@@ -38,7 +37,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that are trained with other numbers than the rest.
+    """Parameters with other settings than the rest.
 
     Attributes:
         names: patterns of parameter names, as "encoder.*".
@@ -53,16 +52,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned.
+    """The input of a training.
 
     Attributes:
-        network: with its first weights.
+        network: with its initial weights.
         data: the data sets, mixed by their weights.
         loss: of a batch on the network's device.
-        validate: numbers by name; the network is in eval mode.
-        groups: by name; a parameter is in the first group with a pattern that matches. The rest follow the plan.
-        words: goes into every checkpoint of the network, to say what it is.
-        identity: what must be the same when a run goes on.
+        validate: returns results by name; gets the network in eval mode.
+        groups: by name; a parameter is in the first group with a matching pattern. Others follow the plan.
+        words: metadata for the checkpoints of the network.
+        identity: settings that may not change when a run resumes.
     """
 
     network: nn.Module
@@ -75,11 +74,11 @@ class Task:
 
     @property
     def count(self) -> int:
-        """Rows of all sets together: so many make an epoch."""
+        """Rows of all sets together, which make an epoch."""
         return sum(data.count for data in self.data)
 
     def setup(self) -> dict[str, Any]:
-        """The data sets and groups as plain values, to compare when a run goes on."""
+        """The data sets and groups as plain values, compared when a run resumes."""
         sets = {f"data {i}": [data.count, float(data.weight)] for i, data in enumerate(self.data)}
         groups = {
             f"group {name}": [list(group.names), float(group.learning_rate), float(group.weight_decay)]

@@ -1,4 +1,4 @@
-"""One process, or several that train together: each takes a part of every step and gradients are averaged."""
+"""One or several processes that train together: each computes a part of every batch; gradients are averaged."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vitruve.errors import MissingAsset
 
 @dataclass(frozen=True)
 class Team:
-    """Who trains.
+    """The processes of a training.
 
     Attributes:
-        number: of this process.
-        size: how many processes there are.
-        device: where this process computes.
+        number: index of this process.
+        size: number of processes.
+        device: of this process.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Team:
             tensor.detach().copy_(part.view_as(tensor))
 
     def agree(self, value: float) -> float:
-        """The first process's number, in all of them."""
+        """The value of the first process, in all processes."""
         if self.size == 1:
             return value
         mine = torch.tensor([value if self.number == 0 else 0.0], dtype=torch.float64, device=self.device)
@@ -47,11 +47,7 @@ class Team:
 
 
 def find_team(device: str | None = None) -> Team:
-    """The processes started by `accelerate launch` or `torchrun`; one alone otherwise.
-
-    Args:
-        device: where to compute; a CUDA device where there is one if left out.
-    """
+    """The processes of `accelerate launch` or `torchrun`, or a single one; the default device is CUDA if available."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         try:
             from accelerate import Accelerator

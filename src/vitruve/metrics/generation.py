@@ -97,10 +97,7 @@ def smallest_distances(
 ) -> tuple[Float[Tensor, "count k"], Int[Tensor, "count k"]]:
     """Euclidean distances to the k nearest of `others`, ascending, and their indices.
 
-    Args:
-        features, others: two sets.
-        k: number of neighbours.
-        without_self: both sets are the same, and no sample is its own neighbour.
+    With `without_self` both sets are the same, and no sample is its own neighbour.
     """
     if len(others) - without_self < k:
         raise UsageError(f"{len(others)} samples are too few for {k} neighbours", fix="draw more samples")
@@ -128,8 +125,7 @@ def precision_recall(
     real_radius = smallest_distances(real, real, k, without_self=True)[0][:, -1].square()
     radius = smallest_distances(generated, generated, k, without_self=True)[0][:, -1].square()
     precise = density = 0
-    recalled = torch.zeros(len(real), dtype=torch.bool)
-    covered = torch.zeros(len(real), dtype=torch.bool)
+    recalled, covered = torch.zeros(2, len(real), dtype=torch.bool)
     for start, square in _squares(generated, real):
         inside = square < real_radius
         precise += int(inside.any(1).sum())
@@ -161,11 +157,7 @@ def two_sample_accuracy(first: Float[Tensor, "count features"], second: Float[Te
 def nearest_rotations(
     quaternions: Float[Tensor, "count joints 4"], reference: Float[Tensor, "others joints 4"]
 ) -> dict[str, Float[Tensor, "count"]]:
-    """Distance of each pose to the nearest reference pose, radians, in the two common conventions.
-
-    Args:
-        quaternions: unit quaternions of the joints, scalar first.
-        reference: quaternions of real poses.
+    """Distance of each pose to the nearest reference pose, radians, for unit quaternions with the scalar first.
 
     Returns:
         "mean-half-angle", as in NRDF: the lowest mean over the joints of acos |<q, q'>|, half the angle between them.

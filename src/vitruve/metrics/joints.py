@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vitruve.geometry.rotations import geodesic_distance
 from vitruve.metrics.alignment import placement
+from vitruve.metrics.world import acceleration
 
 
 def position_errors(
@@ -42,7 +42,7 @@ def acceleration_error(
     first: Float[Tensor, "frames points 3"], second: Float[Tensor, "frames points 3"], fps: float
 ) -> float:
     """Mean length of the second difference of first - second, times fps^2: m/s^2."""
-    return float((torch.diff(first - second, n=2, dim=0) * fps**2).norm(dim=-1).nanmean())
+    return acceleration(first - second, fps)
 
 
 def angle_errors(first: Float[Tensor, "*batch 3 3"], second: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:

@@ -1,7 +1,6 @@
-"""How far two surfaces are apart, vertex by vertex, collected block by block so that no clip is too long.
+"""Distances of two surfaces, accumulated block by block.
 
-What is measured where not every vertex of every frame is: `measured_vertices` in `measured_frames`. Conversion and
-comparison report the mean over these, so that both give the same number for the same pair.
+Conversion and comparison sample `measured_vertices` in `measured_frames`, so both report the same mean for a pair.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-# Of this many vertices all errors are kept, for percentiles; so many are measured where a surface has more.
+# Largest number of sampled vertices; all their errors are kept for percentiles.
 _KEPT = 1000
-# Frames measured of a longer clip, and frames in one block.
+# Largest number of sampled frames, and frames in one block.
 _FRAMES, _BLOCK = 240, 240
 
 
 def measured_vertices(valid: Bool[Tensor, "vertices"], count: int = _KEPT) -> Int[Tensor, "points"]:
-    """Numbers of the vertices to judge by: all that have a counterpart, or a fixed random choice of them."""
+    """Indices of sampled vertices: all that have a counterpart, or a fixed random choice of them."""
     every = valid.nonzero()[:, 0]
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
     return every[order[:count].sort().values]
 
 
 def measured_frames(frames: int, most: int = _FRAMES) -> tuple[Int[Tensor, "block"], ...]:
-    """Numbers of the frames to judge by, in blocks: all, or triples spread evenly (the jitter needs three in a row)."""
+    """Indices of sampled frames, in blocks: all, or evenly spread triples, which the jitter needs."""
     chosen = torch.arange(frames)
     if frames > most:
         first = torch.linspace(0, frames - 3, most // 3).long()
@@ -37,12 +36,12 @@ def measured_frames(frames: int, most: int = _FRAMES) -> tuple[Int[Tensor, "bloc
 
 @dataclass
 class SurfaceMeter:
-    """Collects how far vertices are from where they should be, metres.
+    """Accumulates errors of vertices, metres.
 
     Attributes:
-        parts: name to [vertices] mask.
-        vertices: how many vertices there are.
-        with_jitter: also take the residual's second difference in time.
+        parts: [vertices] masks by name.
+        vertices: number of vertices.
+        with_jitter: also measure the residual's second difference in time.
     """
 
     parts: Mapping[str, Tensor]
@@ -58,8 +57,8 @@ class SurfaceMeter:
     _counts: Tensor | None = None
 
     def add(self, frames: Int[Tensor, "block"], residual: Float[Tensor, "block vertices 3"]) -> None:
-        """Add the residuals of a block of frames, in order. NaN, for a vertex or a whole frame, does not count."""
-        frames, residual = frames.cpu(), residual.cpu()  # figures lie there, whatever computed the surfaces
+        """Add the residuals of a block of frames, in order; NaN is ignored."""
+        frames, residual = frames.cpu(), residual.cpu()  # the figures are kept on the CPU
         errors = residual.norm(dim=-1)
         known = ~errors.isnan()
         self._frames.append(frames)
@@ -68,7 +67,8 @@ class SurfaceMeter:
         self._largest.append(torch.where(known.any(-1), largest, torch.nan))
         if self.parts:
             self._by_part.append(torch.stack([errors[:, mask].nanmean(-1) for mask in self.parts.values()], -1))
-        self._kept.append(errors[:, self._sample].flatten())
+        kept = torch.linspace(0, self.vertices - 1, min(self.vertices, _KEPT)).long()
+        self._kept.append(errors[:, kept].flatten())
         sums, counts = errors.nan_to_num(0.0).double().sum(0), known.double().sum(0)
         self._sums = sums if self._sums is None else self._sums + sums
         self._counts = counts if self._counts is None else self._counts + counts
@@ -79,7 +79,7 @@ class SurfaceMeter:
 
     @property
     def frames(self) -> Int[Tensor, "frames"]:
-        """Numbers of the frames that were added."""
+        """Indices of the added frames."""
         return torch.cat(self._frames)
 
     @property
@@ -101,7 +101,7 @@ class SurfaceMeter:
 
     @property
     def per_vertex(self) -> Float[Tensor, "vertices"]:
-        """Mean over the frames; NaN for a vertex that is missing in every frame."""
+        """Mean over the frames; NaN for a vertex that is always missing."""
         if self._sums is None or self._counts is None:
             return torch.full((self.vertices,), torch.nan)
         return torch.where(self._counts > 0, self._sums / self._counts.clamp_min(1), torch.nan)
@@ -113,13 +113,13 @@ class SurfaceMeter:
 
     @property
     def largest(self) -> float:
-        """The largest of all; NaN where nothing is known."""
-        found = self.per_frame_max[~self.per_frame_max.isnan()]
-        return float(found.max()) if len(found) else float("nan")
+        """The largest error; NaN without data."""
+        known = self.per_frame_max[~self.per_frame_max.isnan()]
+        return float(known.max()) if len(known) else float("nan")
 
     @property
     def jitter(self) -> float:
-        """Mean length of the residual's second difference in time, metres a frame squared; NaN where none is known."""
+        """Mean length of the residual's second difference in time, metres per frame squared; NaN without data."""
         return float(torch.cat([*self._seconds, torch.zeros(0)]).nanmean())
 
     def quantile(self, fraction: float) -> float:
@@ -130,7 +130,3 @@ class SurfaceMeter:
             return float("nan")
         # `torch.quantile` fails for large inputs; one order statistic is enough.
         return float(values.kthvalue(max(1, round(fraction * len(values)))).values)
-
-    @property
-    def _sample(self) -> Int[Tensor, "kept"]:
-        return torch.linspace(0, self.vertices - 1, min(self.vertices, _KEPT)).long()

@@ -44,8 +44,8 @@ def trajectory_error(first: Float[Tensor, "frames 3"], second: Float[Tensor, "fr
     length = float((first[1:] - first[:-1]).norm(dim=-1).nansum())
     if length < 0.01:
         return float("nan")
-    laid = placement(second, first).apply(second)
-    return float((first - laid).norm(dim=-1).nanmean()) / length
+    aligned = placement(second, first).apply(second)
+    return float((first - aligned).norm(dim=-1).nanmean()) / length
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""More poses than the data show: mirrored, with joints turned, with parts of the body hidden from the encoder."""
+"""Augmented training poses: mirrored, with random rotations, with parts of the body hidden from the encoder."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ from vitruve.priors.vposer import JOINTS
 from vitruve.skeletons import load_skeleton
 
 _PAIRS = {left: right for pair in load_skeleton("smpl24").pairs for left, right in (pair, pair[::-1])}
-# Which joint stands where each does in a mirror.
-_OTHER_SIDE = [_PAIRS.get(joint, joint) - 1 for joint in range(1, JOINTS + 1)]
-# What is hidden together.
-_HIDDEN = ("left_arm", "right_arm", "left_leg", "right_leg", "trunk", "head")
+# For each joint, the joint on the other side.
+_MIRRORED = [_PAIRS.get(joint, joint) - 1 for joint in range(1, JOINTS + 1)]
+_HIDDEN_PARTS = ("left_arm", "right_arm", "left_leg", "right_leg", "trunk", "head")
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A batch as a step learns from it.
+class Augmented:
+    """A batch after augmentation.
 
     Attributes:
-        wanted: [poses, 21, 3] axis-angle of what is to be decoded.
-        seen: [poses, 21, 3] what is encoded.
-        known: [poses, 21] False for joints of `seen` that are hidden from the encoder; None where all are seen.
-        kl_factors: [poses] how much the divergence of each counts; None where all do.
+        target: [poses, 21, 3] axis-angle that should be decoded.
+        encoded: [poses, 21, 3] axis-angle that is encoded.
+        known: [poses, 21] False for joints that are hidden from the encoder; None if all are visible.
+        kl_factors: [poses] factor of each divergence; None for ones.
     """
 
-    wanted: Tensor
-    seen: Tensor
+    target: Tensor
+    encoded: Tensor
     known: Tensor | None = None
     kl_factors: Tensor | None = None
 
 
-def show(vectors: Float[Tensor, "poses 21 3"], recipe: Recipe) -> Shown:
-    """A batch as a recipe wants it shown."""
+def augment(vectors: Float[Tensor, "poses 21 3"], recipe: Recipe) -> Augmented:
+    """Augment a batch as the recipe says."""
     count, device = len(vectors), vectors.device
     factors = known = None
     if recipe.mirror:
@@ -49,42 +48,33 @@ def show(vectors: Float[Tensor, "poses 21 3"], recipe: Recipe) -> Shown:
         angle = recipe.turned_by * torch.rand(count, device=device) * turned
         vectors = turned_poses(vectors, angle[:, None, None])
         factors = torch.where(turned, recipe.turned_kl, 1.0)
-    seen = turned_poses(vectors, recipe.noise) if recipe.noise else vectors
+    encoded = turned_poses(vectors, recipe.noise) if recipe.noise else vectors
     if recipe.masked:
-        known = seen_joints(count, recipe.masked, recipe.masked_parts, device)
-    return Shown(vectors, seen, known, factors)
+        known = visible_joints(count, recipe.masked, recipe.masked_parts, device)
+    return Augmented(vectors, encoded, known, factors)
 
 
 def mirrored_poses(vectors: Float[Tensor, "*batch 21 3"]) -> Float[Tensor, "*batch 21 3"]:
-    """Axis-angle of poses as a mirror shows them: left and right change places."""
-    flipped = vectors[..., _OTHER_SIDE, :]
+    """Mirrored poses, axis-angle: left and right are swapped."""
+    flipped = vectors[..., _MIRRORED, :]
     return flipped * flipped.new_tensor([1.0, -1.0, -1.0])
 
 
 def turned_poses(vectors: Float[Tensor, "*batch 21 3"], angle: float | Tensor) -> Float[Tensor, "*batch 21 3"]:
-    """Poses with every joint turned at random, vectors still no longer than half a turn.
-
-    To first order a turn adds up with the vector.
+    """Poses with every joint turned at random; vectors stay at most half a turn long.
 
     Args:
-        vectors: axis-angle.
-        angle: standard deviation about each axis, radians; of each pose [*batch, 1, 1] where a tensor is given.
+        vectors: axis-angle; rotations are added as vectors, which is right to first order.
+        angle: standard deviation about each axis, radians; a number, or [*batch, 1, 1].
     """
     moved = vectors + angle * torch.randn_like(vectors)
     length = moved.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     return torch.where(length > torch.pi, moved * (1 - 2 * torch.pi / length), moved)
 
 
-def seen_joints(poses: int, share: float, parts: float, device: torch.device) -> Bool[Tensor, "poses 21"]:
-    """True for the joints that the encoder is to see: of a share of the poses some parts of the body are hidden.
-
-    Args:
-        poses: how many.
-        share: part of them from which anything may be hidden.
-        parts: how often each of arms, legs, trunk and head is.
-        device: of the result.
-    """
-    hidden = torch.stack([~joint_mask([name]) for name in _HIDDEN]).to(device)
-    drawn = torch.rand(poses, len(_HIDDEN), device=device) < parts
-    drawn &= torch.rand(poses, 1, device=device) < share
-    return ~(drawn.float() @ hidden.float()).bool()
+def visible_joints(poses: int, masked: float, masked_parts: float, device: torch.device) -> Bool[Tensor, "poses 21"]:
+    """A random mask, False for joints hidden from the encoder; the probabilities are those of `Recipe`."""
+    joints = torch.stack([~joint_mask([name]) for name in _HIDDEN_PARTS]).to(device)
+    hidden = torch.rand(poses, len(_HIDDEN_PARTS), device=device) < masked_parts
+    hidden &= torch.rand(poses, 1, device=device) < masked
+    return ~(hidden.float() @ joints.float()).bool()

@@ -1,6 +1,6 @@
-"""What a prior is measured against: the simplest things that learn poses, and a network that has learned nothing.
+"""Baselines for a prior: simple models of poses, and an untrained network.
 
-Each is a `Candidate`, as the prior itself is, so that all are measured by the same lines.
+Each is a `Candidate`, like the prior itself, so the same code measures all.
 """
 
 from __future__ import annotations
@@ -16,37 +16,36 @@ from torch import Tensor
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from vitruve.learn.order import seed_of
 from vitruve.priors.prior import Prior
-from vitruve.priors.vposer import JOINTS, VPoser
-from vitruve.priors.vposer_v1 import VPoserV1
+from vitruve.priors.vposer import JOINTS, VPoser, VPoserV1
 
 COMPONENTS = 8
-"""Normal distributions of the mixture: as many as the pose prior of SMPLify has."""
-# Rounds of fitting a mixture, the gain in nats a pose at which it ends, and what is added to variances (square
-# radians), so that a joint that never moves does no harm.
+"""Normal distributions of the mixture, as in the pose prior of SMPLify."""
+# Iterations of fitting a mixture, the gain (nats per pose) below which it stops, and what is added to variances
+# (square radians) in case a joint never moves.
 _ROUNDS, _GAIN, _FLOOR = 40, 0.01, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """Something that brings poses back and draws new ones.
+    """A model that reconstructs poses and draws new ones.
 
     Attributes:
         name: for tables and keys.
-        about: what it is, one sentence.
-        reconstruct: poses [poses, 21, 3, 3] to what it makes of them; None where it has no such thing.
-        sample: poses [count, 21, 3, 3] at random.
-        network: an autoencoder with a posterior; None for others.
+        about: one sentence.
+        reconstruct: maps poses [poses, 21, 3, 3] to their reconstructions.
+        sample: returns random poses [count, 21, 3, 3].
+        network: an autoencoder with a posterior; None for other models.
     """
 
     name: str
     about: str
-    reconstruct: Callable[[Tensor], Tensor] | None
+    reconstruct: Callable[[Tensor], Tensor]
     sample: Callable[[int, torch.Generator], Tensor]
     network: VPoser | VPoserV1 | None = None
 
 
 def candidate_of(network: VPoser | VPoserV1, name: str, about: str) -> Candidate:
-    """An autoencoder: poses come back from the mean of their code, and are drawn from normal codes."""
+    """An autoencoder: it reconstructs from the mean of the code and samples from normal codes."""
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         return network.decode(torch.randn(count, network.latent, generator=generator))
@@ -55,7 +54,7 @@ def candidate_of(network: VPoser | VPoserV1, name: str, about: str) -> Candidate
 
 
 def random_candidate(prior: Prior, seed: int = 0) -> Candidate:
-    """The prior's network with the weights it would begin a training with."""
+    """The prior's network with random initial weights."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed_of("weights", seed))
         network = type(prior.network)(prior.network.hidden, prior.latent)
@@ -64,11 +63,11 @@ def random_candidate(prior: Prior, seed: int = 0) -> Candidate:
 
 
 def pca_candidate(vectors: Float[Tensor, "poses 21 3"], components: int) -> Candidate:
-    """Principal components of axis-angle vectors; drawn from the normal distribution with their variances.
+    """Principal components of axis-angle vectors; samples are normal with their variances.
 
     Args:
-        vectors: axis-angle of the poses to learn from, at most half a turn.
-        components: how many; the latent dimensions of the prior, so that both keep as many numbers of a pose.
+        vectors: axis-angle of training poses, at most half a turn.
+        components: use the latent dimensions of the prior for a fair comparison.
     """
     values = vectors.flatten(1).double()
     mean = values.mean(0)
@@ -77,7 +76,7 @@ def pca_candidate(vectors: Float[Tensor, "poses 21 3"], components: int) -> Cand
     count = min(components, values.shape[1])
     scale, axes = variance[-count:].clamp_min(0).sqrt(), axes[:, -count:]
 
-    def bring_back(poses: Tensor) -> Tensor:
+    def reconstruct(poses: Tensor) -> Tensor:
         code = (_vectors(poses) - mean) @ axes
         return _poses(mean + code @ axes.mT).to(poses)
 
@@ -86,7 +85,7 @@ def pca_candidate(vectors: Float[Tensor, "poses 21 3"], components: int) -> Cand
         return _poses(mean + code @ axes.mT).float()
 
     about = f"{count} principal components of axis-angle, from {len(values):,} poses"
-    return Candidate("pca", about, bring_back, draw)
+    return Candidate("pca", about, reconstruct, draw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ class Mixture:
     Attributes:
         weights: [parts], their sum is one.
         means: [parts, features].
-        factors: [parts, features, features] lower triangular, factor @ factor.mT is the covariance.
+        factors: [parts, features, features] lower triangular; factor @ factor.mT is the covariance.
     """
 
     weights: Tensor
@@ -113,30 +112,30 @@ class Mixture:
         return torch.stack(out, -1)
 
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "count features"]:
-        """Values at random."""
+        """Random values."""
         part = torch.multinomial(self.weights, count, True, generator=generator)
         noise = torch.randn(count, self.means.shape[1], generator=generator, dtype=self.means.dtype)
         return self.means[part] + (self.factors[part] @ noise[..., None])[..., 0]
 
 
 def fit_mixture(values: Float[Tensor, "count features"], parts: int = COMPONENTS, seed: int = 0) -> Mixture:
-    """Fit a mixture by expectation and maximisation, full covariances, from a start far apart.
+    """Fit a mixture with full covariances by expectation maximisation.
 
     Args:
-        values: to fit it to.
-        parts: how many normal distributions; fewer where there are not ten values for each.
-        seed: of the start.
+        values: the samples.
+        parts: number of normal distributions; fewer if there are less than ten values for each.
+        seed: of the initial centres.
     """
     values = values.double()
     parts = max(1, min(parts, len(values) // 10))
-    centres = _spread_start(values, parts, torch.Generator().manual_seed(seed_of("mixture", seed)))
+    centres = _spread_centres(values, parts, torch.Generator().manual_seed(seed_of("mixture", seed)))
     shares = torch.nn.functional.one_hot(torch.cdist(values, centres).argmin(1), parts).double()
     mixture, before = _maximised(values, shares), -math.inf
     for _ in range(_ROUNDS - 1):
         logs = mixture.log_parts(values)
-        whole = logs.logsumexp(1)
-        shares = (logs - whole[:, None]).exp()
-        now = float(whole.mean())
+        likelihood = logs.logsumexp(1)
+        shares = (logs - likelihood[:, None]).exp()
+        now = float(likelihood.mean())
         if now - before < _GAIN:
             break
         mixture, before = _maximised(values, shares), now
@@ -146,19 +145,19 @@ def fit_mixture(values: Float[Tensor, "count features"], parts: int = COMPONENTS
 def mixture_candidate(vectors: Float[Tensor, "poses 21 3"], components: int, seed: int = 0) -> Candidate:
     """A mixture of normal distributions of axis-angle vectors.
 
-    A mixture has no code. As a pose's reconstruction counts its projection onto the main directions of the part of the
-    mixture that it most likely belongs to, as many as the prior has latent dimensions.
+    A mixture has no code. The reconstruction of a pose is its projection onto the main directions of its most likely
+    part.
 
     Args:
-        vectors: axis-angle of the poses to learn from, at most half a turn.
-        components: directions.
-        seed: of the start of the fit.
+        vectors: axis-angle of training poses, at most half a turn.
+        components: number of directions; use the latent dimensions of the prior.
+        seed: of the fit.
     """
     mixture = fit_mixture(vectors.flatten(1), seed=seed)
     covariance = mixture.factors @ mixture.factors.mT
     axes = torch.linalg.eigh(covariance).eigenvectors[..., -min(components, 3 * JOINTS) :]
 
-    def bring_back(poses: Tensor) -> Tensor:
+    def reconstruct(poses: Tensor) -> Tensor:
         values = _vectors(poses)
         part = mixture.log_parts(values).argmax(1)
         out = torch.empty_like(values)
@@ -167,13 +166,14 @@ def mixture_candidate(vectors: Float[Tensor, "poses 21 3"], components: int, see
             out[here] = mean + (values[here] - mean) @ directions @ directions.mT
         return _poses(out).to(poses)
 
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        return _poses(mixture.draw(count, generator)).float()
+
     about = (
         f"a mixture of {len(mixture.weights)} normal distributions of axis-angle, from {len(vectors):,} poses; "
         f"reconstruction: {axes.shape[-1]} main directions of the likeliest part"
     )
-    return Candidate(
-        "mixture", about, bring_back, lambda count, generator: _poses(mixture.draw(count, generator)).float()
-    )
+    return Candidate("mixture", about, reconstruct, draw)
 
 
 def _maximised(values: Tensor, shares: Tensor) -> Mixture:
@@ -188,8 +188,8 @@ def _maximised(values: Tensor, shares: Tensor) -> Mixture:
     return Mixture((counts / counts.sum()).clamp_min(1e-300), means, torch.stack(factors))
 
 
-def _spread_start(values: Tensor, parts: int, generator: torch.Generator) -> Tensor:
-    """Values drawn one after the other, each the likelier the farther it is from those before it."""
+def _spread_centres(values: Tensor, parts: int, generator: torch.Generator) -> Tensor:
+    """Values drawn one after another, with probabilities by squared distance to those before (k-means++)."""
     chosen = values[torch.randint(len(values), (1,), generator=generator)]
     while len(chosen) < parts:
         square = torch.cdist(values, chosen).amin(1).square()

@@ -1,4 +1,4 @@
-"""Poses with joints missing: what the prior thinks was there.
+"""Completion of poses with missing joints.
 
 poses = complete(prior, rotations, known, hypotheses=5, generator=torch.Generator().manual_seed(0))
 """
@@ -20,37 +20,35 @@ from vitruve.skeletons import load_skeleton
 NAMES = load_skeleton("smpl24").names[1 : JOINTS + 1]
 """The joints of a prior, in order."""
 
-_ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "foot")
+_LIMBS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle", "foot")}
+_SIDES = ("left", "right")
 PARTS: dict[str, tuple[str, ...]] = {
-    **{f"{side}_arm": tuple(f"{side}_{joint}" for joint in _ARM) for side in ("left", "right")},
-    **{f"{side}_leg": tuple(f"{side}_{joint}" for joint in _LEG) for side in ("left", "right")},
-    "arms": tuple(f"{side}_{joint}" for side in ("left", "right") for joint in _ARM),
-    "legs": tuple(f"{side}_{joint}" for side in ("left", "right") for joint in _LEG),
+    **{f"{side}_{limb}": tuple(f"{side}_{n}" for n in joints) for limb, joints in _LIMBS.items() for side in _SIDES},
+    **{f"{limb}s": tuple(f"{side}_{n}" for side in _SIDES for n in joints) for limb, joints in _LIMBS.items()},
     "trunk": ("spine1", "spine2", "spine3"),
     "head": ("neck", "head"),
 }
-"""Parts of the body by name: the joints whose rotations move them."""
+"""Parts of the body: the joints whose rotations move them."""
 
-# Poses of the prior that a search starts from, poses worked on at a time, and steps of the search.
+# Random poses from which a search starts, poses in one block, steps of the search and their learning rate.
 _CANDIDATES, _CHUNK, _STEPS, _RATE = 2048, 256, 80, 0.05
-# Rounds of drawing what is missing anew.
+# How often the missing joints are drawn again.
 _ROUNDS = 10
-# A joint that is given costs at most about so much (in squares of its usual error, growing as their logarithm). One
-# that the prior hardly knows to move, such as a collar that another skeleton turns, would else decide on all others.
+# Beyond about this many squares of its usual error, the cost of a known joint grows as a logarithm. Otherwise a joint
+# that the prior hardly moves, such as a collar turned by another skeleton, would dominate all others.
 _DOUBT = 4.0
 
 
 def joint_mask(missing: Sequence[str]) -> Bool[Tensor, "21"]:
-    """True for the joints that are there; `missing` are names of joints or of PARTS."""
+    """True for known joints; `missing` are names of joints or of PARTS."""
     if not missing:
         raise UsageError("no joint is missing", fix=f"name some: {', '.join(PARTS)}, or joints such as {NAMES[0]}")
     known = torch.ones(JOINTS, dtype=torch.bool)
     for name in missing:
-        joints = PARTS.get(name, (name,))
-        for joint in joints:
+        for joint in PARTS.get(name, (name,)):
             if joint not in NAMES:
                 fix = nearest(joint, [*PARTS, *NAMES])
-                raise UsageError(f"there is no joint or part '{joint}' among those of a prior", fix=fix)
+                raise UsageError(f"a prior has no joint or part '{joint}'", fix=fix)
             known[NAMES.index(joint)] = False
     return known
 
@@ -62,18 +60,18 @@ def complete(
     hypotheses: int = 1,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "poses hypotheses 21 3 3"]:
-    """Fill in missing joints; the others stay as they are.
+    """Fill in missing joints; known joints keep their rotations.
 
-    A prior that has learned to encode poses of which it sees a part gives what it expects as the first hypothesis, and
-    draws the others from its posterior. Of any other, the first is the most likely filling that was found; the others
-    are drawn one after another from the posterior of the pose as filled last.
+    If the prior `sees_parts`, the first hypothesis is decoded from the mean of its posterior, and the others from
+    random samples. Otherwise the first is the most likely completion found by a search, and the others are drawn by
+    encoding and sampling the completed pose several times.
 
     Args:
         prior: a trained prior.
-        rotations: the poses; what stands at missing joints is not looked at.
-        known: True for the joints that are there.
-        hypotheses: fillings of each pose.
-        generator: of what is drawn.
+        rotations: the poses; values of missing joints are ignored.
+        known: True for known joints.
+        hypotheses: number of completions of each pose.
+        generator: for the random samples.
     """
     generator = generator or torch.Generator().manual_seed(0)
     fill = _expected if prior.sees_parts else _most_likely
@@ -109,14 +107,12 @@ def likely_codes(
     start: Float[Tensor, "*batch latent"],
     doubt: float = math.inf,
 ) -> Float[Tensor, "*batch latent"]:
-    """Codes that decode to the target where it has weight, and are themselves likely.
+    """Likely codes that decode to the target where it has weight.
 
     Args:
-        prior: a trained prior.
-        target: poses.
         weight: of the squared angle of each joint, one over radians squared.
-        start: codes to begin with.
-        doubt: beyond about so much the cost of a joint grows as a logarithm.
+        start: initial codes.
+        doubt: beyond about this cost, the cost of a joint grows as a logarithm.
     """
     latent = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([latent], _RATE)
@@ -130,16 +126,16 @@ def likely_codes(
 
 
 def _misfit(off: Tensor, weight: Tensor, doubt: float) -> Tensor:
-    """[*batch, joints] about the weighted squared angle of each joint; far beyond `doubt` it grows as a logarithm."""
+    """[*batch, joints] about the weighted squared angle of each joint; far beyond `doubt` its logarithm."""
     square = 0.5 * weight * off.square().sum((-2, -1))
     return square if doubt == math.inf else doubt * torch.log1p(square / doubt)
 
 
 def _nearest(candidates: Tensor, poses: Tensor, weight: Tensor, count: int) -> Tensor:
-    """[poses, count] the candidates whose known joints are nearest."""
+    """[poses, count] indices of the candidates with the nearest known joints."""
     misfit = torch.cat([_misfit(candidates - pose, weight, _DOUBT).sum(-1)[None] for pose in poses])
     return misfit.topk(count, 1, largest=False).indices
 
 
-def _filled(found: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    return torch.where(known[:, None, None], target, found.detach())
+def _filled(decoded: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    return torch.where(known[:, None, None], target, decoded.detach())

@@ -1,15 +1,14 @@
-"""A prior measured on poses it has not seen, every number by name, beside baselines that are measured in the same way.
+"""Evaluation of a prior on unseen poses, beside baselines.
 
 poses, learned = poses_of_store(open_store("motions"), "split.json")
 results = evaluate_prior(load_prior("run"), poses, learned)
 results["scores"]["prior"]["mesh_m"]
 
-All poses count, however many there are: they are looked at a block at a time. Two runs give the same bytes.
+All poses are used, block by block. Two evaluations give identical results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,25 +18,18 @@ from torch import Tensor
 from vitruve.bodies import BodyModel, load_body
 from vitruve.errors import BadData
 from vitruve.priors.baselines import Candidate, candidate_of, mixture_candidate, pca_candidate, random_candidate
-from vitruve.priors.joint_limits import MARGIN, SHARE, limits_of
 from vitruve.priors.judged_poses import JudgedPoses, poses_of_store
-from vitruve.priors.losses import PUBLISHED_NAMES
+from vitruve.priors.losses import PUBLISHED_NAMES, sampled
 from vitruve.priors.prior import Prior
-from vitruve.priors.reconstruction_scores import (
-    ReconstructionMeter,
-    intervals,
-    measure_reconstruction,
-    sampled,
-    shown_rows,
-)
-from vitruve.priors.sample_scores import FEW, NEIGHBOURS, score_samples
+from vitruve.priors.reconstruction_scores import measure_reconstruction
+from vitruve.priors.sample_scores import FEW, MARGIN, NEIGHBOURS, SHARE, score_samples
 from vitruve.priors.surface import body_surface
 from vitruve.priors.training import BODY, warnings_of
 from vitruve.runs.progress import Progress
 
 __all__ = ["JudgedPoses", "definitions", "evaluate_prior", "poses_of_store"]
 
-# Training poses that a mixture takes at most, at even distances.
+# Largest number of training poses for the mixture.
 _MIXED = 10_000
 
 
@@ -52,21 +44,21 @@ def evaluate_prior(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Every score of a prior and of its baselines.
+    """All scores of a prior and of its baselines.
 
     Args:
-        prior: what to measure.
-        poses: on what.
+        prior: the prior to measure.
+        poses: the poses to measure on.
         learned: axis-angle of the training poses, for baselines, limits and nearest neighbours.
-        body: whose skin and joints are compared; mean shape, root, hands and face at rest.
-        vertices: how many vertices, drawn from all, the mesh components look at; all where 0.
-        samples: poses drawn for the scores of generation.
-        seed: of everything drawn at random.
-        progress: called with the poses done, those drawn included, and all.
+        body: provides skin and joints; mean shape, with root, hands and face at rest.
+        vertices: number of random vertices for the mesh components; 0 for all.
+        samples: number of random poses for the scores of generation.
+        seed: of all random numbers.
+        progress: called with the finished poses and the total, including random poses.
 
     Returns:
         Plain values for results.json: "scores" by candidate and name, "intervals", "per_joint", "definitions",
-        "warnings", what they were measured on and with.
+        "warnings" and the settings.
     """
     for what, count in (("poses to measure on", len(poses.rows)), ("poses to learn from", len(learned))):
         if not count:
@@ -74,15 +66,14 @@ def evaluate_prior(
     model = load_body(body) if isinstance(body, str) else body
     surface = body_surface(model, vertices)
     candidates = _candidates(prior, learned, seed)
-    meters = {one.name: ReconstructionMeter(one) for one in candidates}
-    tell = progress or (lambda done, total: None)
+    report = progress or (lambda done, total: None)
     total = len(poses.rows) + samples * (len(candidates) + 2)
-    real = measure_reconstruction(candidates, meters, poses, surface, seed, lambda done, _: tell(done, total))
+    meters, real = measure_reconstruction(candidates, poses, surface, seed, lambda done, _: report(done, total))
     scores = {name: meter.scores() for name, meter in meters.items()}
-    generated = score_samples(candidates, poses, learned, limits_of(learned), surface, real, samples, seed)
+    generated = score_samples(candidates, poses, learned, surface, real, samples, seed)
     for i, (name, values) in enumerate(generated):
         scores[name] = scores.get(name, {}) | values
-        tell(len(poses.rows) + samples * (i + 1), total)
+        report(len(poses.rows) + samples * (i + 1), total)
     count = min(samples, len(poses.rows), len(learned))
     spread, active = scores["prior"].get("spread", 1.0), scores["prior"].get("active_units", 99)
     return {
@@ -99,13 +90,17 @@ def evaluate_prior(
         "samples": samples,
         "seed": seed,
         "warnings": [*prior.notes, *warnings_of({"valid_spread": spread, "valid_active_units": active})],
-        "candidates": _about(candidates, len(learned)),
+        "candidates": {
+            **{one.name: one.about for one in candidates},
+            "training poses": f"random poses of the {len(learned):,} training poses: the scores of a perfect sampler",
+            "held-out poses": "random poses of those measured on",
+        },
         "scores": scores,
-        "intervals": {name: intervals(meter, poses.clips, seed) for name, meter in meters.items()},
+        "intervals": {name: meter.intervals(poses.clips, seed) for name, meter in meters.items()},
         "per_joint": {name: meter.per_joint() for name, meter in meters.items()},
         "kl_nats_by_dimension": meters["prior"].kl_by_dimension(),
         "mpve_mm_quantiles": {name: meter.quantiles() for name, meter in meters.items()},
-        "shown_rows": shown_rows(meters["prior"], poses),
+        "shown_rows": meters["prior"].shown_rows(poses),
         "published_names": {name: list(names) for name, names in PUBLISHED_NAMES.items()},
         "definitions": definitions(samples, count, min(FEW, samples), len(learned)),
     }
@@ -121,55 +116,49 @@ def _candidates(prior: Prior, learned: Tensor, seed: int) -> list[Candidate]:
     ]
 
 
-def _about(candidates: Sequence[Candidate], learned: int) -> dict[str, str]:
-    return {one.name: one.about for one in candidates} | {
-        "training poses": f"poses drawn from the {learned:,} training poses: what a perfect sampler would score",
-        "held-out poses": "poses drawn from those measured on",
-    }
-
-
 def definitions(samples: int, count: int, few: int, learned: int) -> dict[str, str]:
-    """What each name of a score means, with its unit.
+    """The definition and unit of each score.
 
     Args:
-        samples: poses drawn.
-        count: of them, and of held-out poses, in comparisons of neighbours.
-        few: in distances of pairs.
+        samples: random poses.
+        count: random and held-out poses in comparisons of neighbours.
+        few: random poses in pairwise and nearest-neighbour distances.
         learned: training poses.
     """
-    mean, drawn = "from the mean of the code", "from a code that is drawn"
-    said = {
+    mean, drawn = "from the mean of the code", "from a random code"
+    components = {
         "mesh_m": "v2v: mean Euclidean distance of vertices, metres",
         "mesh_l1_m": "v2v as L1: mean absolute difference of vertex coordinates, metres",
         "joints_m": "mean Euclidean distance of all joints of the body, fingers and face included, metres",
         "joints_l1_m": "mean absolute difference of the coordinates of all joints, metres",
         "geodesic_rad": "mean angle between the rotations of the 21 joints, radians",
     }
-    out = {name: f"{text}; {mean}" for name, text in said.items()}
-    out |= {sampled(name): f"{text}; {drawn}" for name, text in said.items()}
-    pairs = f"poses drawn: {few}"
+    out = {name: f"{text}; {mean}" for name, text in components.items()}
+    out |= {sampled(name): f"{text}; {drawn}" for name, text in components.items()}
     return out | {
         "mpve_mm": "mesh_m in millimetres",
-        "mpjpe_mm": f"mean distance of the 22 joints of root and body, root at its place, millimetres; {mean}",
-        "mpjpe_aligned_mm": f"mpjpe_mm after each pose is laid over by rotation, shift and scale; {mean}",
+        "mpjpe_mm": f"mean distance of the 22 joints of root and body, with equal roots, millimetres; {mean}",
+        "mpjpe_aligned_mm": f"mpjpe_mm after aligning each pose by rotation, shift and scale; {mean}",
         "kl_nats": "divergence of the posterior from the standard normal distribution, all dimensions, nats",
         "kl_nats_per_dimension": "kl_nats divided by the latent dimensions",
         "active_units": "latent dimensions whose mean has a variance above 0.01 over the poses",
-        "spread": "how far the joints of reconstructions lie from their mean, as part of the same of the poses",
+        "spread": "standard deviation of the joints of reconstructions, divided by that of the poses",
         f"fid/joints22@{samples}": f"Frechet distance to all poses measured on, positions of 22 joints, square metres; "
-        f"poses drawn: {samples:,}",
-        f"fid/aa63@{samples}": f"the same of axis-angle, square radians; poses drawn: {samples:,}",
-        f"apd_cm/joints22@{few}": f"mean over pairs of poses of the mean distance of 22 joints, centimetres; {pairs}",
+        f"random poses: {samples:,}",
+        f"fid/aa63@{samples}": f"the same of axis-angle, square radians; random poses: {samples:,}",
+        f"apd_cm/joints22@{few}": f"mean over pairs of poses of the mean distance of 22 joints, centimetres; random "
+        f"poses: {few}",
         f"dnn_rad/mean-half-angle@{few}": f"to the nearest of {learned:,} training poses by the mean over joints of "
-        f"acos |<q, q'>| (NRDF), radians; {pairs}",
+        f"acos |<q, q'>| (NRDF), radians; random poses: {few}",
         f"dnn_rad/sum-angle@{few}": f"sum over joints of 2 acos |<q, q'>| to the training pose with the nearest "
-        f"quaternions (DPoser-X), radians; {pairs}",
-        f"precision/aa63@{count}": f"part of {count:,} drawn poses within reach of a held-out one (k = {NEIGHBOURS})",
-        f"recall/aa63@{count}": f"part of {count:,} held-out poses within reach of a drawn one",
-        f"density/aa63@{count}": "in how many reaches of held-out poses a drawn one is, divided by k",
-        f"coverage/aa63@{count}": "part of the held-out poses with a drawn one within their reach",
-        f"1nna/aa63@{count}": "accuracy of telling drawn from held-out poses by the nearest neighbour; 0.5 is best",
-        "beyond_limits_deg": f"mean over joints of how far drawn poses are beyond the limits, degrees; limits: all but "
-        f"{SHARE:.1%} of the training poses' rotation vectors at either end, and {np.rad2deg(MARGIN):.0f} degrees more",
-        "beyond_limits_share": "part of the drawn poses with a joint more than 10 degrees beyond its limits",
+        f"quaternions (DPoser-X), radians; random poses: {few}",
+        f"precision/aa63@{count}": f"share of {count:,} random poses inside the ball of a held-out one (the ball of a "
+        f"pose reaches to its neighbour k = {NEIGHBOURS})",
+        f"recall/aa63@{count}": f"share of {count:,} held-out poses inside the ball of a random one",
+        f"density/aa63@{count}": "number of balls of held-out poses that contain a random one, divided by k",
+        f"coverage/aa63@{count}": "share of the balls of held-out poses that contain a random one",
+        f"1nna/aa63@{count}": "accuracy of telling random from held-out poses by the nearest neighbour; 0.5 is best",
+        "beyond_limits_deg": f"mean over joints of how far random poses are beyond the limits, degrees; limits: all "
+        f"but {SHARE:.1%} of the training poses' rotation vectors at either end, plus {np.rad2deg(MARGIN):.0f} degrees",
+        "beyond_limits_share": "share of the random poses with a joint more than 10 degrees beyond its limits",
     }

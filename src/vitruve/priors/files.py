@@ -1,4 +1,4 @@
-"""Files that a prior reads and writes: poses keyed by id, or motions."""
+"""Files that a prior reads and writes: poses keyed by id, motions, arrays and latent codes."""
 
 from __future__ import annotations
 
@@ -30,31 +30,37 @@ from vitruve.priors.torch_file import read_torch_file, tensors_of
 from vitruve.priors.vposer import JOINTS
 from vitruve.skeletons import load_skeleton
 
-# What an npz has that holds more than bare poses.
+_BODY_JOINTS = slice(1, JOINTS + 1)
+# Keys that show that an npz is a motion or poses keyed by id.
 _OF_MOTIONS = ("poses", "ids", "mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
-# Poses worked on at a time.
+# Poses in one block.
 _BLOCK = 10_000
 
 
 def poses_of(rotations: Float[Tensor, "poses 21 3 3"], ids: Sequence[str], body: BodyModel) -> Poses:
-    """Poses of mean shape on a body, root as in a T-pose of AMASS: upright, z up."""
+    """Poses of mean shape on a body; the root is that of an upright T-pose of AMASS, z up."""
     full = body.rest_rotations(len(rotations))
-    full[:, 1 : JOINTS + 1] = rotations.to(full)
+    full[:, _BODY_JOINTS] = rotations.to(full)
     full[:, 0] = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    return _plain_poses(full, ids, body.gender, body.make)
+
+
+def _plain_poses(rotations: Tensor, ids: Sequence[str], gender: str, body: str, mask: Tensor | None = None) -> Poses:
+    count = len(rotations)
     return Poses(
         ids=tuple(ids),
-        rotations=full,
-        translation=full.new_zeros(len(full), 3),
-        betas=full.new_zeros(len(full), 0),
-        genders=(body.gender,) * len(full),
-        body=body.make,
+        rotations=rotations,
+        translation=rotations.new_zeros(count, 3),
+        betas=rotations.new_zeros(count, 0),
+        genders=(gender,) * count,
+        body=body,
         expression=None,
-        mask=torch.ones(len(full), dtype=torch.bool),
+        mask=torch.ones(count, dtype=torch.bool) if mask is None else mask,
     )
 
 
 def read_any(path: str | Path) -> Poses | Motion:
-    """Poses keyed by id, or a motion, on a body that has the 21 joints; or bare arrays, as `bare_poses` reads them."""
+    """Poses keyed by id, a motion on a body with the 21 joints, or a bare array (see `bare_poses`)."""
     path = Path(path)
     bare = bare_poses(path)
     if bare is not None:
@@ -66,19 +72,19 @@ def read_any(path: str | Path) -> Poses | Motion:
         raise UsageError(
             "a pose prior takes motions on SMPL, SMPL+H or SMPL-X",
             where=f"{path}: skeleton '{motion.skeleton.name}'",
-            fix="bring it to a body first: vitruve convert FILE --to open-smplh",
+            fix="convert it to a body first: vitruve convert FILE --to open-smplh",
         )
     return motion
 
 
 def bare_poses(path: Path) -> Poses | None:
-    """Poses of an array alone, with numbers for ids; None where the file is of another kind.
+    """Poses from an array, with row numbers as ids; None for other files.
 
-    It holds axis-angle [poses, 63] or [poses, 21, 3], as a .npy, a .pt of `torch.save`, or `pose_body` in an npz that
-    is no motion (without a frame rate, `poses` and ids). What else is there is not looked at.
+    The array is axis-angle [poses, 63] or [poses, 21, 3], as .npy, as .pt of `torch.save`, or as `pose_body` of an npz
+    without a frame rate, `poses` and ids. Other content is ignored.
     """
     if path.suffix == ".npy":
-        values: Any = _npy(path)
+        values: Any = _read_npy(path)
     elif path.suffix == ".pt":
         content = read_torch_file(path)
         content = content.get("pose_body", content) if isinstance(content, dict) else content
@@ -93,79 +99,70 @@ def bare_poses(path: Path) -> Poses | None:
     array = real_array(values, "pose_body", path)
     if array.shape[1:] not in ((3 * JOINTS,), (JOINTS, 3)):
         raise BadData(
-            "these are no poses of the 21 joints of the body",
+            "the array does not hold poses of the 21 body joints",
             where=f"{path}: shape {array.shape}, expected [poses, {3 * JOINTS}] or [poses, {JOINTS}, 3]",
             fix="give the axis-angle of joints 1 to 21, without root and hands: poses[:, 3:66] of AMASS",
         )
     vectors = torch.from_numpy(array.reshape(len(array), JOINTS, 3))
-    rotations, good = rotations_of_file(vectors.float())
+    rotations, valid = rotations_of_file(vectors.float())
     full = torch.eye(3).repeat(len(array), len(load_skeleton("smpl24")), 1, 1)
-    full[:, 1 : JOINTS + 1] = rotations
-    return Poses(
-        ids=tuple(str(i) for i in range(len(array))),
-        rotations=full,
-        translation=full.new_zeros(len(full), 3),
-        betas=full.new_zeros(len(full), 0),
-        genders=("neutral",) * len(full),
-        body="smpl",
-        expression=None,
-        mask=good,
-    )
+    full[:, _BODY_JOINTS] = rotations
+    return _plain_poses(full, _numbers(len(array)), "neutral", "smpl", valid)
 
 
-def _npy(path: Path) -> np.ndarray:
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def _read_npy(path: Path) -> np.ndarray:
     path = existing_file(path)
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        said = f"{path}: {error}"
-        raise BadData("this is no array of numpy", where=said, fix="save it with numpy.save, as floats") from None
-
-
-_CODES = ("mean", "std")
+        where = f"{path}: {error}"
+        raise BadData("the file is not a numpy array", where=where, fix="save it with numpy.save, as floats") from None
 
 
 def write_codes(prior: Prior, source: Poses | Motion, path: Path, overwrite: bool = False) -> int:
-    """The latent codes of poses: .npz with `mean` and `std` [poses, latent], `mask`, ids; or .npy of the mean alone.
+    """Write the latent codes of poses: .npz with `mean` and `std` [poses, latent] and ids, or .npy of the mean.
 
-    Poses that hold no numbers have NaN. The number of poses is returned.
+    Codes of masked poses are NaN. Returns the number of poses.
     """
-    rotations = source.rotations[:, 1 : JOINTS + 1]
+    rotations = source.rotations[:, _BODY_JOINTS]
     with torch.no_grad():
         parts = [prior.encode(part) for part in rotations.split(_BLOCK)]
-    codes = {name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in _CODES}
+    codes = {name: torch.cat([getattr(part, name) for part in parts]).cpu() for name in ("mean", "std")}
     if source.mask is not None:
         codes = {name: value.masked_fill(~source.mask[:, None], torch.nan) for name, value in codes.items()}
-    arrays = {name: value.numpy() for name, value in codes.items()}
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
-            np.save(file, arrays["mean"], allow_pickle=False)
+            np.save(file, codes["mean"].numpy(), allow_pickle=False)
         else:
             ids = {} if isinstance(source, Motion) else {"ids": np.asarray(source.ids)}
-            words = {"prior": np.asarray(prior.name), **ids}
-            np.savez_compressed(file, allow_pickle=False, **arrays, **words)
+            arrays = {name: value.numpy() for name, value in codes.items()}
+            np.savez_compressed(file, allow_pickle=False, **arrays, prior=np.asarray(prior.name), **ids)
     return len(rotations)
 
 
 def read_codes(path: Path, latent: int) -> tuple[Float[Tensor, "poses latent"], tuple[str, ...]]:
-    """Codes and ids of a file of `write_codes`, or of any .npy of [poses, latent]; without ids, numbers."""
+    """Codes and ids from a file of `write_codes` or any .npy [poses, latent]; the default ids are row numbers."""
     ids = None
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if "mean" not in arrays:
-            said = f"{path}: keys are {', '.join(list(arrays)[:8]) or 'none'}"
-            raise BadData("there are no codes in this file", where=said, fix="give `mean` [poses, latent]")
+            where = f"{path}: keys are {', '.join(list(arrays)[:8]) or 'none'}"
+            raise BadData("there are no codes in this file", where=where, fix="give `mean` [poses, latent]")
         values, ids = arrays["mean"], arrays["ids"].tolist() if "ids" in arrays else None
     else:
-        values = _npy(path)
+        values = _read_npy(path)
     array = real_array(values, "mean", path)
     if array.ndim != 2 or array.shape[1] != latent:
         where = f"{path}: shape {array.shape}, expected [poses, {latent}]"
-        raise BadData("these are no codes of this prior", where=where, fix="give the prior they were encoded with")
-    names = tuple(map(str, ids)) if ids is not None else tuple(str(i) for i in range(len(array)))
+        raise BadData("these are not codes of this prior", where=where, fix="give the prior that encoded them")
+    names = _numbers(len(array)) if ids is None else tuple(map(str, ids))
     if len(names) != len(array):
         where = f"{path}: {len(names)} ids, {len(array)} codes"
-        raise BadData("ids and codes do not fit", where=where, fix="give one id for each code")
+        raise BadData("ids and codes differ in number", where=where, fix="give one id for each code")
     return torch.from_numpy(array).float(), names
 
 
@@ -177,40 +174,37 @@ def write_decoded(
     body: BodyModel,
     overwrite: bool = False,
 ) -> None:
-    """Poses of codes: axis-angle [poses, 63] as .npy; keyed by id for every other ending."""
-    good = codes.isfinite().all(1)
+    """Write the poses of codes: axis-angle [poses, 63] as .npy, or keyed by id."""
     with torch.no_grad():
         parts = [prior.decode(part) for part in codes.nan_to_num(0.0, 0.0, 0.0).split(_BLOCK)]
     rotations = torch.cat(parts).cpu() if parts else torch.zeros(0, JOINTS, 3, 3)
-    _write(replace(poses_of(rotations, ids, body), mask=good), path, overwrite)
+    _write(replace(poses_of(rotations, ids, body), mask=codes.isfinite().all(1)), path, overwrite)
 
 
 def _write(poses: Poses, path: Path, overwrite: bool) -> None:
     if path.suffix != ".npy":
         write_poses(poses, path, overwrite=overwrite)
         return
-    vectors = matrix_to_axis_angle(poses.rotations[:, 1 : JOINTS + 1]).flatten(1)
+    vectors = matrix_to_axis_angle(poses.rotations[:, _BODY_JOINTS]).flatten(1)
     vectors = vectors.masked_fill(~poses.mask[:, None], torch.nan)
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         np.save(file, vectors.cpu().numpy(), allow_pickle=False)
 
 
 def noise_of(source: Poses | Motion, path: Path, degrees: float | None) -> Float[Tensor, "21"]:
-    """The noise of each joint (radians, standard deviation about each axis): as given, or as found in a motion."""
+    """The noise of each joint (radians, standard deviation about each axis): the given value, or estimated."""
     if degrees is not None:
         return torch.full((JOINTS,), math.radians(degrees))
     if isinstance(source, Poses):
         raise UsageError(
-            "single poses do not show how noisy they are",
-            where=str(path),
-            fix="say how far off joints are: --noise-deg 5",
+            "the noise of single poses cannot be estimated", where=str(path), fix="give their noise: --noise-deg 5"
         )
-    return estimate_noise(source.rotations[:, 1 : JOINTS + 1], source.mask)
+    return estimate_noise(source.rotations[:, _BODY_JOINTS], source.mask)
 
 
 def denoised(prior: Prior, source: Poses | Motion, noise: Float[Tensor, "21"]) -> Float[Tensor, "poses 21 3 3"]:
-    """The rotations of the body joints with less noise; what is masked stays as it is."""
-    rotations = source.rotations[:, 1 : JOINTS + 1]
+    """Denoised rotations of the body joints; masked poses stay unchanged."""
+    rotations = source.rotations[:, _BODY_JOINTS]
     if isinstance(source, Motion):
         return denoise_motion(prior, rotations, noise, source.mask)
     out = rotations.clone()
@@ -219,36 +213,36 @@ def denoised(prior: Prior, source: Poses | Motion, noise: Float[Tensor, "21"]) -
 
 
 def out_names(source: Poses | Motion, out: Path, count: int, overwrite: bool) -> list[Path]:
-    """The files that `write_variants` writes; an error where one is there and may not be replaced."""
-    alone = count == 1 or isinstance(source, Poses)
-    names = [out] if alone else [out.with_name(f"{out.stem}-{i + 1}{out.suffix}") for i in range(count)]
+    """The files that `write_variants` writes; raises if one exists and may not be replaced."""
+    single = count == 1 or isinstance(source, Poses)
+    names = [out] if single else [out.with_name(f"{out.stem}-{i + 1}{out.suffix}") for i in range(count)]
     for name in names:
         if name.exists() and not overwrite:
-            raise UsageError("the output exists already", where=str(name), fix="choose another, or give --overwrite")
+            raise UsageError("the output already exists", where=str(name), fix="choose another, or give --overwrite")
     return names
 
 
 def write_variants(
     source: Poses | Motion, rotations: Float[Tensor, "poses variants 21 3 3"], names: Sequence[Path], overwrite: bool
 ) -> None:
-    """Write the source with other rotations of its body joints; what else it holds stays.
+    """Write the source with other rotations of the body joints, several variants of each pose.
 
     Args:
         source: from `read_any`.
-        rotations: of the joints 1 to 21; several variants of each pose.
+        rotations: of joints 1 to 21.
         names: from `out_names`.
-        overwrite: replace files that are there.
+        overwrite: replace existing files.
     """
     variants = rotations.shape[1]
     if isinstance(source, Motion):
         for i, name in enumerate(names):
             changed = source.rotations.clone()
-            changed[:, 1 : JOINTS + 1] = rotations[:, i].to(changed)
+            changed[:, _BODY_JOINTS] = rotations[:, i].to(changed)
             save_motion(source.replace(rotations=changed), name, overwrite=overwrite)
         return
     rows = torch.arange(len(source)).repeat_interleave(variants)
     full = source.rotations[rows].clone()
-    full[:, 1 : JOINTS + 1] = rotations.flatten(0, 1).to(full)
+    full[:, _BODY_JOINTS] = rotations.flatten(0, 1).to(full)
     ids = source.ids if variants == 1 else [f"{name}-{i + 1}" for name in source.ids for i in range(variants)]
     poses = replace(
         source,

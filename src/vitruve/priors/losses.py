@@ -1,6 +1,6 @@
-"""What a pose prior is trained to do, each component by name, in metres, radians and nats.
+"""The components of the training loss of a pose prior, in metres, radians and nats.
 
-| name | what it is |
+| name | definition |
 |---|---|
 | mesh_l1_m | mean absolute difference of vertex coordinates |
 | mesh_m | mean distance of vertices |
@@ -29,26 +29,29 @@ PUBLISHED_NAMES = {
     "geodesic_sampled_rad": ("geodesic_matrot", "matrot"),
     "joints_sampled_l1_m": ("jtr",),
 }
-"""What VPoser's published training, and those who used it, call these numbers; ours are without its weights."""
+"""The names of these values in VPoser's published training and in later work; ours do not include its weights."""
+
+COMPONENTS = ("mesh_m", "mesh_l1_m", "joints_m", "joints_l1_m", "geodesic_rad")
+"""Errors of poses decoded from the mean of the code; `sampled(name)` names the error for a random code."""
+
+
+def sampled(name: str) -> str:
+    """The name of a component for a random code: "mesh_l1_m" becomes "mesh_sampled_l1_m"."""
+    first, _, rest = name.partition("_")
+    return f"{first}_sampled_{rest}"
 
 
 def with_published(name: str) -> str:
-    """A name for a table, with the published ones behind it."""
+    """A name for a table, followed by its published names."""
     return f"{name} ({', '.join(PUBLISHED_NAMES[name])})" if name in PUBLISHED_NAMES else name
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The factor of each component in the sum; a component of factor zero is not computed.
+    """The factor of each component in the loss; a component with factor zero is not computed.
 
     Attributes:
-        mesh_l1: of mesh_l1_m.
-        mesh: of mesh_m.
-        joints_l1: of joints_l1_m.
-        geodesic: of geodesic_rad.
-        chordal: of chordal.
-        kl: of kl_nats.
-        free_nats: nats of each latent dimension, in the mean over a batch, that cost nothing.
+        free_nats: each latent dimension costs nothing up to this divergence (mean over a batch, nats).
     """
 
     mesh_l1: float = 0.0
@@ -61,32 +64,23 @@ class Weights:
 
 
 def components(
-    found: Float[Tensor, "poses 21 3 3"],
-    wanted: Float[Tensor, "poses 21 3 3"],
+    decoded: Float[Tensor, "poses 21 3 3"],
+    target: Float[Tensor, "poses 21 3 3"],
     posterior: Gaussian,
     surface: BodySurface,
     weights: Weights,
     kl_factors: Float[Tensor, "poses"] | None = None,
 ) -> dict[str, Tensor]:
-    """The components that have a weight, by name.
-
-    Args:
-        found: rotations that were decoded.
-        wanted: what they should be.
-        posterior: of the latent vectors.
-        surface: the body that is looked at.
-        weights: says which components are wanted.
-        kl_factors: how much the divergence of each pose counts; 1 where left out.
-    """
+    """The components with a nonzero weight, by name; `kl_factors` scale the divergence of each pose."""
     out = {"kl_nats": kl_nats(posterior, weights.free_nats, kl_factors)}
     if weights.geodesic:
-        out["geodesic_rad"] = geodesic_distance(found, wanted).mean()
+        out["geodesic_rad"] = geodesic_distance(decoded, target).mean()
     if weights.chordal:
-        out["chordal"] = chordal(found, wanted)
+        out["chordal"] = chordal(decoded, target)
     if weights.mesh_l1 or weights.mesh or weights.joints_l1:
         with torch.no_grad():
-            target_vertices, target_joints = surface.pose(wanted)
-        vertices, joints = surface.pose(found)
+            target_vertices, target_joints = surface.pose(target)
+        vertices, joints = surface.pose(decoded)
         if weights.mesh_l1:
             out["mesh_l1_m"] = (vertices - target_vertices).abs().mean()
         if weights.mesh:
@@ -97,13 +91,11 @@ def components(
 
 
 def total(parts: dict[str, Tensor], weights: Weights, kl_factor: float = 1.0, extra: bool = True) -> Tensor:
-    """The weighted sum.
+    """The weighted sum of the result of `components`.
 
     Args:
-        parts: from `components`.
-        weights: the factors.
-        kl_factor: how much of the weight of the divergence counts yet.
-        extra: whether rotations and joints count beside mesh and divergence.
+        kl_factor: extra factor of the divergence, to ramp it up.
+        extra: include rotations and joints, not only mesh and divergence.
     """
     out = kl_factor * weights.kl * parts["kl_nats"]
     for name in ("mesh_l1_m", "mesh_m", "joints_l1_m", "geodesic_rad", "chordal"):
@@ -113,24 +105,39 @@ def total(parts: dict[str, Tensor], weights: Weights, kl_factor: float = 1.0, ex
 
 
 def kl_nats(posterior: Gaussian, free_nats: float = 0.0, factors: Float[Tensor, "poses"] | None = None) -> Tensor:
-    """The divergence in nats; a dimension below `free_nats` in the mean over the batch counts as if it were there."""
+    """The divergence in nats; the batch mean of each dimension counts as at least `free_nats`."""
     by_pose = posterior.kl().flatten(0, -2)
     by_dimension = (by_pose if factors is None else by_pose * factors[:, None]).mean(0)
     return by_dimension.clamp_min(free_nats).sum() if free_nats else by_dimension.sum()
 
 
-def chordal(found: Float[Tensor, "*batch 3 3"], wanted: Float[Tensor, "*batch 3 3"]) -> Tensor:
-    """Mean of 2 (1 - cos angle): half the squared difference of the matrices' entries, smooth everywhere."""
-    return 0.5 * (found - wanted).square().sum((-2, -1)).mean()
+def chordal(decoded: Float[Tensor, "*batch 3 3"], target: Float[Tensor, "*batch 3 3"]) -> Tensor:
+    """Mean of 2 (1 - cos angle): half the squared difference of the matrices, smooth everywhere."""
+    return 0.5 * (decoded - target).square().sum((-2, -1)).mean()
 
 
-def distance(found: Float[Tensor, "*batch 3"], wanted: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-    """Euclidean distance of points; where they agree to a tenth of a micrometre the gradient is zero, not NaN."""
-    square = (found - wanted).square().sum(-1)
+def distance(points: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
+    """Euclidean distance of points; below a tenth of a micrometre its gradient is zero, not NaN."""
+    square = (points - target).square().sum(-1)
     same = square < 1e-14
     return torch.where(same, 0.0, torch.where(same, 1.0, square).sqrt())
 
 
+def pose_errors(
+    decoded: Float[Tensor, "poses 21 3 3"],
+    target: Float[Tensor, "poses 21 3 3"],
+    posed: tuple[Tensor, Tensor],
+    posed_target: tuple[Tensor, Tensor],
+) -> dict[str, Float[Tensor, "poses"]]:
+    """COMPONENTS of each pose; `posed` and `posed_target` are the vertices and joints from `BodySurface.pose`."""
+    values = [
+        error
+        for points, target_points in zip(posed, posed_target)
+        for error in (distance(points, target_points).mean(-1), (points - target_points).abs().mean((-2, -1)))
+    ]
+    return dict(zip(COMPONENTS, [*values, geodesic_distance(decoded, target).mean(-1)]))
+
+
 def active_units(means: Float[Tensor, "poses latent"], threshold: float = 0.01) -> int:
-    """How many latent dimensions say something about the pose: the variance of their mean exceeds the threshold."""
+    """The number of latent dimensions that encode the pose: the variance of their mean exceeds the threshold."""
     return int((means.var(0, correction=0) > threshold).sum())

@@ -1,4 +1,4 @@
-"""The YAML file of VPoser's published training, as a recipe: each key has a meaning here, or is known to have none."""
+"""Converts the YAML file of VPoser's published training to a recipe. Unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vitruve.errors import BadData, MissingAsset, nearest
+from vitruve.errors import BadData, nearest
 from vitruve.priors.plain_yaml import read_yaml
+from vitruve.priors.recipe import unreadable
 
-# key there -> table and key of a recipe
-_MEANS: dict[str, tuple[str, str]] = {
+# YAML key -> table and key of a recipe
+_KEYS: dict[str, tuple[str, str]] = {
     "general.rnd_seed": ("training", "seed"),
     "model_params.num_neurons": ("", "hidden"),
     "model_params.latentD": ("", "latent"),
@@ -26,7 +27,7 @@ _MEANS: dict[str, tuple[str, str]] = {
     "train_parms.loss_weights.loss_matrot_wt": ("weights", "geodesic"),
     "train_parms.loss_weights.loss_jtr_wt": ("weights", "joints_l1"),
 }
-# Keys that can have one value only here.
+# Keys with only one supported value.
 _FIXED: dict[str, tuple[Any, ...]] = {
     "train_parms.gen_optimizer.type": ("Adam",),
     "train_parms.lr_scheduler.type": ("ReduceLROnPlateau",),
@@ -36,30 +37,29 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "train_parms.early_stopping.mode": ("min",),
     "data_parms.num_timeseq_frames": (1,),
 }
-_NO_MEANING = frozenset(
-    [
-        *(f"body_model.{key}" for key in ("gender", "bm_path", "bm_fname")),
-        *(f"general.{key}" for key in ("verbosity", "expr_id", "dataset_id", "work_basedir", "dataset_basedir")),
-        *(f"logging.{key}" for key in ("expr_msg", "num_bodies_to_display", "work_dir", "dataset_dir", "log_fname")),
-        *(f"logging.{key}" for key in ("render_during_training", "best_model_fname")),
-        *(f"train_parms.{key}" for key in ("restore_optimizer", "lr_scheduler.args.verbose", "early_stopping.verbose")),
-        *(f"data_parms.{key}" for key in ("num_workers", "amass_dir", "amass_splits.train", "amass_splits.vald")),
-        "data_parms.amass_splits.test",
-    ]
+# Ignored keys: options of `vitruve prior train` set the body, the data, folders and pictures.
+_IGNORED = frozenset(
+    f"{table}.{key}"
+    for table, keys in {
+        "body_model": "gender bm_path bm_fname",
+        "general": "verbosity expr_id dataset_id work_basedir dataset_basedir",
+        "logging": "expr_msg num_bodies_to_display work_dir dataset_dir log_fname best_model_fname "
+        "render_during_training",
+        "train_parms": "restore_optimizer lr_scheduler.args.verbose early_stopping.verbose",
+        "data_parms": "num_workers amass_dir amass_splits.train amass_splits.vald amass_splits.test",
+    }.items()
+    for key in keys.split()
 )
-"""Body, data, folders and pictures: options of `vitruve prior train` say these."""
 
 
 def read_published(path: Path) -> dict[str, Any]:
-    """The nested plain values of a recipe; what the file leaves open is as in the published training."""
+    """The nested plain values of a recipe, with the published defaults."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise MissingAsset(
-            f"the recipe cannot be read: {error.strerror}", where=str(path), fix="check the path"
-        ) from None
+        raise unreadable(path, error) from None
     except UnicodeDecodeError as error:
-        raise BadData("the recipe is no text", where=f"{path}: {error}", fix="check the file") from None
+        raise BadData("the recipe is not a text file", where=f"{path}: {error}", fix="check the file") from None
     out: dict[str, Any] = {
         "about": "Read from the settings of VPoser's published training.",
         "central": 0.8,
@@ -69,24 +69,24 @@ def read_published(path: Path) -> dict[str, Any]:
     }
     ignored = []
     for key, value in _paths(read_yaml(text, str(path)), path):
-        if key in _MEANS:
-            table, name = _MEANS[key]
+        if key in _KEYS:
+            table, name = _KEYS[key]
             if value is not None:
                 (out[table] if table else out)[name] = value
         elif key in _FIXED:
             if value is not None and value not in _FIXED[key]:
                 fix = f"write {_FIXED[key][0]}, or a TOML recipe"
-                raise BadData(f"{key} can have no other value here", where=f"{path}: {value!r}", fix=fix)
+                raise BadData(f"{key} has an unsupported value", where=f"{path}: {value!r}", fix=fix)
         else:
             ignored.append(key)
     if ignored:
-        out["about"] += f" Without meaning here: {', '.join(ignored)}."
+        out["about"] += f" Ignored: {', '.join(ignored)}."
     return out
 
 
 def _paths(values: Mapping[str, Any], path: Path, above: str = "") -> list[tuple[str, Any]]:
-    """Every innermost key by its path; one that is not known is an error."""
-    known = [*_MEANS, *_FIXED, *_NO_MEANING]
+    """The innermost keys by path, with their values."""
+    known = [*_KEYS, *_FIXED, *_IGNORED]
     out: list[tuple[str, Any]] = []
     for key, value in values.items():
         name = f"{above}{key}"
@@ -96,7 +96,7 @@ def _paths(values: Mapping[str, Any], path: Path, above: str = "") -> list[tuple
         if isinstance(value, Mapping) and inner:
             out += _paths(value, path, f"{name}.")
         elif inner and value is not None:
-            raise BadData(f"{name} holds keys, not a value", where=f"{path}: {value!r}", fix="write its keys below it")
+            raise BadData(f"{name} is a table, not a value", where=f"{path}: {value!r}", fix="write its keys below it")
         elif not inner:
             out.append((name, value))
     return out

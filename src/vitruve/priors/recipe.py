@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a prior is trained, as data; the shipped ones lie in `recipes/`."""
+"""Recipes: all settings of a prior's training, as data; the shipped ones are in `recipes/`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from typing import Any
 
 from vitruve.errors import BadData, MissingAsset, UsageError, nearest
 from vitruve.learn.plan import SCHEDULES, Plan
-from vitruve.priors.losses import Weights
+from vitruve.priors.losses import COMPONENTS, Weights, sampled
 
 DEFAULT = "vitruve"
-WATCHED = (
-    *("mesh_m", "mesh_l1_m", "joints_m", "joints_l1_m", "geodesic_rad", "kl_nats"),
-    *("mesh_sampled_m", "mesh_sampled_l1_m", "joints_sampled_m", "joints_sampled_l1_m", "geodesic_sampled_rad"),
-)
-"""Numbers of a validation that may say which weights are best: the less, the better. The first where none is named."""
+WATCHED = (*COMPONENTS, "kl_nats", *map(sampled, COMPONENTS))
+"""Validation results that can select the best weights (lower is better); the first is the default."""
 
-# Least and greatest value of a number; others are not negative. A batch of one has no spread to be normalised by.
+# Smallest and largest values; other numbers only have to be at least zero. Batch normalisation needs two poses.
 _BOUNDS = {
     **{key: (1, 1 << 16) for key in ("hidden", "latent")},
     **{"batch": (2, math.inf), "accumulate": (1, math.inf), "seed": (-math.inf, math.inf)},
@@ -32,28 +29,27 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a prior is trained.
+    """The settings of a training.
 
     Attributes:
-        name: of the recipe.
-        about: what it is, one sentence.
+        about: one sentence.
         hidden: width of the network.
         latent: dimensions of the latent space.
         weights: of the components of the loss.
-        extra_epochs: after so many epochs rotations and joints drop out of the loss; 0 for never.
-        kl_warmup: part of the training over which the weight of the divergence grows from zero.
-        vertices: how many vertices the mesh components look at; 0 for all.
-        central: the part of each clip, around its middle, that poses are taken from.
-        fraction: how much of that is taken, drawn at random.
-        training: the numbers of the loop.
-        noise: poses are encoded with each joint turned at random by so much (radians, standard deviation about each
-            axis); what is to be decoded stays without it.
-        mirror: part of the poses that are learned from mirrored, left for right.
-        turned: part of the poses that are learned with every joint turned at random: poses that the data do not show.
-        turned_by: by how much at most (radians, standard deviation about each axis), evenly down to zero.
-        turned_kl: how much their divergence counts. Below 1, they get codes further out, and are seldom drawn.
-        masked: part of the poses that are encoded without seeing all of them; all is to be decoded.
-        masked_parts: how often, of those, each of arms, legs, trunk and head is hidden.
+        extra_epochs: number of epochs with rotations and joints in the loss; 0 for all.
+        kl_warmup: fraction of the training over which the weight of the divergence grows from zero.
+        vertices: number of vertices of the mesh components; 0 for all.
+        central: the fraction of each clip, around its middle, from which poses are taken.
+        fraction: the share of those poses that is used, chosen at random.
+        training: settings of the loop.
+        noise: standard deviation of random rotations of each joint before encoding, radians about each axis; the
+            target has no noise.
+        mirror: share of poses that are mirrored.
+        turned: share of poses with every joint rotated at random, in target and input.
+        turned_by: largest standard deviation of these rotations, radians about each axis; uniform from zero.
+        turned_kl: factor of the divergence of these poses. Below 1 their codes are farther out and seldom sampled.
+        masked: share of poses that are encoded incomplete and decoded completely.
+        masked_parts: probability that each of arms, legs, trunk and head of these poses is hidden.
     """
 
     name: str
@@ -76,60 +72,63 @@ class Recipe:
     masked_parts: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The recipe as nested plain values, which `recipe_of` takes back."""
+        """The recipe as nested plain values for `recipe_of`."""
         return asdict(self)
 
     def changed(self, **values: Any) -> Recipe:
-        """The recipe with some numbers of its training replaced; None keeps a number."""
-        given = {key: value for key, value in values.items() if value is not None}
-        return replace(self, training=replace(self.training, **given))
+        """A copy with other settings of the loop; None keeps a setting."""
+        changes = {key: value for key, value in values.items() if value is not None}
+        return replace(self, training=replace(self.training, **changes))
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The recipes that ship, the default first."""
-    found = sorted(Path(item.name).stem for item in _folder().iterdir() if item.name.endswith(".toml"))
-    return (DEFAULT, *(name for name in found if name != DEFAULT))
+    """The shipped recipes, the default first."""
+    names = sorted(Path(item.name).stem for item in _folder().iterdir() if item.name.endswith(".toml"))
+    return (DEFAULT, *(name for name in names if name != DEFAULT))
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """A recipe by its name, or by the path of a TOML file or of the YAML file of VPoser's published training."""
+    """A recipe by name, or from a TOML file or the YAML file of VPoser's published training."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         from vitruve.priors.published_recipe import read_published
 
         return recipe_of({"name": path.stem, **read_published(path)}, str(path))
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise MissingAsset("the recipe does not exist", where=str(path), fix="check the path")
-        file, where = path, str(path)
-    else:
+    file = path
+    if path.suffix != ".toml":
         if str(name) not in recipe_names():
             raise UsageError(f"there is no recipe '{name}'", fix=nearest(str(name), recipe_names()))
         file = _folder() / f"{name}.toml"
-        where = str(file)
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MissingAsset(f"the recipe cannot be read: {error.strerror}", where=where, fix="check the file") from None
+        raise unreadable(file, error) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadData("the recipe is no TOML", where=f"{where}: {error}", fix="mend the file") from None
-    return recipe_of({"name": path.stem, **values}, where)
+        raise BadData("the recipe is not valid TOML", where=f"{file}: {error}", fix="correct the file") from None
+    return recipe_of({"name": path.stem, **values}, str(file))
+
+
+def unreadable(file: Path, error: OSError) -> MissingAsset:
+    """The error for a recipe that does not exist or cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return MissingAsset("the recipe does not exist", where=str(file), fix="check the path")
+    return MissingAsset(f"the recipe cannot be read: {error.strerror}", where=str(file), fix="check the file")
 
 
 def recipe_of(values: Mapping[str, Any], where: str = "") -> Recipe:
-    """A recipe from nested plain values; an unknown key, a value of another type or out of bounds is an error."""
+    """A recipe from nested plain values; unknown keys, wrong types and values out of bounds are errors."""
     tables = {"weights": (Weights, {}), "training": (Plan, {"watch": WATCHED[0]})}
-    read = dict(values)
-    for key, (kind, usual) in tables.items():
+    checked = dict(values)
+    for key, (kind, defaults) in tables.items():
         table = values.get(key, {})
         if not isinstance(table, Mapping):
-            raise BadData(f"{key} is no table", where=f"{where}: {key} = {table!r}", fix=f"write it below [{key}]")
-        read[key] = _checked(kind, {**usual, **table}, f"{where}, table {key}")
-    recipe = _checked(Recipe, read, where)
+            raise BadData(f"{key} is not a table", where=f"{where}: {key} = {table!r}", fix=f"write it below [{key}]")
+        checked[key] = _checked(kind, {**defaults, **table}, f"{where}, table {key}")
+    recipe = _checked(Recipe, checked, where)
     for key, names in (("schedule", SCHEDULES), ("watch", WATCHED)):
-        given = getattr(recipe.training, key)
-        if given not in names:
-            raise BadData(f"there is no {key} '{given}'", where=f"{where}, table training", fix=nearest(given, names))
+        value = getattr(recipe.training, key)
+        if value not in names:
+            raise BadData(f"there is no {key} '{value}'", where=f"{where}, table training", fix=nearest(value, names))
     weights = recipe.weights
     if not any((weights.mesh_l1, weights.mesh, weights.joints_l1, weights.geodesic, weights.chordal)):
         raise BadData(
@@ -141,29 +140,28 @@ def recipe_of(values: Mapping[str, Any], where: str = "") -> Recipe:
 
 
 def _checked(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    known = {item.name: item for item in fields(kind)}
-    kept = dict(values)
+    known = {item.name: str(item.type) for item in fields(kind)}
+    out = dict(values)
     for key, value in values.items():
         if key not in known:
             raise BadData(f"unknown key '{key}'", where=where, fix=nearest(key, known))
-        wanted = str(known[key].type)
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        right = {
+        valid = {
             "float": number,
             "int": number and value == int(value),
             "bool": isinstance(value, bool),
             "str": isinstance(value, str),
         }
-        if not right.get(wanted, True):
-            raise BadData(f"{key} is no {wanted}", where=f"{where}: {key} = {value!r}", fix="mend the value")
-        if wanted == "int":
-            kept[key] = int(value)
-        if wanted in ("int", "float"):
+        if not valid.get(known[key], True):
+            raise BadData(f"{key} is not {known[key]}", where=f"{where}: {key} = {value!r}", fix="correct the value")
+        if known[key] == "int":
+            out[key] = int(value)
+        if known[key] in ("int", "float"):
             least, greatest = _BOUNDS.get(key, (0, math.inf))
             if not least <= value <= greatest:
                 fix = f"at least {least}" if greatest == math.inf else f"{least} to {greatest}"
                 raise BadData(f"{key} is out of bounds", where=f"{where}: {key} = {value}", fix=fix)
-    return kind(**kept)
+    return kind(**out)
 
 
 def _folder() -> Any:

@@ -1,8 +1,8 @@
-"""The body that losses look at: skin and joints as a function of the 21 body rotations alone.
+"""Skin and joints of a body as a function of the 21 body rotations alone.
 
-With root, hands and face at rest, fingers move with the wrists, jaw and eyes with the head. So their skin weights join
-those of wrists and head, their correctives are zero, and all joints become points that hang on one joint. What is posed
-is the same as with the whole body, for a fraction of its cost.
+With root, hands and face at rest, fingers move with the wrists, and jaw and eyes with the head. So their skin weights
+are added to those of wrists and head, their correctives are zero, and their joints become points fixed to one joint.
+The result equals that of the complete body, at a fraction of the cost.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _KEPT = JOINTS + 1
 
 @dataclass(frozen=True, eq=False)
 class BodySurface:
-    """A body of mean shape, or a part of its skin, moved by the 21 body joints.
+    """A body of mean shape, or some of its vertices, moved by the 21 body joints.
 
     Attributes:
         body: the name of the body.
-        vertices: [chosen] the vertices that are posed.
-        joints: how many joints the body has.
-        parents: the tree of root and body joints.
+        vertices: [chosen] indices of the vertices.
+        joints: number of joints of the body.
+        parents: of root and body joints.
         skin: weights and correctives of the vertices.
         rest: [chosen, 3] vertices at rest, metres.
-        rest_joints: [22, 3] joints that move.
+        rest_joints: [22, 3] root and body joints at rest.
         all_joints: [joints, 3] all joints at rest.
-        carrier: [joints] which of the 22 carries each joint.
+        carrier: [joints] which of the 22 joints moves each joint.
     """
 
     body: str
@@ -49,7 +49,7 @@ class BodySurface:
     carrier: Tensor
 
     def pose(self, rotations: Float[Tensor, "poses 21 3 3"]) -> tuple[Tensor, Tensor]:
-        """Vertices [poses, chosen, 3] and all joints [poses, joints, 3], metres; the root stands at rest."""
+        """Vertices [poses, chosen, 3] and all joints [poses, joints, 3], metres; the root is at rest."""
         eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
         with_root = torch.cat([eye.expand(len(rotations), 1, 3, 3), rotations], 1)
         world, positions = forward_kinematics(with_root, self.rest_joints, self.parents)
@@ -60,18 +60,13 @@ class BodySurface:
         return vertices, turned + offsets[:, self.carrier]
 
     def to(self, device: torch.device | str) -> BodySurface:
-        """The surface on another device."""
+        """A copy on another device."""
         moved = {key: value.to(device) for key, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, skin=self.skin.map(lambda value: value.to(device)), **moved)
 
 
 def body_surface(body: BodyModel, count: int = 0) -> BodySurface:
-    """The surface of a body of mean shape.
-
-    Args:
-        body: of SMPL's, SMPL+H's or SMPL-X's layout.
-        count: how many vertices, drawn from all; all where 0.
-    """
+    """The surface of a body of mean shape with `count` vertices from `drawn_vertices`, or all if 0."""
     if body.layout not in ("smpl", "smplh", "smplx"):
         raise UsageError(f"body '{body.name}' has no 21 body joints", fix="use a body of smpl, smplh or smplx")
     parents = body.skeleton.parents
@@ -80,7 +75,7 @@ def body_surface(body: BodyModel, count: int = 0) -> BodySurface:
         carrier.append(carrier[parents[joint]])
     weights = body.skin_weights.new_zeros(body.num_vertices, _KEPT)
     weights.index_add_(1, torch.tensor(carrier, device=weights.device), body.skin_weights)
-    chosen = torch.arange(body.num_vertices) if not 0 < count < body.num_vertices else drawn_vertices(body, count)
+    chosen = drawn_vertices(body, count) if 0 < count < body.num_vertices else torch.arange(body.num_vertices)
     basis = body.pose_basis
     if basis is not None:
         basis = basis[: 9 * JOINTS].unflatten(1, (-1, 3))[:, chosen].flatten(1)
@@ -99,10 +94,6 @@ def body_surface(body: BodyModel, count: int = 0) -> BodySurface:
 
 
 def drawn_vertices(body: BodyModel, count: int) -> Tensor:
-    """Indices of vertices drawn at random, always the same for a body's number of vertices.
-
-    They lie as densely as the mesh's vertices do, more on hands and face than on the trunk, so means over them are
-    those over the whole mesh.
-    """
+    """Sorted indices of random vertices, the same for all bodies with as many vertices."""
     chosen = torch.randperm(body.num_vertices, generator=torch.Generator().manual_seed(0))[:count]
     return chosen.sort().values.to(body.device)
