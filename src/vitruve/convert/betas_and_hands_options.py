@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from vitruve.errors import BadData, UsageError, VitruveError, nearest
+from vitruve.fit.initial_pose import HANDS
 from vitruve.fit.known_shape import BETAS
-from vitruve.fit.start_pose import HANDS
 from vitruve.formats import load_motion
 
 _HAND_VALUES = 90

@@ -9,7 +9,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.fit import ClipFit, choose_points
 from vitruve.fit.dense import Pose, Unknowns, fit_dense
-from vitruve.fit.start_pose import FACE
+from vitruve.fit.initial_pose import FACE
 from vitruve.fit.terms import PointTargets
 from vitruve.threads import over_threads
 

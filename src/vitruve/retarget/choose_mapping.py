@@ -11,7 +11,7 @@ import torch
 from vitruve.errors import UsageError
 from vitruve.formats.readers.poses_by_id import SKELETONS
 from vitruve.retarget.mapping import Mapping, load_mapping, mapping_names, shipped_mapping
-from vitruve.retarget.mapping_guess import guess_rows, said
+from vitruve.retarget.mapping_guess import describe_rows, guess_rows
 from vitruve.skeletons import Skeleton
 
 # The name of a guessed mapping.
@@ -59,7 +59,7 @@ def find_mapping(skeleton: Skeleton, file: str = "FILE") -> Mapping:
         )
     raise UsageError(
         f"no shipped mapping fits the skeleton '{skeleton.name}'{why}",
-        where=f"a guess from its names: {said(rows)}",
+        where=f"a guess from its names: {describe_rows(rows)}",
         fix=f"if that is right: vitruve convert {shlex.quote(file)} --to BODY --mapping {GUESS}; else write a mapping "
         "file (docs/retarget.md)",
     )

@@ -65,7 +65,7 @@ def guess_rows(skeleton: Skeleton) -> tuple[tuple[JointMap, ...], list[str]]:
     return _rows(skeleton.names, found, pelvis, spine, neck), []
 
 
-def said(rows: Sequence[JointMap]) -> str:
+def describe_rows(rows: Sequence[JointMap]) -> str:
     """Rows in one line; fingers are only counted."""
     fingers = [row for row in rows if row.joint[-1].isdigit() and not row.joint.startswith("spine")]
     parts = [f"{row.joint} = {' + '.join(row.sources)}" for row in rows if row not in fingers]
