@@ -1,10 +1,8 @@
 """The Gauss-Newton step on a joint tree, compiled with numba. `moments.py` explains the quantities.
 
-For each frame: the normal equations from the moments, a factorisation along the tree, the update. The matrix (not the
-gradient) omits couplings between branches, such as the skin shared by both thighs, so that the factorisation is cheap;
-the caller checks the trial step against the true error.
+The matrix (not the gradient) omits couplings between branches, such as the skin shared by both thighs, so that the
+factorisation is cheap; the caller checks the trial step against the true error.
 
-It is compiled once per machine, at the first fit; numba caches the result next to this file or in its own cache folder.
 The code is plain loops in few functions, because every array expression or parallel loop costs seconds of compilation.
 Only `gauss_newton_step` declares its types: it is compiled on import and includes the others, so that one cache file is
 loaded, not six.

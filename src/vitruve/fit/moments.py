@@ -34,8 +34,8 @@ from vitruve.fit.points import Points, pose_points
 from vitruve.fit.terms import PointTargets, RotationTerm, total_pull
 
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
-# Damping of every rotation, relative to the frame's energy: weakly determined directions (the twist of a finger) wait
-# until the rest has converged. It vanishes with the error, so it costs no accuracy.
+# Damping of every rotation, relative to the frame's energy: weakly determined directions (the twist of a finger) move
+# only when the rest has converged. It vanishes with the error, so it costs no accuracy.
 _CAUTION = 0.01
 # The couplings omitted from the matrix make some steps too short, none too long. If a plain step lowers the energy by
 # less than the first of these fractions, the next one is multiplied by this factor; above the second it stays plain.
@@ -76,7 +76,7 @@ class Moments:
 
     @staticmethod
     def of(points: Points, weights: Float[Tensor, "points"] | None = None) -> Moments:
-        """Collect the moments of shaped points with weights (equal where None)."""
+        """The moments of shaped points with weights (None for equal)."""
         weights = points.rest.new_ones(len(points)) if weights is None else weights.to(points.rest)
         weights = weights / weights.sum()
         joints = len(points.parents)
@@ -279,10 +279,7 @@ def evaluate(
 def compiled_step(
     moments: Moments, state: State, damping: Tensor, free: Tensor, reach: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """New local rotations and the step of the translation, on as many threads as torch uses.
-
-    The step is multiplied by `reach` [frames], one by default.
-    """
+    """New local rotations and the step of the translation; the step is multiplied by `reach` [frames]."""
     step = compiled()
     turned, moved = torch.empty_like(state.local), torch.empty_like(state.shift)
     least = _CAUTION * state.energy + 1e-12
@@ -311,7 +308,7 @@ def compiled_step(
 
 
 def compiled() -> Callable[..., None]:
-    """The compiled step. The first call on a machine compiles it in a few seconds and logs that; later ones load it."""
+    """The compiled step; the first call on a machine compiles it in a few seconds and logs that."""
     if "vitruve.fit.kernels" not in sys.modules:
         _log.info("loading the compiled solver; the first time on a machine this takes a few seconds")
     from vitruve.fit.kernels import gauss_newton_step
@@ -320,11 +317,7 @@ def compiled() -> Callable[..., None]:
 
 
 def prepare() -> float:
-    """Load the compiled step ahead of the first fit.
-
-    Returns:
-        Seconds it took: more than one means that it was compiled, which happens once per machine.
-    """
+    """Load the compiled step, or compile it if this is its first use on the machine; the seconds it took."""
     start = time.perf_counter()
     compiled()
     return time.perf_counter() - start
