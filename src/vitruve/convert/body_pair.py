@@ -18,7 +18,7 @@ from vitruve.threads import one_torch_thread
 
 
 @dataclass(frozen=True, eq=False)
-class SeenPoints:
+class MappedPoints:
     """Some vertices of the target, and the vertices of the source that they are interpolated from.
 
     Attributes:
@@ -38,12 +38,12 @@ class SeenPoints:
     weights: Tensor
 
     @staticmethod
-    def of(source: BodyModel, target: BodyModel, surface: Correspondence, ids: Tensor) -> SeenPoints:
+    def of(source: BodyModel, target: BodyModel, surface: Correspondence, ids: Tensor) -> MappedPoints:
         """For some vertices of the target."""
         part = surface.subset(ids)
         used, place = part.vertices.unique(return_inverse=True)
         weights = part.weights.to(source.dtype)
-        return SeenPoints(ids, target.skin(ids), used, source.skin(used), place, weights)
+        return MappedPoints(ids, target.skin(ids), used, source.skin(used), place, weights)
 
     def on_target(self, shaped: ShapedBody) -> ShapedBody:
         """The target with only these points."""
@@ -77,10 +77,10 @@ class Pair:
     """
 
     surface: Correspondence
-    fitted: SeenPoints
+    fitted: MappedPoints
     weights: Tensor
     points: Points
-    checked: SeenPoints
+    checked: MappedPoints
     groups: Mapping[str, Tensor]
 
 
@@ -104,10 +104,10 @@ def _make_pair(source: BodyModel, target: BodyModel, points: int) -> Pair:
     checks = measured_vertices(surface.valid)
     return Pair(
         surface=surface,
-        fitted=SeenPoints.of(source, target, surface, ids),
+        fitted=MappedPoints.of(source, target, surface, ids),
         weights=weights,
         points=choose_points(target, vertices=ids),
-        checked=SeenPoints.of(source, target, surface, checks),
+        checked=MappedPoints.of(source, target, surface, checks),
         groups=vertex_groups(target, checks),
     )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.bodies.find_body import find_body
-from vitruve.convert.body_pair import Pair, SeenPoints, pair_of
+from vitruve.convert.body_pair import MappedPoints, Pair, pair_of
 from vitruve.convert.target_betas import betas_at_rest, known_betas
 from vitruve.fit import ClipFit, Effort, TowardRotations, fit_clip, huber
 from vitruve.fit.conversion import Conversion, Progress, Stopwatch, check_some_data
@@ -170,13 +170,13 @@ def _measure(motion: Motion, shaped: ShapedBody, result: Motion, target: BodyMod
     return error_report(meter, pair.surface.residual_mm["mean"])
 
 
-def source_targets(motion: Motion, shaped: ShapedBody, seen: SeenPoints) -> Callable[[Tensor | slice], Tensor]:
+def source_targets(motion: Motion, shaped: ShapedBody, points: MappedPoints) -> Callable[[Tensor | slice], Tensor]:
     """A function from frames to the target positions of some vertices, on the source's surface; NaN where masked."""
-    few = seen.on_source(shaped)
+    used = points.on_source(shaped)
 
     def targets(frames: Tensor | slice) -> Tensor:
-        vertices = few.of_frames(frames).vertices(motion.rotations[frames], motion.translation[frames])
-        mapped = seen.read(vertices)
+        vertices = used.of_frames(frames).vertices(motion.rotations[frames], motion.translation[frames])
+        mapped = points.read(vertices)
         if motion.mask is not None:
             mapped[~motion.mask[frames]] = torch.nan
         return mapped

@@ -18,7 +18,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.bodies.find_body import find_body
 from vitruve.bodies.kinematics import forward_kinematics
-from vitruve.convert.body_pair import SeenPoints
+from vitruve.convert.body_pair import MappedPoints
 from vitruve.convert.convert import source_targets
 from vitruve.convert.fit_surface import Surface, fit_surface
 from vitruve.correspondence.body_maps import Correspondence, correspondence
@@ -73,7 +73,7 @@ def convert_hands(
     return fit_surface(
         Surface(
             hand,
-            lambda ids: source_targets(motion, shaped, SeenPoints.of(body, hand, surface, ids)),
+            lambda ids: source_targets(motion, shaped, MappedPoints.of(body, hand, surface, ids)),
             len(motion),
             surface,
             torch.ones(hand.num_joints, dtype=torch.bool),

@@ -60,8 +60,8 @@ def settle(path: Path, output: Path, facts: Facts, *, options: Options, folder: 
     settings = Settings("+".join(bodies[0]), "+".join(bodies[1]), (hashes[0], hashes[1]), options, folder)
     # The bodies and the mapping count by their content, not by their names.
     mapping = file_hash(options.mapping) if Path(options.mapping).is_file() else options.mapping
-    wanted = {**asdict(options), "to": "", "source": "", "mapping": mapping}
-    depends_on = (*hashes, output.suffix, repr(sorted(wanted.items())))
+    other_options = {**asdict(options), "to": "", "source": "", "mapping": mapping}
+    depends_on = (*hashes, output.suffix, repr(sorted(other_options.items())))
     return Settled(settings, depends_on, tuple(dict.fromkeys(note for note in notes if note)))
 
 

@@ -31,8 +31,7 @@ class ErrorReport:
 
     Attributes:
         frames: [measured] indices of the frames.
-        per_frame: [measured] mean over the points.
-        per_frame_max: [measured] maximum over the points.
+        per_frame, per_frame_max: [measured] mean and maximum over the points.
         groups: mean by part of the body.
         mean, p95, max: over all points and measured frames.
         jitter: mean length of the residual's second difference in time, mm per frame squared.

@@ -124,9 +124,9 @@ def local_rotations(
     identity = torch.eye(3).to(like).expand_as(like[:, 0])
     for joint, parent in enumerate(skeleton.parents):
         above = world[parent] if parent >= 0 else identity
-        wanted = aligned.world(above @ like[:, joint], joint).to(like)
-        out[:, joint] = above.mT @ wanted
-        world.append(above @ like[:, joint] if fitted else wanted)
+        target = aligned.world(above @ like[:, joint], joint).to(like)
+        out[:, joint] = above.mT @ target
+        world.append(above @ like[:, joint] if fitted else target)
     return out
 
 
