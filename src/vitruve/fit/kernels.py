@@ -284,17 +284,11 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
         world: [frames, joints, 3, 4] world rotations and positions of the joints.
         local: [frames, joints, 3, 3] parent-relative rotations.
         residual: [frames, joints, 3, 4] moments of the residuals.
-        slope: [frames, joints, 3, 3] derivative of the terms on local rotations by their entries.
-        curvature: [frames, joints, 3, 3] half their second derivative by a rotation in the parent's frame.
+        slope, curvature: [frames, joints, 3, 3] of the terms on local rotations, as in `RotationPull`.
         damping: [frames] relative addition to the diagonal.
         least: [frames] absolute addition to the diagonal of the rotations.
         reach: [frames] factor on the step.
-        moments: [pairs, 4, 4] second moments of the points, positions taken from the joints.
-        pairs: [pairs, 2] joints that share points, each pair once.
-        meeting: [pairs] depth of the joint where the two meet.
-        parents: parent of each joint, -1 for the root.
-        depth: number of ancestors of each joint.
-        above: [nodes, levels] ancestor of each node at each depth; node 0 is the translation, node k + 1 joint k.
+        moments, pairs, meeting, parents, depth, above: as in `Moments`.
         free: [joints] False where a joint is frozen.
         turned: [frames, joints, 3, 3] the new local rotations (out).
         moved: [frames, 3] the step of the translation (out).

@@ -56,10 +56,10 @@ class Moments:
     Attributes:
         points: the shaped points.
         weights: [points] shares.
-        pairs: [pairs, 2] joints that share points.
+        pairs: [pairs, 2] joints that share points, each pair once.
         second: [pairs, 4, 4] the moments M.
         meeting: [pairs] depth of the joint where a pair's branches meet.
-        parents, depth: of each joint.
+        parents, depth: [joints] parent, -1 for the root, and number of ancestors.
         above: [nodes, levels] ancestors; node 0 is the translation, node k + 1 joint k.
         stiffness: [joints, 9, 9] second moments of each joint's correctives, by the entries of its rotation.
     """
@@ -176,7 +176,7 @@ def fit_frames(
         rotations, translation: the initial pose, parent-relative.
         terms: on the rotations.
         frames: indices of these frames in the clip, for the terms; from zero by default.
-        free: [joints] free joints; all by default.
+        free: [joints] all by default.
         expression: [frames, expressions] known coefficients, if not yet applied to the points.
         rounds: maximum steps per frame; with 0, the error is that of the initial pose.
     """

@@ -254,16 +254,14 @@ def mapping_to_toml(mapping: Mapping) -> str:
         lines.append(f"{key} = {_frame_text(frame)}")
     lines += ["", "[joints]"]
     for row in mapping.joints:
+        if row.position == row.rotation:
+            parts: dict[str, Any] = {"source": row.position}
+        else:
+            parts = {key: names for key in ("position", "rotation") if (names := getattr(row, key))}
         # Only values that differ from the defaults.
-        parts = {"source": list(row.position)} if row.position == row.rotation else {
-            key: list(names) for key, names in (("position", row.position), ("rotation", row.rotation)) if names
-        }  # fmt: skip
-        parts |= {key: value for key in ("bone", "like") if (value := getattr(row, key))}
-        parts |= {
-            field.name: getattr(row, field.name)
-            for field in fields(row)
-            if field.name in ("weight", "hold", "optional") and getattr(row, field.name) != field.default
-        }
+        defaults = {field.name: field.default for field in fields(row)}
+        optional = ("bone", "like", "weight", "hold", "optional")
+        parts |= {key: value for key in optional if (value := getattr(row, key)) != defaults[key]}
         lines.append(f"{row.joint} = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in parts.items())} }}")
     return "\n".join(lines) + "\n"
 
