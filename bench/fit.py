@@ -23,7 +23,7 @@ from torch import Tensor
 from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.kinematics import forward_kinematics
 from vitruve.fit import Effort, TowardRotations, choose_points, fit_clip
-from vitruve.fit.moments import Moments, compiled_step, judged
+from vitruve.fit.moments import Moments, compiled_step, evaluate
 from vitruve.fit.points import pose_points
 from vitruve.fit.terms import PointTargets
 from vitruve.geometry.rotations import axis_angle_to_matrix
@@ -96,19 +96,19 @@ def stages(body: BodyModel, count: int, frames: int = 256) -> dict[str, float]:
     rotations, translation = motion(body, frames)
     targets = PointTargets.of(points.positions(rotations, translation), None)
     moments, local, shift = Moments.of(points), rotations.double(), translation.double()
-    stand = judged(moments, targets, local, shift, (), torch.arange(frames)).stand()
+    stand = evaluate(moments, targets, local, shift, (), torch.arange(frames))
     damping, free = torch.full((frames,), 1e-5, dtype=torch.float64), torch.ones(body.num_joints, dtype=torch.bool)
     calls: dict[str, Callable[[], object]] = {
         "joints alone": lambda: forward_kinematics(rotations, points.joints, points.parents),
-        "points posed (as targets, or to be judged)": lambda: pose_points(points, rotations, translation),
-        "judging and gradient (posing included)": lambda: judged(
+        "points posed (as targets, or to be evaluated)": lambda: pose_points(points, rotations, translation),
+        "evaluating and gradient (posing included)": lambda: evaluate(
             moments, targets, local, shift, (), torch.arange(frames)
-        ).stand(),
+        ),
         "compiled step": lambda: compiled_step(moments, stand, damping, free),
     }
     rates = {name: frames / best_of(call) for name, call in calls.items()}
-    gradient, step = rates["judging and gradient (posing included)"], rates["compiled step"]
-    rates["one round (step and judging)"] = 1 / (1 / gradient + 1 / step)
+    gradient, step = rates["evaluating and gradient (posing included)"], rates["compiled step"]
+    rates["one round (step and evaluating)"] = 1 / (1 / gradient + 1 / step)
     for name, rate in rates.items():
         print(f"  {name:42s} {rate:10,.0f}")
     return rates

@@ -48,9 +48,9 @@ POSES = Poses(
     ("what", "words"),
     [
         (ERROR, ("mean 0.98 mm", "2.32 mm", "largest 13.67 mm", "450 points", "12 frames")),
-        (Conversion(MOTION, ERROR, (), True, FAILED, {}), ("12 frames", "smplh", "mean 0.98 mm")),
+        (Conversion(ERROR, (), True, FAILED, {}, MOTION), ("12 frames", "smplh", "mean 0.98 mm")),
         (POSES, ("12 poses", "p0 to p11", "smplh", "female")),
-        (PoseConversion(POSES, ERROR, (), True, FAILED, {}), ("12 poses", "mean 0.98 mm")),
+        (PoseConversion(ERROR, (), True, FAILED, {}, POSES), ("12 poses", "mean 0.98 mm")),
         (Source("a.npz", "amass-smplh", {"marker_data": torch.zeros(FRAMES, 50, 3)}), ("a.npz", "['marker_data']")),
         (small_body("smplh").shaped(torch.zeros(10)), ("small-smplh", "one shape")),
         (small_body("smplh").shaped(torch.zeros(5, 10)), ("shapes [5]",)),
@@ -69,7 +69,7 @@ def test_it_is_one_line(what: object, words: tuple[str, ...]) -> None:
 def test_a_conversion_says_what_is_wrong_with_it() -> None:
     failed = FAILED.clone()
     failed[:3] = True
-    text = str(Conversion(MOTION, ERROR, ("the hands are made up",), False, failed, {}))
+    text = str(Conversion(ERROR, ("the hands are made up",), False, failed, {}, MOTION))
     assert "NOT TRUSTED" in text and "3 of 12 failed" in text and "warning: the hands are made up" in text
 
 

@@ -218,7 +218,7 @@ def test_betas_and_hands_from_files(clips, tmp_path):
         (("{clips}", "--hands", "{empty}"), 4, "two hands"),
         (("{clips}", "--shard", "3/2"), 2, "part of the work"),
         (("{clips}", "--format", "bvhh"), 2, "did you mean 'bvh'"),
-        (("{clips}", "--out", "{empty}"), 2, "is a file"),
+        (("{clips}", "--out", "{empty}"), 2, "is an existing file"),
         (("{clips}", "--out", "{empty}/out"), 2, "cannot be written"),
         (("{clips}", "--out", "x.npz"), 2, "one file"),
         (("{clips}", "--out", "{clips}"), 2, "replace an input"),

@@ -115,7 +115,7 @@ def test_hands_that_do_not_fit_the_body_are_errors():
     hand = convert_hands(body_motion()[:6], "open-mano-left", betas="zero").motion
     with pytest.raises(UsageError, match="right hand"):
         with_hands(body_motion()[:6], right=hand)
-    with pytest.raises(BadData, match="another number of frames"):
+    with pytest.raises(BadData, match="different numbers of frames"):
         with_hands(body_motion(), left=hand)
     with pytest.raises(UsageError, match="left hand"):
         with_hands(body_motion(), left=body_motion())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vitruve.bodies import BodyModel, load_body
 from vitruve.bodies.recognise import check_order, recognise, torn_share
-from vitruve.convert.fit_surface import Surface, start_from_surface
+from vitruve.convert.fit_surface import Surface, rotations_from_surface
 from vitruve.convert.meshes import convert_meshes
 from vitruve.correspondence.body_maps import correspondence
 from vitruve.errors import BadData, MissingAsset
@@ -111,7 +111,7 @@ def test_meshes_of_a_hand_become_a_motion_of_the_hand():
 
 def test_the_start_is_near_the_rotations():
     body, motion = moving("open-smplx-neutral")
-    begin = start_from_surface(_surface(body, meshes("open-smplx-neutral").vertices))
+    begin = rotations_from_surface(_surface(body, meshes("open-smplx-neutral").vertices))
     assert torch.rad2deg(geodesic_distance(begin, motion.rotations)).median() < 5
 
 
@@ -120,7 +120,7 @@ def test_a_joint_of_few_points_goes_with_its_parent():
     surface = _surface(body, meshes("open-smplh-neutral").vertices)
     foot = body.skeleton.index("left_foot")
     surface.map.valid[(body.skin_weights.argmax(1) == foot).nonzero()[3:, 0]] = False
-    begin = start_from_surface(surface)
+    begin = rotations_from_surface(surface)
     other = body.skeleton.index("right_foot")
     assert (begin[:, foot] - torch.eye(3)).abs().max() < 1e-6 < (begin[:, other] - torch.eye(3)).abs().max()
 

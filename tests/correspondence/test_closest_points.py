@@ -84,7 +84,7 @@ def test_normals_and_areas_of_a_ball():
 
 def test_edges_boundary_and_pieces():
     vertices, faces = _ball(1)
-    assert len(edges_of(faces)) == len(vertices) + len(faces) - 2
+    assert len(edges_of(faces)[0]) == len(vertices) + len(faces) - 2
     assert not boundary_vertices(faces, len(vertices)).any()
     opened = faces[1:]
     assert set(np.flatnonzero(boundary_vertices(opened, len(vertices)))) == set(faces[0])

@@ -174,7 +174,7 @@ def test_a_prior_keeps_directions_that_no_point_holds(hand):
 
 
 def test_a_start_of_another_body_is_refused(hand):
-    with pytest.raises(BadData, match="the start does not fit body 'open-mano-right'"):
+    with pytest.raises(BadData, match="the initial pose does not fit body 'open-mano-right'"):
         fit_clip(hand.body, hand.vertices, hand.targets, hand.rotations[:, :5], hand.translation)
     with pytest.raises(BadData, match="without frames"):
         fit_clip(hand.body, hand.vertices, hand.targets[:0], hand.rotations[:0], hand.translation[:0])

@@ -10,7 +10,7 @@ from tests.fit.fit_material import disturbed, smooth_motion
 from tests.material import small_body
 from vitruve.fit import RotationLimits, TowardRotations, choose_points, geman_mcclure, huber
 from vitruve.fit.dense import linear_rows, parent_rotations, turn_rows
-from vitruve.fit.moments import Moments, judged
+from vitruve.fit.moments import Moments, evaluate
 from vitruve.fit.points import pose_points
 from vitruve.fit.terms import PointTargets
 from vitruve.geometry.rotations import axis_angle_to_matrix
@@ -115,7 +115,7 @@ def test_the_compiled_gradient_is_that_of_the_true_error(posed_case):
     )
 
     def stand(at: Tensor, shift: Tensor):
-        return judged(moments, targets, at, shift, terms, torch.arange(2)).stand()
+        return evaluate(moments, targets, at, shift, terms, torch.arange(2))
 
     now = stand(rotations, translation)
     upper = parent_rotations(now.world, points.parents)

@@ -11,7 +11,7 @@ from tests.fit.fit_material import disturbed, smooth_motion
 from tests.material import small_body
 from vitruve.fit import TowardRotations, choose_points
 from vitruve.fit.dense import Pose, Unknowns, fit_dense
-from vitruve.fit.moments import Moments, compiled_step, fit_frames, judged
+from vitruve.fit.moments import Moments, compiled_step, evaluate, fit_frames
 from vitruve.fit.points import Points
 from vitruve.fit.terms import PointTargets
 
@@ -50,7 +50,7 @@ def test_the_step_is_that_of_the_dense_solver_where_branches_share_no_skin(layou
         free[[2, joints - 1]] = False
     term = TowardRotations(torch.eye(3, dtype=torch.float64).expand(1, joints, 3, 3), torch.full((joints,), 0.003))
     moments = Moments.of(points, targets.weights)
-    stand = judged(moments, targets, rotations, translation, (term,), torch.arange(4)).stand()
+    stand = evaluate(moments, targets, rotations, translation, (term,), torch.arange(4))
     damping = torch.full((4,), 1e-4, dtype=torch.float64)
     turned, moved = compiled_step(moments, replace(stand, energy=torch.zeros(4, dtype=torch.float64)), damping, free)
     dense = fit_dense(

@@ -161,7 +161,7 @@ def test_a_guess_from_names_and_rest(tmp_path: Path, up: str):
         place = motion.translation + motion.skeleton.rest[0] - rest[0]
         motion = Motion(rotations, place, motion.fps, tree)
     mapping = guess_mapping(motion)
-    assert "the rest" in mapping.note
+    assert "standing rest pose" in mapping.note
     result = retarget_motion(motion, body(), mapping=mapping, betas=clip().betas, scale=1.0)
     away = furthest(result.motion)
     assert result.error.mean < 5 and max(away.values()) < 12, away

@@ -84,7 +84,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     """
     with process.quick_imports():
         from vitruve.convert.batch import carry_out, prepare
-        from vitruve.convert.betas_and_hands_options import given_betas, given_hands
+        from vitruve.convert.betas_and_hands_options import read_betas_option, read_hands_option
         from vitruve.convert.options import Options
         from vitruve.devices import device_of
         from vitruve.jobs.shards import parse_shard
@@ -98,8 +98,8 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     options = Options(
         to=to,
         source=source or "",
-        betas=given_betas(betas) if betas else None,
-        hands=given_hands(hands),
+        betas=read_betas_option(betas) if betas else None,
+        hands=read_hands_option(hands),
         format=format or "",
         points=points,
         fps=source_fps,

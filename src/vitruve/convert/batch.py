@@ -1,4 +1,4 @@
-"""A conversion of many files: planned, done, recorded; it can be stopped at any time.
+"""Convert many files, with a plan and records; it can be stopped and resumed at any time.
 
 batch = prepare(["AMASS"], Options(to="smplx"), "converted")
 print(len(batch.plan.tasks), "to do,", len(batch.plan.done), "done")
@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vitruve.convert.convert_file import convert_file, find_map
 from vitruve.convert.look_at_input import look, recall
@@ -49,32 +48,38 @@ def prepare(
     """Find the inputs and plan the work; nothing is written.
 
     Args:
-        inputs: files, folders, patterns and lists, as `find_inputs` takes them.
+        inputs: files, folders, patterns and lists, as for `find_inputs`.
         options: what the results depend on.
         out: a folder, or a motion file for one input.
-        folder: where licensed bodies lie, before the usual places.
+        folder: searched for licensed bodies before the usual places.
         shard: (i, n): only the i-th of n parts.
         overwrite: replace files that no earlier run has made.
-        progress: called with inputs looked at and inputs in all.
+        progress: called with (inputs done, inputs).
     """
-    asked = place_of(out, 1)
-    found, passed = find_inputs(inputs, MOTION_FILES, skip=None if asked.file else asked.folder)
+    place = place_of(out, 1)
+    found, passed = find_inputs(inputs, MOTION_FILES, skip=None if place.file else place.folder)
     place = place_of(out, len(found))
     if len(found) == 1 and str(found[0].path) == os.path.abspath(Path(inputs[0]).expanduser()):
         refuse_misspelt(place, out)
-    work = conversion_work(options, None if folder is None else str(Path(folder).expanduser().absolute()))
-    outputs = outputs_of(found, place, options)
-    more: dict[str, Any] = {"passed": passed, "shard": shard, "overwrite": overwrite, "progress": progress}
-    return plan_batch(work, found, outputs, place.folder, out=place.file, **more)
+    return plan_batch(
+        conversion_work(options, None if folder is None else str(Path(folder).expanduser().absolute())),
+        found,
+        outputs_of(found, place, options),
+        place.folder,
+        out=place.file,
+        passed=passed,
+        shard=shard,
+        overwrite=overwrite,
+        progress=progress,
+    )
 
 
 def conversion_work(options: Options, folder: str | None = None) -> Work:
-    """Conversion, as the engine for many files takes it."""
-    asked = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()}
+    """Conversion, for the engine that works on many files."""
     return Work(
         verb="convert",
         unit="frames",
-        options=asked,
+        options={key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()},
         look=partial(look, options=options),
         recall=partial(recall, options=options),
         size=lambda facts: facts.frames,
@@ -87,7 +92,7 @@ def conversion_work(options: Options, folder: str | None = None) -> Work:
 
 
 def _is_readable(output: Path, options: Options) -> bool:
-    """Whether what stands there was changed by someone, rather than cut short by a crash or a full disk."""
+    """Whether a file can be read, so that it was edited, and not truncated by a crash or a full disk."""
     try:
         return len(load_motion(output, fps=options.fps, gender=options.gender or None)) > 0
     except VitruveError:
@@ -97,7 +102,7 @@ def _is_readable(output: Path, options: Options) -> bool:
 
 
 def _find_maps(tasks: Sequence[Task]) -> None:
-    """Work out the surface maps once, before every worker does; a task whose bodies have none will say so."""
+    """Compute the surface maps once, before the workers start; errors are reported with the task."""
     for task in tasks:
         with suppress(VitruveError):
             find_map(task)

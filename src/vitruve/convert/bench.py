@@ -1,11 +1,10 @@
-"""Speed and accuracy of a conversion, ours and smplfitter's: the same files, the same surface map, the same judge.
+"""Benchmark conversions, ours and smplfitter's, on the same files and with the same surface map.
 
     case = write_case(folder, "my bodies", source, target, motion)
     rows = run_case(case, methods(), rounds=5, threads=2)
 
-Each method has a process of its own, so that its start, its import, its loading of bodies and its peak memory are its
-own. The processes take turns, since a busy moment should hit all of them. What is timed is a conversion from file to
-file: read the motion, find shape and rotations, write the result. What a method wrote is judged on the whole mesh.
+Each method has its own process, for its own import time and peak memory. The processes take turns, so that a busy
+moment slows all of them. Conversions are timed from file to file, and errors are measured on the whole mesh.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from vitruve.motion import Motion
 
 OURS = "vitruve"
 INSTALL_PEER = "pip install smplfitter numba"
-# The transfer tool of the smplx package, seconds a frame, as its users report and its authors' figures agree with.
+# The transfer tool of the smplx package, seconds per frame, as reported by its users.
 TRANSFER_TOOL_SECONDS = 82.0
 
 _BACKENDS = {"pt": "torch", "nb": "numba"}
@@ -44,13 +43,13 @@ _BACKENDS = {"pt": "torch", "nb": "numba"}
 
 @dataclass
 class Row:
-    """What one method did on one case: seconds of each round, memory of its process, errors of what it wrote."""
+    """The figures of one method on one case."""
 
     case: str
     method: str
     frames: int
-    before: dict[str, float] = field(default_factory=dict)
-    wall: list[float] = field(default_factory=list)
+    before: dict[str, float] = field(default_factory=dict)  # seconds before the first round, by stage
+    wall: list[float] = field(default_factory=list)  # seconds of each round
     cpu: list[float] = field(default_factory=list)
     memory_mb: float = 0.0
     error: ErrorReport | None = None
@@ -62,7 +61,7 @@ class Row:
 
     @property
     def cpu_seconds(self) -> float:
-        """Median processor seconds of a conversion, all threads together."""
+        """Median CPU seconds of a conversion."""
         return statistics.median(self.cpu)
 
     @property
@@ -97,7 +96,7 @@ def compare(
     threads: int = 2,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[list[Row], list[str]]:
-    """Write the files of a case, find out which peers there are, run all; (rows, notes). See `run_case`."""
+    """Write the files of a case, choose smplfitter's backend, and run all methods; (rows, notes). See `run_case`."""
     case = write_case(folder, name, source, target, motion)
     backend, rates = peer_backend(case, threads, progress=progress)
     notes = [] if rates else [f"smplfitter: not installed ({INSTALL_PEER})"]
@@ -107,29 +106,26 @@ def compare(
 
 
 def against_peers(rows: Sequence[Row]) -> list[tuple[str, float, float, float]]:
-    """Ours against each other method of the same case: (method, frames a second, mean error, jitter), all as ratios."""
+    """(method, frames per second, mean error, jitter) for each other method of the same case: ratios of ours to it."""
     ours = {row.case: row for row in rows if row.method == OURS}
-    found = []
+    ratios = []
     for row in rows:
         one, other = ours[row.case].error, row.error
         if row.method != OURS and one is not None and other is not None:
             speed = row.seconds / row.frames * ours[row.case].frames_per_second
-            found.append((row.method, speed, one.mean / other.mean, one.jitter / other.jitter))
-    return found
+            ratios.append((row.method, speed, one.mean / other.mean, one.jitter / other.jitter))
+    return ratios
 
 
 def write_case(folder: Path, name: str, source: BodyModel, target: BodyModel, motion: Motion) -> Case:
-    """Write the files of a comparison. The surface map is ours, in the layout of the official file.
+    """Write the files of a case into an empty folder; the motion is on the source body.
 
-    Args:
-        folder: an empty folder.
-        name: for the table.
-        source, target: bodies in the SMPL, SMPL+H or SMPL-X layout.
-        motion: on the source body.
+    The surface map is ours, in the layout of the official file.
     """
     for body in (source, target):
         if body.layout not in PEER_FILES:
-            raise UsageError(f"'{body.name}' is not compared", fix=f"take a body of {', '.join(PEER_FILES)}")
+            layouts = ", ".join(PEER_FILES)
+            raise UsageError(f"the layout of '{body.name}' cannot be compared", fix=f"use one of {layouts}")
     if motion.skeleton.name != source.skeleton.name:
         raise UsageError(
             "the motion is not on the source body",
@@ -140,10 +136,9 @@ def write_case(folder: Path, name: str, source: BodyModel, target: BodyModel, mo
     files = [_write_body(body, models) for body in (source, target)]
     surface = correspondence(source, target)
     if source.num_vertices != target.num_vertices:
-        rows = surface.matrix().coalesce()
-        places, weights = rows.indices().numpy(), rows.values().numpy()
-        shape = (target.num_vertices, 2 * source.num_vertices)  # the second half acts on normals and is left empty
-        matrix = scipy.sparse.csr_matrix((weights, (places[0], places[1])), shape=shape)
+        entries = surface.matrix()
+        shape = (target.num_vertices, 2 * source.num_vertices)  # the second half acts on normals and stays empty
+        matrix = scipy.sparse.csr_matrix((entries.values().numpy(), tuple(entries.indices().numpy())), shape=shape)
         names = ["smplx" if body.num_vertices == 10475 else "smpl" for body in (source, target)]
         with (models / f"{names[0]}2{names[1]}_deftrafo_setup.pkl").open("wb") as stream:
             pickle.dump({"mtx": matrix}, stream)
@@ -153,7 +148,7 @@ def write_case(folder: Path, name: str, source: BodyModel, target: BodyModel, mo
 
 
 def _write_body(body: BodyModel, models: Path) -> Path:
-    """A body where smplfitter looks for it, with plain arrays, which any reader takes."""
+    """Write a body as plain arrays to the path that smplfitter expects."""
     kind, pattern = PEER_FILES[body.layout]
     letter = body.gender if body.gender == "neutral" else body.gender[0]
     file = models / kind / pattern.format(gender=body.gender, GENDER=body.gender.upper(), g=letter)
@@ -166,28 +161,27 @@ def _write_body(body: BodyModel, models: Path) -> Path:
     else:
         with file.open("wb") as stream:
             pickle.dump(arrays, stream)
-    # Its converter insists on a child's template; the child's share is held at zero, so that any will do.
+    # The converter requires a child's template, but gives it a weight of zero.
     np.save(models / kind / "kid_template.npy", values["v_template"] * 0.6)
     return file
 
 
 def methods(backend: str | None, iterations: Sequence[int] = (1, 3)) -> list[Method]:
-    """Ours, and smplfitter's on a backend ("pt" or "nb", see `peer_backend`), timed once since it takes long."""
-    found = [Method(OURS)]
-    if backend is not None:
-        found += [Method(f"smplfitter ({_BACKENDS[backend]}), {n} it.", backend, n, rounds=1) for n in iterations]
-    return found
+    """Ours, and smplfitter's on a backend ("pt" or "nb", see `peer_backend`), timed once since it is slow."""
+    peers = () if backend is None else iterations
+    word = _BACKENDS.get(backend or "")
+    return [Method(OURS), *(Method(f"smplfitter ({word}), {n} it.", backend or "", n, rounds=1) for n in peers)]
 
 
 def has_peer() -> bool:
-    """Whether smplfitter can be imported."""
+    """Whether smplfitter is installed."""
     return importlib.util.find_spec("smplfitter") is not None
 
 
 def peer_backend(
     case: Case, threads: int, frames: int = 2 * PEER_BATCH, progress: Callable[[str], None] | None = None
 ) -> tuple[str | None, dict[str, float]]:
-    """smplfitter's fastest backend here, and the frames a second of each on the first frames of a case."""
+    """smplfitter's fastest backend, and the frames per second of each on the first frames of a case."""
     if not has_peer():
         return None, {}
     rates = {}
@@ -208,12 +202,12 @@ def run_case(
     threads: int = 2,
     progress: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """Time the methods in turns and judge what each wrote.
+    """Time the methods in turns, and measure the error of each result.
 
     Args:
         case: the files.
         compared: the methods.
-        rounds: conversions of each method that are timed, unless it asks for fewer. One more before warms it up.
+        rounds: timed conversions of each method, unless it has fewer itself; the warm-up is extra.
         threads: for every method.
         progress: called with a line before each conversion.
     """
@@ -245,13 +239,7 @@ def _result(case: Case, method: Method) -> Path:
 
 
 class Judge:
-    """Measures what a method wrote, on every vertex that has a counterpart, after posing the target with it.
-
-    Attributes:
-        motion: the clip on the source body.
-        source, target: the bodies.
-        surface: the map between them.
-    """
+    """Measures the error of result files, at every vertex that has a counterpart."""
 
     def __init__(self, case: Case) -> None:
         self.source, self.target = load_bodies(case)
@@ -259,7 +247,7 @@ class Judge:
         self.surface: Correspondence = correspondence(self.source, self.target)
 
     def error_of(self, result: Path) -> ErrorReport:
-        """The errors of a result file; its betas may differ from frame to frame."""
+        """The error of a result file, which may have betas per frame."""
         with np.load(result) as file:
             betas, vectors = torch.from_numpy(file["betas"]).float(), torch.from_numpy(file["poses"])
             translation = torch.from_numpy(file["trans"]).float()

@@ -1,7 +1,6 @@
-"""The processes of the conversion benchmark: one for each method, ready to convert one case again and again.
+"""The processes of the conversion benchmark: one per method, ready to convert one case repeatedly.
 
-A process of its own makes a method's start, import, loading of bodies and peak memory its own. What a conversion does
-is the same for all: read the motion file, find shape and rotations, write an npz with `poses`, `trans` and `betas`.
+Every method reads the motion file, fits shape and rotations, and writes an npz with `poses`, `trans` and `betas`.
 """
 
 from __future__ import annotations
@@ -12,18 +11,18 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from vitruve.bodies import BodyModel, load_body
 from vitruve.convert.convert import convert_motion
+from vitruve.fit.conversion import Stopwatch
 from vitruve.formats import load_motion, save_motion
 
 # smplfitter's names of the layouts, and its file names below a folder of that name.
@@ -43,10 +42,9 @@ class Case:
 
     Attributes:
         name: for the table.
-        folder: where all lies; below `body_models` the way smplfitter looks for it.
+        folder: of all files; `body_models` below it is laid out for smplfitter.
         source, target: model files.
-        genders: of the source and the target.
-        num_betas: how many shape columns of each count.
+        genders, num_betas: of the source and the target.
         motion: the clip on the source body.
     """
 
@@ -61,7 +59,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Method:
-    """One way to convert: ours, or smplfitter on a backend ("pt" torch, "nb" numba) with some iterations."""
+    """A way to convert: ours, or smplfitter on a backend ("pt" torch, "nb" numba) with some iterations."""
 
     name: str
     backend: str = ""
@@ -72,29 +70,26 @@ class Method:
 def load_bodies(case: Case) -> tuple[BodyModel, BodyModel]:
     """The bodies of a case, read from its files."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that not all shape columns of a file are used is meant here
-        return (
-            load_body(case.source, num_betas=case.num_betas[0]),
-            load_body(case.target, num_betas=case.num_betas[1]),
-        )
+        warnings.simplefilter("ignore")  # unused shape columns are intended here
+        source = load_body(case.source, num_betas=case.num_betas[0])
+        return source, load_body(case.target, num_betas=case.num_betas[1])
 
 
 class Worker:
     """A process that is ready to convert one case by one method."""
 
     def __init__(self, case: Case, method: Method, threads: int) -> None:
-        began = time.time()
-        with _threads_of_children(threads):
+        started = time.time()
+        with _environment(dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))):
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-            ready = self._pool.submit(_prepare, case, method, threads, began)
             try:
-                self.before: dict[str, float] = ready.result()
+                self.before: dict[str, float] = self._pool.submit(_prepare, case, method, threads, started).result()
             except BaseException:
                 self.close()
                 raise
 
     def run(self, out: Path, frames: int | None = None) -> tuple[float, float, float]:
-        """(wall seconds, processor seconds, peak megabytes so far) of one conversion."""
+        """(wall seconds, CPU seconds, peak megabytes so far) of one conversion."""
         return self._pool.submit(_convert, out, frames).result()
 
     def close(self) -> None:
@@ -108,10 +103,10 @@ class Worker:
 
 
 @contextmanager
-def _threads_of_children(threads: int) -> Iterator[None]:
-    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")
-    old = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for child processes."""
+    old = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -122,36 +117,32 @@ def _threads_of_children(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-# What the process of a worker holds between calls.
-_ready: dict[str, Convert] = {}
+# State of the worker process between calls.
+_state: dict[str, Convert] = {}
 
 
-def _prepare(case: Case, method: Method, threads: int, began: float) -> dict[str, float]:
+def _prepare(case: Case, method: Method, threads: int, started: float) -> dict[str, float]:
     """In the worker: import, load bodies, warm up. Seconds of each."""
     torch.set_num_threads(threads)
-    laps = {"start and import": time.time() - began}
-    at = time.perf_counter()
-    convert = _ours(case) if not method.backend else _peer(case, method)
-    laps["bodies"] = time.perf_counter() - at
-    at = time.perf_counter()
-    convert(case.folder / f"warm_up_{method.backend or 'ours'}.npz", PEER_BATCH if method.backend else None)
-    laps["first conversion"] = time.perf_counter() - at
-    _ready["convert"] = convert
-    return laps
+    imported, watch = time.time() - started, Stopwatch()
+    _state["convert"] = _peer(case, method) if method.backend else _ours(case)
+    watch.lap("bodies")
+    _convert(case.folder / f"warm_up_{method.backend or 'ours'}.npz", PEER_BATCH if method.backend else None)
+    watch.lap("first conversion")
+    return {"start and import": imported, **watch.seconds}
 
 
 def _convert(out: Path, frames: int | None) -> tuple[float, float, float]:
     out.unlink(missing_ok=True)
     wall, cpu = time.perf_counter(), time.process_time()
-    _ready["convert"](out, frames)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return wall, cpu, _peak_mb()
+    _state["convert"](out, frames)
+    return time.perf_counter() - wall, time.process_time() - cpu, _peak_mb()
 
 
 def _peak_mb() -> float:
-    """Peak memory of this process so far, megabytes; not a number where the system does not say."""
+    """Peak memory of this process so far, megabytes; NaN if unknown."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent held when it started this process
+    if status.exists():  # getrusage would include the memory of the parent when it started this process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 2**10
     if sys.platform == "win32":
@@ -165,15 +156,13 @@ def _ours(case: Case) -> Convert:
     source, target = load_bodies(case)
 
     def convert(out: Path, frames: int | None) -> None:
-        motion = load_motion(case.motion)
-        result = convert_motion(motion if frames is None else motion[:frames], target, source=source)
-        save_motion(result.motion, out)
+        save_motion(convert_motion(load_motion(case.motion)[:frames], target, source=source).motion, out)
 
     return convert
 
 
 def _peer(case: Case, method: Method) -> Convert:
-    """smplfitter's own converter, in batches, with its defaults; one shape a frame, as it gives them."""
+    """smplfitter's own converter with its defaults, in batches; one shape per frame."""
     models = case.folder / "body_models"
     os.environ["SMPLFITTER_BODY_MODELS"] = str(models)
     library = importlib.import_module(f"smplfitter.{method.backend}")
@@ -182,22 +171,19 @@ def _peer(case: Case, method: Method) -> Convert:
         root = models / path.relative_to(models).parts[0]
         bodies.append(library.BodyModel(root.name, gender, model_root=str(root), num_betas=betas))
     converter = library.BodyConverter(*bodies)
-    is_torch = method.backend == "pt"
+    to_array = torch.from_numpy if method.backend == "pt" else np.asarray
 
     def convert(out: Path, frames: int | None) -> None:
         with np.load(case.motion) as file:
-            clip = {key: file[key].astype(np.float32) for key in ("poses", "trans", "betas")}
+            poses, trans, own = (file[key].astype(np.float32) for key in ("poses", "trans", "betas"))
         betas = np.zeros(case.num_betas[0], np.float32)
-        betas[: len(clip["betas"])] = clip["betas"][: case.num_betas[0]]
-        parts: list[Mapping[str, Any]] = []
-        count = min(len(clip["poses"]), len(clip["poses"]) if frames is None else frames)
-        for start in range(0, count, PEER_BATCH):
-            rows = slice(start, min(start + PEER_BATCH, count))
-            inputs = clip["poses"][rows], np.tile(betas, (rows.stop - start, 1)), clip["trans"][rows]
-            if is_torch:
-                inputs = tuple(torch.from_numpy(value) for value in inputs)
+        betas[: len(own)] = own[: case.num_betas[0]]
+        parts = []
+        for first in range(0, len(poses[:frames]), PEER_BATCH):
+            batch = poses[:frames][first : first + PEER_BATCH]
+            inputs = batch, np.tile(betas, (len(batch), 1)), trans[first : first + len(batch)]
             with torch.inference_mode():
-                parts.append(converter.convert(*inputs, num_iter=method.iterations))
+                parts.append(converter.convert(*map(to_array, inputs), num_iter=method.iterations))
         names = {"poses": "pose_rotvecs", "betas": "shape_betas", "trans": "trans"}
         joined = {key: np.concatenate([np.asarray(part[name]) for part in parts]) for key, name in names.items()}
         np.savez(out, poses=joined["poses"], betas=joined["betas"], trans=joined["trans"])

@@ -1,4 +1,4 @@
-"""Betas and hands that a user gives by a file."""
+"""The options --betas and --hands: words, or files with numbers."""
 
 from __future__ import annotations
 
@@ -7,34 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
-from vitruve.errors import BadData, UsageError, VitruveError, nearest
+from vitruve.errors import BadData, UsageError, nearest
+from vitruve.fit.initial_pose import HANDS
 from vitruve.fit.known_shape import BETAS
-from vitruve.fit.start_pose import HANDS
 from vitruve.formats import load_motion
 
 _HAND_VALUES = 90
 
 
-def given_betas(value: str) -> str | tuple[float, ...]:
+def read_betas_option(value: str) -> str | tuple[float, ...]:
     """A word ("fit", "zero", "keep-if-same") as it is, or the betas of a file: numbers, an npz, a motion."""
     if value in BETAS:
         return value
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise UsageError(f"'{value}' says nothing about the betas", fix=f"give a file, or {nearest(value, BETAS)}")
+    path = _file(value, "betas", BETAS)
     numbers = _numbers(path, "betas")
-    if numbers is None:
-        numbers = tuple(load_motion(path).betas.tolist())
-    return _finite(numbers, path, "betas")
+    return _finite(tuple(load_motion(path).betas.tolist()) if numbers is None else numbers, path, "betas")
 
 
-def given_hands(value: str) -> str | tuple[float, ...]:
+def read_hands_option(value: str) -> str | tuple[float, ...]:
     """A word ("flat", "mean") as it is, or the 90 axis-angle values of a file: the left hand's 45, then the right's."""
     if value in HANDS:
         return value
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise UsageError(f"there are no '{value}' hands", fix=f"give a file, or {nearest(value, HANDS)}")
+    path = _file(value, "hands", HANDS)
     numbers = _numbers(path, "hands") or ()
     if len(numbers) != _HAND_VALUES:
         raise BadData(
@@ -45,24 +39,28 @@ def given_hands(value: str) -> str | tuple[float, ...]:
     return _finite(numbers, path, "hands")
 
 
+def _file(value: str, key: str, words: tuple[str, ...]) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise UsageError(f"'{value}' is not an option for {key}", fix=f"give a file, or {nearest(value, words)}")
+    return path
+
+
 def _numbers(path: Path, key: str) -> tuple[float, ...] | None:
-    """The numbers of a text or npy file, or of one array of an npz; None where there is none."""
+    """The numbers of a text or npy file, or of one array of an npz; None if it has no such array or is a motion."""
+    suffix, content = path.suffix.lower(), None
     try:
-        if path.suffix.lower() == ".npz":
+        if suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                content = dict(arrays).get(key)
-        elif path.suffix.lower() == ".npy":
+                content = arrays.get(key)
+        elif suffix == ".npy":
             content = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() in (".txt", ".csv"):
+        elif suffix in (".txt", ".csv"):
             content = [float(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()]
-        else:
-            return None
         if content is None:
             return None
         values = np.asarray(content, np.float64)
-    except Exception as error:  # numpy and zipfile have many ways to say that a file is damaged
-        if isinstance(error, VitruveError):
-            raise
+    except Exception as error:  # numpy and zipfile raise many types for a damaged file
         where = f"{path}: {error}"
         raise BadData(f"no {key} can be read from {path.name}", where=where, fix="give numbers, one row") from None
     if key == "betas" and values.ndim > 1 and len(values) > 1:
@@ -71,7 +69,7 @@ def _numbers(path: Path, key: str) -> tuple[float, ...] | None:
             where = f"{path}: {values.shape}"
             raise BadData("the betas change from row to row", where=where, fix="give one row")
         values = values[0]
-    return tuple(float(number) for number in values.ravel())
+    return tuple(values.ravel().tolist())
 
 
 def _finite(numbers: tuple[float, ...], path: Path, what: str) -> tuple[float, ...]:

@@ -1,7 +1,4 @@
-"""What a conversion needs to know of two bodies, whatever the motion: the surface map, and the points it looks at.
-
-A data set is converted clip by clip between the same few bodies, so this is worked out once and kept while both live.
-"""
+"""What a conversion computes once for two bodies and caches: the surface map, and the points to fit and to measure."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ from vitruve.threads import one_torch_thread
 
 
 @dataclass(frozen=True, eq=False)
-class SeenPoints:
-    """Some points of the target's surface, and where on the source they are read off.
+class MappedPoints:
+    """Some vertices of the target, and the vertices of the source that they are interpolated from.
 
     Attributes:
         ids: [points] vertices of the target.
         target_skin: of these vertices.
-        used: [used] vertices of the source that the map reads.
+        used: [used] vertices of the source.
         source_skin: of these vertices.
-        place: [points, k] for each point, which of `used`.
+        place: [points, k] indices into `used`.
         weights: [points, k] their weights.
     """
 
@@ -41,19 +38,19 @@ class SeenPoints:
     weights: Tensor
 
     @staticmethod
-    def of(source: BodyModel, target: BodyModel, surface: Correspondence, ids: Tensor) -> SeenPoints:
-        """Look at some vertices of the target."""
+    def of(source: BodyModel, target: BodyModel, surface: Correspondence, ids: Tensor) -> MappedPoints:
+        """For some vertices of the target."""
         part = surface.subset(ids)
         used, place = part.vertices.unique(return_inverse=True)
         weights = part.weights.to(source.dtype)
-        return SeenPoints(ids, target.skin(ids), used, source.skin(used), place, weights)
+        return MappedPoints(ids, target.skin(ids), used, source.skin(used), place, weights)
 
     def on_target(self, shaped: ShapedBody) -> ShapedBody:
-        """The target with these points alone."""
+        """The target with only these points."""
         return shaped.only(self.ids, self.target_skin)
 
     def on_source(self, shaped: ShapedBody) -> ShapedBody:
-        """The source with the vertices that the points are read off."""
+        """The source with only the used vertices."""
         return shaped.only(self.used, self.source_skin)
 
     def read(self, vertices: Tensor) -> Tensor:
@@ -68,22 +65,22 @@ class SeenPoints:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two bodies brought together.
+    """Two bodies and their correspondence.
 
     Attributes:
-        surface: the map of their surfaces.
-        fitted: the points that a fit looks at.
-        weights: [points] what each of them stands for.
-        points: the same for the solver.
-        checked: the points that a result is judged by.
-        groups: the judged points by part of the body.
+        surface: from source to target.
+        fitted: the points to fit.
+        weights: [points] of each, the share of the vertices around it.
+        points: the fitted points, for the solver.
+        checked: the points that the error is measured at.
+        groups: masks of the checked points by part of the body.
     """
 
     surface: Correspondence
-    fitted: SeenPoints
+    fitted: MappedPoints
     weights: Tensor
     points: Points
-    checked: SeenPoints
+    checked: MappedPoints
     groups: Mapping[str, Tensor]
 
 
@@ -92,31 +89,25 @@ _known: WeakKeyDictionary[BodyModel, WeakKeyDictionary[BodyModel, dict[int, tupl
 
 
 def pair_of(source: BodyModel, target: BodyModel, points: int) -> Pair:
-    """Bring two bodies together, or what was found the last time.
-
-    Args:
-        source: the body that motions were made on.
-        target: the body to go to.
-        points: about how many points a fit looks at.
-    """
+    """The cached pair of two bodies, with about as many fitted points."""
     kept = _known.setdefault(source, WeakKeyDictionary()).setdefault(target, {})
     state = _state(source), _state(target)
     if points not in kept or kept[points][0] != state:
-        kept[points] = state, _made(source, target, points)
+        kept[points] = state, _make_pair(source, target, points)
     return kept[points][1]
 
 
 @one_torch_thread()
-def _made(source: BodyModel, target: BodyModel, points: int) -> Pair:
+def _make_pair(source: BodyModel, target: BodyModel, points: int) -> Pair:
     surface = correspondence(source, target)
     ids, weights = fit_points(target, surface.valid, points)
     checks = measured_vertices(surface.valid)
     return Pair(
         surface=surface,
-        fitted=SeenPoints.of(source, target, surface, ids),
+        fitted=MappedPoints.of(source, target, surface, ids),
         weights=weights,
         points=choose_points(target, vertices=ids),
-        checked=SeenPoints.of(source, target, surface, checks),
+        checked=MappedPoints.of(source, target, surface, checks),
         groups=vertex_groups(target, checks),
     )
 

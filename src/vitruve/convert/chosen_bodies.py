@@ -1,4 +1,4 @@
-"""The bodies of a conversion, by name: chosen for a gender, loaded once per process, hashed."""
+"""Choose the bodies of a conversion by name and gender, and hash them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,30 @@ import hashlib
 
 import numpy as np
 
-from vitruve.bodies import BodyModel
 from vitruve.bodies.catalogue import is_path, shared_body
 from vitruve.bodies.find_body import find_body, other_than_named
 
 
 @functools.lru_cache(maxsize=64)
 def chosen_body(which: str, gender: str, folder: str | None, named: str = "") -> tuple[str, tuple[str, ...]]:
-    """The name or file of the body to use, and what a user must know of the choice.
+    """The name or file of the body to use, and notes for the user about the choice.
 
     Args:
         which: a name or a file.
         gender: for a name without one.
-        folder: where licensed bodies lie, before the usual places.
+        folder: searched for licensed bodies before the usual places.
         named: the body that the motion itself names.
     """
     if is_path(which):
-        return which, tuple(other_than_named(named, body(which, folder).name))
+        return which, tuple(other_than_named(named, shared_body(which, folder).name))
     found, notes = find_body(which, gender, folder)
     return found.name, (*notes, *other_than_named(named, found.name))
 
 
-def body(name: str, folder: str | None) -> BodyModel:
-    """A body, loaded once per process."""
-    return shared_body(name, folder)
-
-
 @functools.lru_cache(maxsize=64)
 def body_hash(name: str, folder: str | None) -> str:
-    """A hash of everything a body consists of."""
-    digest, loaded = hashlib.sha256(), body(name, folder)
+    """A hash of the content of a body."""
+    digest, loaded = hashlib.sha256(), shared_body(name, folder)
     digest.update("\n".join((loaded.layout, loaded.gender, *loaded.skeleton.names)).encode())
     for key, value in sorted(loaded.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())

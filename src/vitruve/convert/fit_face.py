@@ -1,4 +1,4 @@
-"""The face of a mesh: expression coefficients together with the joints of the head, frame by frame."""
+"""Fit the face of meshes: expression coefficients together with the joints of the head, frame by frame."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from torch import Tensor
 from vitruve.bodies import BodyModel
 from vitruve.fit import ClipFit, choose_points
 from vitruve.fit.dense import Pose, Unknowns, fit_dense
-from vitruve.fit.start_pose import FACE
+from vitruve.fit.initial_pose import FACE
 from vitruve.fit.terms import PointTargets
 from vitruve.threads import over_threads
 
 _JOINTS = ("neck", "head", *FACE)
 _POINTS, _FRAMES_AT_A_TIME, _STEPS = 400, 32, 10
-# An expression of one standard deviation costs the square of this many metres: enough to keep what the skin does not
-# show at zero, too little to hold back what it shows.
+# An expression of one standard deviation costs the square of this many metres; it only acts on coefficients that the
+# skin does not determine.
 _RIDGE = 1e-5
-_UNEXPLAINED = 1e-4
+# Mean distance of a neutral face, metres, above which the expression is fitted.
+_LEAST_DISTANCE = 1e-4
 
 
 def face_points(body: BodyModel, valid: Bool[Tensor, "vertices"]) -> Int[Tensor, "points"]:
-    """Vertices that the expression or the joints of the head move: a fixed random choice."""
+    """A fixed random choice of vertices that the expression or the joints of the head move."""
     joints = [joint for joint, name in enumerate(body.skeleton.names) if name in _JOINTS]
     moved = body.expression_basis.abs().amax((1, 2)) > 1e-6
     main = body.skin_weights.argmax(1)
@@ -34,11 +35,11 @@ def face_points(body: BodyModel, valid: Bool[Tensor, "vertices"]) -> Int[Tensor,
 def shows_expression(
     body: BodyModel, points: Int[Tensor, "points"], targets: Float[Tensor, "frames points 3"], fitted: ClipFit
 ) -> bool:
-    """Whether a face at rest leaves more than a tenth of a millimetre unexplained."""
+    """Whether the targets differ from a neutral face."""
     chosen = choose_points(body, vertices=points).shaped(fitted.betas)
     away = chosen.positions(fitted.rotations, fitted.translation) - targets.to(fitted.rotations)
     away = away[away.isfinite().all(-1)]
-    return bool(len(away)) and float(away.norm(dim=-1).mean()) > _UNEXPLAINED
+    return bool(len(away)) and float(away.norm(dim=-1).mean()) > _LEAST_DISTANCE
 
 
 def fit_face(
@@ -48,14 +49,14 @@ def fit_face(
     fitted: ClipFit,
     expression: Float[Tensor, "frames expressions"],
 ) -> tuple[Tensor, Tensor]:
-    """Turn the joints of the head and find the expression, with the shape and everything else as it was fitted.
+    """Fit the rotations of the head's joints and the expression; shape and other joints stay as fitted.
 
     Args:
         body: a body with an expression basis.
         points: from `face_points`.
-        targets: where they should be; a frame without any keeps what it has.
-        fitted: the fit so far.
-        expression: where to start.
+        targets: of the points; frames without them are not changed.
+        fitted: the fit of the body.
+        expression: the initial one.
 
     Returns:
         (rotations [frames, joints, 3, 3], expression [frames, expressions])

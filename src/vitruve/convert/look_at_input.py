@@ -1,4 +1,4 @@
-"""A look into an input of `vitruve convert`: what it is, told from its header where the format allows it."""
+"""Find out what an input of `vitruve convert` is, from its header if the format allows it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from vitruve.formats.glimpse import glimpse
 from vitruve.formats.headers import quick_header
 
 
-def asked_of_readers(options: Options) -> str:
-    """The options that a reader takes: what it finds holds for these only."""
+def _reader_options(options: Options) -> str:
+    """The options that the facts depend on."""
     return " ".join(str(option) for option in (options.fps, options.gender) if option)
 
 
 def look(path: Path, options: Options) -> Facts:
-    """Say what an input is; raises what its reader raises. Damage behind the header is found when it is read."""
-    return replace(_look(path, options), asked=asked_of_readers(options))
+    """The facts about an input; raises what its reader raises. Damage behind the header is found later."""
+    return replace(_look(path, options), asked=_reader_options(options))
 
 
 def recall(known: Mapping[str, Any], options: Options) -> Facts | None:
-    """The facts that an earlier run has found, if they hold: for the same rate and gender, on a body that is named."""
-    return Facts(**known) if known.get("body") and known.get("asked", "") == asked_of_readers(options) else None
+    """The facts of an earlier run, if they are still valid: the same rate and gender, and a named body."""
+    return Facts(**known) if known.get("body") and known.get("asked", "") == _reader_options(options) else None
 
 
 def _look(path: Path, options: Options) -> Facts:
@@ -44,7 +44,7 @@ def _look(path: Path, options: Options) -> Facts:
         return Facts("meshes", frames, options.fps or MESH_FPS, gender=options.gender or "neutral")
     header = quick_header(seen)
     fps = options.fps or (header.fps if header else None)
-    # The joints of a foreign tree have to be known where a body is named for it.
+    # If the user names a body for a foreign tree, its joints must be known.
     if header is not None and header.frames and fps and (header.body or not options.source):
         kind, gender = "motion" if header.body else "skeleton", header.gender or options.gender or "neutral"
         return Facts(kind, header.frames, fps, header.body, gender, header.skeleton)

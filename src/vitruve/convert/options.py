@@ -1,4 +1,4 @@
-"""What a conversion is asked for, and what a look into an input finds."""
+"""The options of a conversion, and the facts about an input."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class Options:
     """All that a result depends on besides its input and the bodies.
 
     Attributes:
-        to: the body to go to; without a gender, that of each motion is kept.
-        source: the body the motions were made on, where they do not say it rightly.
-        betas: "fit", "zero", "keep-if-same", or the betas; None as the conversion of that kind has it.
+        to: the target body; without a gender, that of each motion is kept.
+        source: the body the motions were made on, if they do not name the right one.
+        betas: "fit", "zero", "keep-if-same", or the betas; None for the default of the kind of input.
         hands: "flat", "mean", or 90 axis-angle values of the left and right hand, for sources without fingers.
         format: a name in the table of formats; empty for that of the target's layout, or of the output's ending.
-        points: about how many surface points the fit looks at; None as the conversion has it.
-        fps: frames per second, for files that do not say.
-        gender: "neutral", "female" or "male", likewise; empty where it is not known.
-        mapping: for motions on a foreign skeleton, the mapping file, or "guess"; found by itself where left out.
+        points: approximate number of surface points to fit; None for the default.
+        fps: frames per second, for files without a rate.
+        gender: "neutral", "female" or "male", for files without a gender; may be empty.
+        mapping: for foreign skeletons: a mapping file, or "guess"; empty to choose a shipped one.
         up: the axis that points upwards in mesh files, "z" or "y".
         device: where the fit is computed: cpu, cuda, cuda:1. Results of two devices count as the same.
     """
@@ -40,14 +40,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a look into an input finds.
+    """What is known of an input before it is converted.
 
     Attributes:
         kind: "motion", "skeleton" (a motion on a foreign tree), "meshes", or "poses" (single ones, keyed by an id).
-        frames, fps: of the motion; poses have no fps: 0.
-        body, gender, skeleton: as the file says; the body is empty for a foreign tree and for meshes. Poses can be of
-            several genders, joined by commas. The joints of a foreign tree are only known once the file is read.
-        asked: the rate and gender that the input was read with, where it does not say them.
+        frames, fps: of the motion; 0 fps for poses.
+        body, gender, skeleton: as in the file; the body is empty for a foreign tree and for meshes. Genders of poses
+            are joined by commas. The skeleton of a foreign tree is only known once the file is read.
+        asked: the options for rate and gender that the input was read with.
     """
 
     kind: str

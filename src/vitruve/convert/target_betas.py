@@ -1,4 +1,4 @@
-"""The target's betas: kept, given, or found from the source's body at rest."""
+"""The target's betas: copied, given, or solved from the source's body at rest."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vitruve.correspondence.body_maps import Correspondence
 from vitruve.fit.known_shape import fixed_betas
 from vitruve.motion import Motion
 
-# Mean distance of the two bodies at rest, metres, above which they do not rest alike (arms down, another person's
+# Mean distance of the two bodies at rest, metres, above which their rest poses differ (arms down, another person's
 # proportions), and the shape is better solved on posed frames.
-RESTS_ALIKE = 0.006
+_SAME_REST = 0.006
 
 
-def same_shapes(source: BodyModel, target: BodyModel) -> bool:
-    """Whether betas mean the same on both bodies: one template and one shape basis, as far as both have columns."""
+def _same_shape_space(source: BodyModel, target: BodyModel) -> bool:
+    """Whether betas mean the same on both bodies: equal templates, and equal shape bases in the common columns."""
     if source.template.shape != target.template.shape or not torch.equal(source.template, target.template):
         return False
     columns = min(source.num_betas, target.num_betas)
@@ -24,9 +24,9 @@ def same_shapes(source: BodyModel, target: BodyModel) -> bool:
 
 
 def known_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: BodyModel) -> Tensor | None:
-    """The target's betas where they are known without looking at the surface."""
+    """The target's betas if they are known without the surface, else None."""
     fixed = fixed_betas(betas, target)
-    if fixed is None and same_shapes(source, target) and len(motion.betas) <= target.num_betas:
+    if fixed is None and _same_shape_space(source, target) and len(motion.betas) <= target.num_betas:
         return motion.betas.to(target.template)
     return fixed
 
@@ -34,14 +34,8 @@ def known_betas(betas: str | Tensor, motion: Motion, source: BodyModel, target: 
 def betas_at_rest(source: ShapedBody, target: BodyModel, surface: Correspondence, count: int) -> tuple[Tensor, bool]:
     """The betas that bring the target at rest onto the source at rest, by linear least squares.
 
-    Args:
-        source: the source body with its shape.
-        target: the body to shape.
-        surface: from source to target.
-        count: how many betas.
-
     Returns:
-        (betas [count], whether the two bodies rest alike, so that the betas can be taken as they are)
+        (betas [count], whether the two rest poses are so similar that the betas are final)
     """
     valid = surface.valid
     wanted = surface.apply(source.rest_vertices.double())[valid] - target.template[valid].double()
@@ -53,4 +47,4 @@ def betas_at_rest(source: ShapedBody, target: BodyModel, surface: Correspondence
     square.diagonal().add_(1e-9 * square.diagonal().mean())
     solution = torch.linalg.solve(square, columns.T @ wanted.flatten())
     distance = (wanted.flatten() - columns @ solution).view(-1, 3).norm(dim=-1).mean()
-    return solution[:count].to(target.template), bool(distance <= RESTS_ALIKE)
+    return solution[:count].to(target.template), bool(distance <= _SAME_REST)

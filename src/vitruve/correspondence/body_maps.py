@@ -36,14 +36,13 @@ class Correspondence:
     Attributes:
         source, target: names of the bodies.
         source_vertices: number of vertices of the source.
-        vertices: [V_t, K] source vertices of each target vertex.
-        weights: [V_t, K] their weights, float64; rows sum to one. K is 1 for the same topology, 3 for a computed map.
-        valid: [V_t] whether the vertex has a counterpart; the rows of others are a guess, the nearest point.
+        vertices: [V_t, K] source vertices of each target vertex; K is 1 for the same topology, 3 for a computed map.
+        weights: [V_t, K] their weights, float64; rows sum to one.
+        valid: [V_t] whether the vertex has a counterpart; other rows are a guess, the nearest point.
         regions: name to [V_t] mask of the vertices without counterpart: "eyes", "inner head" (mouth, nostrils,
             sockets), "beyond the shared part" (of a hand), "left out by the mask file", or a part of the body.
         method: "identity", "deformation transfer file" or "closest points".
-        residual: [V_s] round-trip error of each source vertex on the template, metres; NaN if there is no counterpart
-            on the way. It is an error of the map, not of a fit.
+        residual: [V_s] round-trip error of each source vertex on the template, metres; NaN without counterpart.
         file: the file of the map, or None.
     """
 
@@ -73,7 +72,7 @@ class Correspondence:
         """Mean, 95th percentile and maximum of the finite values of `residual`, in millimetres."""
         known = 1000 * self.residual[~self.residual.isnan()].double()
         if not len(known):
-            return {"mean": float("nan"), "p95": float("nan"), "max": float("nan")}
+            return dict.fromkeys(("mean", "p95", "max"), float("nan"))
         return {"mean": float(known.mean()), "p95": float(known.quantile(0.95)), "max": float(known.max())}
 
     def apply(self, source_vertices: Float[Tensor, "*batch sources 3"]) -> Float[Tensor, "*batch targets 3"]:
@@ -113,24 +112,15 @@ class Correspondence:
         )
 
     def compact(self) -> tuple[Int[Tensor, " used"], Correspondence]:
-        """The source vertices in use, and the map from these alone.
-
-        After `subset` only a few source vertices are needed and must be posed.
-        """
+        """The source vertices in use, and the map from these alone, as only these must be posed after `subset`."""
         entries = torch.where(self.weights != 0, self.vertices, self.vertices[:, :1])
         used, place = entries.unique(return_inverse=True)
         return used, replace(self, vertices=place, source_vertices=len(used), residual=self.residual[used])
 
     def to(self, device: torch.device | str) -> Correspondence:
         """The same on another device."""
-        return replace(
-            self,
-            vertices=self.vertices.to(device),
-            weights=self.weights.to(device),
-            valid=self.valid.to(device),
-            regions={name: mask.to(device) for name, mask in self.regions.items()},
-            residual=self.residual.to(device),
-        )
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved, regions={name: mask.to(device) for name, mask in self.regions.items()})
 
 
 def correspondence(
@@ -154,7 +144,7 @@ def correspondence(
     back, _ = _one_way(target, source, files, lambda: maps()[1])
     device = target.template.device
     regions = {name: torch.from_numpy(mask).to(device) for name, mask in there.regions.items() if mask.any()}
-    found = Correspondence(
+    surface = Correspondence(
         source=source.name,
         target=target.name,
         source_vertices=source.num_vertices,
@@ -166,7 +156,7 @@ def correspondence(
         residual=torch.zeros(0),
         file=file,
     )
-    return replace(found, residual=_round_trip(found, back, source.template.to(device)))
+    return replace(surface, residual=_round_trip(surface, back, source.template.to(device)))
 
 
 def same_topology(source: BodyModel, target: BodyModel) -> bool:
@@ -208,14 +198,14 @@ def _one_way(
         return computed(), None
     vertices, weights, path = read
     if "mano" in (source.layout, target.layout):
-        spoken_of = (weights != 0).any(1)
-        if spoken_of.all():
+        listed = (weights != 0).any(1)
+        if listed.all():
             return VertexMap(vertices, weights, {}), path
         # Vertices missing in the file get the guess of the computed map.
-        guess, said = computed(), spoken_of[:, None]
-        vertices = np.where(said, np.pad(vertices, ((0, 0), (0, 2))), guess.vertices)
-        weights = np.where(said, np.pad(weights, ((0, 0), (0, 2))), guess.weights)
-        return VertexMap(vertices, weights, {BEYOND: ~spoken_of}), path
+        guess = computed()
+        vertices = np.where(listed[:, None], np.pad(vertices, ((0, 0), (0, 2))), guess.vertices)
+        weights = np.where(listed[:, None], np.pad(weights, ((0, 0), (0, 2))), guess.weights)
+        return VertexMap(vertices, weights, {BEYOND: ~listed}), path
     of_target, of_source = read_mask(target, files), read_mask(source, files)
     if of_target is not None:
         left_out = ~of_target

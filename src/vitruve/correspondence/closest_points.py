@@ -22,16 +22,15 @@ _NORMAL_LENGTH = 0.02
 
 @dataclass(frozen=True)
 class Closest:
-    """The closest point found for each of n points.
+    """The closest surface point of each of n points.
 
     Attributes:
         face: [n] index of the triangle.
-        bary: [n, 3] its barycentric coordinates.
-        positions: [n, 3] the point itself, metres.
-        normals: [n, 3] the surface's normal there, unit length.
+        bary: [n, 3] barycentric coordinates.
+        positions, normals: [n, 3] metres, and unit length.
         distance: [n] metres.
         cosine: [n] of the angle between the normals.
-        compatible: [n] whether a triangle of an allowed part was near; if not, the nearest of all is returned.
+        compatible: [n] False if no triangle of an allowed part was near; then it is the nearest of all.
         on_open_edge: [n] whether the point is on a boundary edge.
     """
 
@@ -46,14 +45,7 @@ class Closest:
 
 
 class ClosestPointMesh:
-    """A triangle mesh ready to be asked for closest points.
-
-    Attributes:
-        vertices: [V, 3] metres.
-        faces: [F, 3].
-        normals: [V, 3] unit vertex normals.
-        parts: [V] part of each vertex.
-    """
+    """A triangle mesh with an index for closest points; `parts` [V] has the part of each vertex."""
 
     def __init__(self, vertices: Floats, faces: Ints, parts: Ints) -> None:
         from scipy.spatial import KDTree
@@ -69,11 +61,10 @@ class ClosestPointMesh:
     def closest(
         self, points: Floats, normals: Floats, allowed: Bools, parts: Ints, normal_length: float = 0
     ) -> Closest:
-        """The closest point for each point.
+        """The closest surface point of each point.
 
         Args:
-            points: [n, 3].
-            normals: [n, 3] unit.
+            points, normals: [n, 3] metres, and unit length.
             allowed: [point parts, surface parts] which parts may match.
             parts: [n] part of each point.
             normal_length: metres that a unit of difference between normals counts; 0 compares distances alone, among
@@ -83,9 +74,9 @@ class ClosestPointMesh:
         _, near = self._tree.query(np.hstack([points, _NORMAL_LENGTH * normals]), k=count)
         near = near.reshape(len(points), count)
         bary = closest_on_triangles(points[:, None], self.corners[near])
-        found = np.einsum("nkc,nkcx->nkx", bary, self.corners[near])
+        positions = np.einsum("nkc,nkcx->nkx", bary, self.corners[near])
         surface_normals = _unit(np.einsum("nkc,nkcx->nkx", bary, self.normals[self.faces[near]]))
-        squared = ((found - points[:, None]) ** 2).sum(-1)
+        squared = ((positions - points[:, None]) ** 2).sum(-1)
         cosine = np.einsum("nkx,nx->nk", surface_normals, normals)
         fits = np.any(allowed[parts[:, None, None], self._face_parts[near]], -1)
         cost = squared + normal_length**2 * (2 - 2 * cosine) + np.where(fits, 0, 1e3) + np.where(cosine > 0, 0, 1e2)
@@ -94,7 +85,7 @@ class ClosestPointMesh:
         return Closest(
             face=face,
             bary=at,
-            positions=found[row, best],
+            positions=positions[row, best],
             normals=surface_normals[row, best],
             distance=np.sqrt(squared[row, best]),
             cosine=cosine[row, best],
@@ -104,15 +95,7 @@ class ClosestPointMesh:
 
 
 def closest_on_triangles(points: Floats, corners: Floats) -> Floats:
-    """Barycentric coordinates of the closest point on each triangle.
-
-    Args:
-        points: [..., 3].
-        corners: [..., 3 corners, 3], broadcast against the points.
-
-    Returns:
-        [..., 3], not negative, summing to one.
-    """
+    """Barycentric coordinates [..., 3] of the points closest to `points` [..., 3] on triangles [..., 3 corners, 3]."""
     a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
     ab, ac, ap = b - a, c - a, points - a
     d1, d2 = (ab * ap).sum(-1), (ac * ap).sum(-1)
@@ -163,14 +146,9 @@ def vertex_areas(vertices: Floats, faces: Ints) -> Floats:
     return _sum_at_corners(areas, faces, len(vertices))[:, 0]
 
 
-def edges_of(faces: Ints) -> Ints:
-    """Each edge once: [E, 2], smaller index first."""
-    return _sides(faces)[0]
-
-
 def boundary_vertices(faces: Ints, count: int) -> Bools:
     """Vertices on an edge with only one face: [V]."""
-    edges, times = _sides(faces)
+    edges, times = edges_of(faces)
     on_boundary = np.zeros(count, bool)
     on_boundary[edges[times == 1]] = True
     return on_boundary
@@ -180,7 +158,7 @@ def components(faces: Ints, count: int) -> Ints:
     """The connected component of each vertex: [V], 0 for the largest."""
     from scipy import sparse
 
-    edges = edges_of(faces)
+    edges, _ = edges_of(faces)
     graph = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     _, piece = sparse.csgraph.connected_components(graph, directed=False)
     order = np.argsort(-np.bincount(piece), kind="stable")
@@ -189,8 +167,8 @@ def components(faces: Ints, count: int) -> Ints:
     return rank[piece]
 
 
-def _sides(faces: Ints) -> tuple[Ints, Ints]:
-    """Each edge once [E, 2], and how many faces have it [E]."""
+def edges_of(faces: Ints) -> tuple[Ints, Ints]:
+    """Each edge once [E, 2], smaller index first, and its number of faces [E]."""
     ends = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
     # Encode each edge as one number: sorting numbers is many times faster than sorting rows.
     base = int(ends.max(initial=0)) + 1

@@ -19,7 +19,7 @@ from vitruve.correspondence.registration import register
 from vitruve.correspondence.shared_parts import EYES, SharedParts, shared_parts
 from vitruve.threads import one_torch_thread
 
-# Increase it whenever a change alters the maps, to invalidate old caches.
+# Increased by every change that alters the maps, to invalidate old caches.
 METHOD_VERSION = 2
 
 # A vertex has a counterpart if the registered surfaces are within this distance (metres) and angle (cosine).
@@ -36,9 +36,8 @@ class VertexMap:
     """The position of each vertex of one body on another.
 
     Attributes:
-        vertices: [V, K] vertices of the other body.
-        weights: [V, K] their weights; rows sum to one.
-        regions: name of a region to [V] mask of its vertices that have no counterpart.
+        vertices, weights: [V, K] of the other body; rows of weights sum to one.
+        regions: name of a region to [V] mask of its vertices without counterpart.
     """
 
     vertices: Ints
@@ -48,16 +47,12 @@ class VertexMap:
     @property
     def lost(self) -> Bools:
         """[V] whether a vertex has no counterpart; its row is then a guess: the nearest point."""
-        masks = np.zeros((len(self.regions) + 1, len(self.vertices)), bool)
-        masks[1:] = [*self.regions.values()] or masks[1:]
-        return np.any(masks, 0)
+        return np.any([np.zeros(len(self.vertices), bool), *self.regions.values()], 0)
 
 
 @one_torch_thread()
 def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, VertexMap]:
-    """The map from the source's vertices to the target's, and the map back.
-
-    Both come from one registration, so they agree as well as two meshes allow.
+    """The map from the source's vertices to the target's, and the map back, from one registration.
 
     Raises:
         UsageError: the bodies have no part in common.
@@ -66,9 +61,9 @@ def compute_maps(source: BodyModel, target: BodyModel) -> tuple[VertexMap, Verte
     swap = _rank(source, target) < _rank(target, source)
     first, second = (target, source) if swap else (source, target)
     parts = shared_parts(first, second)
-    registered = register(first, second, parts)
-    one = ClosestPointMesh(registered.first, first.faces.cpu().numpy(), parts.first)
-    two = ClosestPointMesh(registered.second, second.faces.cpu().numpy(), parts.second)
+    first_vertices, second_vertices = register(first, second, parts)
+    one = ClosestPointMesh(first_vertices, first.faces.cpu().numpy(), parts.first)
+    two = ClosestPointMesh(second_vertices, second.faces.cpu().numpy(), parts.second)
     to_first = _map(first, one, two, parts, parts.allowed)
     to_second = _map(second, two, one, parts, parts.allowed.T)
     return (to_second, to_first) if not swap else (to_first, to_second)
@@ -102,17 +97,17 @@ def _regions(body: BodyModel, part: Ints, lost: Bools, parts: SharedParts) -> di
     return {str(name): lost & (region == name) for name in sorted(set(region[lost]))}
 
 
-def _inside_head(body: BodyModel, on_head: Bools, asked: Bools) -> Ints:
-    """The given vertices that are inside the head, since their normals hit it."""
+def _inside_head(body: BodyModel, on_head: Bools, lost: Bools) -> Ints:
+    """The lost vertices that are inside the head, since their normals hit it."""
     vertices, faces = body.template.detach().cpu().double().numpy(), body.faces.cpu().numpy()
-    asked_ids = np.flatnonzero(on_head & asked)
-    normals = vertex_normals(vertices, faces)[asked_ids]
+    ids = np.flatnonzero(on_head & lost)
+    normals = vertex_normals(vertices, faces)[ids]
     corners = vertices[faces[on_head[faces].all(1)]]
-    return asked_ids[rays_hit(vertices[asked_ids], normals, corners, _INNER)]
+    return ids[rays_hit(vertices[ids], normals, corners, _INNER)]
 
 
 def _region_of(part: str) -> str:
-    """The user-facing name of a part's region."""
+    """The name of a part's region for users."""
     if part == "":
         return BEYOND
     if part == "eyes" or part in EYES:

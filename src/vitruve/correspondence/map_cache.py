@@ -23,12 +23,7 @@ _MOST_UNWRITTEN = 16
 
 
 def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tuple[VertexMap, VertexMap]:
-    """`compute_maps` with a cache, keyed by the content of the bodies.
-
-    Args:
-        source, target: the bodies.
-        cache: True for the user's cache folder, a folder, or False for no cache.
-    """
+    """`compute_maps` with a cache in the user's cache folder (True), in a folder, or none (False)."""
     if cache is False:
         return compute_maps(source, target)
     folder = default_folder() if cache is True else Path(cache)
@@ -51,16 +46,15 @@ def cached_maps(source: BodyModel, target: BodyModel, cache: bool | Path) -> tup
 
 
 def default_folder() -> Path:
-    """The user's cache folder: below XDG_CACHE_HOME, or below ~/.cache."""
+    """The cache folder below XDG_CACHE_HOME or ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "vitruve" / "correspondence"
 
 
 def _content(body: BodyModel) -> str:
     """A hash of everything in a body that affects the maps; the same for float32 and float64."""
-    digest = hashlib.sha256()
     words = [*body.skeleton.names, body.gender if body.layout == "mano" else "", *map(str, body.skeleton.parents)]
-    digest.update("\n".join(words).encode())
+    digest = hashlib.sha256("\n".join(words).encode())
     arrays = (body.template, body.joint_regressor, body.skin_weights, body.shape_basis[..., :MOST_BETAS])
     for array in (*(value.float() for value in arrays), body.faces):
         digest.update(str(tuple(array.shape)).encode())
@@ -69,19 +63,19 @@ def _content(body: BodyModel) -> str:
 
 
 def _write(file: Path, maps: tuple[VertexMap, VertexMap]) -> bool:
-    """Whether it could be written."""
+    """Write a cache file; False if that failed."""
     from safetensors.numpy import save
 
     arrays = {}
-    for way, found in zip(("there", "back"), maps):
-        arrays[f"{way}_vertices"] = found.vertices.astype(np.int32)
-        arrays[f"{way}_weights"] = found.weights
-        arrays |= {f"{way}_region_{name}": mask for name, mask in found.regions.items()}
+    for way, vertex_map in zip(("there", "back"), maps):
+        arrays[f"{way}_vertices"] = vertex_map.vertices.astype(np.int32)
+        arrays[f"{way}_weights"] = vertex_map.weights
+        arrays |= {f"{way}_region_{name}": mask for name, mask in vertex_map.regions.items()}
     content = save(arrays, metadata={"sha256": _checksum(arrays)})
     try:
         with whole_file(file, overwrite=True) as stream:
             stream.write(content)
-    except (VitruveError, OSError):  # costs time at the next run, and nothing else
+    except (VitruveError, OSError):  # only costs time at the next run
         return False
     return True
 

@@ -1,17 +1,11 @@
 """The official correspondence files of the body-model authors, if the user has them.
 
-| file | content |
-|---|---|
-| `smplh2smplx_deftrafo_setup.pkl` and its kin | `mtx`, sparse [target vertices, 2 x source vertices]; the second half
-acts on normals and is left out |
-| `smpl2smplh_def_transfer.pkl` and its kin | `matrix`, dense or sparse [target vertices, source vertices] |
-| `smplx_mask_ids.npy` | the vertices of SMPL-X that have a counterpart on SMPL |
-| `MANO_SMPLX_vertex_ids.pkl` | `left_hand`, `right_hand`: the vertices of SMPL-X that are MANO's |
+docs/correspondence.md lists them and their content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +27,7 @@ _TINY = 1e-9
 def read_map(source: BodyModel, target: BodyModel, files: Path | None) -> tuple[Ints, Floats, Path] | None:
     """The map of the official file for two official bodies: (vertices [V, K], weights [V, K], the file), or None.
 
-    Rows of vertices that are missing in the file have zero weights.
-
-    Raises:
-        BadData: the file is damaged, or of another mesh.
+    Rows of vertices that are missing in the file have zero weights. Raises BadData if it is damaged or of another mesh.
     """
     if not (is_official(source) and is_official(target)):
         return None
@@ -87,7 +78,8 @@ def _matrix(path: Path, targets: int, sources: int) -> Any:
     content = read_pickle(path)
     key = next((key for key in ("mtx", "matrix") if isinstance(content, dict) and key in content), None)
     if key is None:
-        raise BadData("no correspondence in the file", where=f"{path}: neither 'mtx' nor 'matrix'", fix="get it again")
+        where = f"{path}: neither 'mtx' nor 'matrix'"
+        raise BadData("no correspondence in the file", where=where, fix="download it again")
     rows = sparse.csr_array(content[key])
     if rows.shape not in ((targets, sources), (targets, 2 * sources)):
         raise BadData(
@@ -102,7 +94,7 @@ def _matrix(path: Path, targets: int, sources: int) -> Any:
         raise BadData(
             "rows of the correspondence file do not sum to one",
             where=f"{path}: {key}[{worst}] sums to {sums[worst]:.3g}",
-            fix="get it again",
+            fix="download it again",
         )
     return rows
 
@@ -121,7 +113,7 @@ def _hand_map(source: BodyModel, target: BodyModel, files: Path | None) -> tuple
         raise BadData(
             "the hand's vertices do not match MANO",
             where=f"{path}: {key} has shape {ids.shape}, expected ({hand.num_vertices},)",
-            fix="get it again",
+            fix="download it again",
         )
     if hand is target:
         return ids[:, None].astype(np.int64), np.ones((len(ids), 1)), path
@@ -133,13 +125,13 @@ def _hand_map(source: BodyModel, target: BodyModel, files: Path | None) -> tuple
 def _mask(ids: np.ndarray, vertices: int, path: Path, key: str) -> Bools:
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer) or not len(ids):
         raise BadData(
-            "not a list of vertices", where=f"{path}: {key} has shape {ids.shape}, {ids.dtype}", fix="get it again"
+            "not a list of vertices", where=f"{path}: {key} has shape {ids.shape}, {ids.dtype}", fix="download it again"
         )
     if ids.min() < 0 or ids.max() >= vertices:
         raise BadData(
             "the file uses vertices that the body does not have",
             where=f"{path}: {key} from {ids.min()} to {ids.max()}, the body has {vertices}",
-            fix="get it again",
+            fix="download it again",
         )
     mask = np.zeros(vertices, bool)
     mask[ids] = True
@@ -147,11 +139,5 @@ def _mask(ids: np.ndarray, vertices: int, path: Path, key: str) -> Bools:
 
 
 def _find(names: tuple[str, ...], files: Path | None) -> Path | None:
-    return next((path for path in _candidates(names, files) if path.is_file()), None)
-
-
-def _candidates(names: tuple[str, ...], files: Path | None) -> Iterator[Path]:
-    for root in search_folders(files):
-        for folder in _FOLDERS:
-            for name in names:
-                yield root / folder / name
+    paths = (Path(*parts) for parts in itertools.product(search_folders(files), _FOLDERS, names))
+    return next((path for path in paths if path.is_file()), None)

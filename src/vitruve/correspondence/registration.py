@@ -1,8 +1,7 @@
 """Register two bodies: by their joints, then by pose and shape, then by a smooth displacement.
 
-Only the two bodies are used. Both change their shape within their own shape spaces until they match; the first is also
-posed, and finally displaced. Shape spaces and skeleton keep the correspondence meaningful: with displacement alone a
-surface would slide along itself.
+Both change their shape within their own shape spaces until they match; the first is also posed, and finally displaced.
+With displacement alone a surface would slide along itself.
 """
 
 from __future__ import annotations
@@ -41,38 +40,28 @@ _FARTHEST, _LEAST_COSINE = 0.04, 0.4
 _NORMAL_LENGTH = 0.04  # metres that a unit of difference between normals counts in the search for matches
 
 
-@dataclass(frozen=True)
-class Registered:
-    """The vertices of two registered bodies, metres.
-
-    Attributes:
-        first: [V1, 3] the first body, shaped, posed and displaced.
-        second: [V2, 3] the second body, shaped.
-    """
-
-    first: Floats
-    second: Floats
-
-
-def register(first: BodyModel, second: BodyModel, parts: SharedParts) -> Registered:
+def register(first: BodyModel, second: BodyModel, parts: SharedParts) -> tuple[Floats, Floats]:
     """Register two bodies as closely as possible.
 
     Args:
         first: the body that is posed and displaced; the one with more joints, so that fingers can move.
         second: the body that only changes its shape.
         parts: their shared parts.
+
+    Returns:
+        Their vertices [V, 3], metres.
     """
     moving, fixed = _Moving(first, parts), _Shape(second)
     joints = parts.second_joints
-    state = moving.start(fixed.joints[joints], fixed.betas)
+    state = moving.initial_state(fixed.joints[joints], fixed.betas)
     for _ in range(_JOINT_ROUNDS):
         state = _step(moving, fixed, joints, state, None, *_BY_JOINTS)
-    moving.at_ease = state.rotations
+    moving.relaxed = state.rotations
     for _ in range(_SURFACE_ROUNDS):
         surface = ClosestPointMesh(fixed.vertices(state.second_betas), fixed.faces, parts.second)
         state = _step(moving, fixed, joints, state, surface, *_BY_SURFACE)
     surface = ClosestPointMesh(fixed.vertices(state.second_betas), fixed.faces, parts.second)
-    return Registered(_displace(moving.vertices_at(state), moving.faces, surface, parts), surface.vertices)
+    return _displace(moving.vertices_at(state), moving.faces, surface, parts), surface.vertices
 
 
 @dataclass(frozen=True)
@@ -93,10 +82,8 @@ class _Shape:
         self.betas = min(MOST_BETAS, body.num_betas)
         regressor = _array(body.joint_regressor)
         self.template, self.shape = _array(body.template), _array(body.shape_basis[..., : self.betas])
-        self.joints, self.joint_shape = (
-            _product(regressor, self.template),
-            np.einsum("jv,vcs->jcs", regressor, self.shape),
-        )
+        self.joints = _product(regressor, self.template)
+        self.joint_shape = np.einsum("jv,vcs->jcs", regressor, self.shape)
         self.faces = body.faces.cpu().numpy()
 
     def vertices(self, betas: Floats) -> Floats:
@@ -112,18 +99,18 @@ class _Moving(_Shape):
         self.parts, self.parents = parts, body.skeleton.parents
         self.weights = _array(body.skin_weights)
         self.free = np.isin(np.arange(len(self.parents)), [0, *body.skeleton.below(parts.first_joints[0])])
-        self.at_ease: Floats = np.tile(np.eye(3), (len(self.parents), 1, 1))
+        self.relaxed: Floats = np.tile(np.eye(3), (len(self.parents), 1, 1))
         self.below = np.zeros((len(self.parents), len(self.parents)))
         for joint in range(len(self.parents)):
             self.below[joint, list(body.skeleton.below(joint))] = 1
         self.chosen, self.share = _balanced(parts.first, vertex_areas(self.template, self.faces))
         own = parts.first_joints
-        hanging = np.eye(len(self.parents))[[max(self.parents[joint], 0) for joint in own]]
-        self.point_weights = np.concatenate([self.weights[self.chosen], hanging])
+        bound = np.eye(len(self.parents))[[max(self.parents[joint], 0) for joint in own]]
+        self.point_weights = np.concatenate([self.weights[self.chosen], bound])
         self.points = np.concatenate([self.template[self.chosen], self.joints[own]])
         self.point_shape = np.concatenate([self.shape[self.chosen], self.joint_shape[own]])
 
-    def start(self, joints: Floats, second_betas: int) -> _State:
+    def initial_state(self, joints: Floats, second_betas: int) -> _State:
         """The rest pose, aligned rigidly so that the shared joints are close to `joints`."""
         own = self.joints[self.parts.first_joints]
         u, _, vt = np.linalg.svd((joints - joints.mean(0)).T @ (own - own.mean(0)))
@@ -148,11 +135,9 @@ class _Moving(_Shape):
         return world, positions, rest, positions - np.einsum("jxy,jy->jx", world, rest)
 
     def linearised(self, state: _State) -> tuple[Floats, Floats, Floats]:
-        """The chosen vertices and the shared joints, with derivatives.
+        """The chosen vertices and the shared joints: positions [n, 3], derivatives [n, 3, p], world rotations.
 
-        Returns:
-            (points [n, 3], d points / d (turns of joints about world axes, translation, betas, scale) [n, 3, p], world
-            rotations of the joints)
+        The derivatives are by turns of joints about world axes, translation, betas and scale.
         """
         world, positions, rest_joints, offsets = self.frames(state)
         rest = state.scale * (self.points + self.point_shape @ state.betas)
@@ -173,15 +158,15 @@ class _Moving(_Shape):
             moved[joint] = moved[parent] + world[parent] @ (self.joint_shape[joint] - self.joint_shape[parent])
         blended = _product(weights, world.reshape(-1, 9)).reshape(-1, 3, 3)
         bones = moved - world @ self.joint_shape
-        hung = _product(weights, bones.reshape(count, -1)).reshape(len(points), *bones.shape[1:])
-        shaped = blended @ self.point_shape + hung
+        by_bones = _product(weights, bones.reshape(count, -1)).reshape(len(points), *bones.shape[1:])
+        shaped = blended @ self.point_shape + by_bones
         jacobian[:, :, 3 * count + 3 : -1] = state.scale * shaped
         jacobian[:, :, -1] = (points - positions[0] + rest_joints[0]) / state.scale
         return points, jacobian, world
 
     def turned(self, state: _State, world: Floats) -> Floats:
         """Rotation of each joint from its relaxed pose, about world axes: [J, 3]. The root is free, so it is zero."""
-        local = matrix_to_axis_angle(torch.from_numpy(state.rotations @ self.at_ease.swapaxes(1, 2))).numpy()
+        local = matrix_to_axis_angle(torch.from_numpy(state.rotations @ self.relaxed.swapaxes(1, 2))).numpy()
         turned = [world[parent] @ turn for parent, turn in zip(self.parents[1:], local[1:])]
         return np.stack([np.zeros(3), *turned])
 
@@ -221,7 +206,7 @@ def _step(
     weight = np.full(len(joints), joint**-2)
     equations.add(np.concatenate([jacobian[n:], -fixed.joint_shape[joints]], -1), target - points[n:], weight)
     if surface is not None:
-        met, weight = _meet(moving.vertices_at(state), moving.faces, surface, moving.parts, moving.chosen)
+        met, weight = _matches(moving.vertices_at(state), moving.faces, surface, moving.parts, moving.chosen)
         weight = weight * moving.share
         weight *= _COUNTED_POINTS / max(weight.sum(), 1e-30)
         shape = np.einsum("nc,ncxs->nxs", met.bary, fixed.shape[fixed.faces[met.face]])
@@ -263,10 +248,10 @@ class _Equations:
         return torch.linalg.solve(torch.from_numpy(matrix), torch.from_numpy(right)).numpy()
 
 
-def _meet(
+def _matches(
     vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: SharedParts, chosen: Ints | slice = slice(None)
 ) -> tuple[Closest, Floats]:
-    """Matches of vertices on the fixed surface, with weights: 0 where part, normal or distance is wrong."""
+    """Closest points of vertices on the fixed surface, with weights: 0 if part, normal or distance is wrong."""
     normals = vertex_normals(vertices, faces)[chosen]
     met = surface.closest(vertices[chosen], normals, parts.allowed, parts.first[chosen], _NORMAL_LENGTH)
     good = met.compatible & (met.cosine > _LEAST_COSINE) & (met.distance < _FARTHEST) & ~met.on_open_edge
@@ -275,17 +260,17 @@ def _meet(
 
 
 def _displace(vertices: Floats, faces: Ints, surface: ClosestPointMesh, parts: SharedParts) -> Floats:
-    """Moves vertices onto the surface by a smooth displacement that is allowed to bend more from round to round."""
+    """Move vertices onto the surface by a smooth displacement, less stiff in every round."""
     from scipy import sparse
     from scipy.sparse.linalg import splu
 
-    count, edges = len(vertices), edges_of(faces)
+    count, (edges, _) = len(vertices), edges_of(faces)
     incidence = sparse.csr_array(
         (np.tile([1.0, -1.0], len(edges)), (np.repeat(np.arange(len(edges)), 2), edges.ravel())), (len(edges), count)
     )
     roughness = incidence.T @ incidence
     for stiffness in _STIFFNESS:
-        met, weight = _meet(vertices, faces, surface, parts)
+        met, weight = _matches(vertices, faces, surface, parts)
         gap = met.positions - vertices
         # Only the distance along the normal is constrained; the tangential motion follows from the neighbours.
         gap = (gap * met.normals).sum(-1, keepdims=True) * met.normals

@@ -20,12 +20,12 @@ class SharedParts:
     """The joints that two bodies share, as parts of their surfaces.
 
     Attributes:
-        names: the shared joints, and finally "eyes": the separate pieces in the head.
+        names: the shared joints, then "eyes": the separate pieces in the head.
         first_joints, second_joints: index of each shared joint in either body.
         first, second: [V] part of each vertex of either body; -1 if the other body lacks the part.
         allowed: [parts + 1, parts + 1] which parts may match: the same, parent and child, neighbours of the trunk. The
             last row and column are for -1.
-        is_cut: whether one body ends where the other continues, like a hand at the wrist.
+        is_cut: whether one body is only a part of the other, such as a hand.
     """
 
     names: tuple[str, ...]

@@ -22,6 +22,7 @@ from vitruve.fit.terms import Loss, RotationTerm
 from vitruve.threads import one_thread_but_for_blocks, over_threads
 
 Targets = Tensor | Callable[[Tensor], Tensor]
+Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Effort:
         shape_iterations: most steps of the shape solve.
         ridge: pull of solved betas to zero: one standard deviation costs the square of this many metres.
         dense: full Jacobians for every frame instead of the compiled step; always so on a graphics processor.
-        apart: fit frames so far apart, and interpolate what the fit adds to the start in between (see anchors.py). For
-            clips whose start moves as the targets do; 1 fits every frame.
+        apart: fit every n-th frame, and interpolate what the fit adds to the initial pose in between (see anchors.py).
+            For clips whose initial pose moves as the targets do; 1 fits every frame.
     """
 
     rounds: int = 10
@@ -55,10 +56,10 @@ class ClipFit:
         translation: [frames, 3].
         betas: [betas] one shape for the clip.
         error: [frames] root mean square distance to the targets in metres; infinite where a frame had none. That of an
-            interpolated frame is the larger of those it stands between.
+            interpolated frame is the larger of its two neighbours'.
         failed: [frames] True where the result must not be trusted: no targets, or an error far above the clip's after
-            every retry. Such frames hold the best found, or the start.
-        retried: [frames] True where a second try was made.
+            every retry. Such frames hold the best found, or the initial pose.
+        retried: [frames] True where a frame was fitted again.
     """
 
     rotations: Tensor
@@ -85,7 +86,7 @@ def fit_clip(  # noqa: PLR0913 (all but five by keyword)
     free: Tensor | None = None,
     terms: tuple[RotationTerm, ...] = (),
     effort: Effort = Effort(),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ClipFit:
     """Fit rotations, translation and, unless given, one shape of a body to points over a clip.
 
@@ -94,20 +95,24 @@ def fit_clip(  # noqa: PLR0913 (all but five by keyword)
         points: its points to fit: vertex indices [points], a regressor [points, vertices], or `choose_points(...)`.
         targets: [frames, points, 3] metres, or a function from frame indices to the targets of those frames, for clips
             whose targets do not fit in memory; it may be called from several threads. Non-finite points are ignored.
-        rotations: the start, on the body's joints: a copied pose is a good start. Must be finite.
-        translation: the start.
+        rotations, translation: the initial pose, such as a copied one. Must be finite.
         betas: the shape, if known; otherwise solved on key frames.
-        start_betas: start of the shape solve; zero by default. Their number is the number of betas solved.
+        start_betas: initial betas of the shape solve; zero by default. Their number is the number of betas solved.
         expression: [frames, expressions] known coefficients.
         weights: [points]; equal by default.
         loss: robust cost of a distance (`huber`, `geman_mcclure`); squares by default.
-        free: [joints] False for joints that keep their start; all are free by default.
+        free: [joints] False for joints that keep their initial rotation; all are free by default.
         terms: on the rotations: `TowardRotations`, `RotationLimits`.
-        effort: how hard to try.
-        progress: called with (frames done, frames) now and then, from the threads that work.
+        effort: settings that trade speed for accuracy.
+        progress: called with (frames done, frames), from the worker threads.
     """
-    chosen = _chosen(body, points)
     _check(body, rotations, translation)
+    if isinstance(points, Points):
+        chosen = points
+    elif points.is_floating_point():
+        chosen = choose_points(body, regressor=points)
+    else:
+        chosen = choose_points(body, vertices=points)
     problem = Problem(
         points=chosen,
         targets=targets if callable(targets) else lambda rows: targets[rows],
@@ -121,19 +126,13 @@ def fit_clip(  # noqa: PLR0913 (all but five by keyword)
         rounds=effort.rounds,
         dense=effort.dense,
     )
+    initial_betas = problem.rotations.new_zeros(body.num_betas) if start_betas is None else start_betas
     with torch.no_grad():
-        return _fit(problem, betas, body.num_betas if start_betas is None else start_betas, effort, progress)
+        return _fit(problem, betas, initial_betas, effort, progress or (lambda done, count: None))
 
 
-def _fit(
-    problem: Problem,
-    betas: Tensor | None,
-    start_betas: Tensor | int,
-    effort: Effort,
-    progress: Callable[[int, int], None] | None,
-) -> ClipFit:
+def _fit(problem: Problem, betas: Tensor | None, initial_betas: Tensor, effort: Effort, progress: Progress) -> ClipFit:
     if betas is None:
-        start = problem.rotations.new_zeros(start_betas) if isinstance(start_betas, int) else start_betas
         solve = functools.partial(
             solve_shape,
             problem,
@@ -141,63 +140,49 @@ def _fit(
             iterations=effort.shape_iterations,
             ridge=effort.ridge,
         )
-        (betas,) = over_threads(solve, [start.to(problem.rotations)])
-        # The frames start with the root where it was, whatever the shape has become.
-        moved = problem.points.shaped(start).joints[0] - problem.points.shaped(betas).joints[0]
+        (betas,) = over_threads(solve, [initial_betas.to(problem.rotations)])
+        # The root stays where it was, whatever the shape has become.
+        moved = problem.points.shaped(initial_betas).joints[0] - problem.points.shaped(betas).joints[0]
         problem = replace(problem, translation=problem.translation + moved)
     moments = Moments.of(problem.points.shaped(betas), problem.weights)
-    told = _Told(progress, len(problem))
+    count, done = len(problem), 0
+
+    def report(frames: int) -> None:
+        nonlocal done
+        done = min(done + frames, count)
+        progress(done, count)
 
     def fit(rows: Tensor, rotations: Tensor, translation: Tensor, rounds: int | None) -> Fitted:
-        return _fit_rows(problem, moments, rows, (rotations, translation), problem.terms, told, rounds)
+        return _fit_rows(problem, moments, rows, rotations, translation, rounds, report)
 
-    every = torch.arange(len(problem), device=problem.rotations.device)
     if effort.apart == 1:
+        every = torch.arange(count, device=problem.rotations.device)
         best = fit(every, problem.rotations, problem.translation, None)
     else:
         best = fit_by_anchors(fit, problem.rotations, problem.translation, effort.apart)
-    told.all()
+    if done < count:
+        report(count)  # frames between anchors are never fitted
     retried = suspects(best.error) & torch.isfinite(best.error)
     if retried.any():
         best = retry_frames(problem, moments, best, retried)
-    failed = failures(best.error)
-    return ClipFit(best.rotations, best.translation, betas, best.error, failed, retried)
-
-
-class _Told:
-    """Reports the number of fitted frames; frames that are never fitted are reported at the end."""
-
-    def __init__(self, progress: Callable[[int, int], None] | None, frames: int) -> None:
-        self.progress, self.frames, self.done = progress, frames, 0
-
-    def more(self, frames: int) -> None:
-        self.done = min(self.done + frames, self.frames)
-        if self.progress is not None:
-            self.progress(self.done, self.frames)
-
-    def all(self) -> None:
-        if self.done < self.frames:
-            self.more(self.frames - self.done)
+    return ClipFit(best.rotations, best.translation, betas, best.error, failures(best.error), retried)
 
 
 def _fit_rows(
     problem: Problem,
     moments: Moments,
     rows: Tensor,
-    start: tuple[Tensor, Tensor],
-    terms: tuple[RotationTerm, ...],
-    told: _Told,
-    rounds: int | None = None,
+    rotations: Tensor,
+    translation: Tensor,
+    rounds: int | None,
+    report: Callable[[int], None],
 ) -> Fitted:
-    """Fit some frames from a start, in blocks over the threads."""
-    rotations, translation = start
-    out = Fitted(torch.empty_like(rotations), torch.empty_like(translation), torch.empty_like(translation[:, 0]))
+    """Fit some frames from an initial pose, in blocks over the threads."""
+    out = Fitted.empty_like(rotations, translation)
 
     def fit(part: Tensor) -> None:
-        new = problem.fit_rows(moments, rows[part], rotations[part], translation[part], terms, rounds)
-        for name, value in vars(out).items():
-            value[part] = getattr(new, name)
-        told.more(len(part))
+        out.put(part, problem.fit_rows(moments, rows[part], rotations[part], translation[part], rounds))
+        report(len(part))
 
     every = torch.arange(len(rows), device=rows.device)
     if rotations.device.type != "cpu":
@@ -210,22 +195,13 @@ def _fit_rows(
     return out
 
 
-def _chosen(body: BodyModel, points: Points | Tensor) -> Points:
-    if isinstance(points, Points):
-        return points
-    if points.is_floating_point():
-        return choose_points(body, regressor=points)
-    return choose_points(body, vertices=points)
-
-
 def _check(body: BodyModel, rotations: Tensor, translation: Tensor) -> None:
-    """Check the shapes, and that there are frames."""
     if not len(rotations):
         raise BadData("a clip without frames cannot be fitted", where="rotations: 0 frames", fix="skip the clip")
     found, expected = tuple(rotations.shape), (len(translation), body.num_joints, 3, 3)
     if found != expected or translation.shape[1:] != (3,):
         raise BadData(
-            f"the start does not fit body '{body.name}'",
+            f"the initial pose does not fit body '{body.name}'",
             where=f"rotations {found}, translation {tuple(translation.shape)}; expected {expected} and [frames, 3]",
             fix="give one parent-relative rotation per joint of the body that is fitted",
         )

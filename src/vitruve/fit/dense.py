@@ -1,9 +1,8 @@
 """Levenberg-Marquardt with full Jacobians, in batches, on any device.
 
-The general way, and the slower one: any point term, the correctives' derivatives in the matrix, and the shape, which
-all frames share and which is solved with each frame's own unknowns eliminated (Schur complement). It is the twin that
-the compiled step is tested against, the second try for frames that failed, the shape solve on key frames, and what runs
-on a graphics processor.
+Slower than the compiled step but general: any point term, the correctives' derivatives, and the shape, which all frames
+share (each frame's own unknowns are eliminated by a Schur complement). It solves the shape on key frames, retries
+failed frames, and does all fits on a GPU.
 """
 
 from __future__ import annotations
@@ -20,16 +19,17 @@ from vitruve.fit.terms import PointPull, PointTerm, RotationPull, RotationTerm, 
 from vitruve.geometry.rotations import axis_angle_to_matrix, cross_matrix
 
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-9, 1e8
+_PER_FRAME = ("rotations", "translation", "expression")  # fields of a pose; the betas are shared
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """What a dense fit finds. All frames share the betas.
+    """The unknowns of a dense fit.
 
     Attributes:
         rotations: [frames, joints, 3, 3] parent-relative.
         translation: [frames, 3].
-        betas: [betas]; may be of length zero.
+        betas: [betas] shared by all frames; may be of length zero.
         expression: [frames, expressions]; may have no columns.
     """
 
@@ -42,7 +42,7 @@ class Pose:
     def of(
         rotations: Tensor, translation: Tensor, betas: Tensor | None = None, expression: Tensor | None = None
     ) -> Pose:
-        """A start."""
+        """A pose whose betas or expression may be missing."""
         none = rotations.new_zeros(0)
         return Pose(
             rotations,
@@ -83,7 +83,7 @@ class DenseFit:
     """The result of a dense fit.
 
     Attributes:
-        pose: the best one found.
+        pose: the best pose.
         energy: [frames] of all terms.
         error: [frames] square root of the point terms' energy, metres.
     """
@@ -105,12 +105,12 @@ def fit_dense(
     tolerance: float = 1e-5,
     enough: float = 1e-14,
 ) -> DenseFit:
-    """Minimise terms on points and rotations from a start pose.
+    """Minimise terms on points and rotations from an initial pose.
 
     Args:
-        points: with the shape open; the pose's betas and expression are put in here.
-        terms: on the points; their frames are those of the start.
-        start: the start pose.
+        points: without shape; the pose's betas and expression are applied here.
+        terms: on the points; their frames are those of the initial pose.
+        start: the initial pose.
         unknowns: what may change; by default rotations and translation.
         rotation_terms: on the rotations.
         frames: indices of these frames in the clip, for the rotation terms.
@@ -119,31 +119,31 @@ def fit_dense(
             unknowns.
         enough: energy (square metres) below which a frame is done.
     """
-    unknowns = unknowns or Unknowns()
-    count = len(start.rotations)
-    frames = torch.arange(count, device=start.rotations.device) if frames is None else frames
-    pose = start
-    energy, point_energy = _energy(points, terms, rotation_terms, pose, unknowns, frames)
+    count, pose = len(start.rotations), start
+    every = torch.arange(count, device=start.rotations.device)
+    system = _System(points, terms, rotation_terms, unknowns or Unknowns(), every if frames is None else frames)
+    shared = system.unknowns.betas
+    energy, point_energy = system.energy(pose)
     damping, share = torch.full_like(energy, _START_DAMPING), torch.ones_like(energy)
     left = torch.ones(count, dtype=torch.bool, device=energy.device)
     for _ in range(iterations):
-        rows = torch.arange(count, device=energy.device) if unknowns.betas else left.nonzero()[:, 0]
-        part = pose if unknowns.betas else _rows(pose, rows)
-        step = _step(points, terms, rotation_terms, part, unknowns, frames[rows], rows, damping[rows])
-        trial = _moved(part, (step[0] * share[rows, None], step[1] * share[:1]), unknowns)
-        new, new_point = _energy(points, terms, rotation_terms, trial, unknowns, frames[rows], rows)
+        rows = every if shared else left.nonzero()[:, 0]
+        part = pose if shared else _rows(pose, rows)
+        own_step, shared_step = system.step(part, rows, damping[rows])
+        trial = system.moved(part, own_step * share[rows, None], shared_step * share[:1])
+        new, new_point = system.energy(trial, rows)
         old = energy[rows]
-        if unknowns.betas:
+        if shared:
             gained = ((old.sum() - new.sum()) / old.sum().clamp_min(1e-30)).expand_as(new)
         else:
             gained = (old - new) / old.clamp_min(1e-30)
         better = gained > -tolerance  # where nothing is left to gain, its sign is rounding
-        pose = _put(pose, rows, trial, better, unknowns.betas)
+        pose = _put(pose, rows, trial, better, shared)
         energy[rows] = torch.where(better, new, old)
         point_energy[rows] = torch.where(better, new_point, point_energy[rows])
         held = damping[rows]
         damping[rows] = torch.where(better, held * 0.1, held * 10).clamp(_LEAST_DAMPING, None)
-        left_over = new.mean().expand_as(new) if unknowns.betas else new
+        left_over = new.mean().expand_as(new) if shared else new
         share[rows] *= torch.where(better, rise(gained, tolerance, 3 * tolerance), 1.0)
         done = torch.where(better, (share[rows] == 0) | (left_over < enough), damping[rows] > _MOST_DAMPING)
         left[rows] = ~done
@@ -153,89 +153,96 @@ def fit_dense(
 
 
 def _rows(pose: Pose, rows: Tensor) -> Pose:
-    return replace(
-        pose, rotations=pose.rotations[rows], translation=pose.translation[rows], expression=pose.expression[rows]
-    )
+    return replace(pose, **{name: getattr(pose, name)[rows] for name in _PER_FRAME})
 
 
 def _put(pose: Pose, rows: Tensor, trial: Pose, better: Tensor, shared: bool) -> Pose:
     """The pose with the improved frames of the trial; all or none if frames share unknowns."""
     if shared:
         return trial if bool(better[0]) else pose
-    which = rows[better]
-    names = ("rotations", "translation", "expression")
-    fields = {name: getattr(pose, name).index_put((which,), getattr(trial, name)[better]) for name in names}
-    return replace(pose, **fields)
+    which = (rows[better],)
+    return replace(
+        pose, **{name: getattr(pose, name).index_put(which, getattr(trial, name)[better]) for name in _PER_FRAME}
+    )
 
 
-def _posed(points: Points, pose: Pose) -> tuple[Points, PosedPoints]:
-    shaped = points.shaped(pose.betas, pose.expression)
-    return shaped, pose_points(shaped, pose.rotations, pose.translation)
+@dataclass(frozen=True, eq=False)
+class _System:
+    """The terms, and the normal equations of their sum. `frames` are indices in the clip, for the rotation terms."""
 
+    points: Points
+    terms: tuple[PointTerm, ...]
+    rotation_terms: tuple[RotationTerm, ...]
+    unknowns: Unknowns
+    frames: Tensor
 
-def _energy(
-    points: Points,
-    terms: tuple[PointTerm, ...],
-    rotation_terms: tuple[RotationTerm, ...],
-    pose: Pose,
-    unknowns: Unknowns,
-    frames: Tensor,
-    rows: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The energy of each frame in float64: of all terms, and of the point terms alone."""
-    _, posed = _posed(points, pose)
-    at_points = sum(term.pull(posed.positions, rows).energy.double() for term in terms)
-    out = at_points + unknowns.ridge**2 * pose.betas.double().square().sum()
-    out = out + unknowns.expression_ridge**2 * pose.expression.double().square().sum(-1)
-    extra = total_pull(rotation_terms, pose.rotations, frames)
-    if extra is not None:
-        out = out + extra.energy.double()
-    return out.nan_to_num(torch.inf), at_points  # type: ignore[return-value]
+    def posed(self, pose: Pose) -> tuple[Points, PosedPoints]:
+        """The shaped points, and the same posed."""
+        shaped = self.points.shaped(pose.betas, pose.expression)
+        return shaped, pose_points(shaped, pose.rotations, pose.translation)
 
+    def rotation_pull(self, pose: Pose, rows: Tensor | None) -> RotationPull | None:
+        """The sum of the rotation terms."""
+        return total_pull(self.rotation_terms, pose.rotations, self.frames if rows is None else self.frames[rows])
 
-def _step(
-    points: Points,
-    terms: tuple[PointTerm, ...],
-    rotation_terms: tuple[RotationTerm, ...],
-    pose: Pose,
-    unknowns: Unknowns,
-    frames: Tensor,
-    rows: Tensor,
-    damping: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """The damped Gauss-Newton step: [frames, own unknowns] and [shared unknowns], in float64."""
-    shaped, posed = _posed(points, pose)
-    free = unknowns.free(pose)
-    pull = total_point_pull([term.pull(posed.positions, rows) for term in terms])
-    own = torch.cat([_shift_rows(posed), turn_rows(shaped, posed, pose.rotations, free).flatten(1, 2)], 1)
-    if unknowns.expression:
-        own = torch.cat([own, linear_rows(shaped, posed, shaped.expression_basis, shaped.joints_expression)], 1)
-    bent = _bend(pull.curvature, own)
-    matrix, right = _products(own, bent), _products(own, pull.slope.mT[:, None])[..., 0]
-    # Damp the three axes of each rotation alike, so that the damping does not depend on the axes.
-    diagonal = matrix.diagonal(dim1=1, dim2=2)
-    turns = slice(3, 3 + 3 * len(free))
-    lift = diagonal.clone()
-    lift[:, turns] = diagonal[:, turns].unflatten(1, (-1, 3)).mean(-1).repeat_interleave(3, 1)
-    diagonal += lift * damping[:, None] + 1e-10
-    extra = total_pull(rotation_terms, pose.rotations, frames)
-    if extra is not None:
-        _add_rotation_pull(matrix, right, extra, pose.rotations, parent_rotations(posed.world, points.parents), free)
-    if unknowns.expression:
-        faces = slice(3 + 3 * len(free), None)
-        diagonal[:, faces] += unknowns.expression_ridge**2
-        right[:, faces] -= unknowns.expression_ridge**2 * pose.expression.double()
-    factor, _ = torch.linalg.cholesky_ex(matrix)
-    if unknowns.betas:
-        betas = len(pose.betas)
-        shared = linear_rows(shaped, posed, shaped.shape_basis[..., :betas], shaped.joints_shape[..., :betas])
-        own_step, shared_step = _shared_step(shared, pull, bent, pose.betas, unknowns, factor, right, damping)
-    else:
-        own_step, shared_step = torch.cholesky_solve(right[..., None], factor)[..., 0], right.new_zeros(0)
-    # From rotations in the world to rotations in each parent's frame, as stored.
-    upper = parent_rotations(posed.world, points.parents)[:, free].double()
-    own_step[:, turns] = (upper.mT @ own_step[:, turns].unflatten(1, (-1, 3, 1))).flatten(1)
-    return own_step, shared_step
+    def energy(self, pose: Pose, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The energy of each frame in float64: of all terms, and of the point terms alone."""
+        _, posed = self.posed(pose)
+        at_points = sum(term.pull(posed.positions, rows).energy.double() for term in self.terms)
+        out = at_points + self.unknowns.ridge**2 * pose.betas.double().square().sum()
+        out = out + self.unknowns.expression_ridge**2 * pose.expression.double().square().sum(-1)
+        extra = self.rotation_pull(pose, rows)
+        if extra is not None:
+            out = out + extra.energy.double()
+        return out.nan_to_num(torch.inf), at_points  # type: ignore[return-value]
+
+    def step(self, pose: Pose, rows: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+        """The damped Gauss-Newton step: [frames, own unknowns] and [shared unknowns], in float64."""
+        shaped, posed = self.posed(pose)
+        unknowns, free = self.unknowns, self.unknowns.free(pose)
+        pull = total_point_pull([term.pull(posed.positions, rows) for term in self.terms])
+        own = torch.cat([_shift_rows(posed), turn_rows(shaped, posed, pose.rotations, free).flatten(1, 2)], 1)
+        if unknowns.expression:
+            own = torch.cat([own, linear_rows(shaped, posed, shaped.expression_basis, shaped.joints_expression)], 1)
+        bent = _bend(pull.curvature, own)
+        matrix, right = _products(own, bent), _products(own, pull.slope.mT[:, None])[..., 0]
+        # Damp the three axes of each rotation alike, so that the damping does not depend on the axes.
+        diagonal = matrix.diagonal(dim1=1, dim2=2)
+        turns, faces = slice(3, 3 + 3 * len(free)), slice(3 + 3 * len(free), None)
+        lift = diagonal.clone()
+        lift[:, turns] = diagonal[:, turns].unflatten(1, (-1, 3)).mean(-1).repeat_interleave(3, 1)
+        diagonal += lift * damping[:, None] + 1e-10
+        extra = self.rotation_pull(pose, rows)
+        upper = parent_rotations(posed.world, self.points.parents)
+        if extra is not None:
+            _add_rotation_pull(matrix, right, extra, pose.rotations, upper, free)
+        if unknowns.expression:
+            diagonal[:, faces] += unknowns.expression_ridge**2
+            right[:, faces] -= unknowns.expression_ridge**2 * pose.expression.double()
+        factor, _ = torch.linalg.cholesky_ex(matrix)
+        if unknowns.betas:
+            betas = len(pose.betas)
+            shared = linear_rows(shaped, posed, shaped.shape_basis[..., :betas], shaped.joints_shape[..., :betas])
+            own_step, shared_step = _shared_step(shared, pull, bent, pose.betas, unknowns.ridge, factor, right, damping)
+        else:
+            own_step, shared_step = torch.cholesky_solve(right[..., None], factor)[..., 0], right.new_zeros(0)
+        # From rotations in the world to rotations in each parent's frame, as stored.
+        to_parent = upper[:, free].double().mT
+        own_step[:, turns] = (to_parent @ own_step[:, turns].unflatten(1, (-1, 3, 1))).flatten(1)
+        return own_step, shared_step
+
+    def moved(self, pose: Pose, own: Tensor, shared: Tensor) -> Pose:
+        """The pose after a step."""
+        free = self.unknowns.free(pose)
+        turns = own.new_zeros(*pose.rotations.shape[:2], 3)
+        turns[:, free] = own[:, 3 : 3 + 3 * len(free)].unflatten(1, (-1, 3))
+        rotations = (axis_angle_to_matrix(turns) @ pose.rotations.double()).to(pose.rotations)
+        expression, betas = pose.expression, pose.betas
+        if self.unknowns.expression:
+            expression = expression + own[:, 3 + 3 * len(free) :].to(expression)
+        if self.unknowns.betas:
+            betas = betas + shared.to(betas)
+        return Pose(rotations, pose.translation + own[:, :3].to(pose.translation), betas, expression)
 
 
 def _shared_step(
@@ -243,7 +250,7 @@ def _shared_step(
     pull: PointPull,
     bent: Tensor,
     betas: Tensor,
-    unknowns: Unknowns,
+    ridge: float,
     factor: Tensor,
     right: Tensor,
     damping: Tensor,
@@ -254,28 +261,14 @@ def _shared_step(
     below = _products(shared, pull.slope.mT[:, None])[..., 0]
     diagonal = matrix.diagonal(dim1=1, dim2=2)
     diagonal += diagonal * damping[:, None] + 1e-10
-    diagonal += unknowns.ridge**2
-    below -= unknowns.ridge**2 * betas.double()
+    diagonal += ridge**2
+    below -= ridge**2 * betas.double()
     solved = torch.cholesky_solve(torch.cat([across, right[..., None]], -1), factor)
     by_shared, alone = solved[..., :-1], solved[..., -1]
     schur = (matrix - across.mT @ by_shared).sum(0)
     rest = (below - torch.einsum("fus,fu->fs", across, alone)).sum(0)
     change = torch.linalg.solve(schur, rest)
     return alone - by_shared @ change, change
-
-
-def _moved(pose: Pose, step: tuple[Tensor, Tensor], unknowns: Unknowns) -> Pose:
-    own, shared = step
-    free = unknowns.free(pose)
-    turns = own.new_zeros(*pose.rotations.shape[:2], 3)
-    turns[:, free] = own[:, 3 : 3 + 3 * len(free)].unflatten(1, (-1, 3))
-    rotations = (axis_angle_to_matrix(turns) @ pose.rotations.double()).to(pose.rotations)
-    expression, betas = pose.expression, pose.betas
-    if unknowns.expression:
-        expression = expression + own[:, 3 + 3 * len(free) :].to(expression)
-    if unknowns.betas:
-        betas = betas + shared.to(betas)
-    return Pose(rotations, pose.translation + own[:, :3].to(pose.translation), betas, expression)
 
 
 def turn_rows(

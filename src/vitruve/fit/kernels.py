@@ -1,10 +1,8 @@
 """The Gauss-Newton step on a joint tree, compiled with numba. `moments.py` explains the quantities.
 
-For each frame: the normal equations from the moments, a factorisation along the tree, the update. The matrix (not the
-gradient) omits couplings between branches, such as the skin shared by both thighs, so that the factorisation is cheap;
-the caller checks the trial step against the true error.
+The matrix (not the gradient) omits couplings between branches, such as the skin shared by both thighs, so that the
+factorisation is cheap; the caller checks the trial step against the true error.
 
-It is compiled once per machine, at the first fit; numba caches the result next to this file or in its own cache folder.
 The code is plain loops in few functions, because every array expression or parallel loop costs seconds of compilation.
 Only `gauss_newton_step` declares its types: it is compiled on import and includes the others, so that one cache file is
 loaded, not six.
@@ -286,17 +284,11 @@ def gauss_newton_step(  # noqa: PLR0913 (arrays only: the compiler takes no obje
         world: [frames, joints, 3, 4] world rotations and positions of the joints.
         local: [frames, joints, 3, 3] parent-relative rotations.
         residual: [frames, joints, 3, 4] moments of the residuals.
-        slope: [frames, joints, 3, 3] derivative of the terms on local rotations by their entries.
-        curvature: [frames, joints, 3, 3] half their second derivative by a rotation in the parent's frame.
+        slope, curvature: [frames, joints, 3, 3] of the terms on local rotations, as in `RotationPull`.
         damping: [frames] relative addition to the diagonal.
         least: [frames] absolute addition to the diagonal of the rotations.
         reach: [frames] factor on the step.
-        moments: [pairs, 4, 4] second moments of the points, positions taken from the joints.
-        pairs: [pairs, 2] joints that share points, each pair once.
-        meeting: [pairs] depth of the joint where the two meet.
-        parents: parent of each joint, -1 for the root.
-        depth: number of ancestors of each joint.
-        above: [nodes, levels] ancestor of each node at each depth; node 0 is the translation, node k + 1 joint k.
+        moments, pairs, meeting, parents, depth, above: as in `Moments`.
         free: [joints] False where a joint is frozen.
         turned: [frames, joints, 3, 3] the new local rotations (out).
         moved: [frames, 3] the step of the translation (out).

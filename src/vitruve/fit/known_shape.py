@@ -11,7 +11,7 @@ BETAS = ("fit", "zero", "keep-if-same")
 
 
 def fixed_betas(betas: str | Tensor, body: BodyModel) -> Tensor | None:
-    """The betas if given as numbers or as "zero"; None if they are to be fitted."""
+    """The betas if given as numbers or as "zero"; None to fit them."""
     if isinstance(betas, Tensor):
         if betas.dim() != 1 or len(betas) > body.num_betas:
             raise BadData(

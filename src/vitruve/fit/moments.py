@@ -11,7 +11,6 @@ against the true error: a step that raises it is rejected, and the frame's dampi
 
 The result for weakly determined joints depends on the number of steps, and that depends on rounding. So no decision is
 a plain threshold: a nearly converged frame takes a fraction of its next step, smaller the less the last one gained.
-Small changes of input or rounding then change the result only slightly.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -30,12 +30,12 @@ from torch import Tensor
 
 from vitruve.fit.dense import entries_by_turn
 from vitruve.fit.gradual import rise
-from vitruve.fit.points import Points, PosedPoints, pose_points
-from vitruve.fit.terms import PointPull, PointTargets, RotationPull, RotationTerm, total_pull
+from vitruve.fit.points import Points, pose_points
+from vitruve.fit.terms import PointTargets, RotationTerm, total_pull
 
 _START_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-5, 1e-9, 1e6
-# Damping of every rotation, relative to the frame's energy: weakly determined directions (the twist of a finger) wait
-# until the rest has converged. It vanishes with the error, so it costs no accuracy.
+# Damping of every rotation, relative to the frame's energy: weakly determined directions (the twist of a finger) move
+# only when the rest has converged. It vanishes with the error, so it costs no accuracy.
 _CAUTION = 0.01
 # The couplings omitted from the matrix make some steps too short, none too long. If a plain step lowers the energy by
 # less than the first of these fractions, the next one is multiplied by this factor; above the second it stays plain.
@@ -56,10 +56,10 @@ class Moments:
     Attributes:
         points: the shaped points.
         weights: [points] shares.
-        pairs: [pairs, 2] joints that share points.
+        pairs: [pairs, 2] joints that share points, each pair once.
         second: [pairs, 4, 4] the moments M.
         meeting: [pairs] depth of the joint where a pair's branches meet.
-        parents, depth: of each joint.
+        parents, depth: [joints] parent, -1 for the root, and number of ancestors.
         above: [nodes, levels] ancestors; node 0 is the translation, node k + 1 joint k.
         stiffness: [bending, 9, 9] second moments of each joint's correctives, by the entries of its rotation.
     """
@@ -76,7 +76,7 @@ class Moments:
 
     @staticmethod
     def of(points: Points, weights: Float[Tensor, "points"] | None = None) -> Moments:
-        """Collect the moments of shaped points with weights (equal where None)."""
+        """The moments of shaped points with weights (None for equal)."""
         weights = points.rest.new_ones(len(points)) if weights is None else weights.to(points.rest)
         weights = weights / weights.sum()
         joints = len(points.parents)
@@ -106,24 +106,43 @@ class Moments:
         )
 
 
+class PerFrame:
+    """A dataclass of tensors with a row per frame; an empty tensor is a value that was not computed."""
+
+    def rows(self, rows: Tensor) -> Self:
+        """Some of the frames."""
+        return type(self)(*(value[rows] if len(value) else value for value in vars(self).values()))
+
+    def put(self, rows: Tensor, other: Self) -> None:
+        """Replace these frames, in place."""
+        for name, value in vars(other).items():
+            if len(value):
+                getattr(self, name)[rows] = value
+
+
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Fitted(PerFrame):
     """The result of a fit of some frames.
 
     Attributes:
         rotations: [frames, joints, 3, 3].
         translation: [frames, 3].
         error: [frames] root of the mean cost of the points (with plain squares: root mean square distance), metres.
-            Infinite for a frame without targets, which keeps its start.
+            Infinite for a frame without targets, which keeps its initial pose.
     """
 
     rotations: Tensor
     translation: Tensor
     error: Tensor
 
+    @staticmethod
+    def empty_like(rotations: Tensor, translation: Tensor) -> Fitted:
+        """Uninitialised memory for as many frames."""
+        return Fitted(*(torch.empty_like(value) for value in (rotations, translation, translation[:, 0])))
+
 
 @dataclass(frozen=True, eq=False)
-class Stand:
+class State(PerFrame):
     """The current state of frames: the inputs of the compiled step, and the energies to check it."""
 
     local: Tensor
@@ -135,13 +154,6 @@ class Stand:
     slope: Tensor
     curvature: Tensor
     grip: Tensor  # fraction of the full weight that a robust loss leaves to the points
-
-    def rows(self, rows: Tensor) -> Stand:
-        return Stand(*(value[rows] for value in vars(self).values()))
-
-    def put(self, rows: Tensor, other: Stand, which: Tensor) -> None:
-        for name, value in vars(self).items():
-            value[rows[which]] = getattr(other, name)[which]
 
 
 def fit_frames(
@@ -156,39 +168,37 @@ def fit_frames(
     expression: Tensor | None = None,
     rounds: int = 10,
 ) -> Fitted:
-    """Fit rotations and translation of frames, each independently, from a start.
+    """Fit rotations and translation of frames, each independently.
 
     Args:
         moments: the shaped points; its weights must be those of the targets.
         targets: target positions of the points.
-        rotations: the start, parent-relative.
-        translation: the start.
+        rotations, translation: the initial pose, parent-relative.
         terms: on the rotations.
         frames: indices of these frames in the clip, for the terms; from zero by default.
-        free: [joints] free joints; all by default.
+        free: [joints] all by default.
         expression: [frames, expressions] known coefficients, if not yet applied to the points.
-        rounds: maximum steps per frame; with 0, the error is that of the start.
+        rounds: maximum steps per frame; with 0, the error is that of the initial pose.
     """
     points, count = moments.points, len(rotations)
     frames = torch.arange(count) if frames is None else frames
     free = torch.ones(len(points.parents), dtype=torch.bool) if free is None else free
     usable = (targets.share() > 0.5) & torch.isfinite(rotations).flatten(1).all(1) & torch.isfinite(translation).all(1)
     active = usable.nonzero()[:, 0]
-    # Relative to the start, so that float32 suffices for clips that walk far.
+    # Relative to the initial pose, so that float32 suffices for clips that walk far.
     near = replace(targets, targets=targets.targets - translation[:, None])
 
-    def judge(local: Tensor, shift: Tensor, rows: Tensor) -> Judged:
+    def state_of(local: Tensor, shift: Tensor, rows: Tensor, gradient: bool = True) -> State:
         part = near if len(rows) == count else near.rows(rows)
         shaped = points if expression is None else points.shaped(expression=expression[rows])
-        return judged(replace(moments, points=shaped), part, local, shift, terms, frames[rows])
+        return evaluate(replace(moments, points=shaped), part, local, shift, terms, frames[rows], gradient)
 
-    start = rotations[active].double(), translation.new_zeros(len(active), 3, dtype=torch.float64)
-    begin = judge(*start, active)
+    no_shift = translation.new_zeros(len(active), 3, dtype=torch.float64)
+    now = state_of(rotations[active].double(), no_shift, active, gradient=rounds > 0)
     out = Fitted(rotations.clone(), translation.clone(), translation.new_full((count,), torch.inf))
     if not rounds:
-        out.error[active] = begin.pull.energy.sqrt()
+        out.error[active] = now.error.sqrt()
         return out
-    now = begin.stand()
     left = torch.arange(len(active))
     damping = torch.full((len(active),), _START_DAMPING, dtype=torch.float64)
     # The fraction of a step that is taken, and how far it is extended: 0 not at all, 1 fully.
@@ -197,22 +207,21 @@ def fit_frames(
         if not len(left):
             break
 
-        def tried(rows: Tensor, part: Stand, reach: Tensor, last: bool = turn == rounds - 1) -> Stand:
+        def tried(rows: Tensor, part: State, reach: Tensor, last: bool = turn == rounds - 1) -> State:
             local, moved = compiled_step(moments, part, damping[rows], free, reach)
-            new = judge(local, part.shift + moved, active[rows])
-            # After the last step the gradient is not needed.
-            return replace(part, **new.place()) if last else new.stand()
+            return state_of(local, part.shift + moved, active[rows], gradient=not last)
 
         part = now if len(left) == len(active) else now.rows(left)
         reach = share[left] * (1 + (_STRETCH - 1) * stretched[left])
         trial = tried(left, part, reach)
         gained = (part.energy - trial.energy) / part.energy.clamp_min(1e-300)
         taken = rise(gained, *_RAISED).nan_to_num(0.0)
-        now.put(left, trial, taken == 1)
+        now.put(left[taken == 1], trial.rows(taken == 1))
         partly = ((taken > 0) & (taken < 1)).nonzero()[:, 0]
         if len(partly):
             less = tried(left[partly], part.rows(partly), (reach * taken)[partly])
-            now.put(left[partly], less, less.energy.isfinite())
+            finite = less.energy.isfinite()
+            now.put(left[partly[finite]], less.rows(finite))
         # A rejected long step says nothing about a plain one.
         harder = 30.0 ** ((1 - taken) * (1 - stretched[left]))
         damping[left] = (damping[left] * harder * 0.1**taken).clamp(_LEAST_DAMPING, None)
@@ -227,89 +236,58 @@ def fit_frames(
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """Frames posed and compared with their targets; the gradient is computed lazily."""
-
-    moments: Moments
-    local: Tensor
-    shift: Tensor
-    posed: PosedPoints
-    pull: PointPull
-    extra: RotationPull | None
-
-    def place(self) -> dict[str, Tensor]:
-        """The fields of a `Stand` that need no gradient."""
-        energy = self.pull.energy.double()
-        if self.extra is not None:
-            energy = energy + self.extra.energy.double()
-        return {
-            "local": self.local,
-            "shift": self.shift,
-            "energy": energy.nan_to_num(torch.inf),
-            "error": self.pull.energy,
-        }
-
-    def stand(self) -> Stand:
-        """Everything the compiled step needs."""
-        points, posed = self.moments.points, self.posed
-        force = points.spread(self.pull.slope.transpose(1, 2))  # [frames, 3, parts]
-        # Sum of m r w (t + c - J, 1) per joint.
-        outer = force.new_empty(len(force), 3, 4, force.shape[-1])
-        torch.mul(force[:, :, None], posed.corrected[:, None], out=outer[:, :, :3])
-        outer[:, :, 3] = force
-        residual = outer @ points.weights
-        residual[:, :, :3] -= residual[:, :, 3:] * points.joints.mT.unsqueeze(-3)
-        slope, curvature = torch.zeros_like(posed.world[..., :3]), torch.zeros_like(posed.world[..., :3])
-        if self.moments.stiffness is not None:
-            at_rest = posed.blended[:, 0] * force[:, :1]
-            at_rest.addcmul_(posed.blended[:, 1], force[:, 1:2]).addcmul_(posed.blended[:, 2], force[:, 2:])
-            slope[:, points.bending] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
-            by_turn = entries_by_turn(self.local[:, points.bending].to(slope))
-            curvature[:, points.bending] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, self.moments.stiffness, by_turn)
-        if self.extra is not None:
-            slope, curvature = slope + self.extra.slope, curvature + self.extra.curvature
-        return Stand(
-            **self.place(),
-            world=posed.world,
-            residual=residual.permute(0, 3, 1, 2).contiguous(),
-            slope=slope,
-            curvature=curvature,
-            grip=self.pull.curvature.sum(-1).clamp_min(1e-3),
-        )
-
-
-def judged(
+def evaluate(
     moments: Moments,
     targets: PointTargets,
     local: Tensor,
     shift: Tensor,
     terms: tuple[RotationTerm, ...],
     frames: Tensor,
-) -> Judged:
-    """Energies at rotations and a shift (float64 in, the points' precision inside)."""
+    gradient: bool = True,
+) -> State:
+    """The state at rotations and a shift (float64 in, the points' precision inside), without gradient if not needed."""
     points = moments.points
     rotations = local.to(points.rest)
     posed = pose_points(points, rotations, shift.to(points.rest))
-    pull = targets.pull(posed.positions)
-    return Judged(moments, local, shift, posed, pull, total_pull(terms, rotations, frames))
+    pull, extra = targets.pull(posed.positions), total_pull(terms, rotations, frames)
+    energy = pull.energy.double()
+    if extra is not None:
+        energy = energy + extra.energy.double()
+    energies = local, shift, energy.nan_to_num(torch.inf), pull.energy
+    if not gradient:
+        return State(*energies, *[energy.new_empty(0)] * 5)
+    force = points.spread(pull.slope.transpose(1, 2))  # [frames, 3, parts]
+    # Sum of m r w (t + c - J, 1) per joint.
+    outer = force.new_empty(len(force), 3, 4, force.shape[-1])
+    torch.mul(force[:, :, None], posed.corrected[:, None], out=outer[:, :, :3])
+    outer[:, :, 3] = force
+    residual = outer @ points.weights
+    residual[:, :, :3] -= residual[:, :, 3:] * points.joints.mT.unsqueeze(-3)
+    slope, curvature = torch.zeros_like(posed.world[..., :3]), torch.zeros_like(posed.world[..., :3])
+    if moments.stiffness is not None:
+        at_rest = posed.blended[:, 0] * force[:, :1]
+        at_rest.addcmul_(posed.blended[:, 1], force[:, 1:2]).addcmul_(posed.blended[:, 2], force[:, 2:])
+        slope[:, points.bending] = -2 * (at_rest.flatten(1) @ points.pose_basis.T).unflatten(1, (-1, 3, 3))
+        by_turn = entries_by_turn(local[:, points.bending].to(slope))
+        curvature[:, points.bending] = torch.einsum("fjan,jab,fjbm->fjnm", by_turn, moments.stiffness, by_turn)
+    if extra is not None:
+        slope, curvature = slope + extra.slope, curvature + extra.curvature
+    residual, grip = residual.permute(0, 3, 1, 2).contiguous(), pull.curvature.sum(-1).clamp_min(1e-3)
+    return State(*energies, posed.world, residual, slope, curvature, grip)
 
 
 def compiled_step(
-    moments: Moments, stand: Stand, damping: Tensor, free: Tensor, reach: Tensor | None = None
+    moments: Moments, state: State, damping: Tensor, free: Tensor, reach: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """New local rotations and the step of the translation, on as many threads as torch uses.
-
-    The step is multiplied by `reach` [frames], one by default.
-    """
+    """New local rotations and the step of the translation; the step is multiplied by `reach` [frames]."""
     step = compiled()
-    turned, moved = torch.empty_like(stand.local), torch.empty_like(stand.shift)
-    least = _CAUTION * stand.energy + 1e-12
+    turned, moved = torch.empty_like(state.local), torch.empty_like(state.shift)
+    least = _CAUTION * state.energy + 1e-12
     # The moments use full weights; if a loss reduces the weights, all other terms grow in proportion.
-    grip = stand.grip[:, None, None, None]
-    pulls = [stand.residual / grip, stand.slope / grip, stand.curvature / grip]
+    grip = state.grip[:, None, None, None]
+    pulls = [state.residual / grip, state.slope / grip, state.curvature / grip]
     reach = torch.ones_like(damping) if reach is None else reach
-    per_frame = [stand.world, stand.local, *pulls, damping, least, reach, turned, moved]
+    per_frame = [state.world, state.local, *pulls, damping, least, reach, turned, moved]
     arrays = [value.double().contiguous().numpy() for value in per_frame]
     tables = (moments.second, moments.pairs, moments.meeting, moments.parents, moments.depth, moments.above)
     allowed = free.numpy()
@@ -330,7 +308,7 @@ def compiled_step(
 
 
 def compiled() -> Callable[..., None]:
-    """The compiled step. The first call on a machine compiles it in a few seconds and logs that; later ones load it."""
+    """The compiled step; the first call on a machine compiles it in a few seconds and logs that."""
     if "vitruve.fit.kernels" not in sys.modules:
         _log.info("loading the compiled solver; the first time on a machine this takes a few seconds")
     from vitruve.fit.kernels import gauss_newton_step
@@ -339,11 +317,7 @@ def compiled() -> Callable[..., None]:
 
 
 def prepare() -> float:
-    """Load the compiled step ahead of the first fit.
-
-    Returns:
-        Seconds it took: more than one means that it was compiled, which happens once per machine.
-    """
+    """Load the compiled step, or compile it if this is its first use on the machine; the seconds it took."""
     start = time.perf_counter()
     compiled()
     return time.perf_counter() - start

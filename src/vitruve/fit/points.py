@@ -2,7 +2,7 @@
 
 A vertex of the skin moves as x = sum_i w_i (R_i (t + c - J_i) + p_i): rest position t, corrective c, joints at J_i at
 rest and at p_i when posed. A joint is a point with weight one on itself. A regressed marker is a sum of such points,
-one for each joint that moves it. So a selection of points is a small body, and the solver never touches other vertices.
+one for each joint that moves it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ class Points:
     Attributes:
         weights: [parts, joints]; they need not sum to one.
         rest: [parts, 3] rest positions; [frames, parts, 3] with an expression per frame, and so `joints`.
-        shape_basis: [parts, 3, betas].
-        expression_basis: [parts, 3, expressions].
+        shape_basis, expression_basis: [parts, 3, coefficients].
         pose_basis: [9 bending, 3 parts] correctives by entry of a rotation, coordinates first; no rows if none.
         bending: [bending] the joints whose rotations have correctives here.
         joints: [joints, 3] at rest.
-        joints_shape: [joints, 3, betas].
-        joints_expression: [joints, 3, expressions].
-        parents: the tree.
+        joints_shape, joints_expression: [joints, 3, coefficients].
+        parents: of the joints.
         owner: [parts] the point that each part belongs to, or None if each point is one part.
         count: number of points.
     """
@@ -54,11 +52,9 @@ class Points:
         return self.count
 
     def shaped(self, betas: Tensor | None = None, expression: Tensor | None = None) -> Points:
-        """The same points with coefficients added to the rest positions.
+        """The same points with coefficients (the first few or all) added to the rest positions.
 
-        Args:
-            betas: the first few or all.
-            expression: likewise; with one row per frame `rest` and `joints` get a frame axis.
+        With one row of expression coefficients per frame, `rest` and `joints` get a frame axis.
         """
         rest, joints = self.rest, self.joints
         if betas is not None and len(betas):
@@ -74,8 +70,7 @@ class Points:
         """Some of the points, in the given order."""
         parts, owner = chosen, None
         if self.owner is not None:
-            place, parts = (self.owner == chosen[:, None]).nonzero(as_tuple=True)
-            owner = place
+            owner, parts = (self.owner == chosen[:, None]).nonzero(as_tuple=True)
         return replace(
             self,
             weights=self.weights[parts],
@@ -89,10 +84,10 @@ class Points:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Points:
         """On another device or in another precision."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         moved = {
             name: value.to(device=device, dtype=dtype if value.is_floating_point() else None)
-            for name, value in tensors.items()
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
         }
         return replace(self, **moved)
 
@@ -136,7 +131,7 @@ class PosedPoints:
 
 
 def pose_points(points: Points, rotations: Tensor, translation: Tensor) -> PosedPoints:
-    """Pose points: rotations [frames, joints, 3, 3] parent-relative, translation [frames, 3]."""
+    """Pose points by parent-relative rotations [frames, joints, 3, 3] and translations [frames, 3]."""
     world, at = forward_kinematics(rotations, points.joints, points.parents)
     at = at + translation[:, None]
     offsets = at - (world @ points.joints[..., None])[..., 0]
@@ -202,7 +197,7 @@ def _vertex_points(body: BodyModel, vertices: Tensor) -> Points:
 
 
 def _regressed_points(body: BodyModel, regressor: Tensor) -> Points:
-    """One part for each point and joint that moves it: the vertices of one joint's share are merged."""
+    """One part for each point and joint that moves it."""
     dense = (regressor.to_dense() if regressor.layout != torch.strided else regressor).to(body.template)
     if dense.shape[1] != body.num_vertices:
         raise UsageError(

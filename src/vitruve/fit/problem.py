@@ -1,4 +1,4 @@
-"""The definition of a fit of one clip: points, targets, start and further terms."""
+"""The definition of a fit of one clip: points, targets, initial pose and further terms."""
 
 from __future__ import annotations
 
@@ -50,19 +50,18 @@ class Problem:
         rows: Tensor,
         rotations: Tensor,
         translation: Tensor,
-        terms: tuple[RotationTerm, ...],
         rounds: int | None = None,
     ) -> Fitted:
-        """Fit some frames from a start: by the compiled step, or densely if that is unavailable."""
+        """Fit some frames from an initial pose: by the compiled step, or densely if that is unavailable."""
         rounds = self.rounds if rounds is None else rounds
         if self.dense or rotations.device.type != "cpu":
-            return self.fit_rows_densely(moments.points, rows, rotations, translation, terms, rounds)
+            return self.fit_rows_densely(moments.points, rows, rotations, translation, rounds)
         return fit_frames(
             moments,
             self.targets_of(rows),
             rotations,
             translation,
-            terms=terms,
+            terms=self.terms,
             frames=rows,
             free=self.free,
             expression=self.expression_of(rows),
@@ -70,28 +69,20 @@ class Problem:
         )
 
     def fit_rows_densely(
-        self,
-        points: Points,
-        rows: Tensor,
-        rotations: Tensor,
-        translation: Tensor,
-        terms: tuple[RotationTerm, ...],
-        iterations: int = 30,
+        self, points: Points, rows: Tensor, rotations: Tensor, translation: Tensor, iterations: int = 30
     ) -> Fitted:
-        """Fit some frames with full Jacobians from a start; frames without targets keep theirs.
-
-        A Jacobian takes about 1.5 MB per frame, so blocks are small.
-        """
+        """Fit some frames with full Jacobians from an initial pose, which frames without targets keep."""
         out = Fitted(rotations.clone(), translation.clone(), torch.full_like(translation[:, 0], torch.inf))
         targets = self.targets_of(rows)
         usable = (targets.share() > 0.5).nonzero()[:, 0]
+        # A Jacobian takes about 1.5 MB per frame, so blocks are small.
         for part in usable.split(32 if rotations.device.type == "cpu" else 1024):
             fit = fit_dense(
                 points,
                 (targets.rows(part),),
                 Pose.of(rotations[part], translation[part], None, self.expression_of(rows[part])),
                 unknowns=Unknowns(joints=self.free),
-                rotation_terms=terms,
+                rotation_terms=self.terms,
                 frames=rows[part],
                 iterations=iterations,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,17 @@ from torch import Tensor
 
 from vitruve.metrics import SurfaceMeter
 
-# Above these, millimetres, a conversion is not to be trusted: the surface is visibly elsewhere.
-TRUSTED_MEAN, TRUSTED_FRAME = 20.0, 40.0
+
+@dataclass(frozen=True)
+class Limits:
+    """Errors in millimetres above which a result is not trusted: the mean, and that of the worst frame."""
+
+    mean: float
+    frame: float
+
+
+# Beyond these the surface is visibly elsewhere.
+SURFACE_LIMITS = Limits(20.0, 40.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +31,7 @@ class ErrorReport:
 
     Attributes:
         frames: [measured] indices of the frames.
-        per_frame: [measured] mean over the points.
-        per_frame_max: [measured] maximum over the points.
+        per_frame, per_frame_max: [measured] mean and maximum over the points.
         groups: mean by part of the body.
         mean, p95, max: over all points and measured frames.
         jitter: mean length of the residual's second difference in time, mm per frame squared.
@@ -67,7 +75,7 @@ class ErrorReport:
     def as_dict(self) -> dict[str, object]:
         """For results.json."""
         return {
-            "error_mm": {"mean": self.mean, "p95": self.p95, "max": self.max, **{"groups": dict(self.groups)}},
+            "error_mm": {"mean": self.mean, "p95": self.p95, "max": self.max, "groups": dict(self.groups)},
             "jitter_mm": self.jitter,
             "map_residual_mm": self.map_residual,
             "worst_frames": self.worst,
@@ -75,21 +83,8 @@ class ErrorReport:
         }
 
 
-def in_words(trusted: bool, failed: Bool[Tensor, "frames"], warnings: Sequence[str]) -> str:
-    """The problems of a conversion for its repr: empty if there are none."""
-    parts = [] if trusted else ["NOT TRUSTED"]
-    if failed.any():
-        parts.append(f"{int(failed.sum()):,} of {len(failed):,} failed")
-    return "".join(f", {part}" for part in (*parts, *(f"warning: {text}" for text in warnings)))
-
-
 def error_report(meter: SurfaceMeter, map_residual: float) -> ErrorReport:
-    """The figures of everything that was measured; frames in which nothing is known, such as masked ones, are left out.
-
-    Args:
-        meter: what was collected.
-        map_residual: of the surface map, millimetres.
-    """
+    """The figures of a meter, without masked frames. `map_residual` is that of the surface map, millimetres."""
     known = ~meter.per_frame.isnan()
     return ErrorReport(
         frames=meter.frames[known],
@@ -105,26 +100,26 @@ def error_report(meter: SurfaceMeter, map_residual: float) -> ErrorReport:
     )
 
 
-def is_trusted(error: ErrorReport, failed: Bool[Tensor, "frames"]) -> bool:
+def is_trusted(error: ErrorReport, failed: Bool[Tensor, "frames"], limits: Limits = SURFACE_LIMITS) -> bool:
     """False if the result should be inspected before use."""
-    return error.mean <= TRUSTED_MEAN and float(error.per_frame.max()) <= TRUSTED_FRAME and not bool(failed.any())
+    return error.mean <= limits.mean and float(error.per_frame.max()) <= limits.frame and not bool(failed.any())
 
 
-def doubts(error: ErrorReport, failed: Bool[Tensor, "frames"], shape_given: bool) -> list[str]:
-    """The reasons why a result is not trusted, one sentence each.
-
-    Args:
-        error: the measured error.
-        failed: frames whose fit failed.
-        shape_given: whether the target's shape was given, and not fitted.
-    """
+def doubts(
+    error: ErrorReport, failed: Bool[Tensor, "frames"], too_large: str, limits: Limits = SURFACE_LIMITS
+) -> list[str]:
+    """The reasons why a result is not trusted, one sentence each; `too_large` explains a mean above the limit."""
     warnings = []
     if failed.any():
         first = failed.nonzero()[:5, 0].tolist()
         warnings.append(f"{int(failed.sum())} frames could not be fitted and are masked, the first are {first}")
-    if error.mean > TRUSTED_MEAN:
-        why = "the given shape differs" if shape_given else "check that the source body is the right one"
-        warnings.append(f"the mean error is {error.mean:.1f} mm: {why}")
-    elif float(error.per_frame.max()) > TRUSTED_FRAME:
-        warnings.append(f"some frames are off by more than {TRUSTED_FRAME:.0f} mm, the worst are {error.worst}")
+    if error.mean > limits.mean:
+        warnings.append(f"the mean error is {error.mean:.1f} mm: {too_large}")
+    elif float(error.per_frame.max()) > limits.frame:
+        warnings.append(f"some frames are off by more than {limits.frame:.0f} mm, the worst are {error.worst}")
     return warnings
+
+
+def shape_doubt(shape_given: bool) -> str:
+    """The likely reason of a large mean error after a conversion between two bodies."""
+    return "the given shape differs" if shape_given else "check that the source body is the right one"

@@ -1,4 +1,4 @@
-"""Retry failed frames: find them, and fit them again from other starts."""
+"""Retry failed frames: find them, and fit them again from other initial poses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from vitruve.fit.moments import Fitted, Moments
 from vitruve.fit.problem import FRAMES_AT_A_TIME, Problem
 from vitruve.geometry.rotations import nearest_rotation
+from vitruve.motion.resampling import nearest_frames
 from vitruve.threads import over_threads
 
 # Multiples of the clip's median error (plus metres) above which a frame is retried, and above which it has failed.
@@ -15,7 +16,7 @@ from vitruve.threads import over_threads
 _SUSPECT, _FAILED, _NEVER = (2.0, 2e-4), (3.0, 1e-3), 0.1
 # A retry replaces a result only below this fraction of its error: equal results differ by rounding.
 _BETTER = 0.98
-# The dense solver is for few frames; if more fail, the start or the body is wrong and more time does not help.
+# The dense solver is for few frames; if more fail, the initial pose or the body is wrong and more time does not help.
 _MOST_DENSE = 256
 _AT_ONCE = 32  # frames per block on the CPU, so that several threads get some
 
@@ -38,54 +39,47 @@ def _within(error: Tensor, times: float, plus: float) -> Tensor:
 
 
 def retry_frames(problem: Problem, moments: Moments, fitted: Fitted, which: Tensor) -> Fitted:
-    """Fit the frames of a mask again from other starts; the best result is kept.
+    """Fit the frames of a mask again from other initial poses; the best result is kept.
 
-    Each start is first aligned rigidly with the targets. The compiled step tries all of them; if the error stays
-    suspect, the dense solver continues from the best and from the start of the clip.
+    Each initial pose is first aligned rigidly with the targets. The compiled step tries all of them; if the error stays
+    suspect, the dense solver continues from the best and from the initial pose of the clip.
     """
     out = Fitted(*(value.clone() for value in vars(fitted).values()))
     rows = which.nonzero()[:, 0]
-    good = ~suspects(fitted.error)
-    on_cpu = rows.device.type == "cpu"
+    good = (~suspects(fitted.error)).nonzero()[:, 0]
+    block = _AT_ONCE if rows.device.type == "cpu" else FRAMES_AT_A_TIME
 
-    def again(part: Tensor) -> None:
-        for rotations, translation in _starts(problem, fitted, part, good):
-            rotations, translation = _aligned(problem, moments, part, rotations, translation)
-            _keep(out, part, problem.fit_rows(moments, part, rotations, translation, problem.terms))
+    def retry(part: Tensor) -> None:
+        for pose in _initial_poses(problem, fitted, part, good):
+            _keep_better(out, part, problem.fit_rows(moments, part, *_aligned(problem, moments, part, *pose)))
 
-    def densely(part: Tensor) -> None:
-        starts = [(out.rotations[part], out.translation[part]), (problem.rotations[part], problem.translation[part])]
-        for rotations, translation in starts:
-            new = problem.fit_rows_densely(moments.points, part, rotations, translation, problem.terms)
-            _keep(out, part, new)
+    def retry_densely(part: Tensor) -> None:
+        first = problem.rotations[part], problem.translation[part]
+        for pose in ((out.rotations[part], out.translation[part]), first):
+            _keep_better(out, part, problem.fit_rows_densely(moments.points, part, *pose))
 
-    over_threads(again, rows.split(_AT_ONCE if on_cpu else FRAMES_AT_A_TIME))
+    over_threads(retry, rows.split(block))
     still = suspects(out.error) & which
-    over_threads(densely, still.nonzero()[:_MOST_DENSE, 0].split(_AT_ONCE if on_cpu else FRAMES_AT_A_TIME))
+    over_threads(retry_densely, still.nonzero()[:_MOST_DENSE, 0].split(block))
     return out
 
 
-def _starts(problem: Problem, fitted: Fitted, rows: Tensor, good: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The given start, the nearest successful frame, the rest pose."""
+def _initial_poses(problem: Problem, fitted: Fitted, rows: Tensor, good: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The clip's own, the rest pose, and that of the nearest frame that was fitted well."""
     rest = torch.eye(3).to(fitted.rotations).expand_as(fitted.rotations[rows])
-    starts = [(problem.rotations[rows], problem.translation[rows]), (rest, fitted.translation[rows])]
-    well = good.nonzero()[:, 0]
-    if len(well):
-        after = torch.searchsorted(well, rows).clamp(max=len(well) - 1)
-        before = (after - 1).clamp(min=0)
-        nearer = torch.where((well[after] - rows).abs() < (rows - well[before]).abs(), well[after], well[before])
-        starts.append((fitted.rotations[nearer], fitted.translation[nearer]))
-    return starts
+    poses = [(problem.rotations[rows], problem.translation[rows]), (rest, fitted.translation[rows])]
+    if len(good):
+        nearest = nearest_frames(good, rows)
+        poses.append((fitted.rotations[nearest], fitted.translation[nearest]))
+    return poses
 
 
 def _aligned(
     problem: Problem, moments: Moments, rows: Tensor, rotations: Tensor, translation: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A start, aligned rigidly with the targets."""
+    """A pose, aligned rigidly with the targets."""
     targets = problem.targets_of(rows)
-    points = (
-        moments.points if problem.expression is None else moments.points.shaped(expression=problem.expression[rows])
-    )
+    points = moments.points.shaped(expression=problem.expression_of(rows))
     placed = points.positions(rotations, translation)
     weights = targets.frame_weights().expand(placed.shape[:2])[..., None]
     from_centre, to_centre = (weights * placed).sum(1), (weights * targets.targets).sum(1)
@@ -98,7 +92,6 @@ def _aligned(
     return turned, moved
 
 
-def _keep(out: Fitted, rows: Tensor, new: Fitted) -> None:
+def _keep_better(out: Fitted, rows: Tensor, new: Fitted) -> None:
     better = new.error < _BETTER * out.error[rows]
-    for name, value in vars(out).items():
-        value[rows[better]] = getattr(new, name)[better]
+    out.put(rows[better], new.rows(better))

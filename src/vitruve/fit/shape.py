@@ -15,37 +15,25 @@ _ENOUGH = 1e-12
 _CANDIDATES, _MOST_POINTS = 1000, 300
 
 
-def solve_shape(
-    problem: Problem,
-    start_betas: Tensor,
-    *,
-    key_frames: int = 24,
-    iterations: int = 8,
-    ridge: float = 0.0,
-) -> Tensor:
-    """Betas [betas] of a clip; the rotations of the key frames are found with them and thrown away.
+def solve_shape(problem: Problem, initial_betas: Tensor, *, key_frames: int, iterations: int, ridge: float) -> Tensor:
+    """Betas [betas] of a clip, as many as `initial_betas`; the poses of the key frames are discarded.
 
-    Args:
-        problem: the clip.
-        start_betas: [betas] the start; their number is the number of betas solved.
-        key_frames: how many frames to use, fewer if the clip is shorter.
-        iterations: most steps.
-        ridge: pull of the betas to zero: one standard deviation costs the square of this many metres.
+    `ridge` pulls the betas to zero: one standard deviation costs the square of this many metres.
     """
     rows = farthest_frames(problem.rotations, key_frames)
     rows = rows[problem.targets_of(rows).share() > 0.5]
     if not len(rows):
         raise BadData(
             "the shape cannot be solved: no key frame has targets",
-            where=f"{len(problem)} frames, the targets of all that were tried are not finite",
+            where=f"{len(problem)} frames, no tried frame has finite targets",
             fix="give `betas`, or targets with finite points",
         )
-    unknowns = Unknowns(joints=problem.free, betas=len(start_betas) > 0, ridge=ridge)
-    fit = _solve(problem, rows, start_betas, unknowns, iterations)
-    # Frames with a bad start would distort the shape: drop them and solve again.
+    unknowns = Unknowns(joints=problem.free, betas=len(initial_betas) > 0, ridge=ridge)
+    fit = _solve(problem, rows, initial_betas, unknowns, iterations)
+    # Frames with a bad initial pose would distort the shape: drop them and solve again.
     good = fit.error <= 3 * fit.error.median() + 1e-3
     if not good.all():
-        fit = _solve(problem, rows[good], start_betas, unknowns, iterations)
+        fit = _solve(problem, rows[good], initial_betas, unknowns, iterations)
     return fit.pose.betas
 
 
@@ -55,11 +43,11 @@ def _solve(problem: Problem, rows: Tensor, betas: Tensor, unknowns: Unknowns, it
         shuffled = torch.randperm(len(points), generator=torch.Generator().manual_seed(0)).to(points.rest.device)
         chosen = shuffled[:_MOST_POINTS].sort().values
         targets, points = targets.select(chosen), points.select(chosen)
-    start = Pose.of(problem.rotations[rows], problem.translation[rows], betas, problem.expression_of(rows))
+    pose = Pose.of(problem.rotations[rows], problem.translation[rows], betas, problem.expression_of(rows))
     return fit_dense(
         points,
         (targets,),
-        start,
+        pose,
         unknowns=unknowns,
         rotation_terms=problem.terms,
         frames=rows,
@@ -70,7 +58,7 @@ def _solve(problem: Problem, rows: Tensor, betas: Tensor, unknowns: Unknowns, it
 
 
 def farthest_frames(rotations: Tensor, count: int) -> Tensor:
-    """Frames whose poses differ most (without the root): each next one is the farthest from those chosen."""
+    """Farthest-point sampling of frames by their poses without the root."""
     every = max(1, -(-len(rotations) // _CANDIDATES))
     candidates = torch.arange(0, len(rotations), every, device=rotations.device)
     features = rotations[candidates, 1:].flatten(1)

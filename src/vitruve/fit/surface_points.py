@@ -1,4 +1,4 @@
-"""Which points of the surface a fit looks at, and which part of the body each vertex belongs to."""
+"""Choose the surface points to fit, and group vertices by part of the body."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ GROUPS = {
 def fit_points(
     body: BodyModel, valid: Bool[Tensor, "vertices"], count: int = 600, least: int = 10
 ) -> tuple[Int[Tensor, "points"], Float[Tensor, "points"]]:
-    """Points spread evenly over the patches of all joints, including small ones such as fingers.
+    """Points spread evenly over the skin of all joints, with at least `least` for small ones such as fingers.
 
     Args:
         body: the body to fit.
         valid: vertices that have a counterpart.
         count: approximate number of points.
-        least: minimum number of points per joint's patch.
+        least: minimum number of points per joint.
 
     Returns:
         (vertex indices, weights with mean one): a weight is a point's share of the vertices around it.
@@ -51,7 +51,7 @@ def fit_points(
 
 
 def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[Tensor, "count"]:
-    """Farthest-point sampling: indices of points, each as far as possible from those before; first the most central."""
+    """Farthest-point sampling, from the most central point."""
     picked = [int(_squares(positions, positions.double().mean(0)).argmin())]
     distance = _squares(positions, positions[picked[0]])
     while len(picked) < count:
@@ -63,8 +63,7 @@ def farthest_first(positions: Float[Tensor, "points dims"], count: int) -> Int[T
 def _squares(a: Tensor, b: Tensor) -> Tensor:
     """Squared distances along the last axis, computed at higher precision.
 
-    A body is symmetric, so many distances are equal: the last bit of a sum would decide between them, and it differs
-    between processors.
+    Many distances on a symmetric body are equal; rounding, which differs between processors, must not decide.
     """
     return (a.double() - b.double()).square().sum(-1).float()
 

@@ -22,11 +22,11 @@ Loss = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class PointPull:
-    """The energy of a point term in some frames, with derivatives.
+    """The energy of a point term in some frames, with derivatives by the positions.
 
     Attributes:
         energy: [frames].
-        slope: [frames, points, 3] minus half the derivative of the energy.
+        slope: [frames, points, 3] minus half the derivative.
         curvature: half the second derivative, positive: [frames, points] times the identity, or [frames, points, 3, 3].
     """
 
@@ -86,7 +86,7 @@ class PointTargets:
     def of(
         targets: Float[Tensor, "frames points 3"], weights: Float[Tensor, "points"] | None, loss: Loss | None = None
     ) -> PointTargets:
-        """Targets with weights per point (None for equal); non-finite points are ignored."""
+        """Targets with weights per point (None for equal), of any sum."""
         if weights is None:
             weights = targets.new_ones(targets.shape[1])
         weights = weights.to(targets) / weights.sum().to(targets)
@@ -126,12 +126,12 @@ class PointTargets:
         """[points], or [frames, points] if some points are missing: weights normalised over the present points."""
         if self.present is None:
             return self.weights
-        held = self.present * self.weights
-        return held / held.sum(-1, keepdim=True).clamp_min(1e-12)
+        weights = self.present * self.weights
+        return weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
 
 
 def huber(width: float) -> Loss:
-    """Quadratic up to a distance (metres), linear beyond: far points pull no harder than at the width."""
+    """Quadratic up to a distance in metres, linear beyond."""
 
     def loss(squares: Tensor) -> tuple[Tensor, Tensor]:
         distance = squares.sqrt().clamp_min(1e-12)
@@ -142,7 +142,7 @@ def huber(width: float) -> Loss:
 
 
 def geman_mcclure(width: float) -> Loss:
-    """Quadratic near zero, constant beyond a few widths (metres): far points stop counting."""
+    """Quadratic near zero, constant beyond a few widths in metres: far points are ignored."""
 
     def loss(squares: Tensor) -> tuple[Tensor, Tensor]:
         near = width**2 / (width**2 + squares)
@@ -153,7 +153,7 @@ def geman_mcclure(width: float) -> Loss:
 
 @dataclass(frozen=True, eq=False)
 class TowardRotations:
-    """Pulls rotations towards others: copied ones, a mean pose, the neighbours in time.
+    """Pulls rotations towards others, such as copied ones or a mean pose.
 
     The energy of a joint is stiffness^2 (2 - 2 cos angle), which is stiffness^2 angle^2 for small angles.
 
@@ -229,7 +229,5 @@ def total_pull(terms: tuple[RotationTerm, ...], rotations: Tensor, frames: Tenso
     pulls = [term.pull(rotations, frames) for term in terms]
     if not pulls:
         return None
-    energy, slope, curvature = (
-        torch.stack([getattr(pull, name) for pull in pulls]).sum(0) for name in ("energy", "slope", "curvature")
-    )
-    return RotationPull(energy, slope, curvature)
+    names = ("energy", "slope", "curvature")
+    return RotationPull(*(torch.stack([getattr(pull, name) for pull in pulls]).sum(0) for name in names))

@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from vitruve.errors import BadData, UsageError
@@ -79,6 +80,13 @@ def fill_gaps(motion: Motion, longest: float | None = None) -> Motion:
     filled = int((~motion.mask.cpu() & ~keep).sum())
     out = _interpolated(motion, left, fraction, f"filled {filled} invalid frames by interpolation", motion.fps, right)
     return out.replace(mask=~keep.to(motion.mask.device) if bool(keep.any()) else None)
+
+
+def nearest_frames(known: Int[Tensor, "known"], frames: Int[Tensor, "frames"]) -> Int[Tensor, "frames"]:
+    """For each frame the nearest of the known ones, which are sorted; of two, the earlier."""
+    after = torch.searchsorted(known, frames).clamp(max=len(known) - 1)
+    before = (after - 1).clamp(min=0)
+    return torch.where((known[after] - frames).abs() < (frames - known[before]).abs(), known[after], known[before])
 
 
 def frame_step(ratio: float) -> Fraction:

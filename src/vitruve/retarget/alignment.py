@@ -18,6 +18,7 @@ from vitruve.geometry.rotations import (
     rotation_between,
 )
 from vitruve.motion import Motion
+from vitruve.motion.resampling import nearest_frames
 from vitruve.retarget.mapping import JointMap, Mapping
 from vitruve.retarget.rolled_limbs import unrolled
 from vitruve.skeletons import Skeleton
@@ -36,16 +37,16 @@ class Aligned:
         joints: [entries] their indices on the body.
         positions: [frames, entries, 3] metres; NaN for entries without a position, and in frames without data.
         rotations: [frames, entries, 3, 3] target world rotations of the body's joints.
-        turned: [entries] False for an entry without rotation, which has the identity.
+        has_rotation: [entries] False for an entry without rotation, which has the identity.
         valid: [frames] False where the source has no data; such frames have the rotations of the nearest valid frame.
-        rolled: number of frames in which a rolled-over foot or hand was turned back, by the body's joint.
+        rolled: number of frames in which a rolled-over foot or hand was corrected, by the body's joint.
     """
 
     entries: tuple[JointMap, ...]
     joints: list[int]
     positions: Float[Tensor, "frames entries 3"]
     rotations: Float[Tensor, "frames entries 3 3"]
-    turned: list[bool]
+    has_rotation: list[bool]
     valid: Bool[Tensor, "frames"]
     rolled: dict[str, int] = field(default_factory=dict)
 
@@ -63,29 +64,22 @@ class Aligned:
     def world(self, parents: Float[Tensor, "frames 3 3"], joint: int) -> Tensor:
         """World rotation of a joint of the body; its parent's if the source has none."""
         place = self.joints.index(joint) if joint in self.joints else -1
-        return self.rotations[:, place] if place >= 0 and self.turned[place] else parents
+        return self.rotations[:, place] if place >= 0 and self.has_rotation[place] else parents
 
 
 def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor, "joints 3"]) -> Aligned:
-    """Compute the positions and rotations that the mapping defines.
-
-    Args:
-        motion: on a plain tree.
-        mapping: from its joints to the body's.
-        body: the target body.
-        rest: its joints at rest, metres; they give the directions of its bones.
-    """
+    """Compute the positions and rotations that the mapping defines. `rest` are the body's joints at rest, metres."""
     check_names(mapping, motion.skeleton, body.skeleton)
     entries = tuple(entry for entry in mapping.joints if entry.joint in body.skeleton.names)
     positions, rotations, valid = posed(motion)
     names = motion.skeleton.names
-    nowhere = torch.full_like(positions[:, 0], torch.nan)
     at = {
         entry.joint: positions[:, [names.index(name) for name in entry.position]].mean(1)
         for entry in entries
         if entry.position
     }
-    turns: list[Tensor] = []
+    rest_at = dict(zip(body.skeleton.names, rest))
+    turns: dict[str, Tensor] = {}
     rows = {entry.joint: entry for entry in entries}
     for entry in entries:
         own = []
@@ -93,22 +87,24 @@ def align(motion: Motion, mapping: Mapping, body: BodyModel, rest: Float[Tensor,
             lead = rows.get(entry.like, entry)
             first = name if lead is entry else (*lead.rotation, name)[0]
             frame, turned = mapping.frames[first], rotations[valid, names.index(first)]
-            correction = _along_the_bone(lead, frame, turned, valid, at, body, rest)
+            correction = torch.eye(3).to(turned)
+            if lead.bone in at and lead.bone in rest_at:
+                theirs = (at[lead.bone] - at[lead.joint])[valid]
+                correction = _along_the_bone(theirs, rest_at[lead.bone] - rest_at[lead.joint], frame, turned)
             own.append(rotations[:, names.index(name)] @ (mapping.frames[name].T.to(turned) @ correction))
-        turns.append(_mean(own, rotations[:, 0]))
-    named = {entry.joint: turn for entry, turn in zip(entries, turns) if entry.rotation}
-    back = unrolled(named, at, valid, body, rest)
-    turns = [back.get(entry.joint, turn) for entry, turn in zip(entries, turns)]
+        turns[entry.joint] = _mean(own, rotations[:, 0])
+    corrected = unrolled({joint: turns[joint] for joint in turns if rows[joint].rotation}, at, valid, rest_at)
+    nowhere = torch.full_like(positions[:, 0], torch.nan)
     return Aligned(
         entries=entries,
         joints=[body.skeleton.index(entry.joint) for entry in entries],
         positions=torch.stack([at.get(entry.joint, nowhere) for entry in entries], 1).masked_fill(
             ~valid[:, None, None], torch.nan
         ),
-        rotations=torch.stack(turns, 1),
-        turned=[bool(entry.rotation) for entry in entries],
+        rotations=torch.stack(list((turns | corrected).values()), 1),
+        has_rotation=[bool(entry.rotation) for entry in entries],
         valid=valid,
-        rolled={joint: int((turn != named[joint]).flatten(1).any(1)[valid].sum()) for joint, turn in back.items()},
+        rolled={joint: int((turn != turns[joint]).flatten(1).any(1)[valid].sum()) for joint, turn in corrected.items()},
     )
 
 
@@ -128,9 +124,9 @@ def local_rotations(
     identity = torch.eye(3).to(like).expand_as(like[:, 0])
     for joint, parent in enumerate(skeleton.parents):
         above = world[parent] if parent >= 0 else identity
-        wanted = aligned.world(above @ like[:, joint], joint).to(like)
-        out[:, joint] = above.mT @ wanted
-        world.append(above @ like[:, joint] if fitted else wanted)
+        target = aligned.world(above @ like[:, joint], joint).to(like)
+        out[:, joint] = above.mT @ target
+        world.append(above @ like[:, joint] if fitted else target)
     return out
 
 
@@ -180,32 +176,18 @@ def posed(motion: Motion) -> tuple[Tensor, Tensor, Tensor]:
     if not len(known):
         raise BadData("no frame of the motion is valid", where=motion.source.file, fix="inspect it: vitruve info FILE")
     if not valid.all():
-        rows = torch.arange(len(valid), device=valid.device)
-        after = torch.searchsorted(known, rows).clamp(max=len(known) - 1)
-        before = (after - 1).clamp(min=0)
-        nearest_known = torch.where(
-            (known[after] - rows).abs() < (rows - known[before]).abs(), known[after], known[before]
-        )
-        positions, rotations = positions[nearest_known], rotations[nearest_known]
+        rows = nearest_frames(known, torch.arange(len(valid), device=valid.device))
+        positions, rotations = positions[rows], rotations[rows]
     return positions, rotations, valid
 
 
 def _along_the_bone(
-    entry: JointMap,
-    frame: Tensor,
-    turned: Float[Tensor, "valid 3 3"],
-    valid: Tensor,
-    at: dict[str, Tensor],
-    body: BodyModel,
-    rest: Tensor,
+    source: Float[Tensor, "valid 3"], target: Float[Tensor, "3"], frame: Tensor, turned: Float[Tensor, "valid 3 3"]
 ) -> Float[Tensor, "3 3"]:
     """The rotation of the body's axes that aligns its bone with the source's; constant over the clip."""
-    if not entry.bone or entry.bone not in at or entry.bone not in body.skeleton.names:
-        return torch.eye(3).to(turned)
-    theirs = (turned.mT @ (at[entry.bone] - at[entry.joint])[valid][..., None])[..., 0].median(0).values
-    ours = (rest[body.skeleton.index(entry.bone)] - rest[body.skeleton.index(entry.joint)]).to(theirs)
+    own = (turned.mT @ source[..., None])[..., 0].median(0).values
     # The smallest rotation: the twist about the bone comes from the frames.
-    return rotation_between(ours, frame.to(theirs) @ theirs)
+    return rotation_between(target.to(own), frame.to(own) @ own)
 
 
 def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
@@ -215,14 +197,14 @@ def _mean(rotations: list[Tensor], like: Tensor) -> Tensor:
     first = rotations[0]
     away = torch.stack([matrix_to_axis_angle(first.mT @ other) for other in rotations], 1)
     if float(away.norm(dim=-1).max()) > _NEAR_HALF_TURN:
-        away = torch.stack([_run_on(one) for one in away.unbind(1)], 1)
+        away = torch.stack([_continued(one) for one in away.unbind(1)], 1)
     return first @ axis_angle_to_matrix(away.mean(1))
 
 
-def _run_on(vectors: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames 3"]:
+def _continued(vectors: Float[Tensor, "frames 3"]) -> Float[Tensor, "frames 3"]:
     """Axis-angle vectors that continue beyond half a turn, and wrap where they have gone too far."""
-    out, begin = continuous_axis_angle(vectors), 0
-    while bool((beyond := out[begin:].norm(dim=-1) > _TOO_FAR).any()):
-        begin += int(beyond.nonzero()[0, 0])
-        out[begin:] = continuous_axis_angle(vectors[begin:])
+    out, first = continuous_axis_angle(vectors), 0
+    while bool((beyond := out[first:].norm(dim=-1) > _TOO_FAR).any()):
+        first += int(beyond.nonzero()[0, 0])
+        out[first:] = continuous_axis_angle(vectors[first:])
     return out

@@ -11,55 +11,50 @@ import torch
 from vitruve.errors import UsageError
 from vitruve.files.smpl_layouts import SKELETONS
 from vitruve.retarget.mapping import Mapping, load_mapping, mapping_names, shipped_mapping
-from vitruve.retarget.mapping_guess import guess_rows, said
+from vitruve.retarget.mapping_guess import describe_rows, guess_rows
 from vitruve.skeletons import Skeleton
 
-# The name of a guessed mapping.
-GUESS = "guess"
-# Where the bones of a body point in T-pose, by the row that has the bone, and how far a source's may be from it at
-# rest, degrees: arms may hang down.
+GUESS = "guess"  # the name of a guessed mapping
+# Directions of a body's bones in T-pose, by the row that has the bone, and how far a source's may be from it at rest,
+# degrees: arms may hang down.
 _POINTING = {
-    "left_hip": ((0.0, -1.0, 0.0), 60.0),
-    "right_hip": ((0.0, -1.0, 0.0), 60.0),
-    "left_knee": ((0.0, -1.0, 0.0), 60.0),
-    "right_knee": ((0.0, -1.0, 0.0), 60.0),
-    "left_shoulder": ((1.0, 0.0, 0.0), 100.0),
-    "right_shoulder": ((-1.0, 0.0, 0.0), 100.0),
-    "left_elbow": ((1.0, 0.0, 0.0), 100.0),
-    "right_elbow": ((-1.0, 0.0, 0.0), 100.0),
+    f"{side}_{joint}": (pointing, most)
+    for side, outward in (("left", 1.0), ("right", -1.0))
+    for joints, pointing, most in (
+        (("hip", "knee"), (0.0, -1.0, 0.0), 60.0),
+        (("shoulder", "elbow"), (outward, 0.0, 0.0), 100.0),
+    )
+    for joint in joints
 }
 
 
 def find_mapping(skeleton: Skeleton, file: str = "FILE") -> Mapping:
     """The shipped mapping that fits a skeleton's names and rest pose; of several, the one with the most joints.
 
-    Args:
-        skeleton: of the source.
-        file: the source, for the command in an error.
+    `file` is the source, for the command in an error.
     """
-    seen = [(mapping, mapping.on(skeleton.names)) for mapping in map(shipped_mapping, mapping_names())]
-    named = [(mapping, fitted) for mapping, fitted in seen if fitted is not None]
-    fitting = [fitted for _, fitted in named if rests_alike(fitted, skeleton)]
+    named = [fitted for name in mapping_names() if (fitted := shipped_mapping(name).on(skeleton.names)) is not None]
+    fitting = [mapping for mapping in named if _has_same_rest(mapping, skeleton)]
     if fitting:
         return max(fitting, key=lambda mapping: len(mapping.sources))
     layout = next((layout for layout, tree in SKELETONS.items() if tree == skeleton.name), "")
     if layout:
         raise UsageError(
-            f"the motion has the joints of {layout}, but no body",
+            f"the motion has the joints of {layout}, but names no body",
             where=f"skeleton '{skeleton.name}'",
             fix=f'name it: vitruve convert --from {layout}, or --from open-{layout}; in Python source="{layout}"',
         )
-    why = f" ({named[0][0].name} fits its names, but not its rest pose)" if named else ""
+    why = f" ({named[0].name} fits its names, but not its rest pose)" if named else ""
     rows, missing = guess_rows(skeleton)
     if missing:
         raise UsageError(
             f"no shipped mapping fits the skeleton '{skeleton.name}'{why}, and its names are too unclear to guess one",
-            where=f"not found: {', '.join(missing)}; its joints are {_some(skeleton.names)}",
+            where=f"not found: {', '.join(missing)}; its joints are {_first(skeleton.names, 8)}",
             fix=f"write a mapping file (docs/retarget.md); shipped are: {', '.join(mapping_names())}",
         )
     raise UsageError(
         f"no shipped mapping fits the skeleton '{skeleton.name}'{why}",
-        where=f"a guess from its names: {said(rows)}",
+        where=f"a guess from its names: {describe_rows(rows)}",
         fix=f"if that is right: vitruve convert {shlex.quote(file)} --to BODY --mapping {GUESS}; else write a mapping "
         "file (docs/retarget.md)",
     )
@@ -71,7 +66,7 @@ def chosen_mapping(name: str | Path | Mapping, skeleton: Skeleton) -> Mapping:
     return mapping.on(skeleton.names) or mapping
 
 
-def rests_alike(mapping: Mapping, skeleton: Skeleton) -> bool:
+def _has_same_rest(mapping: Mapping, skeleton: Skeleton) -> bool:
     """Whether the source's long bones at rest agree with the mapping's frames; True if its rest pose is unknown."""
     if skeleton.rest is None:
         return True
@@ -89,5 +84,5 @@ def rests_alike(mapping: Mapping, skeleton: Skeleton) -> bool:
     return True
 
 
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+def _first(names: tuple[str, ...], count: int) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

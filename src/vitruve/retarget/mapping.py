@@ -57,13 +57,12 @@ class JointMap:
 
     Attributes:
         joint: name on the body.
-        position: joints of the source whose mean gives its position; empty for none.
-        rotation: joints of the source whose mean gives its rotation; empty for none.
+        position, rotation: joints of the source whose mean gives its position or rotation; may be empty.
         bone: joint of the body at the other end of the bone that both skeletons share; the axes are aligned along it.
             Empty if the frames alone define the relation.
         like: joint of the body whose correction along its bone applies to this one too, as for a hand in line with its
-            forearm; empty for none.
-        weight: of the position among the others; 0 if the position is only measured.
+            forearm; may be empty.
+        weight: of the position; 0 if it is only measured.
         hold: cost of a deviation from the source's rotation, metres per radian.
         optional: whether the row is dropped for a source without these joints.
     """
@@ -79,7 +78,7 @@ class JointMap:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """All joints of the source it names."""
+        """The joints of the source in this row."""
         return tuple(dict.fromkeys((*self.position, *self.rotation)))
 
 
@@ -88,11 +87,11 @@ class Mapping:
     """A mapping file, read and checked.
 
     Attributes:
-        name: name of the mapping.
+        name: as in errors and notes.
         joints: one entry for each mapped joint of the body.
         frames: [3, 3] by the source's joint name: the rotation from its own axes to those of the body at rest.
         scale: "legs", "whole" or "none": the bones that define the size of the body relative to the source.
-        note: what a user should know.
+        note: for the user.
     """
 
     name: str
@@ -103,19 +102,18 @@ class Mapping:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """All joints of the source that are named."""
+        """The joints of the source in all rows."""
         return tuple(dict.fromkeys(name for entry in self.joints for name in entry.sources))
 
     def on(self, names: Sequence[str]) -> Mapping | None:
-        """The mapping for a source with these joints: missing optional rows dropped, and its prefix added.
+        """The mapping for a source with these joints, without missing optional rows; None if a required one is missing.
 
-        Returns:
-            None if a joint of a required row is missing.
+        The source's names may have a prefix.
         """
-        needed = {name for entry in self.joints if not entry.optional for name in entry.sources}
+        required = {name for entry in self.joints if not entry.optional for name in entry.sources}
         for prefix in ("", *prefixes(names)):
             real = {name.removeprefix(prefix): name for name in reversed(names)}
-            if needed <= real.keys():
+            if required <= real.keys():
                 return _renamed(self, real)
         return None
 
@@ -160,16 +158,15 @@ def mapping_from_toml(text: str, where: str) -> Mapping:
     joints = tuple(_joint_map(joint, entry, f"{where}: joints.{joint}") for joint, entry in entries.items())
     default = _frame(table.get("frames", "x y z"), f"{where}: frames")
     own = {str(key): _frame(v, f"{where}: source_frames.{key}") for key, v in table.get("source_frames", {}).items()}
-    named = {name for entry in joints for name in entry.rotation}
-    idle = [name for name in own if name not in named]
-    if idle:
-        raise BadData(
-            f"'{idle[0]}' is used by no joint", where=f"{where}: source_frames", fix=nearest(idle[0], sorted(named))
-        )
+    used = {name for entry in joints for name in entry.rotation}
+    unused = [name for name in own if name not in used]
+    if unused:
+        fix = nearest(unused[0], sorted(used))
+        raise BadData(f"'{unused[0]}' is used by no joint", where=f"{where}: source_frames", fix=fix)
     return Mapping(
         name=str(table.get("name", Path(where).stem)),
         joints=joints,
-        frames={name: own.get(name, default) for name in named},
+        frames={name: own.get(name, default) for name in used},
         scale=scale,
         note=str(table.get("note", "")),
     )
@@ -179,15 +176,14 @@ def mapping_from_toml(text: str, where: str) -> Mapping:
 def shipped_mapping(name: str) -> Mapping:
     """A mapping of the package by its name."""
     if name not in mapping_names():
-        raise MissingAsset(
-            f"unknown mapping '{name}'", fix=f"{nearest(name, mapping_names())} or give the path of a .toml file"
-        )
+        fix = f"{nearest(name, mapping_names())} or give the path of a .toml file"
+        raise MissingAsset(f"unknown mapping '{name}'", fix=fix)
     file = resources.files("vitruve.retarget") / "mappings" / f"{name}.toml"
     return mapping_from_toml(file.read_text(encoding="utf-8"), file.name)
 
 
 def _renamed(mapping: Mapping, real: dict[str, str]) -> Mapping:
-    """The rows whose joints exist, under their real names, without references to missing rows."""
+    """The rows whose joints exist, with their real names, without references to missing rows."""
     rows = [entry for entry in mapping.joints if set(entry.sources) <= real.keys()]
     kept = {entry.joint for entry in rows}
     joints = tuple(
@@ -221,7 +217,7 @@ def _joint_map(joint: str, entry: Any, where: str) -> JointMap:
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise BadData(f"invalid {key} '{value}'", where=where, fix="give a number that is not negative")
-    made = JointMap(
+    row = JointMap(
         joint=joint,
         position=_names(entry.get("position", source), where),
         rotation=_names(entry.get("rotation", source), where),
@@ -230,9 +226,9 @@ def _joint_map(joint: str, entry: Any, where: str) -> JointMap:
         optional=bool(entry.get("optional", False)),
         **{key: float(value) for key, value in numbers.items()},
     )
-    if not made.sources:
+    if not row.sources:
         raise BadData("the entry names no joint of the source", where=where, fix='write { source = "lfemur" }')
-    return made
+    return row
 
 
 def _names(value: Any, where: str) -> tuple[str, ...]:
@@ -253,25 +249,21 @@ def mapping_to_toml(mapping: Mapping) -> str:
         f"{key} = {json.dumps(getattr(mapping, key))}" for key in ("name", "scale", "note") if getattr(mapping, key)
     ]
     lines += ["", "[source_frames]"]
-    lines += [f"{_key(name)} = {_frame_text(frame)}" for name, frame in mapping.frames.items()]
+    for name, frame in mapping.frames.items():
+        key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+        lines.append(f"{key} = {_frame_text(frame)}")
     lines += ["", "[joints]"]
     for row in mapping.joints:
+        if row.position == row.rotation:
+            parts: dict[str, Any] = {"source": row.position}
+        else:
+            parts = {key: names for key in ("position", "rotation") if (names := getattr(row, key))}
         # Only values that differ from the defaults.
-        parts = {"source": list(row.position)} if row.position == row.rotation else {
-            key: list(names) for key, names in (("position", row.position), ("rotation", row.rotation)) if names
-        }  # fmt: skip
-        parts |= {key: value for key in ("bone", "like") if (value := getattr(row, key))}
-        parts |= {
-            field.name: getattr(row, field.name)
-            for field in fields(row)
-            if field.name in ("weight", "hold", "optional") and getattr(row, field.name) != field.default
-        }
+        defaults = {field.name: field.default for field in fields(row)}
+        optional = ("bone", "like", "weight", "hold", "optional")
+        parts |= {key: value for key in optional if (value := getattr(row, key)) != defaults[key]}
         lines.append(f"{row.joint} = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in parts.items())} }}")
     return "\n".join(lines) + "\n"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def _frame_text(frame: Tensor) -> str:
@@ -288,13 +280,13 @@ def _frame(value: Any, where: str) -> Tensor:
     if not isinstance(table, dict):
         raise BadData(f"invalid axes {value!r}", where=where, fix='write "y -x z"')
     _check_keys(table, _FRAME_KEYS, where)
-    axes = str(table.get("axes", "x y z")).split()
-    matrix = _AXES.get(" ".join(axes))
+    axes = " ".join(str(table.get("axes", "x y z")).split())
+    matrix = _AXES.get(axes)
     if matrix is None:
         raise BadData(
-            f"'{' '.join(axes)}' is not a right-handed frame",
+            f"'{axes}' is not a right-handed frame",
             where=where,
-            fix="say where the joint's own x, y and z point on the body in T-pose: left is x, up y, ahead z",
+            fix="give the directions of the joint's own x, y and z on the body in T-pose: left is x, up y, ahead z",
         )
     for axis, degrees in table.get("turn", {}).items():
         if axis not in ("x", "y", "z") or not isinstance(degrees, int | float):

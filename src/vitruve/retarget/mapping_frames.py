@@ -1,4 +1,4 @@
-"""Find the axes of a source's joints relative to the body: from a standing rest pose, or else from its clip."""
+"""Estimate the axes of a source's joints relative to the body: from a standing rest pose, or else from its clip."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ from vitruve.skeletons import Skeleton
 _LEGS_DOWN, _BACK_UP, _ARMS_IN = 0.8, 0.7, -0.2
 # Axes within this angle of the file's are snapped to them, radians.
 _SNAP = 0.3
-# Frames to use; the share of them in which a foot stands; bends of an elbow that show its hinge, as a sine.
-_FRAMES, _STANDING, _BENT = 400, 0.3, 0.35
+# Frames to use; the share of them in which a foot stands; least bend of an elbow that shows its hinge, as a sine.
+_FRAMES, _STANDING_SHARE, _BENT = 400, 0.3, 0.35
 # If the arm is straight at rest (cosine), the forearm has the axes of the upper arm.
 _STRAIGHT = 0.75
 
 _FINGERS = tuple(f"{finger}{i}" for finger in ("index", "middle", "pinky", "ring", "thumb") for i in (1, 2, 3))
+_OUTWARD = {"left": 1.0, "right": -1.0}
 Frames = dict[str, Tensor]
 
 
 def frames_of(rows: Sequence[JointMap], motion: Motion) -> tuple[Frames, str]:
     """[3, 3] for each joint of the source whose rotation a row uses, and a description of where they come from."""
     skeleton = motion.skeleton
-    standing = None if skeleton.rest is None else _standing(rows, skeleton)
-    if standing is not None:
-        return {name: standing for row in rows for name in row.rotation}, "the rest, in which it stands"
-    seen = _Seen(rows, motion[:: max(1, len(motion) // _FRAMES)])
-    return {name: seen.frame(row.joint, name) for row in rows for name in row.rotation}, "how it moves"
+    axes = None if skeleton.rest is None else _axes_of_standing_rest(rows, skeleton.rest.double(), skeleton)
+    if axes is not None:
+        return {name: axes for row in rows for name in row.rotation}, "its standing rest pose"
+    clip = _MovingPerson(rows, motion[:: max(1, len(motion) // _FRAMES)])
+    return {name: clip.frame(row.joint, name) for row in rows for name in row.rotation}, "its movement"
 
 
-def _standing(rows: Sequence[JointMap], skeleton: Skeleton) -> Tensor | None:
+def _axes_of_standing_rest(rows: Sequence[JointMap], rest: Tensor, skeleton: Skeleton) -> Tensor | None:
     """[3, 3] from the file's axes to the body's if the rest pose is a standing person, else None."""
-    assert skeleton.rest is not None
-    rest = skeleton.rest.double()
     at = {row.joint: rest[[skeleton.index(name) for name in row.position]].mean(0) for row in rows if row.position}
     legs = [
         _unit(at[f"{side}_{end}"] - at[f"{side}_{part}"])
@@ -52,28 +51,21 @@ def _standing(rows: Sequence[JointMap], skeleton: Skeleton) -> Tensor | None:
     left = _across(at["left_hip"] - at["right_hip"], up)
     axes = torch.stack([left, up, torch.linalg.cross(left, up)])
     top = at.get("neck", (at["left_shoulder"] + at["right_shoulder"]) / 2)
-    arms = [sign * (at[f"{side}_wrist"] - at[f"{side}_shoulder"]) @ left for side, sign in _OUTWARD.items()]
-    lengths = [(at[f"{side}_wrist"] - at[f"{side}_shoulder"]).norm() for side in _OUTWARD]
+    arms = {side: at[f"{side}_wrist"] - at[f"{side}_shoulder"] for side in _OUTWARD}
     ahead = [(at[f"{side}_foot"] - at[f"{side}_ankle"]) @ axes[2] for side in _OUTWARD if f"{side}_foot" in at]
     stands = (
         all(float(-leg @ up) > _LEGS_DOWN for leg in legs)
         and float(_unit(top - (at["left_hip"] + at["right_hip"]) / 2) @ up) > _BACK_UP
-        and all(float(arm) > _ARMS_IN * float(length) for arm, length in zip(arms, lengths))
+        and all(float(_OUTWARD[side] * arm @ left) > _ARMS_IN * float(arm.norm()) for side, arm in arms.items())
         and all(float(toe) > 0 for toe in ahead)
     )
-    return _snapped(axes) if stands else None
-
-
-_OUTWARD = {"left": 1.0, "right": -1.0}
-
-
-def _snapped(axes: Tensor) -> Tensor:
-    """The nearest axes of the file, if they are close."""
+    if not stands:
+        return None
     nearest = nearest_axes(axes)
     return nearest if float(geodesic_distance(axes, nearest)) < _SNAP else axes
 
 
-class _Seen:
+class _MovingPerson:
     """A clip of a moving person: estimates the world rotation of the body's joints in each frame."""
 
     def __init__(self, rows: Sequence[JointMap], motion: Motion) -> None:
@@ -89,7 +81,7 @@ class _Seen:
         self.chest = _basis(x=self.at["left_shoulder"] - self.at["right_shoulder"], y=top - hips)
 
     def frame(self, joint: str, name: str) -> Tensor:
-        """[3, 3] from the axes of the source's joint `name`, which rotates the body's `joint`, to the body's axes."""
+        """[3, 3] from the axes of the source's joint `name` to those of the body's `joint`."""
         side, _, part = joint.partition("_")
         turned = self.turned[:, self.names.index(name)]
         if part in ("wrist", *_FINGERS) and {f"{side}_index1", f"{side}_pinky1"} <= self.own.keys():
@@ -99,7 +91,7 @@ class _Seen:
         if part in ("ankle", "foot") and f"{side}_foot" in self.at:
             # The sole of a standing foot is on the ground.
             height = self.at[f"{side}_ankle"][:, 2]
-            low = height <= height.quantile(_STANDING)
+            low = height <= height.quantile(_STANDING_SHARE)
             up = torch.tensor([0.0, 0.0, 1.0]).to(height).expand(int(low.sum()), 3)
             ahead = (self.at[f"{side}_foot"] - self.at[f"{side}_ankle"])[low]
             return _mean(_basis(x=torch.linalg.cross(up, ahead), y=up), turned[low])
@@ -120,9 +112,9 @@ class _Seen:
         fore = _unit(self.at[f"{side}_wrist"] - self.at[f"{side}_elbow"])
         hinge = sign * torch.linalg.cross(fore, upper)
         bent = hinge.norm(dim=-1)
-        some = bent >= min(_BENT, float(bent.quantile(0.8)))
+        rows = bent >= min(_BENT, float(bent.quantile(0.8)))
         turned = self.turned[:, self.names.index(self.own[f"{side}_shoulder"])]
-        return _mean(_basis(x=sign * upper[some], y=hinge[some]), turned[some])
+        return _mean(_basis(x=sign * upper[rows], y=hinge[rows]), turned[rows])
 
     def _arm(self, side: str, turned: Tensor) -> Tensor:
         """Forearm, and hand without fingers: like the upper arm if the arm is straight at rest, else from the clip."""

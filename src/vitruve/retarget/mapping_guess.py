@@ -1,7 +1,6 @@
 """Guess a mapping from the joint names of a skeleton, its tree, and its rest pose or motion.
 
 The names give the limbs; the tree gives the pelvis (where legs and back meet) and the spine (from there to the neck).
-The frames come from the rest pose if that is a standing person, and else from the clip: see mapping_frames.
 """
 
 from __future__ import annotations
@@ -36,11 +35,7 @@ _NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 
 
 def guess_mapping(motion: Motion) -> Mapping:
-    """Guess the mapping for a motion's skeleton.
-
-    Raises:
-        UsageError: the names are too unclear.
-    """
+    """Guess the mapping for a motion's skeleton; raises UsageError if the names are too unclear."""
     rows, missing = guess_rows(motion.skeleton)
     if missing:
         raise UsageError(
@@ -59,17 +54,17 @@ def guess_rows(skeleton: Skeleton) -> tuple[tuple[JointMap, ...], list[str]]:
     if missing or not skeleton.parents:
         return (), missing or ["a tree"]
     neck = [i for i, name in enumerate(skeleton.names) if _word(name, skeleton.names)[1] in _NECK]
-    chest = skeleton.parents[neck[0]] if neck else _meeting(skeleton, found["left_shoulder"], found["right_shoulder"])
-    pelvis = _meeting(skeleton, _meeting(skeleton, found["left_hip"], found["right_hip"]), chest)
+    chest = skeleton.parents[neck[0]] if neck else _ancestor(skeleton, found["left_shoulder"], found["right_shoulder"])
+    pelvis = _ancestor(skeleton, _ancestor(skeleton, found["left_hip"], found["right_hip"]), chest)
     spine = [joint for joint in _above(skeleton, chest) if pelvis in _above(skeleton, joint)[1:]][::-1]
     return _rows(skeleton.names, found, pelvis, spine, neck), []
 
 
-def said(rows: Sequence[JointMap]) -> str:
-    """Rows in one line; fingers are only counted."""
+def describe_rows(rows: Sequence[JointMap]) -> str:
+    """Rows in one line, with only the number of finger joints."""
     fingers = [row for row in rows if row.joint[-1].isdigit() and not row.joint.startswith("spine")]
     parts = [f"{row.joint} = {' + '.join(row.sources)}" for row in rows if row not in fingers]
-    return ", ".join(parts) + (f", and {len(fingers)} joints of fingers" if fingers else "")
+    return ", ".join(parts) + (f", and {len(fingers)} finger joints" if fingers else "")
 
 
 def _rows(
@@ -109,7 +104,7 @@ def _rows(
 
 
 def _by_name(skeleton: Skeleton) -> dict[str, int]:
-    """Joints of the body found by name: limbs, head, fingers; of several, the first in the tree."""
+    """The joints of limbs, head and fingers by name; of several, the first in the tree."""
     words = [_word(name, skeleton.names) for name in skeleton.names]
     found: dict[str, int] = {}
 
@@ -123,27 +118,27 @@ def _by_name(skeleton: Skeleton) -> dict[str, int]:
             take(f"{side}_{part}", wanted, side)
         # "Shoulder" is the collar bone if the upper arm has its own name, and else the shoulder.
         take(f"{side}_{'collar' if f'{side}_shoulder' in found else 'shoulder'}", ("shoulder",), side)
-        for i, (its, word) in enumerate(words):
+        for i, (side_of_word, word) in enumerate(words):
             finger = re.fullmatch(rf"(?:hand)?({'|'.join(_FINGERS)})(?:finger)?", word)
             number = re.search(r"(\d)\D*$", skeleton.names[i])
-            if its == side and finger and number and number[1] in "123":
+            if side_of_word == side and finger and number and number[1] in "123":
                 found.setdefault(f"{side}_{_FINGERS[finger[1]]}{number[1]}", i)
     take("head", _HEAD, "")
     return found
 
 
 def _word(name: str, names: Sequence[str]) -> tuple[str, str]:
-    """The side of a name ("left", "right" or none), and the rest of it in lower case without digits."""
+    """The side of a name ("left", "right" or ""), and the rest of it in lower case without digits."""
     for prefix in prefixes(names):
         name = name.removeprefix(prefix)
     parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     side = next((_SIDE_WORDS[part] for part in parts if part in _SIDE_WORDS), "")
     word = "".join(part for part in parts if part not in _SIDE_WORDS)
     known = {*(word for row in _WORDS.values() for word in row), *_FINGERS, "shoulder"}
-    for spelling, its in sorted(_SIDE_WORDS.items(), reverse=True):
+    for spelling, hidden_side in sorted(_SIDE_WORDS.items(), reverse=True):
         # Names in one case, such as "lfemur" and "LEFTFOOT".
         if not side and word.removeprefix(spelling) in known and word not in known:
-            return its, word.removeprefix(spelling)
+            return hidden_side, word.removeprefix(spelling)
     return side, word
 
 
@@ -155,6 +150,6 @@ def _above(skeleton: Skeleton, joint: int) -> list[int]:
     return chain
 
 
-def _meeting(skeleton: Skeleton, a: int, b: int) -> int:
+def _ancestor(skeleton: Skeleton, a: int, b: int) -> int:
     """The nearest common ancestor of two joints."""
     return next(joint for joint in _above(skeleton, a) if joint in _above(skeleton, b))

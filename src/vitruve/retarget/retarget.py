@@ -4,15 +4,13 @@
     conversion = retarget_motion(motion, to="smplx-neutral")
     print(conversion.error.groups)                       # millimetres, joint by joint
 
-Joints of two skeletons are not the same points, and rest axes differ between files. So rotations are transferred bone
-by bone with aligned axes, which preserves the twist. Then the solver fits the joint positions, regularised towards
-these rotations.
+Rotations are transferred bone by bone with aligned axes, which preserves the twist. Then the solver fits the joint
+positions, regularised towards these rotations.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,23 +22,22 @@ from vitruve.bodies import BodyModel, ShapedBody
 from vitruve.bodies.find_body import find_body
 from vitruve.errors import BadData, UsageError
 from vitruve.fit import ClipFit, Effort, TowardRotations, choose_points, fit_clip
-from vitruve.fit.conversion import Conversion
+from vitruve.fit.conversion import Conversion, Progress, Stopwatch
+from vitruve.fit.initial_pose import FACE, FINGERS, InitialPose, copy_pose
 from vitruve.fit.known_shape import fixed_betas
-from vitruve.fit.start_pose import FACE, FINGERS, Start, start
+from vitruve.fit.quality import is_trusted
 from vitruve.motion import Motion
 from vitruve.retarget.alignment import Aligned, align, local_rotations
 from vitruve.retarget.choose_mapping import GUESS, chosen_mapping, find_mapping
 from vitruve.retarget.mapping import Mapping
-from vitruve.retarget.mapping_guess import guess_mapping, said
+from vitruve.retarget.mapping_guess import describe_rows, guess_mapping
 from vitruve.retarget.quality import (
-    SLIDING,
-    TRUSTED_FRAME,
-    TRUSTED_MEAN,
-    USUAL,
-    added_sliding,
+    JOINT_LIMITS,
+    PLAUSIBLE_SCALE,
+    anatomy_warning,
     measure_joints,
-    turned_too_far,
-    what_to_know,
+    sliding_warning,
+    warnings_for_user,
 )
 from vitruve.threads import one_thread_but_for_blocks
 
@@ -49,7 +46,7 @@ _SHAPE_FRAMES, _RIDGE = 240, 0.002
 # Bones of the legs, by their lower ends.
 _LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
 # Regularisation of unmapped joints towards rest, metres per radian.
-_HOLD = 0.01
+_STIFFNESS = 0.01
 
 
 @one_thread_but_for_blocks()
@@ -62,7 +59,7 @@ def retarget_motion(
     scale: float | None = None,
     hands: str | Tensor = "flat",
     folder: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Conversion:
     """Retarget a motion on a plain joint tree to a body.
 
@@ -76,13 +73,13 @@ def retarget_motion(
             size (if it is plausible), and by the mapping's rule for a known shape.
         hands: rotations of unmapped fingers: "flat", "mean", or [2, 45] axis-angle.
         folder: searched for licensed bodies before the usual places.
-        progress: called with (frames done, frames in all).
+        progress: called with (frames done, frames).
 
     Returns:
         The motion, and in `error` the distances of its joints to those of the (scaled) source. The mean is over the
         joints with a position in the mapping; those of weight 0 are in `error.groups` only.
     """
-    since = time.perf_counter()
+    watch = Stopwatch()
     body, notes = find_body(to, motion.gender, folder)
     motion = motion.to(body.device)
     if scale is not None and not 0 < scale < float("inf"):
@@ -93,37 +90,33 @@ def retarget_motion(
     aligned = align(motion, chosen, body, shaped.rest_joints)
     if scale is None:
         scale = _scale(aligned, shaped, chosen.scale)
-        # A shape that is fitted takes the source's own size, as long as that is a person's.
-        scale = 1.0 if known is None and USUAL[0] < scale < USUAL[1] else scale
+        # A fitted shape adapts to the source's own size, if that is plausible.
+        scale = 1.0 if known is None and PLAUSIBLE_SCALE[0] < scale < PLAUSIBLE_SCALE[1] else scale
     aligned = replace(aligned, positions=aligned.positions * scale)
     if known is None:
         known = _fitted_betas(aligned.some(_SHAPE_FRAMES), body)
         shaped = body.shaped(known)
         aligned = replace(align(motion, chosen, body, shaped.rest_joints), positions=aligned.positions)
-    shape_seconds, since = time.perf_counter() - since, time.perf_counter()
-    begin = _start(aligned, shaped, hands)
-    fitted = _fit(aligned, begin, body, known, progress)
-    fit_seconds, since = time.perf_counter() - since, time.perf_counter()
+    watch.lap("shape")
+    initial = _initial_pose(aligned, shaped, hands)
+    fitted = _fit(aligned, initial, body, known, progress)
+    watch.lap("fit")
     failed = fitted.failed | ~aligned.valid
     result = _as_motion(motion, body, fitted, failed, chosen, scale)
     error = measure_joints(aligned, result, body)
-    warnings = notes + what_to_know(motion, chosen, aligned, begin, error, failed & aligned.valid, scale)
+    warnings = notes + warnings_for_user(motion, chosen, aligned, initial, error, failed & aligned.valid, scale)
     if chosen.name == GUESS:
-        warnings.insert(0, f"the mapping was {chosen.note}: {said(chosen.joints)}: check the result")
-    warnings += (odd := turned_too_far(result))
-    sliding = added_sliding(motion, result, aligned, body)
-    if sliding > SLIDING:
-        warnings.append(f"standing feet slide {100 * sliding:.1f} cm/s faster than in the source: check the feet")
+        warnings.insert(0, f"the mapping was {chosen.note}: {describe_rows(chosen.joints)}: check the result")
+    impossible = anatomy_warning(result)
+    warnings += impossible + sliding_warning(motion, result, aligned, body)
+    watch.lap("measure")
     return Conversion(
         motion=result,
         error=error,
         warnings=tuple(warnings),
-        trusted=error.mean <= TRUSTED_MEAN
-        and float(error.per_frame.max()) <= TRUSTED_FRAME
-        and not bool(failed.any())
-        and not odd,
+        trusted=is_trusted(error, failed, JOINT_LIMITS) and not impossible,
         failed=failed,
-        seconds={"shape": shape_seconds, "fit": fit_seconds, "measure": time.perf_counter() - since},
+        seconds=watch.seconds,
     )
 
 
@@ -139,28 +132,21 @@ def actor_betas(
 
     Args:
         motions: clips on one skeleton, at the actor's own size.
-        to: the body.
-        mapping: as for `retarget_motion`.
-        folder: likewise.
+        to, mapping, folder: as for `retarget_motion`.
     """
     if not motions:
-        raise UsageError("an actor without clips has no shape", fix="give at least one motion")
+        raise UsageError("no clips to fit a shape to", fix="give at least one motion")
     body, _ = find_body(to, motions[0].gender, folder)
     rest, each = body.shaped().rest_joints, -(-_SHAPE_FRAMES // len(motions))
     parts = [align(motion.to(body.device), _mapping(mapping, motion), body, rest).some(each) for motion in motions]
     if len({part.entries for part in parts}) > 1:
-        raise UsageError("clips of one actor have one skeleton", fix="give clips that one mapping fits")
-    whole = replace(
-        parts[0],
-        positions=torch.cat([part.positions for part in parts]),
-        rotations=torch.cat([part.rotations for part in parts]),
-        valid=torch.cat([part.valid for part in parts]),
-    )
-    return _fitted_betas(whole, body)
+        raise UsageError("the clips have different skeletons", fix="give clips that one mapping fits")
+    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("positions", "rotations", "valid")}
+    return _fitted_betas(replace(parts[0], **joined), body)
 
 
 def _fitted_betas(aligned: Aligned, body: BodyModel) -> Tensor:
-    return _solve(aligned, _start(aligned, body.shaped(), "flat"), body, None).betas
+    return _solve(aligned, _initial_pose(aligned, body.shaped(), "flat"), body, None).betas
 
 
 def _mapping(mapping: str | Path | Mapping | None, motion: Motion) -> Mapping:
@@ -192,27 +178,25 @@ def _scale(aligned: Aligned, shaped: ShapedBody, rule: str) -> float:
     return float((there * here).sum() / there.square().sum())
 
 
-def _start(aligned: Aligned, shaped: ShapedBody, hands: str | Tensor) -> Start:
+def _initial_pose(aligned: Aligned, shaped: ShapedBody, hands: str | Tensor) -> InitialPose:
     """The source's rotations on the body's tree, with default fingers and face."""
     body = shaped.body
-    named = {entry.joint for entry in aligned.entries}
-    names = [name for name in body.skeleton.names if name in named or not _of_hand_or_face(name)]
-    tree = body.skeleton.subset(names)
-    places = [body.skeleton.index(name) for name in names]
+    mapped = {entry.joint for entry in aligned.entries}
+    names = [name for name in body.skeleton.names if name in mapped or not _of_hand_or_face(name)]
     rotations = local_rotations(aligned, body.skeleton, body.rest_rotations(len(aligned.valid)).double())
     copied = Motion(
-        rotations=rotations[:, places].to(body.dtype),
+        rotations=rotations[:, [body.skeleton.index(name) for name in names]].to(body.dtype),
         translation=body.template.new_zeros(len(rotations), 3),
         fps=1.0,
-        skeleton=tree,
+        skeleton=body.skeleton.subset(names),
     )
-    begin = start(copied, shaped, body, hands)
-    reached = shaped.joints(begin.rotations)[:, aligned.joints]
+    initial = copy_pose(copied, shaped, body, hands)
+    reached = shaped.joints(initial.rotations)[:, aligned.joints]
     weights = aligned.weights.to(reached)
     if not bool(weights.any()):
         raise BadData("the mapping has no positions", where="weight = 0 in all rows", fix="give joints a weight")
     away = (aligned.positions.to(reached) - reached).nan_to_num(0.0)
-    return replace(begin, translation=torch.einsum("fjc,j->fc", away, weights / weights.sum()))
+    return replace(initial, translation=torch.einsum("fjc,j->fc", away, weights / weights.sum()))
 
 
 def _of_hand_or_face(name: str) -> bool:
@@ -220,55 +204,49 @@ def _of_hand_or_face(name: str) -> bool:
     return name in FACE or part in (*FINGERS, "hand")
 
 
-def _fit(
-    aligned: Aligned,
-    begin: Start,
-    body: BodyModel,
-    betas: Tensor,
-    progress: Callable[[int, int], None] | None,
-) -> ClipFit:
+def _fit(aligned: Aligned, initial: InitialPose, body: BodyModel, betas: Tensor, progress: Progress | None) -> ClipFit:
     """Fit twice: the second fit regularises each joint towards its world rotation, given the fitted parents."""
-    first = _solve(aligned, begin, body, betas)
+    first = _solve(aligned, initial, body, betas)
     reference = local_rotations(aligned, body.skeleton, first.rotations, fitted=True)
-    again = replace(begin, rotations=first.rotations, translation=first.translation)
+    again = replace(initial, rotations=first.rotations, translation=first.translation)
     second = _solve(aligned, again, body, betas, reference, progress)
-    return replace(second, rotations=_ends_turned(aligned, body, second.rotations))
+    return replace(second, rotations=_with_exact_ends(aligned, body, second.rotations))
 
 
-def _ends_turned(aligned: Aligned, body: BodyModel, rotations: Tensor) -> Tensor:
+def _with_exact_ends(aligned: Aligned, body: BodyModel, rotations: Tensor) -> Tensor:
     """Head, hands and toes get the source's world rotations, since no joints below constrain them."""
     exact = local_rotations(aligned, body.skeleton, rotations, fitted=True)
     out = rotations.clone()
-    for joint, turned in zip(aligned.joints, aligned.turned):
-        if turned and not set(aligned.joints) & set(body.skeleton.below(joint)[1:]):
+    for joint, has_rotation in zip(aligned.joints, aligned.has_rotation):
+        if has_rotation and not set(aligned.joints) & set(body.skeleton.below(joint)[1:]):
             out[:, joint] = exact[:, joint]
     return out
 
 
 def _solve(
     aligned: Aligned,
-    begin: Start,
+    initial: InitialPose,
     body: BodyModel,
     betas: Tensor | None,
     reference: Tensor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ClipFit:
-    """Fit the positions, regularised towards rotations (by default the start's); solve the shape if it is unknown."""
+    """Fit the positions, regularised towards rotations (by default the initial ones), and the shape if unknown."""
     weights = aligned.weights
     used = weights.nonzero()[:, 0]
-    hold = torch.full((body.num_joints,), _HOLD)
-    hold[aligned.joints] = torch.tensor([entry.hold for entry in aligned.entries])
+    stiffness = torch.full((body.num_joints,), _STIFFNESS)
+    stiffness[aligned.joints] = torch.tensor([entry.hold for entry in aligned.entries])
     points = choose_points(body, joints=torch.tensor(aligned.joints)[used])
     return fit_clip(
         body,
         replace(points, pose_basis=points.pose_basis[:0]),  # no corrective moves a joint
         aligned.positions[:, used].to(body.template),
-        begin.rotations,
-        begin.translation,
+        initial.rotations,
+        initial.translation,
         betas=betas,
         weights=weights[used],
-        free=begin.free,
-        terms=(TowardRotations(begin.rotations if reference is None else reference, hold),),
+        free=initial.free,
+        terms=(TowardRotations(initial.rotations if reference is None else reference, stiffness),),
         effort=Effort(ridge=_RIDGE),
         progress=progress,
     )

@@ -1,9 +1,8 @@
 """Correct feet and hands that are rolled over about their own axis in the source.
 
 Marker software often solves an ankle or a wrist with two axes. Two pairs of angles then give the same bone direction,
-one of them with the sole or palm on the wrong side. Positions do not show it, so long stretches of a recording can be
-wrong while its stick figure looks right. No ankle or wrist rolls that far relative to the limb above it: there, half a
-turn about the bone corrects it and leaves the bone in place.
+one of them with the sole or palm on the wrong side. No ankle or wrist rolls that far relative to the limb above it:
+there, half a turn about the bone corrects it and leaves the bone in place.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vitruve.bodies import BodyModel
 from vitruve.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, swing_twist
 
 # A roll beyond this is wrong, radians. Real rolls are within 1.6, wrong ones within 0.8 of pi.
@@ -32,17 +30,15 @@ def unrolled(
     rotations: Mapping[str, Float[Tensor, "frames 3 3"]],
     positions: Mapping[str, Float[Tensor, "frames 3"]],
     valid: Bool[Tensor, "frames"],
-    body: BodyModel,
-    rest: Float[Tensor, "joints 3"],
+    rest: Mapping[str, Float[Tensor, "3"]],
 ) -> dict[str, Tensor]:
     """World rotations without feet and hands that are rolled over.
 
     Args:
-        rotations: [frames, 3, 3] in the body's axes, by joint of the body.
-        positions: [frames, 3] by joint of the body.
+        rotations: in the body's axes, by joint of the body.
+        positions: metres, by joint of the body.
         valid: frames with data.
-        body: the body.
-        rest: its joints at rest, metres.
+        rest: positions at rest, metres, by joint of the body.
 
     Returns:
         [frames, 3, 3] by joint, only for joints that were corrected in some frame.
@@ -52,30 +48,17 @@ def unrolled(
         if joint not in rotations or above not in rotations:
             continue
         own = rotations[joint]
-        bone = _bone(joint, above, own, positions.get(joint), positions.get(end), valid, body, rest)
+        # The bone in the body's axes at rest: the source's own if known, so that it stays in place.
+        if joint in positions and end in positions:
+            bone = (own.mT @ (positions[end] - positions[joint])[..., None])[valid, :, 0].median(0).values
+        elif joint.endswith("_foot"):
+            bone = own.new_tensor([0.0, 0.0, 1.0])
+        else:
+            bone = (rest[joint] - rest[above]).to(own)
+        bone = torch.nn.functional.normalize(bone, dim=0)
         _, roll = swing_twist(out.get(above, rotations[above]).mT @ own, bone)
         rolled = matrix_to_axis_angle(roll).norm(dim=-1) > _ROLLED
         if bool(rolled.any()):
             half = axis_angle_to_matrix(math.pi * bone)
             out[joint] = torch.where(rolled[:, None, None], own @ half, own)
     return out
-
-
-def _bone(
-    joint: str,
-    above: str,
-    own: Tensor,
-    here: Tensor | None,
-    end: Tensor | None,
-    valid: Tensor,
-    body: BodyModel,
-    rest: Tensor,
-) -> Float[Tensor, "3"]:
-    """[3] unit vector along a joint's bone, in the body's axes at rest: the source's own, so that it stays in place."""
-    if here is not None and end is not None:
-        along = (own.mT @ (end - here)[..., None])[valid, :, 0].median(0).values
-    elif joint.endswith("_foot"):
-        along = own.new_tensor([0.0, 0.0, 1.0])
-    else:
-        along = (rest[body.skeleton.index(joint)] - rest[body.skeleton.index(above)]).to(own)
-    return torch.nn.functional.normalize(along, dim=0)

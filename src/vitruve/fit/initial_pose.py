@@ -1,4 +1,4 @@
-"""The start pose of a conversion: shared rotations are copied by joint name, other joints get defaults."""
+"""The initial pose of a fit: shared rotations are copied by joint name, other joints get defaults."""
 
 from __future__ import annotations
 
@@ -20,70 +20,71 @@ FACE = ("jaw", "left_eye_smplhf", "right_eye_smplhf")
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """The pose from which a fit starts.
+class InitialPose:
+    """The pose that a fit starts from, on the target's joints.
 
     Attributes:
-        rotations: [frames, joints, 3, 3] on the target's tree.
+        rotations: [frames, joints, 3, 3] parent-relative.
         translation: [frames, 3]: the root joint is where the source's is.
-        free: [joints] which joints the fit may turn.
-        invented: names of joints missing in the source, held at a default rotation.
-        dropped: names of moving joints of the source that are missing in the target.
+        free: [joints] joints that the fit may rotate.
+        defaulted: joints that are missing in the source and keep a default rotation.
+        dropped: moving joints of the source that are missing in the target.
     """
 
     rotations: Float[Tensor, "frames joints 3 3"]
     translation: Float[Tensor, "frames 3"]
     free: Bool[Tensor, "joints"]
-    invented: tuple[str, ...]
+    defaulted: tuple[str, ...]
     dropped: tuple[str, ...]
 
 
-def start(
+def copy_pose(
     motion: Motion,
     source: ShapedBody,
     target: BodyModel,
     hands: str | Tensor = "flat",
     betas: Tensor | None = None,
-) -> Start:
-    """Copy the shared rotations of a motion on the source body to the target's joint tree.
+) -> InitialPose:
+    """Copy the shared rotations of a motion to the target's joints.
 
     Args:
-        motion: on the source's tree.
+        motion: on the source's joints.
         source: the source body with the motion's shape.
         target: the target body.
         hands: for a source without fingers: "flat", "mean" (the target's relaxed hand), or [2, 45] axis-angle of the
             left and right hand.
-        betas: the target's, if known before the fit; otherwise its mean shape.
+        betas: the target's; None for its mean shape.
     """
-    names, frames = motion.skeleton.names, len(motion)
-    rotations = target.rest_rotations(frames)
-    free = torch.ones(target.num_joints, dtype=torch.bool)
-    given = motion.rotations.to(rotations)
-    invented, used = [], set()
+    names = motion.skeleton.names
+    rotations = target.rest_rotations(len(motion))
+    copied = motion.rotations.to(rotations)
+    free = torch.tensor([name in names and name not in FACE for name in target.skeleton.names])
+    defaulted, used = [], set()
     for joint, name in enumerate(target.skeleton.names):
+        knuckles = [names.index(knuckle) for knuckle in _knuckles(name) if knuckle in names]
         if name in names:
-            rotations[:, joint] = given[:, names.index(name)]
+            rotations[:, joint] = copied[:, names.index(name)]
             used.add(name)
-            free[joint] = name not in FACE
-        elif name in ("left_hand", "right_hand"):
-            first = [names.index(f"{name[:-4]}{finger}1") for finger in FINGERS[:4] if f"{name[:-4]}{finger}1" in names]
-            if first:
-                rotations[:, joint] = mean_rotation(given[:, first])
-                used.update(other for other in names if _hand_of(other) == name)
-            else:
-                invented.append(name)
-                free[joint] = False
+        elif knuckles:
+            rotations[:, joint] = mean_rotation(copied[:, knuckles])
+            used.update(other for other in names if _hand_of(other) == name)
+            free[joint] = True
         else:
-            invented.append(name)
-            free[joint] = False
+            defaulted.append(name)
             if _hand_of(name):
                 rotations[:, joint] = _hand_rotation(name, target, hands)
     root = source.rest_joints[..., 0, :] + motion.translation.to(source.rest_joints)
     rest_root = target.shaped(betas).rest_joints[0]
-    farthest = torch.stack([given.amax(0), given.amin(0)])  # of all frames, without another copy of them
-    turning = (farthest - torch.eye(3).to(given)).abs().amax((0, 2, 3)) > 1e-4
-    dropped = [name for joint, name in enumerate(names) if name not in used and turning[joint]]
-    return Start(rotations, (root - rest_root).to(rotations), free, tuple(invented), tuple(dropped))
+    extremes = torch.stack([copied.amax(0), copied.amin(0)])  # over the frames, without another copy of them
+    moving = (extremes - torch.eye(3).to(copied)).abs().amax((0, 2, 3)) > 1e-4
+    dropped = [name for joint, name in enumerate(names) if name not in used and moving[joint]]
+    return InitialPose(rotations, (root - rest_root).to(rotations), free, tuple(defaulted), tuple(dropped))
+
+
+def _knuckles(name: str) -> list[str]:
+    """The first finger joints of "left_hand" or "right_hand"; none for other joints."""
+    side, _, part = name.partition("_")
+    return [f"{side}_{finger}1" for finger in FINGERS[:4]] if part == "hand" else []
 
 
 def _hand_of(name: str) -> str:
@@ -94,8 +95,7 @@ def _hand_of(name: str) -> str:
 
 def _hand_rotation(name: str, target: BodyModel, hands: str | Tensor) -> Tensor:
     side = name.partition("_")[0]
-    fingers = [joint for joint in target.skeleton.names if _hand_of(joint) == f"{side}_hand"]
-    place = fingers.index(name)
+    place = [joint for joint in target.skeleton.names if _hand_of(joint) == f"{side}_hand"].index(name)
     if isinstance(hands, Tensor):
         return axis_angle_to_matrix(hands.view(2, 15, 3)[0 if side == "left" else 1, place])
     if hands not in HANDS:
