@@ -343,7 +343,7 @@ def test_the_command_lists_first_and_writes_nothing(tmp_path: Path, capsys: pyte
     tar(tmp_path / "in" / "BML.tar.bz2", release("ACCAD"))
     assert command(tmp_path / "in", out=tmp_path / "out", dry_run=True) == 0
     said = capsys.readouterr().out
-    assert "to do" in said and "probably BMLrub" in said and "18 of the 19 sets are not there: BMLhandball" in said
+    assert "to do" in said and "probably BMLrub" in said and "18 of the 19 sets are missing: BMLhandball" in said
     assert not (tmp_path / "out").exists()
     assert command(tmp_path / "in" / "ACCAD.tar.bz2", out=tmp_path / "out") == 0
     assert "ACCAD.tar.bz2: 3 clips, the release has 252" in capsys.readouterr().out

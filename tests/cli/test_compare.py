@@ -40,7 +40,7 @@ def written(clips, tmp_path_factory):
     return out
 
 
-def test_the_run_folder_is_whole(written, clips):
+def test_the_run_folder_is_complete(written, clips):
     assert {path.name for path in written.iterdir()} == {"results.json", "frames.csv", "report.html", "run.toml"}
     figures = json.loads((written / "results.json").read_text())
     assert figures["measure"] == "vertex_mm" and figures["vertex_mm"]["mean"] == pytest.approx(20, abs=1e-3)
@@ -70,9 +70,9 @@ def test_the_table_and_the_default_folder(clips, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = (clips / "a.npz", clips / "b.npz", *BODY)
     assert run(*arguments) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for text in ("20.00 mm apart", "jitter", "torso", "vitruve-compare/report.html"):
-        assert text in said
+        assert text in printed
     assert run(*arguments) == 2 and "--overwrite" in capsys.readouterr().err
     assert run(*arguments, "--overwrite", "--quiet") == 0 and capsys.readouterr().out == ""
 
@@ -87,8 +87,8 @@ def test_fail_above_sets_the_status(clips, capsys):
 
 def test_dry_run_writes_nothing(clips, tmp_path, capsys):
     assert run(clips / "a.npz", clips / "b.npz", *BODY, "-o", tmp_path / "x", "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "10 frames" in said and "x/results.json" in said and list(tmp_path.iterdir()) == []
+    printed = capsys.readouterr().out
+    assert "10 frames" in printed and "x/results.json" in printed and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("shift", ["-2", "2", "auto"])
@@ -99,7 +99,7 @@ def test_shifts_are_read(clips, shift, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments, status, said",
+    "arguments, status, printed",
     [
         (("gone.npz", "{clips}/a.npz"), 3, "gone.npz"),
         (("{clips}/a.npz", "{clips}/cut.npz"), 4, "damaged"),
@@ -113,11 +113,11 @@ def test_shifts_are_read(clips, shift, capsys):
         (("{clips}/a.npz", "{clips}/b.npz", "-o", "{clips}/a.npz"), 2, "not a folder"),
     ],
 )
-def test_what_cannot_be_meant(clips, tmp_path, monkeypatch, capsys, arguments, status, said):
+def test_what_is_impossible(clips, tmp_path, monkeypatch, capsys, arguments, status, printed):
     monkeypatch.chdir(tmp_path)
     assert run(*(argument.format(clips=clips) for argument in arguments), "--quiet") == status
     err = capsys.readouterr().err
-    assert said in err and "Traceback" not in err
+    assert printed in err and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 

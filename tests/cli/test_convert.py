@@ -102,8 +102,8 @@ def test_only_what_is_missing_or_changed_is_done(converted, tmp_path):
 def test_dry_run_says_all_and_writes_nothing(converted, tmp_path, capsys):
     source, out = converted
     assert run(source, *BODIES, "--out", tmp_path / "new", "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "4 to do (32 frames)" in said and "bad.npz" in said and str(tmp_path / "new" / "clip1.npz") in said
+    printed = capsys.readouterr().out
+    assert "4 to do (32 frames)" in printed and "bad.npz" in printed and str(tmp_path / "new" / "clip1.npz") in printed
     assert os.listdir(tmp_path) == []
     before = sorted((path, path.stat().st_mtime_ns) for path in out.rglob("*"))
     assert run(source, *BODIES, "--out", out, "--dry-run") == 0
@@ -189,7 +189,7 @@ def test_single_poses_keep_their_keys(tmp_path):
     assert json.loads((tmp_path / "out-report" / "results.json").read_text())["motion_hours"] == 0
 
 
-def test_a_note_is_said_once(tmp_path, monkeypatch):
+def test_a_note_is_reported_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # and no folder of licensed bodies: each of two places notes that the open one is taken
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("VITRUVE_BODIES", raising=False)
@@ -210,7 +210,7 @@ def test_betas_and_hands_from_files(clips, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, status, said",
+    "arguments, status, printed",
     [
         (("gone.npz",), 3, "gone.npz"),
         (("{clips}", "--betas", "zer"), 2, "zero"),
@@ -226,7 +226,7 @@ def test_betas_and_hands_from_files(clips, tmp_path):
         (("{clips}", "--to", "open-smply"), 2, "open-smplx"),
     ],
 )
-def test_what_cannot_be_meant(clips, tmp_path, monkeypatch, capsys, arguments, status, said):
+def test_what_is_impossible(clips, tmp_path, monkeypatch, capsys, arguments, status, printed):
     monkeypatch.chdir(tmp_path)
     empty = tmp_path / "empty.txt"
     empty.touch()
@@ -234,7 +234,7 @@ def test_what_cannot_be_meant(clips, tmp_path, monkeypatch, capsys, arguments, s
     words = [word.format(clips=clips, empty=empty) for word in arguments]
     options = [word for pair in zip(BODIES[::2], BODIES[1::2]) if pair[0] not in words for word in pair]
     assert run(*words, *options, "--quiet") == status
-    assert said in capsys.readouterr().err
+    assert printed in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -244,7 +244,7 @@ def test_a_folder_of_something_else_is_left_alone(clips, tmp_path, capsys):
     assert "something else" in capsys.readouterr().err and os.listdir(tmp_path) == ["results.json"]
 
 
-def test_a_result_not_to_be_trusted_is_said_loudly(clips, tmp_path, capsys, monkeypatch):
+def test_a_result_not_to_be_trusted_is_reported_loudly(clips, tmp_path, capsys, monkeypatch):
     import vitruve.convert.convert_file as convert_file
 
     convert = convert_file.convert_motion
@@ -261,16 +261,16 @@ def test_a_result_not_to_be_trusted_is_said_loudly(clips, tmp_path, capsys, monk
     assert "not to be trusted" in (tmp_path / "o" / "report.html").read_text()
 
 
-def test_that_other_software_reads_another_shape_is_said_when_it_is_written(clips, tmp_path, capsys):
-    said = "the betas of open-smplx-neutral as SMPL-X's"
+def test_that_other_software_reads_another_shape_is_reported_when_it_is_written(clips, tmp_path, capsys):
+    printed = "the betas of open-smplx-neutral as SMPL-X's"
     assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "o") in (0, 5)
-    assert said in capsys.readouterr().err.replace("\n", " ")
+    assert printed in capsys.readouterr().err.replace("\n", " ")
     (entry,) = [json.loads(line) for line in (tmp_path / "o" / "ledger.jsonl").read_text().splitlines()][1:]
-    assert any(said in warning for warning in entry["warnings"])
-    assert said in unescape((tmp_path / "o" / "report.html").read_text())
+    assert any(printed in warning for warning in entry["warnings"])
+    assert printed in unescape((tmp_path / "o" / "report.html").read_text())
     # What is written for Vitruve alone needs no such word.
     assert run(clips / "clip1.npz", *BODIES, "--out", tmp_path / "o.safetensors", "--dry-run") == 0
-    assert said not in capsys.readouterr().err
+    assert printed not in capsys.readouterr().err
 
 
 def test_a_converted_file_keeps_its_body_where_a_licensed_one_lies(clips, tmp_path, capsys):

@@ -52,9 +52,11 @@ def test_a_damaged_result_is_made_again(again, damage, capsys):
     assert run(clips, *BODIES, "--out", out, "--dry-run") == 0
     assert "1 to do" in capsys.readouterr().out
     assert run(clips, *BODIES, "--out", out) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert results_of(out) == before and lines(out, "done")[3:] == ["walk/clip0.npz"]
-    assert "1 of them now" in said.out and f"made again, since the earlier result is damaged: {broken}" in said.err
+    assert (
+        "1 of them now" in printed.out and f"made again, since the earlier result is damaged: {broken}" in printed.err
+    )
     assert run(clips, *BODIES, "--out", out) == 0 and "0 of them now" in capsys.readouterr().out
 
 
@@ -77,15 +79,15 @@ def test_a_copied_folder_is_done_whatever_its_dates(again, capsys):
     assert "0 of them now" in capsys.readouterr().out and times_of(out) == before
 
 
-def test_a_result_that_somebody_has_changed_is_not_replaced_unasked(again, capsys):
+def test_a_result_that_somebody_has_changed_is_not_replaced_without_overwrite(again, capsys):
     clips, out = again
     before = results_of(out)
     mine = small_motion("smplx", 5, seed=3)
     vitruve.save_motion(mine, out / "clip1.npz", overwrite=True)
     changed = (out / "clip1.npz").read_bytes()
     assert run(clips, *BODIES, "--out", out, "--quiet") == 4
-    said = capsys.readouterr().err
-    assert "was changed since" in said and str(out / "clip1.npz") in said and "--overwrite" in said
+    printed = capsys.readouterr().err
+    assert "was changed since" in printed and str(out / "clip1.npz") in printed and "--overwrite" in printed
     assert (out / "clip1.npz").read_bytes() == changed
     assert run(clips, *BODIES, "--out", out, "--quiet", "--overwrite") == 0
     assert results_of(out) == before
@@ -116,7 +118,7 @@ def test_a_store_does_not_take_results_beside_their_sources(done, tmp_path, caps
     shutil.copytree(done[0], data)
     assert run(data, *BODIES, "--out", data / "smplx", "--quiet") == 0
     assert run_command("data", "prepare", data, "--out", tmp_path / "store") == 0
-    assert "3 clips with 24 frames were added" in (said := capsys.readouterr().out) and "3 passed over" in said
+    assert "3 clips with 24 frames were added" in (printed := capsys.readouterr().out) and "3 ignored" in printed
 
 
 def test_the_same_folder_as_inputs_and_output_twice(done, tmp_path, capsys):
@@ -129,16 +131,16 @@ def test_the_same_folder_as_inputs_and_output_twice(done, tmp_path, capsys):
 
 def test_a_part_without_files_says_so(done, tmp_path, capsys):
     assert run(done[0], *BODIES, "--out", tmp_path / "out", "--shard", "1/40") == 0
-    said = capsys.readouterr()
-    assert "part 1/40" in said.out and "nothing was to be done" in said.out and "failures" not in said.out + said.err
+    printed = capsys.readouterr()
+    assert "part 1/40" in printed.out and "nothing to do" in printed.out and "failures" not in printed.out + printed.err
     assert not list(tmp_path.rglob("failures*")) and not results_of(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["walk.xyz", "walk.npx", "walk.Npz2"])
 def test_an_ending_that_nobody_knows_makes_no_folder(done, tmp_path, name, capsys):
     assert run(done[0] / "clip1.npz", *BODIES, "--out", tmp_path / name, "--quiet") == 2
-    said = capsys.readouterr().err
-    assert "not the ending of a motion file" in said and name in said and ".npz" in said
+    printed = capsys.readouterr().err
+    assert "not the ending of a motion file" in printed and name in printed and ".npz" in printed
     assert not list(tmp_path.iterdir())
 
 
@@ -153,12 +155,12 @@ def test_a_folder_may_have_a_dot(done, tmp_path, name):
 def test_ids_of_poses_lead_to_the_command_that_takes_them(tmp_path, capsys):
     (tmp_path / "ids.json").write_text(json.dumps({"0": ["AMASS", "CMU/01/01_01_poses.npz", 7]}))
     assert run(tmp_path / "ids.json", "--to", "open-smplx", "--out", tmp_path / "out") == 4
-    said = capsys.readouterr().err
-    assert "vitruve data poses" in said and "--amass" in said and str(tmp_path / "ids.json") in said
+    printed = capsys.readouterr().err
+    assert "vitruve data poses" in printed and "--amass" in printed and str(tmp_path / "ids.json") in printed
 
 
 def test_why_a_result_is_not_to_be_trusted_comes_first(tmp_path, monkeypatch, capsys):
-    """Before what is said of every file: no licensed body is installed here, so the open one is taken."""
+    """No licensed body is installed here, so the open one is taken."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("VITRUVE_BODIES", raising=False)

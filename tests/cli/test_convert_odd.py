@@ -1,4 +1,4 @@
-"""What is odd about an input, or left out of it, is said by `vitruve convert`, its records and its report."""
+"""What is odd about an input, or left out of it, is reported by `vitruve convert`, its records and its report."""
 
 import json
 
@@ -39,11 +39,11 @@ def test_nonsense_is_converted_and_not_trusted(plain, tmp_path, capsys):
     saved(clips, "turns", plain, poses=poses)
     saved(clips, "gender", plain, gender=np.array(3), vitruve_body=None)
     assert run(clips, *BODIES, "--out", tmp_path / "out") == 5
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for name, word in (("centimetres", "centimetres"), ("turns", "rad"), ("gender", "'3'")):
-        (line,) = [line for line in said.splitlines() if f"DO NOT TRUST {name}.npz" in line]
+        (line,) = [line for line in printed.splitlines() if f"DO NOT TRUST {name}.npz" in line]
         assert word in line.split(";")[0]
-    assert "plain.npz" not in said
+    assert "plain.npz" not in printed
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (results["files"], results["untrusted"], results["warned"]) == (4, 3, 3)
     assert {row["first"] for row in results["findings"] if not row["trusted"]} == {
@@ -55,7 +55,7 @@ def test_nonsense_is_converted_and_not_trusted(plain, tmp_path, capsys):
     assert "What is odd about the inputs" in page and "looks like centimetres" in page
 
 
-def test_what_a_reader_noticed_is_said(plain, tmp_path, capsys):
+def test_what_a_reader_noticed_is_reported(plain, tmp_path, capsys):
     path = saved(tmp_path, "bare", plain, trans=None, gender=None, vitruve_body=None)
     assert run(path, *BODIES, "--out", tmp_path / "out.npz") == 0
     printed = capsys.readouterr()

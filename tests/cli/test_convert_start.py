@@ -48,8 +48,8 @@ def test_no_report_writes_no_page_and_removes_one_of_before(clip, tmp_path, caps
     assert run(clip, *BODIES, "--out", out) == 0
     assert (out / "report.html").is_file()
     assert run(clip, *BODIES, "--out", out, "--overwrite", "--no-report") == 0
-    said = capsys.readouterr().out
-    assert not (out / "report.html").exists() and str(out / "results.json") in said.splitlines()[-1]
+    printed = capsys.readouterr().out
+    assert not (out / "report.html").exists() and str(out / "results.json") in printed.splitlines()[-1]
     assert RECORDS - {"report.html"} <= {path.name for path in out.iterdir()}
 
 
@@ -72,8 +72,8 @@ def _alone(*arguments: object) -> str:
 
 def test_a_warm_conversion_imports_nothing_slow_and_says_its_whole_time(clip, tmp_path):
     assert run(clip, *BODIES, "--out", tmp_path / "first.npz") == 0  # the surface map is there now
-    said = _alone(clip, *BODIES, "--out", tmp_path / "out.npz", "--no-report")
+    printed = _alone(clip, *BODIES, "--out", tmp_path / "out.npz", "--no-report")
     # Also seen: what is left to do at the end is done, though the process is not taken apart.
-    assert said.splitlines()[-1].split() == ["imported:"]
-    assert float(re.search(r"whole command +(\S+) s", said)[1]) > 0  # pyright: ignore[reportOptionalSubscript]
+    assert printed.splitlines()[-1].split() == ["imported:"]
+    assert float(re.search(r"whole command +(\S+) s", printed)[1]) > 0  # pyright: ignore[reportOptionalSubscript]
     assert (tmp_path / "out.npz").is_file()

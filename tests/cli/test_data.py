@@ -36,19 +36,19 @@ def test_a_bad_file_sets_the_status(tmp_path, capsys):
     data = tree(tmp_path / "AMASS", {"CMU": 2})
     (data / "CMU" / "s0" / "bad_poses.npz").write_bytes(b"PK\x03\x04")
     assert run_command("data", "prepare", data, "--out", tmp_path / "store", "--quiet") == 4
-    said = capsys.readouterr()
-    assert "bad_poses.npz left out" in said.err and "failed.csv" in said.err and said.out == ""
+    printed = capsys.readouterr()
+    assert "bad_poses.npz left out" in printed.err and "failed.csv" in printed.err and printed.out == ""
 
 
 def test_errors_of_splits(tmp_path, capsys):
     data, store = tree(tmp_path / "AMASS", {"CMU": 4, "Transitions": 2}), tmp_path / "store"
     assert run_command("data", "prepare", data, "--out", store, "--quiet") == 0
     assert run_command("data", "split", store, "--by", "vposer-v1", "--out", tmp_path / "v.json") == 3
-    said = capsys.readouterr()
-    assert "lacks" in said.out and "HumanEva" in said.err
-    assert 'note: inferred: "BML" there is taken as BMLrub' in said.out
+    printed = capsys.readouterr()
+    assert "lacks" in printed.out and "HumanEva" in printed.err
+    assert 'note: inferred: "BML" there is taken as BMLrub' in printed.out
     # With val empty it would be refused also when sets may be missing.
-    assert "--allow-missing" in said.err and "would leave val empty" in said.err
+    assert "--allow-missing" in printed.err and "would leave val empty" in printed.err
     assert run_command("data", "split", store, "--by", "subjects", "--out", tmp_path / "v.json") == 2
     assert run_command("data", "split", store, "--by", "hash", "--set", "KIT", "--out", tmp_path / "v.json") == 2
     assert "no set 'KIT'" in capsys.readouterr().err
@@ -77,8 +77,8 @@ def test_labels_are_added_and_shown(tmp_path, capsys):
     call = ("data", "label", store, "--by", tmp_path / "labels.csv")
     assert run_command(*call, "--dry-run") == 0 and not (store / "labels.jsonl").exists()
     assert run_command(*call) == 0
-    said = capsys.readouterr()
-    assert "calm" in said.out and "1 label added" in said.out and "CMU/s9/none" in said.err
+    printed = capsys.readouterr()
+    assert "calm" in printed.out and "1 label added" in printed.out and "CMU/s9/none" in printed.err
     assert run_command(*call) == 0 and "0 labels added; the store has 1" in capsys.readouterr().out
     assert run_command("data", "show", store, "--inspect", "0") == 0 and "calm" in capsys.readouterr().out
     assert run_command("data", "label", store, "--by", "bandai-namco") == 2

@@ -45,7 +45,7 @@ def test_numbers_are_those_of_a_good_conversion(folder):
     assert results["frames_per_second"] == pytest.approx(results["frames"] / results["seconds"])
 
 
-def test_strip_has_a_cell_per_frame_asked_for(folder):
+def test_strip_has_a_cell_per_frame_requested(folder):
     with Image.open(folder / "strip.png") as image:
         assert image.height == 480 and image.width % 2 == 0
 
@@ -59,7 +59,7 @@ def test_report_shows_the_strip_and_what_comes_next(folder):
     assert "Shape before and after" in html and "Where on the body the error is" in html
 
 
-def test_run_file_says_what_was_asked_for(folder):
+def test_run_file_says_what_was_requested(folder):
     record = tomllib.loads((folder / "run.toml").read_text())
     assert record["command"] == "vitruve demo" and record["options"]["frames"] == 2
     assert record["notes"] == {"source": "open-smplh-neutral", "target": "open-smplx-neutral"}
@@ -81,8 +81,8 @@ def test_impossible_frames_are_refused(frames, tmp_path, capsys):
 
 def test_dry_run_names_the_files_and_writes_none(folder, tmp_path, capsys):
     assert run_command("demo", "--out", str(tmp_path / "o"), "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert all(str(tmp_path / "o" / name) in said for name in os.listdir(folder))
+    printed = capsys.readouterr().out
+    assert all(str(tmp_path / "o" / name) in printed for name in os.listdir(folder))
     assert os.listdir(tmp_path) == []
 
 

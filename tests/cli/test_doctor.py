@@ -30,7 +30,7 @@ def empty_home(tmp_path, monkeypatch):
 
 def test_text_has_every_part(capsys, empty_home):
     text = answer(capsys)
-    for part in ("Versions", "Device", "Extras", "Bodies", "Folders", "looked in"):
+    for part in ("Versions", "Device", "Extras", "Bodies", "Folders", "searched"):
         assert part in text
     assert "open-smplx (neutral, female, male)" in text
     assert str(empty_home / "config" / "vitruve" / "config.toml") in text
@@ -61,7 +61,7 @@ def test_bodies_are_found_where_they_lie(monkeypatch, empty_home, capsys):
     assert str(folder) in answer(capsys)
 
 
-def test_a_broken_config_file_is_told_and_stops_nothing(empty_home, capsys):
+def test_a_broken_config_file_is_reported_and_stops_nothing(empty_home, capsys):
     config = empty_home / "config" / "vitruve" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("bodies = [")
@@ -69,7 +69,7 @@ def test_a_broken_config_file_is_told_and_stops_nothing(empty_home, capsys):
     assert str(config) in examine()["bodies"]["problem"]
 
 
-def test_missing_open_data_is_told(monkeypatch, capsys):
+def test_missing_open_data_is_reported(monkeypatch, capsys):
     from vitruve.bodies import open_body
     from vitruve.errors import MissingAsset
 

@@ -31,14 +31,14 @@ OPEN = ("--body", "open-smplx")
 def test_glb(walk, tmp_path, capsys):
     assert run(walk, "-o", tmp_path / "walk.glb", *OPEN, "--morphs", "4", "--frames", "2:8:2") == 0
     shown = capsys.readouterr()
-    for said in (
+    for printed in (
         "3 frames",
         "frames   3, 15 fps, 0.20 s",
         "y up, lengths in m",
         "open-smplx-neutral",
         "55 joints: pelvis",
     ):
-        assert said in shown.out
+        assert printed in shown.out
     assert "expression_000 to expression_003" in shown.out
     assert "mm from the body on average" in shown.out and "(3 frames measured)" in shown.out
     motion, body = vitruve.load_motion(walk), vitruve.load_body("open-smplx-neutral")
@@ -55,11 +55,12 @@ def test_one_frame_by_its_number(walk, tmp_path):
 def test_json_says_all_and_nothing_else_is_printed(walk, tmp_path, capsys):
     assert run(walk, "-o", tmp_path / "walk.glb", *OPEN, "--json", "--fps", "60") == 0
     shown = capsys.readouterr()
-    said = json.loads(shown.out)
-    assert (said["frames"], said["fps"], said["up"], said["unit"], said["written"]) == (17, 60, "y", "m", True)
-    assert said["bytes"] == (tmp_path / "walk.glb").stat().st_size
-    assert said["difference"]["max_mm"] > 0 and len(said["joints"]) == 55
-    assert "resampled from 30 to 60 fps" in said["notes"] and not shown.err
+    printed = json.loads(shown.out)
+    values = [printed[key] for key in ("frames", "fps", "up", "unit", "written")]
+    assert values == [17, 60, "y", "m", True]
+    assert printed["bytes"] == (tmp_path / "walk.glb").stat().st_size
+    assert printed["difference"]["max_mm"] > 0 and len(printed["joints"]) == 55
+    assert "resampled from 30 to 60 fps" in printed["notes"] and not shown.err
 
 
 def test_a_dry_run_writes_nothing(walk, tmp_path, capsys):
@@ -99,7 +100,7 @@ def test_a_camera_is_cut_with_the_clip(walk, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "printed"),
     [
         (("-o", "a.gbl"), 2, "did you mean '.glb'"),
         (("-o", "a.fbx"), 2, "docs/export.md"),
@@ -113,13 +114,13 @@ def test_a_camera_is_cut_with_the_clip(walk, tmp_path):
         (("-o", "a.glb", *OPEN, "--camera", "no.toml"), 3, "there is no file no.toml"),
     ],
 )
-def test_errors(walk, tmp_path, monkeypatch, capsys, arguments, code, said):
+def test_errors(walk, tmp_path, monkeypatch, capsys, arguments, code, printed):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))  # no licensed bodies of the user
     monkeypatch.delenv("VITRUVE_BODIES", raising=False)
     (tmp_path / "file").write_text("")
     assert run(walk, *arguments) == code
-    assert said in capsys.readouterr().err
+    assert printed in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -132,16 +133,16 @@ def test_a_file_without_a_frame_rate(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["fps"] == 25
 
 
-def test_what_is_odd_and_what_is_left_out_is_said(tmp_path, capsys):
+def test_what_is_odd_and_what_is_left_out_is_reported(tmp_path, capsys):
     motion = small_motion("smplh", 9)
     vitruve.save_motion(motion, tmp_path / "a.npz")
     arrays = {**np.load(tmp_path / "a.npz"), "dmpls": np.ones((9, 8))}
     bare = {key: value for key, value in arrays.items() if key not in ("trans", "gender", "vitruve_body")}
     np.savez(tmp_path / "bare.npz", **bare)
     assert run(tmp_path / "bare.npz", "-o", tmp_path / "a.bvh", "--body", "open-smplh") == 0
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for words in ("warning: NO TRANSLATION", "note: the file has no gender", "note: left out: soft tissue (dmpls)"):
-        assert words in said
+        assert words in printed
     np.savez(tmp_path / "cm.npz", **{**arrays, "trans": 100 * arrays["trans"]})
     assert run(tmp_path / "cm.npz", "-o", tmp_path / "b.bvh", "--body", "open-smplh") == 5
     assert "DO NOT TRUST: the translation looks like centimetres" in capsys.readouterr().err

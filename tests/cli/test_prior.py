@@ -1,4 +1,4 @@
-"""`vitruve prior` from a store to filled poses: what is typed, what is written, what is said when it goes wrong."""
+"""`vitruve prior` from a store to filled poses: what is typed, what is written, what is reported when it goes wrong."""
 
 import csv
 import json
@@ -88,11 +88,13 @@ def test_the_folder_of_a_run(place: Path):
 
 def test_show_says_what_the_data_allow(place: Path, capsys: pytest.CaptureFixture[str]):
     assert run_command("prior", "show", place / "run") == 0
-    said = capsys.readouterr().out
-    assert "CC BY-NC 4.0" in said and "commercial use        no" in said and "vposer-v2" in said
+    printed = capsys.readouterr().out
+    assert "CC BY-NC 4.0" in printed and "commercial use        no" in printed and "vposer-v2" in printed
 
 
-def test_a_run_goes_on_and_is_not_overwritten_unasked(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_run_resumes_and_is_not_overwritten_without_overwrite(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     common = (
         "prior",
         "train",
@@ -175,7 +177,7 @@ def test_a_motion_is_completed_and_denoised(place: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "printed"),
     [
         (("train", "STORE/none", "--out", "X"), 3, "no clip store"),
         (("train", "STORE", "--out", "X", "--recipe", "vposer"), 2, "did you mean"),
@@ -191,12 +193,12 @@ def test_a_motion_is_completed_and_denoised(place: Path, tmp_path: Path):
         (("complete", "RUN", "none.npz", "--missing", "lefd_arm", "--out", "X"), 2, "left_arm"),
     ],
 )
-def test_what_goes_wrong_is_said(place: Path, tmp_path: Path, arguments, code, said, capsys, monkeypatch):
+def test_what_goes_wrong_is_reported(place: Path, tmp_path: Path, arguments, code, printed, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"STORE": str(place / "store"), "RUN": str(place / "run")}
     typed = [names.get(word.split("/")[0], word.split("/")[0]) + word[len(word.split("/")[0]) :] for word in arguments]
     assert run_command("prior", *typed) == code
-    assert said in capsys.readouterr().err
+    assert printed in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

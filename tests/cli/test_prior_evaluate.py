@@ -1,4 +1,4 @@
-"""`vitruve prior evaluate`: what is printed, what is written, what is said when it goes wrong."""
+"""`vitruve prior evaluate`: what is printed, what is written, what is reported when it goes wrong."""
 
 import functools
 import json
@@ -83,7 +83,7 @@ def test_bad_input(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         ((own, "--store", store, "--body", "open-smply"), 2, "open-smpl"),
         ((own, "--store", store, "--samples", 3), 2, "samples"),
     ]
-    for options, code, said in cases:
+    for options, code, printed in cases:
         assert run(*options, "--out", tmp_path / "out") == code, options
-        assert said in "".join(capsys.readouterr()), options
+        assert printed in "".join(capsys.readouterr()), options
         assert not (tmp_path / "out").exists()

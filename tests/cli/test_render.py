@@ -32,8 +32,8 @@ def test_a_film(clip, tmp_path, capsys, monkeypatch):
     assert run(clip, "-o", out, *SMALL, "--numbers", "--frames", "0:6") == 0
     video = VideoSource(out)
     assert video.size == (96, 64) and len(video.times()) == 6
-    said = capsys.readouterr()
-    assert "6 frames, 96x64, 30 fps" in said.out and "drawing: 6/6 frames" in said.err
+    printed = capsys.readouterr()
+    assert "6 frames, 96x64, 30 fps" in printed.out and "drawing: 6/6 frames" in printed.err
 
 
 def test_a_strip_and_one_frame_and_a_gif(clip, tmp_path):
@@ -50,7 +50,7 @@ def test_a_strip_and_one_frame_and_a_gif(clip, tmp_path):
             image.seek(4)
 
 
-def test_what_is_said_of_a_fast_gif_is_what_is_written(clip, tmp_path, capsys):
+def test_what_is_reported_of_a_fast_gif_is_what_is_written(clip, tmp_path, capsys):
     assert run(clip, "-o", tmp_path / "a.gif", *SMALL, "--fps", 60) == 0
     assert "12 frames, 96x64, 30 fps, 0.4 s; 12 drawn" in capsys.readouterr().out
     with Image.open(tmp_path / "a.gif") as image:
@@ -60,7 +60,7 @@ def test_what_is_said_of_a_fast_gif_is_what_is_written(clip, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more", [("--strip", 3), ("--frames", "0:5")])
-def test_one_frame_and_several_cannot_both_be_meant(clip, tmp_path, capsys, more):
+def test_one_frame_and_several_exclude_each_other(clip, tmp_path, capsys, more):
     assert run(clip, "-o", tmp_path / "a.png", *SMALL, "--frame", 3, *more) == 2
     assert "one frame and several" in capsys.readouterr().err and not (tmp_path / "a.png").exists()
 
@@ -80,12 +80,12 @@ def test_a_plain_tree(clip, tmp_path):
 def test_a_dry_run_writes_nothing(clip, tmp_path, capsys):
     for name in ("a.mp4", "a.png"):
         assert run(clip, "-o", tmp_path / name, *SMALL, "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "12 frames, 96x64, 30 fps" in said and "nothing was written" in said and "open-smplh" in said
+    printed = capsys.readouterr().out
+    assert "12 frames, 96x64, 30 fps" in printed and "nothing was written" in printed and "open-smplh" in printed
     assert not list(tmp_path.iterdir())
 
 
-def test_gaps_are_said(clip, tmp_path, capsys):
+def test_gaps_are_reported(clip, tmp_path, capsys):
     motion = vitruve.load_motion(clip)
     path = motion.replace(mask=torch.arange(12) != 7).save(tmp_path / "gap.safetensors")
     assert run(path, "-o", tmp_path / "a.png", *SMALL, "--strip", 2) == 0
@@ -93,7 +93,7 @@ def test_gaps_are_said(clip, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "printed"),
     [
         (["none.npz", "-o", "a.mp4"], 3, "none.npz"),
         (["CLIP", "-o", "a.avi"], 2, ".mp4"),
@@ -112,17 +112,17 @@ def test_gaps_are_said(clip, tmp_path, capsys):
         (["CLIP", "-o", "CLIP/a.png"], 2, "cannot be written"),
     ],
 )
-def test_mistakes_are_said_and_leave_nothing(clip, tmp_path, monkeypatch, capsys, arguments, code, said):
+def test_mistakes_are_reported_and_leave_nothing(clip, tmp_path, monkeypatch, capsys, arguments, code, printed):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     body = [] if "--body" in arguments else ["--body", "open-smplh"]
     assert run(*(word.replace("CLIP", clip) for word in arguments), *body) == code
     error = capsys.readouterr().err
-    assert said in error and "Traceback" not in error
+    assert printed in error and "Traceback" not in error
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_is_replaced_only_when_asked(clip, tmp_path, capsys):
+def test_a_file_is_replaced_only_with_overwrite(clip, tmp_path, capsys):
     out = tmp_path / "a.png"
     out.write_text("mine")
     assert run(clip, "-o", out, *SMALL, "--frame", 0) == 2

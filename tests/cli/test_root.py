@@ -71,12 +71,12 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         ("convert a.npz --to", "--to has no value", "see vitruve convert --help"),
         ("info a.npz --source-fps", "--source-fps has no value", "see vitruve info --help"),
         ("prior show", "PATH is missing", "see vitruve prior show --help"),
-        ("compare a b c", "more was given than is taken: c", "see vitruve compare --help"),
+        ("compare a b c", "too many arguments: c", "see vitruve compare --help"),
         ("convert a --to b --workers 0", 'invalid value "0" for --workers', "must be >= 1"),
         ("demo --frames x", 'unable to convert "x" into int', "see vitruve demo --help"),
     ],
 )
-def test_what_the_parser_refuses_is_said_as_every_error(typed, what, do, capsys):
+def test_what_the_parser_refuses_is_reported_as_every_error(typed, what, do, capsys):
     assert run_command(*typed.split()) == UsageError.exit_code
     first, where, last = capsys.readouterr().err.splitlines()
     assert first.startswith("vitruve: ") and what in first
@@ -101,7 +101,7 @@ def test_closed_streams_are_no_error(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
 @pytest.mark.parametrize("code", ["print(1)", "print(1, flush=True)"])
-def test_a_full_disk_is_said_in_three_lines(code):
+def test_a_full_disk_is_reported_in_three_lines(code):
     done = ended(code, "> /dev/full")
     assert done.returncode == NotWritten.exit_code
     assert done.stderr.startswith("vitruve: no space left on device\n  where: ") and len(done.stderr.splitlines()) == 3
@@ -126,7 +126,7 @@ def test_names_that_are_no_text_are_shown_all_the_same(tmp_path):
     assert error.splitlines() == ["a\\nb", "  where: \\x1b[2J", "  do:    \\udcff é"]
 
 
-def test_a_working_folder_that_is_gone_is_said(tmp_path, monkeypatch, capsys):
+def test_a_working_folder_that_is_gone_is_reported(tmp_path, monkeypatch, capsys):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -139,7 +139,7 @@ def test_examples_keep_their_stars(capsys):
     assert "models/*/*.pkl" in capsys.readouterr().out
 
 
-def test_memory_that_runs_out_is_said_in_three_lines():
+def test_memory_that_runs_out_is_reported_in_three_lines():
     done = ended("raise MemoryError('Unable to allocate 149 GiB')", "")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 3 and "149 GiB" in done.stderr
 
@@ -203,19 +203,19 @@ def test_a_verb_that_keeps_the_frame_rate_names_the_option_that_is_meant(verb, c
 
 
 @pytest.mark.parametrize("verb", ["convert", "view", "render", "export", "compare"])
-def test_a_folder_of_bodies_that_is_not_there_is_said(verb, tmp_path, capsys):
-    """It was passed over, and the open body taken."""
+def test_a_folder_of_bodies_that_is_not_there_is_reported(verb, tmp_path, capsys):
+    """It was ignored, and the open body used."""
     clip = str(bundled_clip_path())
     files = [clip, clip] if verb == "compare" else [clip]
     more = [] if verb == "view" else ["--out", tmp_path / "out.npz"]
     more += ["--to", "open-smplx"] if verb == "convert" else []
     assert run_command(verb, *files, *more, "--bodies", tmp_path / "nowhere") == 2
-    assert "nowhere" in (said := capsys.readouterr().err) and "--bodies" in said
+    assert "nowhere" in (printed := capsys.readouterr().err) and "--bodies" in printed
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("call", [["demo"], ["data", "split"], ["bodies", "list"], ["prior", "train"]])
 def test_flags_have_no_opposites_and_lists_no_empty(call, capsys):
     assert run_command(*call, "--help") == 0
-    said = capsys.readouterr().out
-    assert "--no-" not in said and "--empty-" not in said
+    printed = capsys.readouterr().out
+    assert "--no-" not in printed and "--empty-" not in printed

@@ -1,4 +1,4 @@
-"""What stops a command: a full disk, a place that cannot be written, an interrupt; what is said, and what stays."""
+"""What stops a command: a full disk, a place that cannot be written, an interrupt; what is reported, and what stays."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def clips(tmp_path_factory):
     return write_clips(tmp_path_factory.mktemp("clips"), 3, frames=40)
 
 
-def said_three_lines(text: str) -> list[str]:
+def three_lines_of(text: str) -> list[str]:
     lines = [line for line in text.splitlines() if "note: " not in line]
     assert len(lines) == 3 and lines[1].startswith("  where: ") and lines[2].startswith("  do:    ")
     return lines
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_ends_a_conversion_of_many_and_the_same_call_goes_on(clips, tmp_path, full, capsys, workers):
+def test_a_full_disk_ends_a_conversion_of_many_and_the_same_call_resumes(clips, tmp_path, full, capsys, workers):
     call = (clips, *BODIES, "--out", tmp_path / "out", "--workers", workers, "--quiet")
     full(6000)
     assert run(*call) == NotWritten.exit_code
     full(None)
-    what, where, do = said_three_lines(capsys.readouterr().err)
+    what, where, do = three_lines_of(capsys.readouterr().err)
     assert "cannot be written" in what and str(tmp_path / "out") in where and ".npz" in where
     assert "make room" in do and "run it again" in do and "kept" in do
     assert not list(tmp_path.rglob("*.npz")) and not list(tmp_path.rglob("*.partial"))
@@ -57,7 +57,7 @@ def test_a_ledger_that_finds_no_room_ends_it_likewise(clips, tmp_path, full, cap
     full(300)
     assert run(clips, *BODIES, "--out", tmp_path / "out", "--quiet") == NotWritten.exit_code
     full(None)
-    _, where, do = said_three_lines(capsys.readouterr().err)
+    _, where, do = three_lines_of(capsys.readouterr().err)
     assert str(tmp_path / "out") in where and "run" in do
     assert run(clips, *BODIES, "--out", tmp_path / "out", "--quiet") == 0
     assert len(results_of(tmp_path / "out")) == 3
@@ -85,7 +85,7 @@ def test_a_full_disk_is_one_thing_in_every_verb(verb, clips, tmp_path, full, cap
     status = call(tmp_path / "out")
     full(None)
     assert status == NotWritten.exit_code
-    what, where, do = said_three_lines(capsys.readouterr().err)
+    what, where, do = three_lines_of(capsys.readouterr().err)
     assert "cannot be written: file too large" in what and str(tmp_path / "out") in where
     assert "make room" in do and "again" in do
     left = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(tmp_path / "before")]
@@ -120,7 +120,7 @@ def test_a_place_on_a_file_system_that_is_read_only(clips, tmp_path, capsys, mon
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     assert run_command("export", clips / "clip1.npz", "-o", tmp_path / "x.bvh", "--body", "open-smplh") == 6
-    assert str(tmp_path / "x.bvh") in said_three_lines(capsys.readouterr().err)[1]
+    assert str(tmp_path / "x.bvh") in three_lines_of(capsys.readouterr().err)[1]
 
 
 @pytest.mark.parametrize(
@@ -165,4 +165,4 @@ def test_quiet_prints_no_notes(call, clips, tmp_path, monkeypatch, capsys):
     assert run_command(*words, "--quiet") == 0
     assert capsys.readouterr() == ("", "")
     assert run_command(*words, "--overwrite") == 0
-    assert "note: " in (said := capsys.readouterr()).err + said.out
+    assert "note: " in (printed := capsys.readouterr()).err + printed.out

@@ -21,8 +21,8 @@ def test_info_of_many_and_of_one(long_path, capsys):
         shutil.copy(bundled_clip_path(), file)
     (long_path / "bad.npz").write_bytes(b"PK")
     assert run_command("info", *files, long_path / "bad.npz") == 4
-    said = capsys.readouterr().out.splitlines()
-    assert all(any(str(file) in line for line in said) for file in (*files, long_path / "bad.npz"))
+    printed = capsys.readouterr().out.splitlines()
+    assert all(any(str(file) in line for line in printed) for file in (*files, long_path / "bad.npz"))
     assert run_command("info", files[0]) == 0
     assert str(files[0]) in capsys.readouterr().out
 
@@ -32,7 +32,7 @@ def test_lists_and_checks_of_bodies(long_path, capsys):
     written = long_path / "mano" / "MANO_LEFT.pkl"
     assert str(written) in capsys.readouterr().out
     assert run_command("bodies", "list", "--folder", long_path) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert any(str(written) in line for line in said) and any(f" {long_path} " in line for line in said)
+    printed = capsys.readouterr().out.splitlines()
+    assert any(str(written) in line for line in printed) and any(f" {long_path} " in line for line in printed)
     assert run_command("bodies", "check", written) == 0
     assert f"{written}: " in capsys.readouterr().out

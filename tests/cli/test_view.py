@@ -24,24 +24,24 @@ def clip(tmp_path):
 
 def test_it_serves_a_page_for_a_while(clip, capsys):
     assert run(clip, "--body", "open-smplh", "--no-open", "--seconds", 0.3, "--port", 0) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("http://localhost:")
-    assert "clip: 6 frames at 30 fps on open-smplh-neutral" in said
-    assert "viser" not in said
+    printed = capsys.readouterr().out
+    assert printed.startswith("http://localhost:")
+    assert "clip: 6 frames at 30 fps on open-smplh-neutral" in printed
+    assert "viser" not in printed
 
 
 def test_dry_run_shows_and_writes_nothing(clip, tmp_path, capsys):
     assert run(clip, "--dry-run") == 0
     assert run(clip, "--save", tmp_path / "a.html", "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert "nothing was served" in said and "nothing was written; 6 frames would go" in said
+    printed = capsys.readouterr().out
+    assert "nothing was served" in printed and "nothing was written; 6 frames would go" in printed
     assert run(vitruve.save_motion(small_motion("smplh", 1), tmp_path / "one.npz"), "--dry-run") == 0
     assert "1 frame at 30 fps" in capsys.readouterr().out
     (tmp_path / "one.npz").unlink()
     assert [file.name for file in tmp_path.iterdir()] == ["clip.npz"]
 
 
-def test_it_saves_a_recording_and_never_overwrites_unasked(clip, tmp_path, capsys):
+def test_it_saves_a_recording_and_replaces_it_only_with_overwrite(clip, tmp_path, capsys):
     page = tmp_path / "out" / "a.viser"
     assert run(clip, "--save", page, "--quiet") == 0
     assert page.stat().st_size > 1000
@@ -93,8 +93,8 @@ CASES = (
 def test_refusals_say_what_to_do(clip, tmp_path, capsys, case):
     low, high, arguments = refusals(clip, tmp_path)[case]
     assert low <= run(*arguments) <= high
-    said = capsys.readouterr().err
-    assert said.startswith("vitruve: ") and "  do:  " in said and "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("vitruve: ") and "  do:  " in printed and "Traceback" not in printed
 
 
 def test_a_taken_port_is_refused_and_the_next_free_one_named(clip, capsys):
@@ -103,8 +103,8 @@ def test_a_taken_port_is_refused_and_the_next_free_one_named(clip, capsys):
         taken.listen()
         port = taken.getsockname()[1]
         assert run(clip, "--port", port, "--no-open") == 2
-    said = capsys.readouterr().err
-    assert f"port {port} is taken" in said and "--port" in said
+    printed = capsys.readouterr().err
+    assert f"port {port} is taken" in printed and "--port" in printed
 
 
 def test_without_viser_it_names_the_extra(clip, capsys, monkeypatch):
@@ -119,7 +119,7 @@ def test_the_server_is_up_before_torch_is_loaded(clip):
 
     code = (
         "import sys, vitruve.cli.view as view; from vitruve.viewer.server import open_server, close_server;"
-        f"view._look_at(({str(clip)!r},)); close_server(open_server(port=0)); assert 'torch' not in sys.modules"
+        f"view._check_formats(({str(clip)!r},)); close_server(open_server(port=0)); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -129,8 +129,8 @@ def test_a_folder_of_meshes_is_shown_beside_the_motion_that_made_it(clip, tmp_pa
     meshes = tmp_path / "scan"
     write_mesh_sequence(vitruve.load_motion(clip).vertices(body), body.faces, meshes, up="y")
     assert run(meshes, "--up", "y", "--no-open", "--seconds", 0.3, "--port", 0) == 0
-    said = capsys.readouterr()
-    assert "scan: 6 frames at 30 fps on open-smplh-neutral" in said.out and "30 fps was taken" in said.err
+    printed = capsys.readouterr()
+    assert "scan: 6 frames at 30 fps on open-smplh-neutral" in printed.out and "30 fps was taken" in printed.err
     both = (clip, meshes, "--up", "y", "--source-fps", 15, "--body", "open-smplh-neutral")
     assert run(*both, "--heat", "--save", tmp_path / "a.viser", "--quiet") == 0
     assert capsys.readouterr().err == "" and (tmp_path / "a.viser").stat().st_size > 6 * 6890 * 3

@@ -40,17 +40,17 @@ def entry_of(out):
     return entry
 
 
-def test_the_page_is_whole_and_names_are_text(one):
+def test_the_page_is_complete_and_names_are_text(one):
     checked = Checker((one / "report.html").read_text())
     assert "b" not in checked.tags and "script" not in checked.tags
     assert any("<b>walk & run.npz" in text for text in checked.texts)
     assert all(value.startswith("data:") for _, key, value in checked.attributes if key in ("src", "href"))
-    said = " ".join(checked.texts)
+    printed = " ".join(checked.texts)
     for heading in (
         *("Figures", "Source and result", "Where on the body the error is", "Shape before and after"),
         *("Error frame by frame", "Mean error by part of the body", "Where the time went", "Licences and citations"),
     ):
-        assert heading in said
+        assert heading in printed
     assert all(value for tag, key, value in checked.attributes if (tag, key) == ("img", "alt"))
 
 
@@ -130,9 +130,10 @@ def test_a_heat_map_is_red_where_the_surfaces_are_apart(one):
     shown = load_shown(entry_of(one), one)
     same = Shown("same", shown.result, shown.result, {"best": 0})
     rotations = shown.result.motion.rotations.clone()
-    elbow = shown.target.skeleton.index("left_elbow")
+    body = shown.result.body
+    elbow = body.skeleton.index("left_elbow")
     rotations[:, elbow] = rotations[:, elbow].transpose(-1, -2) @ rotations[:, elbow].roll(1, -1)
-    turned = motion_performer(shown.result.motion.replace(rotations=rotations), shown.target)
+    turned = motion_performer(shown.result.motion.replace(rotations=rotations), body)
     moved = Shown("moved", shown.result, turned, {})
     reds = []
     for case in (same, moved):
@@ -183,9 +184,9 @@ def test_single_poses_are_drawn_by_their_ids(tmp_path):
     assert run(tmp_path / "poses.npz", *BODIES, "--out", tmp_path / "out", "--quiet") == 0
     html = (tmp_path / "out" / "report.html").read_text()
     checked, entry = Checker(html), entry_of(tmp_path / "out")
-    said = " ".join(checked.texts)
+    printed = " ".join(checked.texts)
     assert "i" not in checked.tags and checked.tags.count("img") == 2
-    assert "Error pose by pose" in said and "jitter added" not in said
+    assert "Error pose by pose" in printed and "jitter added" not in printed
     assert not re.search("frame", " ".join(checked.texts[3:]))
     overlay, heat = (block for block in pose_blocks(entry, tmp_path / "out") if isinstance(block, Figure))
     assert overlay.image.width == 900 and overlay.image.height > 3 * 420 and "over 4 poses" in heat.caption
@@ -195,7 +196,7 @@ def test_single_poses_are_drawn_by_their_ids(tmp_path):
 
 
 def test_meshes_of_another_body_have_a_heat_map(tmp_path):
-    """The body is told by the faces; its map says where each vertex of the result belongs."""
+    """The body is recognised by its faces; its map says where each vertex of the result belongs."""
     body, target = vitruve.load_body("open-smplh-neutral"), vitruve.load_body("open-smplx-neutral")
     vertices, result = small_motion("smplh", 2).vertices(body), motion_performer(small_motion("smplx", 2), target)
     unknown = mesh_performer(vertices, body.faces, 30.0)

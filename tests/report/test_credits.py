@@ -1,4 +1,4 @@
-"""Who made what a result rests on: every kind of body has its licence, and what is to be cited is said once."""
+"""Who made what a result rests on: every kind of body has its licence, and what is to be cited is reported once."""
 
 import re
 
@@ -47,7 +47,7 @@ def test_what_is_shared_stands_once():
 
 
 @pytest.mark.parametrize("key", CREDITS)
-def test_entries_are_whole(key):
+def test_entries_are_complete(key):
     credit = CREDITS[key]
     assert credit.name and credit.licence and bool(credit.title) == bool(credit.bibtex) == bool(credit.authors)
     assert credit.bibtex.count("{") == credit.bibtex.count("}")

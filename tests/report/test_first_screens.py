@@ -26,6 +26,12 @@ def test_a_store_says_first_whether_something_is_odd():
         **{"hours_by_fps": {}, "hours_by_body": {}, "hours_by_gender": {}, "turns_deg": {}, "labels": {}, "fields": {}},
         **{"clips_looked_through": 1, "frames_looked_through": 10, "findings": [odd]},
     }
-    for findings, said in (([odd], "1 thing is odd"), ([odd] * 2, "2 things are odd"), ([], "nothing odd was found")):
+    for findings, printed in (
+        ([odd], "1 thing is odd"),
+        ([odd] * 2, "2 things are odd"),
+        ([], "nothing odd was found"),
+    ):
         page = data_page({**figures, "findings": findings})
-        assert page.index(said) < page.index("Data sets") < page.index("What is odd") < page.index("How long clips are")
+        assert (
+            page.index(printed) < page.index("Data sets") < page.index("What is odd") < page.index("How long clips are")
+        )

@@ -112,8 +112,8 @@ def test_any_bars_are_well_formed(values, unit):
 def test_any_histogram_is_well_formed_and_counts_all(width, counts):
     svg = histogram(width, counts, "mm", "frames")
     Checker(svg)
-    said = [float(text.split(": ")[1].replace(",", "")) for text in re.findall(r"<rect[^>]*><title>([^<]*)", svg)]
-    assert sum(said) == pytest.approx(sum(counts), rel=1e-4)
+    printed = [float(text.split(": ")[1].replace(",", "")) for text in re.findall(r"<rect[^>]*><title>([^<]*)", svg)]
+    assert sum(printed) == pytest.approx(sum(counts), rel=1e-4)
 
 
 def test_bars_are_as_long_as_their_values():
@@ -129,7 +129,7 @@ def test_histogram_bars_add_up_when_drawn_together():
 @pytest.mark.parametrize(
     "svg", [line_plot({}, "x", "y"), line_plot({"a": ([1], [math.nan])}, "x", "y"), bars({}, "mm")]
 )
-def test_nothing_to_draw_is_said(svg):
+def test_nothing_to_draw_is_reported(svg):
     assert "no data" in texts_of(svg)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import AsJson, BodiesFolder, Gender, OutIfAny, Rate
+from vitruve.cli.options import BodiesFolder, DryRun, Gender, Json, OutIfAny, Overwrite, Quiet, SourceFps, UpAxis
+from vitruve.cli.output import print_place
 
 if TYPE_CHECKING:
     from vitruve.compare import Comparison
@@ -32,19 +33,19 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     align: Literal["none", "root", "procrustes", "first-frame", "clip"] = "none",
     shift: str = "0",
     mapping: str | None = None,
-    source_fps: Rate = None,
+    source_fps: SourceFps = None,
     gender: Gender = None,
-    up: Literal["z", "y"] = "z",
+    up: UpAxis = "z",
     floor: float = 0.0,
     fail_above: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
     bodies: BodiesFolder = None,
     out: OutIfAny = None,
-    as_json: AsJson = False,
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Compare two motions: joints, surfaces, rotations, the way through the world, feet, jitter.
+    """Compare two motions: joints, surfaces, rotations, the path through the world, feet, jitter.
 
     The first is the reference, the second is judged. They may be on different bodies, at different frame rates, of
     different lengths; either may be a BVH or ASF/AMC file, or a folder of meshes. The exit status is 5 where they are
@@ -55,23 +56,15 @@ def compare(  # noqa: PLR0913 (one parameter per option)
 
     Args:
         first: motion file, or folder of meshes.
-        second: what is judged by it.
-        body_a: the body of the first, if it does not say it.
-        body_b: the body of the second, if it does not say it.
-        align: how the second is laid over the first before distances are taken.
+        second: the motion to judge.
+        body_a: the body of the first, if the file does not state it.
+        body_b: the body of the second, if the file does not state it.
+        align: how the second is aligned to the first before distances are measured.
         shift: how many frames the second runs later (negative: earlier), or auto.
         mapping: which joint is which, for a skeleton with foreign names (docs/retarget.md).
-        source_fps: frames per second, for meshes and files that do not say.
-        gender: neutral, female or male, for files that do not say.
-        up: the axis that points upwards in folders of meshes.
         floor: height of the floor in metres.
-        fail_above: millimetres of mean distance from which the exit status is 5.
-        bodies: folder of licensed bodies, looked into before the usual places.
-        out: the folder to write; vitruve-compare where left out, and none with --json.
-        as_json: print the figures as JSON.
-        dry_run: say what would be compared, and write nothing.
-        overwrite: replace the folder of an earlier run.
-        quiet: show no progress and no summary.
+        fail_above: the mean distance in millimetres above which the exit status is 5.
+        out: the folder to write; by default vitruve-compare, and none with --json.
     """
     from vitruve.runs.folder import check_out
 
@@ -81,40 +74,34 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     from vitruve.compare import compare_motions
     from vitruve.compare.timeline import parse_shift
     from vitruve.formats.performers import read_source
-    from vitruve.runs import progress_bar
+    from vitruve.runs import progress_bar, run_folder
 
     parse_shift(shift)  # before anything slow
-    given = [read_source(path, source_fps, up, gender) for path in (first, second)]
+    sources = [read_source(path, source_fps, up, gender) for path in (first, second)]
     if dry_run:
-        print("\n".join(f"would compare  {path}: {what!r}" for path, what in zip((first, second), given)))
+        print("\n".join(f"would compare  {path}: {what!r}" for path, what in zip((first, second), sources)))
         names = ", ".join(str(place / name) for name in _FILES) if place is not None else "nothing"
         print(f"would write    {names}")
         return 0
     options = {"first": first, "second": second, "body_a": body_a, "body_b": body_b, "align": align, "shift": shift,
                "mapping": mapping, "source_fps": source_fps, "gender": gender, "up": up, "floor": floor,
                "fail_above": fail_above, "bodies": bodies}  # fmt: skip
-    with _run(place, options, overwrite) as run, progress_bar("comparing", "frames", quiet) as progress:
+    inputs = [path for path in (first, second) if path.is_file()]
+    folder = run_folder(place, "compare", options, inputs, overwrite) if place else nullcontext()
+    with folder as run, progress_bar("comparing", "frames", quiet) as progress:
         comparison = compare_motions(
-            given[0], given[1], body_a, body_b, align=align, shift=shift, mapping=mapping, fps=source_fps, floor=floor,
-            folder=bodies, progress=progress,
+            sources[0], sources[1], body_a, body_b,
+            align=align, shift=shift, mapping=mapping, fps=source_fps, floor=floor, folder=bodies, progress=progress,
         )  # fmt: skip
         if run is not None:
             _write(comparison, run)
     if as_json:
         print(json.dumps(comparison.figures, indent=2, ensure_ascii=False, allow_nan=False))
     elif not quiet:
-        _show(comparison, place)
-    return _judge(comparison, fail_above)
-
-
-def _run(place: Path | None, options: dict[str, object], overwrite: bool) -> AbstractContextManager[RunFolder | None]:
-    """The folder to write; nothing where none is asked for."""
-    from vitruve.runs import run_folder
-
-    inputs = [path for path in (options["first"], options["second"]) if isinstance(path, Path) and path.is_file()]
-    if place is None:
-        return nullcontext()
-    return run_folder(place, "compare", options, inputs=inputs, overwrite=overwrite)
+        _print_figures(comparison)
+        if place is not None:
+            print_place(place)
+    return _exit_status(comparison, fail_above)
 
 
 def _write(comparison: Comparison, run: RunFolder) -> None:
@@ -127,7 +114,7 @@ def _write(comparison: Comparison, run: RunFolder) -> None:
     run.note(**{word: comparison.figures[word]["body"] or comparison.figures[word]["kind"] for word in _SIDES})
 
 
-def _show(comparison: Comparison, place: Path | None) -> None:
+def _print_figures(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -154,8 +141,6 @@ def _show(comparison: Comparison, place: Path | None) -> None:
         console.print(f"[yellow]warning: {escape(warning)}[/yellow]")
     for note in comparison.notes:
         console.print(f"[dim]note: {escape(note)}[/dim]")
-    if place is not None:
-        print(f"Written to {place}; open {place / 'report.html'} in a browser.")
 
 
 def _cell(value: object) -> str:
@@ -164,7 +149,7 @@ def _cell(value: object) -> str:
     return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else escape(str(value))
 
 
-def _judge(comparison: Comparison, fail_above: float | None) -> int:
+def _exit_status(comparison: Comparison, fail_above: float | None) -> int:
     if fail_above is None or comparison.mean_mm <= fail_above:
         return 0
     what = "surfaces" if comparison.measure == "vertex_mm" else "joints"

@@ -1,86 +1,85 @@
-"""`vitruve convert`: motions made on one body become motions on another, one file or a whole data set."""
+"""`vitruve convert`: motions to another body, one file or a whole data set."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from vitruve.cli import process
-from vitruve.cli.options import BodiesFolder, Count, Gender, Out, Rate
-from vitruve.cli.plain_table import print_table
+from vitruve.cli.options import (
+    BodiesFolder,
+    Cluster,
+    Device,
+    DryRun,
+    Gender,
+    Out,
+    Quiet,
+    Shard,
+    SourceFps,
+    UpAxis,
+    Workers,
+)
+from vitruve.cli.output import print_first, print_notes, print_table, print_warnings
 from vitruve.words import counted
 
 if TYPE_CHECKING:
     from vitruve.convert.options import Options
     from vitruve.jobs.batch import Batch, Outcome
 
-# Frames per second of one process that time is estimated with before anything was measured in the output folder.
+# Frames per second of one process, for estimates before anything was measured in the output folder.
 _ASSUMED_RATE = 500.0
 _BAD_FILE, _NOT_TRUSTED = 4, 5
-# Rows that a terminal is shown.
-_SHOWN = 20
+# How many failures and warnings a terminal shows.
+_MOST_LINES = 20
 
 
 def convert(  # noqa: PLR0913 (one parameter per option)
     *inputs: str,
-    to: Annotated[str, Parameter(help="The body to go to; 'smplx' keeps each motion's gender.")],
-    source: Annotated[
-        str | None, Parameter(name="--from", help="The body of the inputs, if they do not say it.")
-    ] = None,
+    to: str,
+    source: Annotated[str | None, Parameter(name="--from")] = None,
     out: Out = Path("vitruve-convert"),
     betas: str | None = None,
     hands: str = "flat",
     format: str | None = None,
     bodies: BodiesFolder = None,
-    source_fps: Rate = None,
+    source_fps: SourceFps = None,
     gender: Gender = None,
     mapping: str | None = None,
-    up: Literal["z", "y"] = "z",
+    up: UpAxis = "z",
     points: Annotated[int | None, Parameter(validator=Number(gte=50))] = None,
-    device: str = "cpu",
-    workers: Count = 1,
-    shard: str | None = None,
-    cluster: str | None = None,
+    device: Device = "cpu",
+    workers: Workers = 1,
+    shard: Shard = None,
+    cluster: Cluster = None,
     report: Annotated[bool, Parameter(negative="--no-report")] = True,
-    dry_run: bool = False,
+    dry_run: DryRun = False,
     overwrite: bool = False,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> int:
     """Convert motions to another body: one shape per clip, the same movement, the quality measured.
 
-    What an earlier run into the same folder has done is not done again, unless an input, an option or a body has
-    changed. A bad file is reported and skipped. The exit status is 4 where a file failed, and 5 where a result is not
-    to be trusted without a look.
+    A run into the same folder keeps what an earlier one has done, unless an input, an option or a body has changed. A
+    bad file is reported and skipped. The exit status is 4 where a file failed, and 5 where a result is not to be
+    trusted without a look.
 
     Examples: `vitruve convert walk_poses.npz --to smplx`, `vitruve convert AMASS --to smplx-neutral --out AMASS_smplx
     --workers 8`, `vitruve convert take.bvh --to open-smplx --out take.npz`.
 
     Args:
         inputs: files, folders, patterns, or lists of paths (@files.txt).
-        to: the body to go to.
-        source: the body they were made on.
+        to: the target body; 'smplx' keeps each motion's gender.
+        source: the body of the inputs, for files that do not state it.
         out: a folder, which keeps the tree of the inputs; or a file for one input.
-        betas: fit, zero, keep-if-same, or a file with betas; fit where left out, zero for single poses.
-        hands: what a source without fingers gets: flat, mean, or a file with 90 axis-angle values.
-        format: a name of docs/formats.md; that of the target body where left out.
-        bodies: folder of licensed bodies, looked into before the usual places.
-        source_fps: frames per second, for files that do not say, or say it wrong.
-        gender: neutral, female or male, for files that do not say.
+        betas: fit, zero, keep-if-same, or a file with betas; by default fit, and zero for single poses.
+        hands: for a source without fingers: flat, mean, or a file with 90 axis-angle values.
+        format: a name of docs/formats.md; by default that of the target body.
         mapping: mapping file for motions on a foreign skeleton (BVH, ASF/AMC), or "guess" (docs/retarget.md).
-        up: the axis that points upwards in folders of meshes.
-        points: about how many surface points the fit looks at; what the fit has proved good with where left out.
-        device: where the fit is computed: cpu, cuda, cuda:1.
-        workers: processes on this machine.
-        shard: do only this part of the work, such as 2/8.
-        cluster: address of a Dask scheduler that does the work instead.
-        report: write report.html; --no-report leaves the page and its pictures out, and one of an earlier run goes.
-        dry_run: say what would be done, and write nothing.
+        points: about how many surface points to fit; by default as many as the fit was tested with.
+        report: write report.html; --no-report writes none, and removes that of an earlier run.
         overwrite: replace files that no earlier run has made.
-        quiet: show no progress, notes and summary.
     """
     with process.quick_imports():
         from vitruve.convert.batch import carry_out, prepare
@@ -111,13 +110,12 @@ def convert(  # noqa: PLR0913 (one parameter per option)
     if not cluster:
         device_of(device)  # says now what is not there
     part = parse_shard(shard) if shard else (1, 1)
-    few = quiet or len(inputs) == 1
-    with one_thread_but_for_blocks(), progress_bar("looking at files", "files", few) as progress:
+    with one_thread_but_for_blocks(), progress_bar("looking at files", "files", quiet or len(inputs) == 1) as progress:
         batch = prepare(inputs, options, out, folder=bodies, shard=part, overwrite=overwrite, progress=progress)
     if not quiet:
-        _say_notes(batch)
+        _print_notes(batch)
     if dry_run:
-        _show_plan(batch, workers)
+        _print_plan(batch, workers)
         return 0
     with one_thread_but_for_blocks(), progress_bar("converting", "frames", quiet) as progress:
         outcome = carry_out(batch, workers=workers, cluster=cluster or "", progress=progress)
@@ -125,60 +123,44 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         with one_thread_but_for_blocks():
             _write_page(batch, outcome, options)
     else:
-        batch.record("report.html").unlink(missing_ok=True)  # it would tell of another run
-    _say_problems(batch, outcome)
+        batch.record("report.html").unlink(missing_ok=True)  # it would describe an earlier run
+    _print_problems(batch, outcome)
     if not quiet:
-        _say_warnings(outcome)
-        _show_outcome(batch, outcome, report)
-    return _status(outcome)
-
-
-def _status(outcome: Outcome) -> int:
+        # What is odd about the inputs and does not spoil the results.
+        warned = [row for row in outcome.results["findings"] if row["severity"] != "note" and row["trusted"]]
+        print_warnings(warned, _MOST_LINES, "more; see report.html", names=len(outcome.entries) != 1)
+        _print_outcome(batch, outcome, report)
     if outcome.failed:
         return _BAD_FILE if outcome.entries else int(outcome.failed[0]["exit_code"])
     return 0 if all(entry["trusted"] for entry in outcome.entries) else _NOT_TRUSTED
 
 
-def _say_notes(batch: Batch) -> None:
-    for note in batch.plan.notes:
-        print(f"vitruve: note: {note}", file=sys.stderr)
+def _print_notes(batch: Batch) -> None:
+    print_notes(batch.plan.notes)
     for why in dict.fromkeys(batch.passed.values()):
         first, *others = (path for path, reason in batch.passed.items() if reason == why)
         more = f", and {len(others)} more like it" if others else ""
-        print(f"vitruve: note: passed over: {first} {why}{more}", file=sys.stderr)
+        print_notes([f"ignored: {first} {why}{more}"])
 
 
-def _say_problems(batch: Batch, outcome: Outcome) -> None:
-    for entry in outcome.failed[:_SHOWN]:
-        lines = [f"vitruve: {entry['input']} skipped: {entry['what']}"]
-        lines += [f"  {word}: {entry[key]}" for word, key in (("where", "where"), ("do", "do")) if entry[key]]
-        print("\n".join(lines), file=sys.stderr)
-    if len(outcome.failed) > _SHOWN:
-        print(f"vitruve: and {len(outcome.failed) - _SHOWN} more; see failures.csv", file=sys.stderr)
+def _print_problems(batch: Batch, outcome: Outcome) -> None:
     from vitruve.convert.summary import reasons
 
-    untrusted = [entry for entry in outcome.entries if not entry["trusted"]]
-    for entry in untrusted[:_SHOWN]:
-        why = "; ".join(reason for reason in reasons(entry) if reason not in batch.plan.notes)
-        print(f"vitruve: DO NOT TRUST {entry['output'].removeprefix('../')}: {why}", file=sys.stderr)
-    if len(untrusted) > _SHOWN:
-        print(f"vitruve: and {len(untrusted) - _SHOWN} more; see report.html", file=sys.stderr)
+    failures = []
+    for entry in outcome.failed:
+        lines = [f"{entry['input']} skipped: {entry['what']}"]
+        lines += [f"  {word}: {entry[word]}" for word in ("where", "do") if entry[word]]
+        failures.append("\n".join(lines))
+    print_first(failures, _MOST_LINES, "more; see failures.csv")
+    untrusted = []
+    for entry in outcome.entries:
+        if not entry["trusted"]:
+            why = "; ".join(reason for reason in reasons(entry) if reason not in batch.plan.notes)
+            untrusted.append(f"DO NOT TRUST {entry['output'].removeprefix('../')}: {why}")
+    print_first(untrusted, _MOST_LINES, "more; see report.html")
 
 
-def _say_warnings(outcome: Outcome) -> None:
-    """What is odd about the inputs and does not spoil the results; each thing once, however many have it."""
-    from vitruve.motion.finding import finding_text
-
-    rows = [row for row in outcome.results["findings"] if row["severity"] != "note" and row["trusted"]]
-    for row in rows[:_SHOWN]:
-        more = f" and {row['clips'] - 1} more" if row["clips"] > 1 else ""
-        whose = "" if len(outcome.entries) == 1 else f"{row['first']}{more}: "
-        print(f"vitruve: warning: {whose}{finding_text(row)}", file=sys.stderr)
-    if len(rows) > _SHOWN:
-        print(f"vitruve: and {len(rows) - _SHOWN} more; see report.html", file=sys.stderr)
-
-
-def _show_plan(batch: Batch, workers: int) -> None:
+def _print_plan(batch: Batch, workers: int) -> None:
     plan = batch.plan
     rows = [("input", "frames", "fps", "seconds", "", "output")]
     for task in plan.tasks:
@@ -186,7 +168,7 @@ def _show_plan(batch: Batch, workers: int) -> None:
     for entry in plan.done:
         output = str(batch.folder / entry["output"])
         rows.append((entry["input"], *_length(entry["frames"], entry["fps"]), "done", output))
-    shown = rows[: 5 * _SHOWN]
+    shown = rows[: 5 * _MOST_LINES]
     print_table(shown[0], shown[1:])
     if len(rows) > len(shown):
         print(f"and {len(rows) - len(shown)} more")
@@ -205,27 +187,28 @@ def _length(frames: int, fps: float) -> tuple[str, str, str]:
     return (str(frames), f"{fps:g}", f"{frames / fps:.1f}") if fps else (str(frames), "-", "-")
 
 
-def _show_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
+def _print_outcome(batch: Batch, outcome: Outcome, report: bool) -> None:
     from vitruve.report.convert_page import figures
 
     if not (outcome.entries or outcome.failed):
-        print(f"None of the files is in part {'/'.join(map(str, batch.shard))} of the work: nothing was to be done.")
+        print(f"None of the files is in part {'/'.join(map(str, batch.shard))} of the work: nothing to do.")
         return
     print(f"{counted(len(outcome.entries), 'file')} converted, {outcome.now} of them now; {len(outcome.failed)} failed")
     if not outcome.entries:
-        print(f"No motion was written; what went wrong stands above and in {batch.record('failures.csv')}.")
+        print(f"No motion was written; the errors are above and in {batch.record('failures.csv')}.")
         return
     for what, value in figures(outcome.results):
         print(f"  {what:<24}{value}")
-    print(f"  {'whole command':<24}{process.seconds():.1f} s, with Python's start{' and the report' if report else ''}")
+    included = " and the report" if report else ""
+    print(f"  {'whole command':<24}{process.seconds():.1f} s, with Python's startup{included}")
     for entry in outcome.entries if len(outcome.entries) == 1 else ():
         notes = [row["what"] for row in entry.get("findings", ()) if row["severity"] == "note"]
         for note in (*entry["warnings"], *notes):
-            if note not in batch.plan.notes:  # those are said already
+            if note not in batch.plan.notes:  # printed already
                 print(f"  note: {note}")
-    look = "open {} in a browser" if report else "the figures stand in {}"
-    look = look.format(batch.record("report.html" if report else "results.json"))
-    print(f"Written to {batch.out}; {look}.")
+    page = batch.record("report.html")
+    hint = f"open {page} in a browser" if report else f"the figures are in {batch.record('results.json')}"
+    print(f"Written to {batch.out}; {hint}.")
 
 
 def _write_page(batch: Batch, outcome: Outcome, options: Options) -> None:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-_SHOWN = 10
+from vitruve.cli.options import DryRun, Quiet, StorePath
 
 
-def label(store: Path, *, by: str, overwrite: bool = False, dry_run: bool = False, quiet: bool = False) -> None:
-    """Label the clips of a store, or parts of them: style, action, text. Labels are kept beside its frames.
+def label(store: StorePath, *, by: str, overwrite: bool = False, dry_run: DryRun = False, quiet: Quiet = False) -> None:
+    """Label the clips of a store, or parts of them: style, action, text. Labels are stored beside its frames.
 
-    What the store has already stays, and the same label stands once, so the same call twice changes nothing.
+    Existing labels stay, and none is stored twice, so running the same command again changes nothing.
 
     Examples: `vitruve data label motions --by labels.csv`, `vitruve data label motions --by bandai-namco`.
 
     Args:
-        store: of `vitruve data prepare`.
         by: a .csv, .json or .jsonl file with clip, start, end (seconds) and a column for each kind of label; BABEL's
-            .json; or bandai-namco or 100style, whose file names tell.
+            .json; or bandai-namco or 100style, for labels from file names.
         overwrite: remove the labels that the store has.
-        dry_run: show the table, and write nothing.
-        quiet: show no table.
     """
-    from vitruve.cli.plain_table import print_table
+    from vitruve.cli.output import print_table
     from vitruve.data import open_store
     from vitruve.data.labels import add_labels, find_labels, label_figures, read_labels
     from vitruve.report.data_page import LABEL_HEADER, label_rows

@@ -1,4 +1,4 @@
-"""`vitruve data unpack`: the archives of AMASS become folders, checked, several at once."""
+"""`vitruve data unpack`: the archives of AMASS, several at once, checked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitruve.cli.options import Count, Out
-from vitruve.cli.plain_table import print_table
+from vitruve.cli.options import Count, DryRun, Out, Quiet
+from vitruve.cli.output import print_table
 from vitruve.errors import NotWritten
 
 if TYPE_CHECKING:
@@ -18,24 +18,22 @@ def unpack(
     *archives: Path,
     out: Out,
     workers: Count = 1,
-    dry_run: bool = False,
+    dry_run: DryRun = False,
     overwrite: bool = False,
-    quiet: bool = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Unpack archives of AMASS into one folder, and compare what came out with the release.
+    """Unpack archives of AMASS into one folder, and compare the content with the release.
 
-    Each archive is unpacked whole or not at all. What an earlier run into the same folder has done is not done again.
+    Each archive is unpacked completely or not at all. A run into the same folder keeps what an earlier one has done.
     The exit status is 4 where an archive failed or holds a clip that cannot be read.
 
     Examples: `vitruve data unpack downloads --out AMASS --workers 4`, `vitruve data unpack CMU.tar.bz2 --out AMASS`.
 
     Args:
-        archives: .tar.bz2, .tar.gz, .tar.xz, .tar or .zip files, or folders that hold them.
+        archives: .tar.bz2, .tar.gz, .tar.xz, .tar or .zip files, or folders of them.
         out: the folder; SMPL+H and SMPL-X releases need one each.
         workers: archives at a time.
-        dry_run: say what would be done, and write nothing.
-        overwrite: unpack again, and replace the folders that are there.
-        quiet: show no progress and no table.
+        overwrite: unpack again, and replace existing folders.
     """
     from vitruve.amass import unpack as library
     from vitruve.runs import progress_bar
@@ -45,14 +43,16 @@ def unpack(
     for row in report.failed:
         print(f"vitruve: {row.archive} skipped: {row.error}", file=sys.stderr)
     if not quiet or dry_run:
-        _show(report)
+        _print_report(report)
         print("nothing was written" if dry_run else f"The sets are in {out}.")
     if any(isinstance(row.error, NotWritten) for row in report.failed):
         return NotWritten.exit_code
     return 4 if report.failed or any(row.bad for row in report.rows) else 0
 
 
-def _show(report: UnpackReport) -> None:
+def _print_report(report: UnpackReport) -> None:
+    from vitruve.amass.sets import SETS
+
     rows = []
     for row in report.rows:
         known = row.state in ("unpacked", "done before")
@@ -62,17 +62,12 @@ def _show(report: UnpackReport) -> None:
     for row in report.rows:
         for note in row.notes:
             print(f"note: {row.archive.name}: {note}")
-    if report.found is not None:
-        for note in report.found.notes():
+    found, present = report.found, {row.set for row in report.rows if row.state == "to do"}
+    released = [name for name, row in SETS.items() if row.files]
+    if found is not None:
+        for note in found.notes():
             print(f"note: {note}")
-    there = {found.set for found in report.found.folders} if report.found else set()
-    coming = {row.set for row in report.rows if row.state == "to do"}
-    missing = [name for name in (report.found.missing if report.found else _all()) if name not in there | coming]
+        present |= {each.set for each in found.folders}
+    missing = [name for name in (found.missing if found else released) if name not in present]
     if missing:
-        print(f"{len(missing)} of the {len(_all())} sets are not there: {', '.join(missing)}")
-
-
-def _all() -> tuple[str, ...]:
-    from vitruve.amass.sets import SETS
-
-    return tuple(name for name, row in SETS.items() if row.files)
+        print(f"{len(missing)} of the {len(released)} sets are missing: {', '.join(missing)}")

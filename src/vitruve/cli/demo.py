@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import Out
+from vitruve.cli.options import DryRun, Out, Overwrite, Quiet
+from vitruve.cli.output import print_place
 
 if TYPE_CHECKING:
     from vitruve import Motion
@@ -41,25 +42,22 @@ conversion.motion.save("converted.npz")"""
 def demo(
     *,
     out: Out = Path("vitruve-demo"),
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     frames: Annotated[int, Parameter(validator=Number(gte=1, lte=32))] = 8,
-    quiet: bool = False,
-    dry_run: bool = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """Try the main job at once: a bundled clip goes from SMPL+H's layout to SMPL-X's, with pictures and figures.
+    """Convert a bundled clip between two bodies, with pictures and figures: a first try.
 
-    Reads a clip that ships with the package, converts it from the open body's SMPL+H layout to its SMPL-X layout, which
-    has another mesh, measures how far the surfaces are apart, and writes a folder with both motions, pictures,
-    `report.html`, `results.json` and `run.toml`. It needs no network, no graphics card and no licensed file.
+    The clip goes from the open body's SMPL+H layout to its SMPL-X layout, which has another mesh. The folder gets both
+    motions, pictures, `report.html` with the distance of the surfaces, `results.json` and `run.toml`. It needs no
+    network, no graphics card and no licensed file.
 
     Examples: `vitruve demo`, `vitruve demo --out walk --frames 12`.
 
     Args:
         out: the folder to write.
-        overwrite: replace the folder of an earlier run.
         frames: how many bodies the strip shows.
-        quiet: show no progress and no summary.
-        dry_run: say what would be read and written, and stop.
     """
     from vitruve.runs.folder import check_out
 
@@ -77,6 +75,7 @@ def demo(
     from vitruve.fit import prepare
     from vitruve.motion.performer import motion_performer
     from vitruve.report import Figure
+    from vitruve.report.convert_page import figures
     from vitruve.report.convert_pictures import Shown, picture_blocks
     from vitruve.runs import progress_bar, run_folder
 
@@ -87,65 +86,59 @@ def demo(
         clock = time.perf_counter()
         correspondence(*bodies)
         prepare()
-        made_ready = time.perf_counter() - clock
+        preparation = time.perf_counter() - clock
         with progress_bar("converting", "frames", quiet) as progress:
             clock = time.perf_counter()
             conversion = convert_motion(motion, bodies[1], source=bodies[0], progress=progress)
             seconds = time.perf_counter() - clock
         with progress_bar("drawing", "bodies", quiet) as progress:
             image = strip(conversion.motion, bodies[1], frames, progress=progress)
-        worst = {"worst": conversion.error.worst[0]}
         source, result = motion_performer(motion, bodies[0]), motion_performer(conversion.motion, bodies[1])
-        shown = Shown(clip.name, source, result, worst)
         vitruve.save_motion(motion, run.path / "source.npz")
         vitruve.save_motion(conversion.motion, run.path / "converted.npz")
         save_picture(image, run.path / "strip.png")
-        pictures = picture_blocks(shown)
-        together = next(block for block in pictures if isinstance(block, Figure))
-        save_picture(together.image, run.path / "overlay.png")
-        results = _results(motion, conversion, seconds, made_ready)
-        whole = Figure(image, "The result at equal time intervals, each body with its true pose and heading.")
-        run.report(_report(results, [whole, *pictures], conversion))
+        pictures = picture_blocks(Shown(clip.name, source, result, {"worst": conversion.error.worst[0]}))
+        overlay = next(block for block in pictures if isinstance(block, Figure))
+        save_picture(overlay.image, run.path / "overlay.png")
+        results = _results(motion, conversion, seconds, preparation)
+        figure = Figure(image, "The result at equal time intervals, each body with its true pose and heading.")
+        run.report(_report(results, [figure, *pictures], conversion))
         run.results(results)
         run.note(source=bodies[0].name, target=bodies[1].name)
     if not quiet:
-        print(_summary(out, conversion, results))
+        print(f"From {_SOURCE} to {_TARGET}: {conversion.motion}")
+        lines = [f"  {what:<24}{value}" for what, value in [*figures(results), _preparation(results)]]
+        print("\n".join(lines), end="\n\n")
+        print_place(out)
+        print("\nNext, with your own file:", *_NEXT, sep="\n  ")
 
 
-def _results(motion: Motion, conversion: Conversion, seconds: float, made_ready: float) -> dict[str, Any]:
-    """What the demo reports, with the keys of `vitruve convert`."""
+def _results(motion: Motion, conversion: Conversion, seconds: float, preparation: float) -> dict[str, Any]:
+    """The figures, with the keys of `vitruve convert`."""
     return {
         "frames": len(motion),
         "fps": motion.fps,
+        "motion_hours": len(motion) / motion.fps / 3600,
+        "masked_frames": 0,  # the bundled clip has no gaps
+        "failed_frames": int(conversion.failed.sum()),
+        "untrusted": int(not conversion.trusted),
         "seconds": seconds,
         "frames_per_second": len(motion) / seconds,
         "stages": dict(conversion.seconds),
-        "made_ready_s": made_ready,
+        "made_ready_s": preparation,
         "trusted": conversion.trusted,
         "warnings": list(conversion.warnings),
         **conversion.error.as_dict(),
     }
 
 
-def _rows(results: dict[str, Any]) -> list[tuple[str, str]]:
-    error = results["error_mm"]
-    length = results["frames"] / results["fps"]
-    return [
-        ("length", f"{results['frames']} frames at {results['fps']:g} fps = {length:.1f} s"),
-        ("converted at", f"{results['frames_per_second']:,.0f} frames/s"),
-        ("made ready before", f"{results['made_ready_s']:.1f} s: the surface map and the solver, which are kept"),
-        ("mean error", f"{error['mean']:.2f} mm"),
-        ("95 % are below", f"{error['p95']:.2f} mm"),
-        ("largest error", f"{error['max']:.1f} mm"),
-        ("of it the surface map", f"{results['map_residual_mm']:.2f} mm"),
-        ("jitter added", f"{results['jitter_mm']:.4f} mm a frame squared"),
-    ]
+def _preparation(results: dict[str, Any]) -> tuple[str, str]:
+    return "preparation before", f"{results['made_ready_s']:.1f} s for the surface map and the solver, which are cached"
 
 
 def _report(results: dict[str, Any], pictures: list[Block], conversion: Conversion) -> str:
-    import vitruve
-    from vitruve.report.blocks import Heading, Note, Table, page
-    from vitruve.report.convert_page import error_by_part, error_over_time, time_by_stage
+    from vitruve.report.blocks import Heading, Note, Table, made_by, page
+    from vitruve.report.convert_page import error_by_part, error_over_time, figures, time_by_stage
     from vitruve.report.credits import credits
 
     curve = {"frames": results["frames"], "curve": conversion.error.curve()}
@@ -158,7 +151,7 @@ def _report(results: dict[str, Any], pictures: list[Block], conversion: Conversi
             ),
             *(Note(warning, "warning") for warning in conversion.warnings),
             Heading("Measured"),
-            Table(("what", "value"), _rows(results)),
+            Table(("what", "value"), [*figures(results), _preparation(results)]),
             *pictures,
             *error_over_time(curve),
             *error_by_part(results["error_mm"]["groups"]),
@@ -171,12 +164,5 @@ def _report(results: dict[str, Any], pictures: list[Block], conversion: Conversi
             Note(_PYTHON, "code"),
             *credits([f"{name}-neutral" for name in (_SOURCE, _TARGET)], also=["clip"]),
         ],
-        footer=f"Made by vitruve {vitruve.__version__}: vitruve demo",
+        made_by("demo"),
     )
-
-
-def _summary(out: Path, conversion: Conversion, results: dict[str, Any]) -> str:
-    lines = [f"From {_SOURCE} to {_TARGET}: {conversion.motion}"]
-    lines += [f"  {what:<22}{value}" for what, value in _rows(results)]
-    lines += ["", f"Written to {out}/; open {out / 'report.html'} in a browser.", "", "Next, with your own file:"]
-    return "\n".join([*lines, *(f"  {line}" for line in _NEXT)])

@@ -1,4 +1,4 @@
-"""`vitruve doctor`: what is installed, which bodies were found and where they were looked for, what is missing."""
+"""`vitruve doctor`: what is installed, which bodies were found and where, what is missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vitruve.cli.options import AsJson
+from vitruve.cli.options import Json
 
 # extra -> what it unlocks. The packages of each are read from Vitruve's own metadata.
 EXTRAS = {
@@ -24,13 +25,10 @@ EXTRAS = {
 }
 
 
-def doctor(*, as_json: AsJson = False) -> None:
-    """Say what is installed, which bodies were found, and what is missing.
+def doctor(*, as_json: Json = False) -> None:
+    """Show what is installed, which bodies were found, and what is missing.
 
-    Examples: `vitruve doctor`, `vitruve doctor --json`.
-
-    Args:
-        as_json: print everything as JSON, to send with a question.
+    Examples: `vitruve doctor`, `vitruve doctor --json`, to send with a question.
     """
     found = examine()
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
@@ -52,13 +50,11 @@ def examine() -> dict[str, Any]:
 def _device() -> dict[str, Any]:
     import torch
 
-    cuda = (
-        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return {
         "cpu_cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "cuda": cuda,
+        "cuda": [torch.cuda.get_device_name(i) for i in range(count)],
         "cuda_build": torch.version.cuda,
     }
 
@@ -84,7 +80,7 @@ def _bodies() -> dict[str, Any]:
         folders = catalogue.search_folders()
         found = {name: str(path) for name, path in catalogue.find_bodies().items()}
         problem = ""
-    except VitruveError as error:  # a config file that cannot be read must not keep the doctor from answering
+    except VitruveError as error:  # an invalid config file is reported, and does not end the command
         folders, found, problem = {}, {}, str(error)
     try:
         for layout in ("smplh", "smplx"):
@@ -114,38 +110,50 @@ def _folders() -> dict[str, Any]:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    lines = ["Versions"]
-    lines += [f"  {name:<14}{version}" for name, version in found["versions"].items()]
-    device = found["device"]
+    device, folders = found["device"], found["folders"]
     cuda = ", ".join(device["cuda"]) or ("none found" if device["cuda_build"] else "none (torch is built for the CPU)")
-    lines += ["", "Device", f"  {'CPU':<14}{device['cpu_cores']} cores, torch uses {device['threads']} threads"]
-    lines += [f"  {'CUDA':<14}{cuda}", "", "Extras"]
+    cpu = f"{device['cpu_cores']} cores, torch uses {device['threads']} threads"
+    lines = [
+        "Versions",
+        *_entries(found["versions"]),
+        "",
+        "Device",
+        *_entries({"CPU": cpu, "CUDA": cuda}),
+        "",
+        "Extras",
+    ]
     for extra, state in found["extras"].items():
         missing = ", ".join(state["missing"])
-        state_line = f"not installed (missing: {missing})" if missing else "installed"
-        lines.append(f"  {extra:<14}{state_line}; unlocks {state['unlocks']}")
+        installed = f"not installed (missing: {missing})" if missing else "installed"
+        lines += _entries({extra: f"{installed}; unlocks {state['unlocks']}"})
         if missing:
-            lines.append(f"  {'':<14}to install: pip install 'vitruve[{extra}]'")
-    return [*lines, *_body_lines(found["bodies"]), *_folder_lines(found["folders"])]
+            lines += _entries({"": f"to install: pip install 'vitruve[{extra}]'"})
+    config = folders["config_file"]
+    places = {"config file": config["path"] + ("" if config["exists"] else " (does not exist, not needed)")}
+    for name in ("temporary", "current"):
+        places[name] = folders[name]["path"] + ("" if folders[name]["writable"] else " (NOT writable)")
+    places["python"] = folders["python"]
+    return [*lines, *_body_lines(found["bodies"]), "", "Folders", *_entries(places)]
+
+
+def _entries(values: Mapping[str, str]) -> list[str]:
+    return [f"  {name:<14}{value}" for name, value in values.items()]
 
 
 def _body_lines(bodies: dict[str, Any]) -> list[str]:
-    lines = ["", "Bodies"]
-    if bodies["open"]:
-        lines += [f"  {'open':<14}{len(bodies['open'])} ship with the package: {_grouped(bodies['open'])}"]
-    else:
-        lines += [f"  {'open':<14}the data is missing: install the package again"]
-    lines += [f"  {name:<14}{path}" for name, path in bodies["found"].items()]
+    ships = f"{len(bodies['open'])} ship with the package: {_grouped(bodies['open'])}"
+    open_bodies = ships if bodies["open"] else "the data is missing: install the package again"
+    lines = ["", "Bodies", *_entries({"open": open_bodies, **bodies["found"]})]
     if bodies["not_found"]:
-        lines.append(f"  {'not found':<14}{_grouped(bodies['not_found'])}")
-        lines.append(f"  {'':<14}these are licensed; put them into a folder below, or set VITRUVE_BODIES to yours")
+        hint = "these are licensed; put them into a folder below, or set VITRUVE_BODIES to yours"
+        lines += _entries({"not found": _grouped(bodies["not_found"]), "": hint})
     if bodies["problem"]:
         lines.append("  " + bodies["problem"].replace("\n", "\n  "))
-    lines.append("  looked in")
+    lines.append("  searched")
     width = max((len(entry["folder"]) for entry in bodies["looked_in"]), default=0)
     for entry in bodies["looked_in"]:
-        there = "" if entry["exists"] else ", not there"
-        lines.append(f"    {entry['folder']:<{width}}  ({entry['why']}{there})")
+        missing = "" if entry["exists"] else ", does not exist"
+        lines.append(f"    {entry['folder']:<{width}}  ({entry['why']}{missing})")
     return lines
 
 
@@ -156,15 +164,3 @@ def _grouped(names: list[str]) -> str:
         layout, _, gender = name.rpartition("-")
         groups.setdefault(layout, []).append(gender)
     return ", ".join(f"{layout} ({', '.join(genders)})" for layout, genders in groups.items())
-
-
-def _folder_lines(folders: dict[str, Any]) -> list[str]:
-    config = folders["config_file"]
-    lines = [
-        "",
-        "Folders",
-        f"  {'config file':<14}{config['path']}{'' if config['exists'] else ' (not there, not needed)'}",
-    ]
-    for name in ("temporary", "current"):
-        lines.append(f"  {name:<14}{folders[name]['path']}{'' if folders[name]['writable'] else ' (NOT writable)'}")
-    return [*lines, f"  {'python':<14}{folders['python']}"]

@@ -8,14 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vitruve.cli.options import AsJson, BodiesFolder, Gender, Out, Rate
+from vitruve.cli.options import BodiesFolder, DryRun, Gender, Json, Out, Overwrite, PositiveFloat, Quiet, SourceFps
+from vitruve.cli.output import print_notes
 from vitruve.words import counted
 
 if TYPE_CHECKING:
     from vitruve import BodyModel, Motion
     from vitruve.formats.exporters.export_motion import Exported
     from vitruve.geometry.camera import Camera
-
 
 _NOT_TRUSTED = 5
 
@@ -28,121 +28,105 @@ def export(  # noqa: PLR0913 (one parameter per option)
     body: str | None = None,
     bodies: BodiesFolder = None,
     frames: str | None = None,
-    fps: Rate = None,
-    source_fps: Rate = None,
+    fps: PositiveFloat = None,
+    source_fps: SourceFps = None,
     gender: Gender = None,
     gaps: Literal["hold", "drop"] | None = None,
     up: str | None = None,
     unit: str | None = None,
     morphs: str | None = None,
     camera: Path | None = None,
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
-    as_json: AsJson = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> int:
     """Write a motion for another program: GLB, BVH, OBJ or PLY meshes, the SMPL-X Blender add-on's npz, USD.
 
-    The ending of the output names the format. The summary says what the file holds, how far a skinned mesh is from the
-    body, and what was lost; docs/export.md has the table. The exit status is 5 where the motion is nonsense.
+    The suffix of the output gives the format. The summary says what the file holds, how far a skinned mesh is from the
+    body, and what was lost; docs/export.md has the table. The exit status is 5 where the motion is not to be trusted.
 
     Examples: `vitruve export walk.npz -o walk.glb`, `vitruve export walk.npz -o walk.glb --morphs expression --frames
     0:300`, `vitruve export walk.npz -o walk.bvh --unit m`, `vitruve export walk.npz -o meshes --format obj`.
 
     Args:
-        motion: a motion file of any format that is read.
+        motion: a motion file of any supported format.
         out: the file; for meshes of several frames a folder.
-        format: glb, bvh, obj, ply, npz, usda, usdc or usd, where the ending does not tell.
-        body: the body to show it on, a name or a file; that of the motion where left out.
-        bodies: folder of licensed bodies, looked into before the usual places.
+        format: glb, bvh, obj, ply, npz, usda, usdc or usd, where the suffix does not tell.
+        body: the body to show it on, a name or a file; by default that of the motion.
         frames: a part of the clip: first frame, end, and step, such as 0:300, 100: or ::2; or one frame.
         fps: resample to this frame rate.
-        source_fps: frame rate of a file that does not say it, or says it wrong.
-        gender: neutral, female or male, of a file that does not say it.
         gaps: frames without valid data repeat the last valid one, or are left out.
-        up: the axis that points upwards in the file, y or z; what is usual for the format where left out.
-        unit: of lengths in the file: m, cm, mm or inch; what is usual for the format where left out.
+        up: the axis that points up in the file, y or z; by default that of the format.
+        unit: of lengths in the file: m, cm, mm or inch; by default that of the format.
         morphs: morph targets of GLB and USD: shape, expression, both (shape,expression), or a number of expressions.
         camera: a camera file (docs/render.md), for a GLB.
-        dry_run: check everything, say what would be written, and stop.
-        overwrite: replace what is there.
-        quiet: show no progress, notes and summary.
-        as_json: print the summary as JSON.
     """
     from vitruve import load_motion
     from vitruve.formats.exporters.export_motion import export_motion
     from vitruve.formats.fields import kept_gender
+    from vitruve.formats.left_out import left_out
     from vitruve.motion.checks import inspect_with_notes
     from vitruve.motion.editing import frame_range
     from vitruve.runs import progress_bar
 
     clip = load_motion(motion, fps=source_fps, gender=gender)
     chosen = slice(None) if frames is None else frame_range(frames, len(clip))
-    seen_by = _camera(camera, clip, chosen) if camera else None
+    view = _camera(camera, clip, chosen) if camera else None
     clip = clip[chosen]
     model, notes = _body(clip, body, bodies, out, format)
     notes = [*kept_gender(clip.gender, gender), *notes]
-    given = {"format": format, "gaps": gaps, "up": up, "unit": unit, "morphs": morphs}
+    options = {"format": format, "gaps": gaps, "up": up, "unit": unit, "morphs": morphs}
     with progress_bar("writing", "frames", quiet or as_json) as progress:
         done = export_motion(
             clip,
             out,
             body=model,
             fps=fps,
-            camera=seen_by,
+            camera=view,
             overwrite=overwrite,
             dry_run=dry_run,
             progress=progress,
-            **{key: value for key, value in given.items() if value is not None},
+            **{key: value for key, value in options.items() if value is not None},
         )
-    notes = [*notes, *done.notes, *_left_out(clip, done)]
+    is_complete = done.format == ".npz" and clip.source.format == "amass-smplx"
+    lost = "" if is_complete else left_out(clip.source.extras)
+    notes = [*notes, *done.notes, *([f"left out: {lost}"] if lost else [])]
     found = [asdict(finding) for finding in inspect_with_notes(clip)]
     if as_json:
         print(json.dumps({**done.as_json(), "notes": notes, "findings": found, "written": not dry_run}, indent=2))
     else:
-        _say([] if quiet else notes, [row for row in found if not (quiet and row["trusted"])], clip)
+        _print_findings([row for row in found if not (quiet and row["trusted"])], clip)
+        print_notes([] if quiet else notes)
     if not (as_json or quiet):
-        _show(done, dry_run)
+        _print_summary(done, dry_run)
     return 0 if dry_run or all(row["trusted"] for row in found) else _NOT_TRUSTED
 
 
-def _left_out(clip: Motion, done: Exported) -> list[str]:
-    """A note on what the file carried beside the motion and the export does not."""
-    from vitruve.formats.left_out import left_out
-
-    kept = done.format == ".npz" and clip.source.format == "amass-smplx"
-    lost = "" if kept else left_out(clip.source.extras)
-    return [f"left out: {lost}"] if lost else []
-
-
-def _say(notes: list[str], found: list[dict[str, Any]], clip: Motion) -> None:
-    """What there is to know, on stderr: of mere notes only what the reader had to decide."""
+def _print_findings(found: list[dict[str, Any]], clip: Motion) -> None:
+    """Warnings and errors; of the notes only those of the reader, which say what it had to decide."""
     from vitruve.motion.finding import finding_text
 
     for row in found:
         if row["severity"] != "note" or row["what"] in clip.source.notes:
             word = row["severity"] if row["trusted"] else "DO NOT TRUST"
             print(f"vitruve: {word}: {finding_text(row)}", file=sys.stderr)
-    for note in notes:
-        print(f"vitruve: note: {note}", file=sys.stderr)
 
 
 def _body(
     clip: Motion, named: str | None, folder: Path | None, out: Path, format: str | None
 ) -> tuple[BodyModel | None, list[str]]:
-    """The body to show the clip on, None where none is needed, and what to say about the choice."""
+    """The body to show the clip on, None where none is needed, and notes on the choice."""
     from vitruve.formats.exporters.checks import format_of
     from vitruve.motion.body_of import body_of
 
-    if format_of(out, format or "").body == "not used":
-        return None, []
-    if named is None and not clip.body:
+    if format_of(out, format or "").body == "not used" or (named is None and not clip.body):
         return None, []
     return body_of(clip, named, folder)
 
 
 def _camera(path: Path, clip: Motion, chosen: slice) -> Camera:
-    """The camera of a file at the frames that are exported; its last place holds on."""
+    """The camera of a file at the frames that are exported; after its last frame it stays still."""
     import torch
 
     from vitruve.formats.readers.camera_file import read_camera
@@ -155,8 +139,7 @@ def _camera(path: Path, clip: Motion, chosen: slice) -> Camera:
     return replace(camera[torch.tensor(places)], fps=clip.fps / (chosen.step or 1))
 
 
-def _show(done: Exported, dry_run: bool) -> None:
-    """The summary as plain lines."""
+def _print_summary(done: Exported, dry_run: bool) -> None:
     size = f", {done.bytes / 1e6:.1f} MB" if done.bytes >= 1e5 else f", {done.bytes / 1e3:.1f} kB" if done.bytes else ""
     print(f"{'would write' if dry_run else 'Written to'} {done.path}{size}")
     print(f"  frames   {done.frames}, {done.fps:g} fps, {done.seconds:.2f} s")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitruve.cli.options import AsJson, Gender
-from vitruve.cli.plain_table import print_whole
+from vitruve.cli.options import Gender, Json, SourceFps
+from vitruve.cli.output import print_full_width
 from vitruve.words import counted
 
 if TYPE_CHECKING:
@@ -17,26 +18,18 @@ if TYPE_CHECKING:
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
-def info(
-    *files: Path,
-    source_fps: float | None = None,
-    gender: Gender = None,
-    as_json: AsJson = False,
-) -> int:
-    """Say what a motion or body file is, or what a folder of them holds, and what is odd about it.
+def info(*files: Path, source_fps: SourceFps = None, gender: Gender = None, as_json: Json = False) -> int:
+    """Describe a motion or body file, or a folder of them, and what is odd about it.
 
-    Reads every format of `docs/formats.md`, poses keyed by id, body models and skeleton files. Of several files
-    it prints one line each; of a folder what lies in it and below: of a whole data set, too. The exit status is 4
-    where a file is bad.
+    Reads every format of `docs/formats.md`, poses keyed by id, body models and skeleton files. Prints one line for each
+    of several files, and a summary of a folder with all below it, such as a data set. The exit status is 4 where a file
+    is bad.
 
     Examples: `vitruve info walk_poses.npz`, `vitruve info *.bvh`, `vitruve info AMASS`,
     `vitruve info frames/ --source-fps 30 --json`.
 
     Args:
         files: motions, poses, body models, skeletons; files or folders.
-        source_fps: frames per second, for files that do not say, or say it wrong.
-        gender: neutral, female or male, for files that do not say.
-        as_json: print everything as JSON.
     """
     from vitruve.data.describe import describe
     from vitruve.errors import UsageError, VitruveError
@@ -57,9 +50,9 @@ def info(
         only = described[0][1]
         if isinstance(only, VitruveError):
             raise only
-        _show_one(only)
+        _print_one(only)
     else:
-        _show_many(described)
+        _print_many(described)
     return 4 if any(_is_bad(result) for _, result in described) else 0
 
 
@@ -73,7 +66,7 @@ def _as_json(file: Path, result: Description | VitruveError) -> dict[str, Any]:
     return result.as_json()
 
 
-def _show_one(result: Description) -> None:
+def _print_one(result: Description) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.padding import Padding
@@ -95,7 +88,7 @@ def _show_one(result: Description) -> None:
         console.print("  [green]nothing odd[/green]")
 
 
-def _show_many(described: list[tuple[Path, Description | VitruveError]]) -> None:
+def _print_many(described: list[tuple[Path, Description | VitruveError]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -118,7 +111,7 @@ def _show_many(described: list[tuple[Path, Description | VitruveError]]) -> None
         serious = [finding.what for finding in result.findings if finding.severity != "note"]
         if serious:
             lines.append(f"[yellow]{escape(str(file))}[/yellow]: {escape('; '.join(serious))}")
-    print_whole(console, table)
+    print_full_width(console, table)
     for line in lines:
         console.print(line, soft_wrap=True)
     bad = sum(_is_bad(result) for _, result in described)
@@ -127,14 +120,12 @@ def _show_many(described: list[tuple[Path, Description | VitruveError]]) -> None
 
 def _counts(result: Description) -> str:
     """Such as "1 warning, 2 notes"."""
-    severities = [finding.severity for finding in result.findings]
-    counts = {severity: severities.count(severity) for severity in _COLOURS}
-    return ", ".join(counted(count, severity) for severity, count in counts.items() if count)
+    counts = Counter(finding.severity for finding in result.findings)
+    return ", ".join(counted(counts[severity], severity) for severity in _COLOURS if counts[severity])
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        # Shapes, or counts.
+    if isinstance(value, dict):  # shapes, or counts
         return ", ".join(
             f"{key} {'x'.join(map(str, of))}".strip() if isinstance(of, list) else f"{key} ({of:,})"
             for key, of in value.items()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import Count, OutIfAny
-from vitruve.cli.plain_table import print_table
+from vitruve.cli.options import Count, DryRun, OutIfAny, Overwrite, PriorPath, Quiet, StorePath
+from vitruve.cli.output import print_place, print_table
+from vitruve.words import counted
 
 
 def evaluate(  # noqa: PLR0913 (one parameter per option)
-    prior: Path,
+    prior: PriorPath,
     *,
-    store: Path,
+    store: StorePath,
     split: Path | None = None,
     part: str | None = None,
     trained_on: Path | None = None,
@@ -28,40 +28,35 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     seed: int = 0,
     out: OutIfAny = None,
     json: bool = False,
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Measure a prior on poses it has not seen: reconstruction, divergence, and how like real ones its own poses are.
+    """Measure a prior on held-out poses: reconstruction, divergence, and how realistic its own poses are.
 
-    Each number stands beside that of the same network before any training, of a mixture of normal distributions, and of
-    principal components. All poses of the part count, and two runs give the same numbers.
+    The baselines are the same network before training, a mixture of normal distributions, and principal components. All
+    poses of the part count, and two runs give the same numbers.
 
     Examples: `vitruve prior evaluate run --store motions --split split.json`, `vitruve prior evaluate V02_05 --store
     motions --every 10 --out scores`.
 
     Args:
-        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
-        store: the clip store to measure on, from `vitruve data prepare`.
-        split: a file of `vitruve data split`; the clips that training holds out without a split where left out.
-        part: the part of the split to measure on; test where left out.
-        trained_on: another store that the baselines learn from; all of --store, or of its part, is then measured on.
+        split: a file of `vitruve data split`; by default the clips that training without a split holds out.
+        part: the part of the split to measure on; by default test.
+        trained_on: another store that the baselines learn from; then all of --store, or of its part, is measured.
         every: only each n-th frame of each clip.
         body: whose skin and joints are compared.
-        vertices: how many vertices, drawn from all of them; all where 0.
+        vertices: how many random vertices; 0 for all.
         samples: poses drawn from the prior and from each baseline.
-        seed: of all that is drawn at random.
-        out: the folder to write; beside the prior, with "-evaluation" behind its name, where left out.
+        seed: of everything random.
+        out: the folder to write; by default beside the prior, as NAME-evaluation.
         json: print the content of results.json instead of a table.
-        dry_run: say what would be measured, and write nothing.
-        overwrite: replace the folder of an earlier evaluation.
-        quiet: show no progress and no table.
     """
     from vitruve.bodies import load_body
     from vitruve.data import open_store
     from vitruve.priors import load_prior
     from vitruve.priors.evaluation import evaluate_prior, poses_of_store
-    from vitruve.report.prior_evaluation_page import evaluation_page, shown_poses
+    from vitruve.report.prior_evaluation_page import evaluation_page, score_table, shown_poses
     from vitruve.runs import progress_bar, run_folder
     from vitruve.runs.folder import check_out
 
@@ -90,14 +85,9 @@ def evaluate(  # noqa: PLR0913 (one parameter per option)
     for warning in results["warnings"]:
         print(f"vitruve: {warning}", file=sys.stderr)
     if not (quiet or json):
-        _say(results, place)
-
-
-def _say(results: Mapping[str, Any], place: Path) -> None:
-    from vitruve.report.prior_evaluation_page import score_table
-    from vitruve.words import counted
-
-    print_table(*score_table(results), numbers=True)
-    about = f"{results['poses']:,} poses of {counted(results['clips'], 'clip')} of {results['measured_on']}"
-    print(f"{about}, seed {results['seed']}.")
-    print(f"Written to {place}; open {place / 'report.html'} in a browser for what each name means.")
+        print_table(*score_table(results), numbers=True)
+        print(
+            f"{results['poses']:,} poses of {counted(results['clips'], 'clip')} of {results['measured_on']}, "
+            f"seed {results['seed']}."
+        )
+        print_place(place)

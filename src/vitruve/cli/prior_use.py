@@ -1,49 +1,42 @@
-"""`vitruve prior sample`, `complete` and `denoise`: what a trained prior is used for."""
+"""`vitruve prior sample`, `complete`, `denoise`, `encode` and `decode`: uses of a trained prior."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import Count, Out
+from vitruve.cli.options import Count, Device, DryRun, Out, Overwrite, PriorPath, Quiet
+from vitruve.cli.output import print_place
+from vitruve.errors import UsageError
 
-if TYPE_CHECKING:
-    from vitruve.convert.poses import Poses
-    from vitruve.motion import Motion
-    from vitruve.priors import Prior
-
-_DRAWN = 48
+# How many poses the picture shows.
+_MOST_DRAWN = 48
 
 
 def sample(
-    prior: Path,
+    prior: PriorPath,
     *,
     out: Out,
     count: Count = 24,
     seed: int = 0,
     body: str = "open-smplx-neutral",
-    device: str = "cpu",
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    device: Device = "cpu",
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Draw poses from a prior: a file that `vitruve convert` takes, and a sheet and page to look at.
+    """Draw poses from a prior: a file for `vitruve convert`, a picture and a page.
 
     Examples: `vitruve prior sample run --out poses`, `vitruve prior sample V02_05 --out poses --count 100 --seed 7`.
 
     Args:
-        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         out: the folder to write.
         count: how many poses.
-        seed: of what is drawn.
-        body: what they are drawn on, and the body the file names.
-        device: where to compute: cpu, cuda, cuda:1.
-        dry_run: say what would be written, and stop.
-        overwrite: replace the folder of an earlier run.
-        quiet: say nothing.
+        seed: of the poses.
+        body: the body of the file and the picture.
     """
     import torch
 
@@ -61,7 +54,7 @@ def sample(
     check_out(out, "prior sample", overwrite)
     loaded, model = load_prior(prior).to(device_of(device)), load_body(body)
     if dry_run:
-        print(f"would write {count} poses to {', '.join(str(out / name) for name in ('poses.npz', 'samples.png'))}")
+        print(f"would write {count} poses to {out / 'poses.npz'}, {out / 'samples.png'}")
         return
     options = {"prior": prior, "count": count, "seed": seed, "body": body, "device": device}
     inputs = [prior] if prior.is_file() else []
@@ -70,55 +63,50 @@ def sample(
         energies = loaded.energy(rotations).cpu()
         labels = [f"{i:03d}  energy {energy:.1f}" for i, energy in enumerate(energies.tolist())]
         write_poses(poses_of(rotations, [f"{i:03d}" for i in range(count)], model), run.path / "poses.npz")
-        sheet = pose_sheet(rotations[:_DRAWN], model, labels[:_DRAWN])
+        sheet = pose_sheet(rotations[:_MOST_DRAWN], model, labels[:_MOST_DRAWN])
         save_picture(sheet, run.path / "samples.png")
         facts = [("poses", count), ("seed", seed), ("prior", loaded.name)]
         facts += [("mean energy, nats", f"{float(energies.mean()):.1f}"), *energy_rows(loaded)]
-        text = sample_page(loaded.name, sheet, facts, loaded.words.get("data", {}))
-        run.report(text)
+        run.report(sample_page(loaded.name, sheet, facts, loaded.words.get("data", {})))
         run.results({"poses": count, "seed": seed, "energy_nats": energies})
     if not quiet:
-        print(f"{count} poses written to {out}; open {out / 'report.html'} in a browser.")
+        print_place(out)
 
 
 def complete(
-    prior: Path,
+    prior: PriorPath,
     file: Path,
     *,
-    missing: Annotated[str, Parameter(help="Joints or parts, with commas: left_arm,right_knee.")],
+    missing: str,
     out: Out,
     hypotheses: Count = 1,
     seed: int = 0,
-    device: str = "cpu",
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    device: Device = "cpu",
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fill in joints that are missing from poses or from a motion, frame by frame.
 
-    The joints that are there stay as they are. With more than one hypothesis, the poses of a pose file are written
-    under their ids with "-1", "-2" and so on; a motion gets one file for each.
+    Known joints stay as they are. With several hypotheses, the poses of a pose file get the ids "ID-1", "ID-2" and so
+    on; a motion gets one file for each.
 
     Examples: `vitruve prior complete run poses.npz --missing left_arm --hypotheses 5 --out filled.npz`.
 
     Args:
-        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
-        missing: names of joints, or left_arm, right_arm, arms, left_leg, right_leg, legs, trunk, head.
-        out: the file to write; its ending says the format.
-        hypotheses: fillings of each pose.
-        seed: of what is drawn.
-        device: where to compute: cpu, cuda, cuda:1.
-        dry_run: say what would be written, and stop.
-        overwrite: replace a file that is there.
-        quiet: say nothing.
+        missing: joints or left_arm, right_arm, arms, left_leg, right_leg, legs, trunk, head; with commas.
+        out: the file to write; its suffix gives the format.
+        hypotheses: completions of each pose.
+        seed: of the completions.
     """
-    from vitruve.priors import files
+    from vitruve.devices import device_of
+    from vitruve.priors import files, load_prior
     from vitruve.priors.completion import complete as fill
     from vitruve.priors.completion import joint_mask
 
     known = joint_mask([name.strip() for name in missing.split(",") if name.strip()])
-    loaded, source = _both(prior, file, device)
+    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file)
     names = files.out_names(source, out, hypotheses, overwrite)
     if dry_run:
         print(f"would fill {int((~known).sum())} joints of {len(source):,} poses into {', '.join(map(str, names))}")
@@ -133,41 +121,37 @@ def complete(
 
 
 def denoise(
-    prior: Path,
+    prior: PriorPath,
     file: Path,
     *,
     noise_deg: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     out: Out,
-    device: str = "cpu",
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    device: Device = "cpu",
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Take noise out of poses or of a motion: what was observed is weighed against what the prior expects.
+    """Remove noise from poses or from a motion: the observation is weighed against what the prior expects.
 
-    In a motion the frames around each say what to expect, too, and how noisy it is. How far off the expectation is, is
-    measured on the file itself, so the result is no worse than the file where the noise is as it was given or found.
+    In a motion, neighbouring frames also contribute to the expectation and to the estimate of the noise. The error of
+    the expectation is measured on the file itself, so the result is no worse than the file where the noise is right.
 
     Examples: `vitruve prior denoise open noisy.npz --out clean.npz`, `vitruve prior denoise run poses.npz --noise-deg 5
     --out clean.npz`.
 
     Args:
-        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         file: poses keyed by id, or a motion, on a body of SMPL's, SMPL+H's or SMPL-X's joints.
-        noise_deg: how far off joints are, in degrees, as the standard deviation about each axis; found in a motion
-            where left out, needed for poses.
-        out: the file to write; its ending says the format.
-        device: where to compute: cpu, cuda, cuda:1.
-        dry_run: say what would be written, and stop.
-        overwrite: replace a file that is there.
-        quiet: say nothing.
+        noise_deg: standard deviation of the noise in degrees about each axis; by default estimated from a motion,
+            required for poses.
+        out: the file to write; its suffix gives the format.
     """
     import math
 
+    from vitruve.devices import device_of
     from vitruve.geometry.rotations import geodesic_distance
-    from vitruve.priors import files
+    from vitruve.priors import files, load_prior
 
-    loaded, source = _both(prior, file, device)
+    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file)
     names = files.out_names(source, out, 1, overwrite)
     noise = files.noise_of(source, file, noise_deg)
     if dry_run:
@@ -183,14 +167,14 @@ def denoise(
 
 
 def encode(
-    prior: Path,
+    prior: PriorPath,
     file: Path,
     *,
     out: Out,
-    device: str = "cpu",
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    device: Device = "cpu",
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the latent codes of poses or of a motion's frames: .npz with `mean` and `std`, or .npy of the mean alone.
 
@@ -198,19 +182,15 @@ def encode(
     --out codes.npz`.
 
     Args:
-        prior: a run's folder, "open" for the one that ships, or any file that `vitruve prior show` knows.
         file: a motion, poses keyed by id, or axis-angle [poses, 63] or [poses, 21, 3] as .npy, .pt, or `pose_body`
             of an npz.
         out: the file to write, .npz or .npy.
-        device: where to compute: cpu, cuda, cuda:1.
-        dry_run: say what would be written, and stop.
-        overwrite: replace a file that is there.
-        quiet: say nothing.
     """
-    from vitruve.priors import files
+    from vitruve.devices import device_of
+    from vitruve.priors import files, load_prior
 
-    _check_ending(out, (".npz", ".npy"))
-    loaded, source = _both(prior, file, device)
+    _check_suffix(out, (".npz", ".npy"))
+    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file)
     files.out_names(source, out, 1, overwrite)
     if dry_run:
         print(f"would encode {len(source):,} poses into {out}")
@@ -226,10 +206,10 @@ def decode(
     *,
     out: Out,
     body: str = "open-smplx-neutral",
-    device: str = "cpu",
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    device: Device = "cpu",
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the poses of latent codes: poses keyed by id (.npz, .json, .pkl), or axis-angle [poses, 63] as .npy.
 
@@ -237,22 +217,17 @@ def decode(
     pose_body.npy`.
 
     Args:
-        prior: the one that the codes are of.
+        prior: the prior that made the codes.
         file: of `vitruve prior encode`, or a .npy of [poses, latent].
-        out: the file to write; its ending says what.
-        body: the body that poses keyed by id name.
-        device: where to compute: cpu, cuda, cuda:1.
-        dry_run: say what would be written, and stop.
-        overwrite: replace a file that is there.
-        quiet: say nothing.
+        out: the file to write; its suffix gives the format.
+        body: the body named in the file of poses keyed by id.
     """
     from vitruve.bodies import load_body
     from vitruve.devices import device_of
-    from vitruve.errors import UsageError
     from vitruve.formats.readers.poses_by_id import ENDINGS
     from vitruve.priors import files, load_prior
 
-    _check_ending(out, (*ENDINGS, ".npy"))
+    _check_suffix(out, (*ENDINGS, ".npy"))
     if out.exists() and not overwrite:
         raise UsageError("the output exists already", where=str(out), fix="choose another, or give --overwrite")
     loaded = load_prior(prior).to(device_of(device))
@@ -265,16 +240,6 @@ def decode(
         print(f"{len(codes):,} poses decoded: {out}")
 
 
-def _check_ending(out: Path, endings: tuple[str, ...]) -> None:
-    from vitruve.errors import UsageError
-
-    if out.suffix not in endings:
-        raise UsageError(f"this is not written as '{out.suffix}'", where=str(out), fix=f"use {', '.join(endings)}")
-
-
-def _both(prior: Path, file: Path, device: str) -> tuple[Prior, Poses | Motion]:
-    from vitruve.devices import device_of
-    from vitruve.priors import load_prior
-    from vitruve.priors.files import read_any
-
-    return load_prior(prior).to(device_of(device)), read_any(file)
+def _check_suffix(out: Path, suffixes: tuple[str, ...]) -> None:
+    if out.suffix not in suffixes:
+        raise UsageError(f"'{out.suffix}' is not supported", where=str(out), fix=f"use {', '.join(suffixes)}")

@@ -1,4 +1,4 @@
-"""The process that a command runs in: how long it has been at work, a quick start and a quick end."""
+"""The process of a command: seconds since its start, quick imports, a quick end."""
 
 from __future__ import annotations
 
@@ -11,45 +11,38 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_begun = time.perf_counter()
+_start = time.perf_counter()
 
 
-def begin(alone: bool) -> None:
-    """Begin to count the seconds.
-
-    Args:
-        alone: the process was started for this command, so what Python itself has taken so far counts too.
-    """
-    global _begun
+def begin(is_script: bool) -> None:
+    """Start the clock; in a process of the command's own, the start of Python counts too."""
+    global _start
     # Until here Python has hardly waited for anything, so its processor time is the time it took.
-    _begun = time.perf_counter() - (time.process_time() if alone else 0.0)
+    _start = time.perf_counter() - (time.process_time() if is_script else 0.0)
 
 
 def seconds() -> float:
-    """Seconds by the clock since the process was started."""
-    return time.perf_counter() - _begun
+    """Seconds since the command was started."""
+    return time.perf_counter() - _start
 
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Imports without the garbage collector, which looks at all that is loaded again and again, and finds nothing.
-
-    What was loaded stays until the end, so it is never looked at later either.
-    """
+    """Import without the garbage collector, which scans all loaded modules again and again and frees nothing."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        gc.freeze()  # modules stay until the end: later collections skip them
         if was_on:
             gc.enable()
 
 
 def end(status: int) -> None:
-    """End the process at once, where nothing is left to do: to take torch apart again takes a fifth of its import.
+    """End the process at once: unloading torch takes a fifth of the time of its import.
 
-    Returns where something might be: threads that run on, a profiler that will write.
+    Does nothing where other threads run or a profiler has to write.
     """
     if threading.active_count() > 1 or sys.getprofile() or sys.gettrace():
         return

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import BodiesFolder, Gender, Out, Rate
+from vitruve.cli.options import BodiesFolder, DryRun, Gender, Out, Overwrite, PositiveFloat, Quiet, SourceFps, UpAxis
+from vitruve.cli.output import print_notes
+from vitruve.errors import UsageError
 from vitruve.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vitruve.draw.film import Look
     from vitruve.draw.render import TimeLine
     from vitruve.draw.scene import Scene
     from vitruve.draw.views import CameraChoice
     from vitruve.runs.progress import Progress
 
+    # What writes the output, given (overwrite, progress), and returns the number of frames.
     Write = Callable[[bool, Progress], int]
 
 
@@ -33,7 +35,7 @@ def render(  # noqa: PLR0913 (one parameter per option)
     camera: str = "fit",
     layout: Literal["overlay", "side"] = "overlay",
     heat: bool = False,
-    heat_top: Rate = None,
+    heat_top: PositiveFloat = None,
     joints: bool = False,
     numbers: bool = False,
     grid: Annotated[bool, Parameter(negative="--no-grid")] = True,
@@ -41,15 +43,15 @@ def render(  # noqa: PLR0913 (one parameter per option)
     frame: int | None = None,
     strip: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     fps: Annotated[float | None, Parameter(validator=Number(gt=0, lte=1000))] = None,
-    source_fps: Rate = None,
+    source_fps: SourceFps = None,
     gender: Gender = None,
-    up: Literal["z", "y"] = "z",
+    up: UpAxis = "z",
     size: str | None = None,
     over: Path | None = None,
     opacity: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0,
-    dry_run: bool = False,
-    overwrite: bool = False,
-    quiet: bool = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw motions: a film (.mp4, .mov, .mkv, .gif), or a .png with a strip of frames or one frame.
 
@@ -61,9 +63,8 @@ def render(  # noqa: PLR0913 (one parameter per option)
 
     Args:
         motions: motion files, and folders of OBJ or PLY files, one per frame.
-        out: the file to write; its ending says what it is.
-        body: what they are drawn on: one for all, or one each (--body A --body B); what the files say where left out.
-        bodies: folder of licensed bodies, looked into before the usual places.
+        out: the file to write; its suffix gives the format.
+        body: the body to draw on: one for all, or one each (--body A --body B); by default that of the file.
         camera: fit, front, side, back, top, follow, "follow,side", or "azimuth,elevation[,distance[,fov]]" in degrees
             and metres; with --over a camera file.
         layout: all in their true places, or side by side.
@@ -74,65 +75,56 @@ def render(  # noqa: PLR0913 (one parameter per option)
         grid: draw lines on the ground every metre.
         frames: which frames, as 10:200 or 10:200:2; of the video with --over.
         frame: write this one frame as a .png.
-        strip: how many frames a .png shows, 16 where left out.
+        strip: how many frames a .png shows; by default 16.
         fps: frames per second of the film.
-        source_fps: frames per second, for files that do not say, and for meshes.
-        gender: neutral, female or male, of motions whose files do not say.
-        up: the axis that points upwards in folders of meshes.
-        size: width and height in pixels, 1280x720 where left out; of each picture in a strip.
+        size: width and height in pixels, by default 1280x720; of each picture in a strip.
         over: a video to draw over.
         opacity: of the bodies, from 0 to 1.
-        dry_run: say what would be drawn, and write nothing.
-        overwrite: replace the file where it exists.
-        quiet: show no progress and no summary.
     """
     from vitruve.draw.film import Look
     from vitruve.draw.render import spread_out, time_line
     from vitruve.draw.scene import load_scene
     from vitruve.draw.views import parse_camera
-    from vitruve.errors import UsageError
     from vitruve.runs import progress_bar
 
     if out.exists() and not overwrite and not dry_run:  # before anything slow
         raise UsageError(f"{out} exists already", where=str(out), fix="choose another name, or give --overwrite")
     if strip and out.suffix.lower() != ".png":
-        raise UsageError(
-            "a strip is a picture", where=f"--strip {strip}, --out {out}", fix="give a name that ends in .png"
-        )
+        raise UsageError("a strip is a picture", where=f"--strip {strip}, --out {out}", fix="use the suffix .png")
     if frame is not None and (strip or frames):
         other = f"--strip {strip}" if strip else f"--frames {frames}"
-        raise UsageError(
-            "one frame and several cannot both be", where=f"--frame {frame} {other}", fix="give one of them"
-        )
+        raise UsageError("one frame and several exclude each other", f"--frame {frame} {other}", "give one of them")
     pixels, choice = _pixels(size), parse_camera("fit" if over else camera)
     look = Look(grid=grid, numbers=numbers, heat_top_mm=heat_top, opacity=opacity)
     scene = load_scene(
         motions, body, folder=bodies, source_fps=source_fps, gender=gender, up=up, joints=joints, heat=heat
     )
-    for note in scene.notes if not quiet else ():
-        print(f"vitruve: note: {note}", file=sys.stderr)
+    print_notes([] if quiet else scene.notes)
+    chosen = frames if frame is None else str(frame)
     if over:
-        words, write = _over(scene, out, over, camera, frames if frame is None else str(frame), look)
+        description, write = _over_video(scene, out, over, camera, chosen, look)
     else:
-        times = time_line(scene, frames if frame is None else str(frame), fps)
+        times = time_line(scene, chosen, fps)
         if layout == "side":
             scene = spread_out(scene, times.frames, choice)
-        if out.suffix.lower() == ".png":
-            words, write = _png(scene, out, times, (frame, strip), pixels, choice, look)
+        if out.suffix.lower() != ".png":
+            description, write = _film(scene, out, times, pixels, choice, look)
+        elif frame is not None:
+            description, write = _picture(scene, out, frame, pixels, choice, look)
         else:
-            words, write = _film(scene, out, times, pixels, choice, look)
+            description, write = _strip(scene, out, times, strip or 16, pixels, choice, look)
     if dry_run:
         for actor in scene.actors:
             on = actor.performer.body
             print(f"{actor.name}: {actor.performer}, on {on.name if on else 'no known body'}")
-        print(f"would write {out}: {words}; nothing was written")
+        print(f"would write {out}: {description}; nothing was written")
         return
     with progress_bar("drawing", "frames", quiet) as progress:
         clock = time.perf_counter()
         done = write(overwrite, progress)
         seconds = time.perf_counter() - clock
     if not quiet:
-        print(f"{out}: {words}; {done} drawn in {seconds:.1f} s, {done / seconds:.0f} frames/s")
+        print(f"{out}: {description}; {done} drawn in {seconds:.1f} s, {done / seconds:.0f} frames/s")
 
 
 def _film(
@@ -141,7 +133,7 @@ def _film(
     from vitruve.draw.render import SIZE, TimeLine, render_film
     from vitruve.draw.video import check_film, gif_step
 
-    if out.suffix.lower() == ".gif":  # so that what is said is what is written
+    if out.suffix.lower() == ".gif":
         step = gif_step(times.fps)
         times = TimeLine(times.frames[::step], times.fps / step)
     size, count = size or SIZE, len(times.frames)
@@ -153,37 +145,41 @@ def _film(
     return f"{counted(count, 'frame')}, {size[0]}x{size[1]}, {times.fps:g} fps, {count / times.fps:.1f} s", write
 
 
-def _png(
+def _picture(
+    scene: Scene, out: Path, frame: int, size: tuple[int, int] | None, camera: CameraChoice, look: Look
+) -> tuple[str, Write]:
+    from vitruve.draw.render import SIZE, render_frame, write_picture
+
+    def write(overwrite: bool, progress: Progress) -> int:
+        write_picture(render_frame(scene, frame, size or SIZE, camera, look), out, overwrite)
+        return 1
+
+    return f"frame {frame}", write
+
+
+def _strip(
     scene: Scene,
     out: Path,
     times: TimeLine,
-    which: tuple[int | None, int | None],
+    most: int,
     size: tuple[int, int] | None,
     camera: CameraChoice,
     look: Look,
 ) -> tuple[str, Write]:
-    from vitruve.draw.render import SIZE, render_frame, render_strip, write_picture
+    from vitruve.draw.render import render_strip, write_picture
 
-    frame, strip = which
+    count = min(most, len(times.frames))
 
-    def write_one(overwrite: bool, progress: Progress) -> int:
-        write_picture(render_frame(scene, frame or 0, size or SIZE, camera, look), out, overwrite)
-        return 1
+    def write(overwrite: bool, progress: Progress) -> int:
+        write_picture(render_strip(scene, most, times, size, camera, look, progress), out, overwrite)
+        return count
 
-    def write_strip(overwrite: bool, progress: Progress) -> int:
-        image = render_strip(scene, strip or 16, times, size, camera, look, progress)
-        write_picture(image, out, overwrite)
-        return min(strip or 16, len(times.frames))
-
-    if frame is not None:
-        return f"frame {frame}", write_one
-    return f"a strip of {counted(min(strip or 16, len(times.frames)), 'frame')}", write_strip
+    return f"a strip of {counted(count, 'frame')}", write
 
 
-def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
+def _over_video(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, look: Look) -> tuple[str, Write]:
     from vitruve.draw.render import picture_over, render_over, shots_over, write_picture
     from vitruve.draw.video import VideoSource, check_film
-    from vitruve.errors import UsageError
     from vitruve.formats.readers.camera_file import read_camera
 
     if not camera.lower().endswith((".toml", ".json")):
@@ -193,9 +189,9 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
             fix="--camera FILE.toml, see docs/render.md",
         )
     lens, video = read_camera(camera), VideoSource(over)
-    there = len(video.times())
-    if there < video.announced:
-        print(f"vitruve: {over} breaks off: {there} of its {video.announced} frames are there", file=sys.stderr)
+    count = len(video.times())
+    if count < video.announced:
+        print(f"vitruve: {over} is truncated: {count} of its {video.announced} frames exist", file=sys.stderr)
     shots = shots_over(scene, video, lens, chosen)
     if out.suffix.lower() != ".png":
         check_film(out, shots.size, len(shots.video))
@@ -206,22 +202,15 @@ def _over(scene: Scene, out: Path, over: Path, camera: str, chosen: str | None, 
             return 1
         return render_over(scene, video, shots, out, look, overwrite, progress)
 
-    return (
-        f"{counted(len(shots.video), 'frame')} over {over.name}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps",
-        write,
-    )
+    description = f"{counted(len(shots.video), 'frame')} over {over.name}"
+    return f"{description}, {video.size[0]}x{video.size[1]}, {shots.fps:g} fps", write
 
 
 def _pixels(size: str | None) -> tuple[int, int] | None:
-    from vitruve.errors import UsageError
-
     if size is None:
         return None
     width, _, height = size.lower().partition("x")
     if not (width.isdigit() and height.isdigit() and 16 <= int(width) <= 8192 and 16 <= int(height) <= 8192):
-        raise UsageError(
-            f"'{size}' is no size of a picture",
-            where=f"--size {size}",
-            fix="--size 1280x720; 16 to 8192 pixels each way",
-        )
+        fix = "--size 1280x720; 16 to 8192 pixels each way"
+        raise UsageError(f"'{size}' is not a size of a picture", where=f"--size {size}", fix=fix)
     return int(width), int(height)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import BodiesFolder, Gender, Rate
+from vitruve.cli.options import BodiesFolder, DryRun, Gender, Overwrite, PositiveFloat, Quiet, SourceFps, UpAxis
+from vitruve.cli.output import print_notes
 from vitruve.errors import UsageError
 from vitruve.words import counted
 
@@ -22,9 +23,9 @@ def view(  # noqa: PLR0913 (one parameter per option)
     *motions: str,
     body: list[str] | None = None,
     bodies: BodiesFolder = None,
-    source_fps: Rate = None,
+    source_fps: SourceFps = None,
     gender: Gender = None,
-    up: Literal["z", "y"] = "z",
+    up: UpAxis = "z",
     side: bool = False,
     joints: bool = False,
     heat: bool = False,
@@ -34,43 +35,37 @@ def view(  # noqa: PLR0913 (one parameter per option)
     host: str = "127.0.0.1",
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
     open: Annotated[bool, Parameter(negative="--no-open")] = True,
-    seconds: Rate = None,
+    seconds: PositiveFloat = None,
     save: Path | None = None,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    quiet: bool = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show motions in a browser page: play, step, compare, turn, measure by eye.
 
-    The page is served by this command until it is ended with Ctrl+C. The first motion is blue, the second orange.
+    The command serves the page until Ctrl+C. The first motion is blue, the second orange.
 
     Examples: `vitruve view walk_poses.npz`, `vitruve view walk.npz walk_smplx.npz --side --heat`, `vitruve view meshes
     --source-fps 30`, `vitruve view walk.npz --save walk.html`.
 
     Args:
-        motions: motion files, and folders of OBJ or PLY files; the bundled clip where left out.
+        motions: motion files, and folders of OBJ or PLY files; by default the bundled clip.
         body: the body to draw on: one for all, or one for each motion.
-        bodies: folder of licensed bodies, looked into before the usual places.
-        source_fps: frames per second, for files that do not say, and for meshes.
-        gender: neutral, female or male, for files that do not say.
-        up: the axis that points upwards in folders of meshes.
         side: side by side, not in their true places.
         joints: begin with joints and bones.
-        heat: begin with the error of every further motion against the first as a heat map.
-        exact: draw the vertices of the body model also while it plays, not the skin of the browser.
-        play: begin to play. Where left out it does, but not with --heat, which shows frames that stand still.
+        heat: begin with a heat map of the error of every further motion against the first.
+        exact: draw the exact vertices of the body model while playing, not those the browser skins.
+        play: start playing. By default it does, but not with --heat, which is drawn on still frames.
         follow: keep the first motion in the middle.
-        host: address to listen on; 0.0.0.0 lets other machines in.
-        port: a free one from 8080 on where left out.
+        host: address to listen on; 0.0.0.0 admits other machines.
+        port: by default a free one from 8080 on.
         open: open a browser.
         seconds: end after this time.
-        save: write a recording for others, .html or .viser, and show nothing.
-        overwrite: replace the recording that is there.
-        dry_run: say what would be shown or written, and do nothing.
-        quiet: print nothing but errors.
+        save: write a recording to share, .html or .viser, and serve nothing.
     """
-    _look_at(motions)
+    _check_formats(motions)
     options = {
+        "bodies": body or (),
         "folder": bodies,
         "source_fps": source_fps,
         "gender": gender,
@@ -80,36 +75,30 @@ def view(  # noqa: PLR0913 (one parameter per option)
     }
     if save is not None:
         if exact and not quiet:
-            print("note: a recording holds no exact vertices: the browser skins it", file=sys.stderr)
+            print_notes(["a recording holds no exact vertices: the browser skins it"])
         if heat and not quiet:
-            print("note: a recording shows the mean error over the clip, on a body at rest beside it", file=sys.stderr)
-        given = (motions, body or (), options, save)
-        _save(*given, follow=follow, heat=heat, overwrite=overwrite, dry_run=dry_run, quiet=quiet)
+            print_notes(["a recording shows the mean error over the clip, on a body at rest beside it"])
+        _save(motions, options, save, follow=follow, heat=heat, overwrite=overwrite, dry_run=dry_run, quiet=quiet)
         return
     if dry_run:
-        scene = _load(motions, body or (), options)
-        if heat:
-            from vitruve.viewer.viewer import check_heat
-
-            check_heat(scene)
-        _say_scene(scene, False)
+        _load(motions, options, heat, quiet=False)
         print(f"nothing was served; the page would be on {host}, port {port or '8080 or the next free one'}")
         return
     from vitruve.viewer.server import address, close_server, open_server
 
-    # The page is asked for before torch is loaded: both take their time at once.
+    # The browser loads the page while torch is loaded here.
     server = open_server(host, port)
-    place = address(server)
+    url = address(server)
     if not quiet:
-        print(f"{place}  (Ctrl+C ends it)", flush=True)
-    if open and not _open(place) and not quiet:
+        print(f"{url}  (Ctrl+C ends it)", flush=True)
+    if open and not _open(url) and not quiet:
         print("there is no browser to open here: open the address above in one that reaches this machine")
     from vitruve.threads import one_torch_thread
 
     # The browser keeps the processor busy: several threads inside of small operations would wait for one another.
     with one_torch_thread():
         try:
-            scene = _load(motions, body or (), options)
+            scene = _load(motions, options, heat, quiet)
             from vitruve.viewer.viewer import Viewer
 
             surface = "exact" if exact else "exact when still"
@@ -117,15 +106,14 @@ def view(  # noqa: PLR0913 (one parameter per option)
         except BaseException:
             close_server(server)
             raise
-        _say_scene(scene, quiet)
         with viewer:
             if play or (play is None and not heat):
                 viewer.player.play()
             viewer.player.wait(seconds)
 
 
-def _look_at(motions: tuple[str, ...]) -> None:
-    """Refuse what is no motion before a page is opened; the readers themselves are loaded later."""
+def _check_formats(motions: tuple[str, ...]) -> None:
+    """Reject what is no motion before a page is opened; the readers themselves are loaded later."""
     from vitruve.formats import recognise
     from vitruve.formats.glimpse import glimpse
 
@@ -133,17 +121,28 @@ def _look_at(motions: tuple[str, ...]) -> None:
         recognise(glimpse(motion))
 
 
-def _load(motions: tuple[str, ...], body: list[str] | tuple[()], options: dict) -> Scene:
+def _load(motions: tuple[str, ...], options: dict[str, Any], heat: bool, quiet: bool) -> Scene:
+    """The scene, checked and described."""
     from vitruve.draw.scene import load_scene
     from vitruve.motion.clips import bundled_clip_path
 
-    return load_scene(motions or (bundled_clip_path(),), body, **options)
+    scene = load_scene(motions or (bundled_clip_path(),), **options)
+    if heat:
+        from vitruve.viewer.viewer import check_heat
+
+        check_heat(scene)
+    if not quiet:
+        for performer in (actor.performer for actor in scene.actors):
+            body = f"no body, joints of {performer.skeleton.name}" if performer.skeleton else "no known body"
+            body = body if performer.body is None else performer.body.name
+            print(f"{performer.name}: {counted(len(performer), 'frame')} at {performer.fps:g} fps on {body}")
+        print_notes(scene.notes)
+    return scene
 
 
 def _save(
     motions: tuple[str, ...],
-    body: list[str] | tuple[()],
-    options: dict,
+    options: dict[str, Any],
     path: Path,
     *,
     follow: bool,
@@ -157,13 +156,8 @@ def _save(
 
     check_recording(path)
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} is there already", where=f"--save {path}", fix="add --overwrite, or name another")
-    scene = _load(motions, body, options)
-    if heat:
-        from vitruve.viewer.viewer import check_heat
-
-        check_heat(scene)
-    _say_scene(scene, quiet)
+        raise UsageError(f"{path} exists already", where=f"--save {path}", fix="add --overwrite, or choose another")
+    scene = _load(motions, options, heat, quiet)
     if dry_run:
         print(f"nothing was written; {counted(len(scene), 'frame')} would go to {path}")
         return
@@ -173,22 +167,10 @@ def _save(
         print(f"written to {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _say_scene(scene: Scene, quiet: bool) -> None:
-    if quiet:
-        return
-    for actor in scene.actors:
-        performer = actor.performer
-        body = f"no body, joints of {performer.skeleton.name}" if performer.skeleton else "no known body"
-        body = body if performer.body is None else performer.body.name
-        print(f"{performer.name}: {counted(len(performer), 'frame')} at {performer.fps:g} fps on {body}")
-    for note in scene.notes:
-        print(f"note: {note}", file=sys.stderr)
-
-
-def _open(place: str) -> bool:
+def _open(url: str) -> bool:
     """Open the page; False where there is no desktop to open it on."""
     import webbrowser
 
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
-    return webbrowser.open(place)
+    return webbrowser.open(url)

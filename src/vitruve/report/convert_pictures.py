@@ -17,43 +17,40 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import vitruve
-from vitruve.bodies import BodyModel
-from vitruve.draw.actor_mesh import ActorMesh, each_and_both
-from vitruve.draw.facing import limbs_facing_deg
+from vitruve.draw.actor_mesh import ActorMesh
 from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import nice_top
 from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
 from vitruve.draw.pictures import PAGE_LABEL, picture, row, spread, stack
-from vitruve.draw.scene import Actor, errors_between
+from vitruve.draw.scene import COLOURS, Actor, errors_between
 from vitruve.errors import VitruveError
 from vitruve.formats.performers import load_performers
-from vitruve.geometry.camera import Camera
 from vitruve.motion import Motion
 from vitruve.motion.performer import Performer
 from vitruve.report.blocks import Block, Figure, Heading, Note, Table
+from vitruve.report.overlay import CELL, Mesh, overlay_row, view_of_face
 from vitruve.threads import over_threads
 
 Floats = NDArray[np.float64]
 Entry = Mapping[str, Any]
 
-_SOURCE_COLOUR, _RESULT_COLOUR = (0.35, 0.55, 0.85), (0.95, 0.55, 0.25)
-BOTH_SAID = "the source (blue), the result (orange), and both in one place, where the colour that lies outside is seen."
-"""What a row of `surface_row` shows."""
-
-_CELL, _BODY_CELL = (300, 420), (400, 480)
-# Frames that the mean error of a vertex is taken over, and how many betas a page shows.
+OVERLAY_CAPTION = (
+    "the source (blue), the result (orange), and both in one place, where the outer surface hides the inner."
+)
+_BODY_CELL = (400, 480)
+# How many frames the mean error of a vertex is taken over, and how many betas a page shows.
 _HEAT_FRAMES, _MOST_BETAS = 24, 10
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A conversion, ready to be drawn.
+    """A conversion to draw.
 
     Attributes:
-        name: what the input is called.
+        name: of the input.
         source: a motion, on a body or on a foreign skeleton, or meshes.
-        result: the motion it became, on its body.
-        frames: a word for each frame that is shown, such as "worst", to its number.
+        result: the converted motion, on its body.
+        frames: word, such as "worst", to the number of the frame.
     """
 
     name: str
@@ -61,24 +58,18 @@ class Shown:
     result: Performer
     frames: Mapping[str, int]
 
-    @property
-    def target(self) -> BodyModel:
-        """The body of the result."""
-        assert self.result.body is not None
-        return self.result.body
-
 
 def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "z") -> Shown | None:
-    """What is needed to draw a conversion, from its ledger line.
+    """Load a conversion to draw.
 
     Args:
         entry: the ledger line.
-        folder: the folder that the output's name counts from.
-        fps, up: what the input was read with.
+        folder: what the output's path is relative to.
+        fps, up: the options that the input was read with.
 
     Returns:
-        None where it cannot be drawn: single poses (`pose_blocks` draws them), an input that has gone since, an output
-        whose format keeps no body.
+        None where it cannot be drawn: single poses (`pose_blocks` draws them), an input that no longer exists, an
+        output whose format keeps no body.
     """
     kind = entry["facts"]["kind"]
     if kind == "poses" or not entry.get("shown_frames"):
@@ -93,9 +84,9 @@ def load_shown(entry: Entry, folder: Path, fps: float | None = None, up: str = "
         performers = load_performers((source, result), bodies, folder=entry["folder"], mesh_fps=rate, up=up)
     except (VitruveError, OSError):
         return None
-    name = Path(entry["input"]).name
-    same_length = len(performers[0]) == len(performers[1])
-    return Shown(name, performers[0], performers[1], worst_shown_first(entry)) if same_length else None
+    if len(performers[0]) != len(performers[1]):
+        return None
+    return Shown(Path(entry["input"]).name, performers[0], performers[1], frames_worst_first(entry))
 
 
 def _for_drawing(path: str | Path, fps: float | None) -> Motion:
@@ -104,14 +95,14 @@ def _for_drawing(path: str | Path, fps: float | None) -> Motion:
     return replace(motion, source=replace(motion.source, extras={}))
 
 
-def worst_shown_first(entry: Entry) -> dict[str, int]:
-    """The frames that pictures show, by their words, the worst on top."""
+def frames_worst_first(entry: Entry) -> dict[str, int]:
+    """The frames to draw, by their words."""
     shown = entry["shown_frames"]
     return {word: shown[word] for word in ("worst", "median", "best") if word in shown}
 
 
 def how_to_look(entry: Entry, folder: Path) -> list[Block]:
-    """The command that shows source and result in the viewer, for the folder that the output's name counts from."""
+    """The command that shows source and result in the viewer; the output's path is relative to `folder`."""
     shown, bodies = [entry["output"]], ["--body", entry["target"]]
     if entry["facts"]["kind"] == "motion":
         try:
@@ -130,11 +121,11 @@ def picture_blocks(shown: Shown) -> list[Block]:
     """The overlay, the heat map and the shape, as far as they can be drawn."""
     rows = [partial(_overlay_row, shown, word) for word in shown.frames]
     tasks: list[Callable[[], Any]] = [*rows, partial(heat_map, shown), partial(shapes, shown)]
-    *drawn, heat_figure, last = over_threads(lambda draw: draw(), tasks)
-    heat = [Heading("Where on the body the error is"), heat_figure] if heat_figure else []
-    both = shown.source.shaped is not None
-    shape = Heading("Shape before and after" if both else "Shape of the result")
-    return [Heading("Source and result"), _overlay(shown, drawn), *heat, shape, *last]
+    *drawn, heat, shape = over_threads(lambda draw: draw(), tasks)
+    title = "Shape of the result" if shown.source.shaped is None else "Shape before and after"
+    blocks: list[Block] = [Heading("Source and result"), _overlay(shown, drawn)]
+    blocks += [Heading("Where on the body the error is"), heat] if heat else []
+    return [*blocks, Heading(title), *shape]
 
 
 def _overlay_row(shown: Shown, word: str) -> Image.Image:
@@ -146,8 +137,9 @@ def _overlay_row(shown: Shown, word: str) -> Image.Image:
 def _overlay(shown: Shown, rows: Sequence[Image.Image]) -> Figure:
     """Source and result side by side and in one place, a row for each of the frames."""
     order = ", ".join(f"the {word}, {frame}" for word, frame in shown.frames.items())
-    said = BOTH_SAID if shown.source.has_surface else "the source's skeleton and the result, each at its own size."
-    return Figure(stack(rows), f"{shown.name}: {said} From top to bottom, by their mean error, frames: {order}.")
+    foreign = "the source's skeleton and the result, each at its own size."
+    caption = OVERLAY_CAPTION if shown.source.has_surface else foreign
+    return Figure(stack(rows), f"{shown.name}: {caption} Frames from top to bottom, by their mean error: {order}.")
 
 
 def heat_map(shown: Shown) -> Figure | None:
@@ -174,64 +166,47 @@ def heat_figure(result: Performer, errors: Floats, over: str) -> Figure:
 
 
 def shapes(shown: Shown) -> list[Block]:
-    """Both bodies at rest with their betas, and how tall they are."""
-    both = (("source", shown.source), ("result", shown.result))
-    bodies = [
-        (word, one, one.motion, one.body) for word, one in both if one.motion is not None and one.body is not None
-    ]
-    meshes = [at_rest(one) for _, one, _, _ in bodies]
-    # One scale for both, so that a difference in height is seen.
-    camera = fit_camera(np.concatenate([mesh - _middle(mesh) for mesh in meshes]), direction(15), _BODY_CELL)
-    tints = (_SOURCE_COLOUR, _RESULT_COLOUR)[-len(bodies) :]
-    cells = [
-        picture(mesh - _middle(mesh), body.faces, camera, _BODY_CELL, tint)
-        for mesh, (_, _, _, body), tint in zip(meshes, bodies, tints)
-    ]
-    tall = [performer.height or 0.0 for _, performer, _, _ in bodies]
-    labels = [f"{word}: {body.name}, {metres:.3f} m" for (word, _, _, body), metres in zip(bodies, tall)]
-    betas = [motion.betas.flatten()[:_MOST_BETAS].tolist() for _, _, motion, _ in bodies]
-    numbers = [[f"{value:.2f}".replace("-0.00", "0.00") for value in values] for values in betas]
-    rows = [("height", *(f"{metres:.3f} m" for metres in tall))]
-    rows += [(f"beta {i}", *values) for i, values in enumerate(zip_longest(*numbers, fillvalue="-"))]
-    blocks: list[Block] = [
-        Figure(
-            row(cells, labels, PAGE_LABEL),
-            "At rest, with the shape of the clip" + (", at one scale." if len(bodies) > 1 else "."),
-        ),
-        Table(("", *(word for word, *_ in bodies)), rows),
-    ]
-    if len(bodies) > 1:
+    """Both bodies at rest with their betas and heights."""
+    sides = {"source": shown.source, "result": shown.result}
+    sides = {word: side for word, side in sides.items() if side.motion is not None and side.body is not None}
+    centred = [mesh - (mesh.min(0) + mesh.max(0)) / 2 * (1, 1, 0) for mesh in map(at_rest, sides.values())]
+    # One scale for both, so that a difference in height is visible.
+    camera = fit_camera(np.concatenate(centred), direction(15), _BODY_CELL)
+    colours = COLOURS[2 - len(sides) : 2]
+    cells, labels, heights, betas = [], [], [], []
+    for (word, side), mesh, colour in zip(sides.items(), centred, colours):
+        assert side.motion is not None and side.body is not None
+        heights.append(f"{side.height or 0.0:.3f} m")
+        labels.append(f"{word}: {side.body.name}, {heights[-1]}")
+        cells.append(picture(mesh, side.body.faces, camera, _BODY_CELL, colour))
+        numbers = side.motion.betas.flatten()[:_MOST_BETAS].tolist()
+        betas.append([f"{number:.2f}".replace("-0.00", "0.00") for number in numbers])
+    rows = [("height", *heights)]
+    rows += [(f"beta {i}", *values) for i, values in enumerate(zip_longest(*betas, fillvalue="-"))]
+    both = len(sides) > 1
+    caption = "At rest, with the shape of the clip" + (", at one scale." if both else ".")
+    blocks: list[Block] = [Figure(row(cells, labels, PAGE_LABEL), caption), Table(("", *sides), rows)]
+    if both:
         blocks.append(Note("Betas of two kinds of body mean different things: compare the heights, not these numbers."))
     return blocks
 
 
 def surface_row(shown: Shown, label: str, frame: int) -> Image.Image:
-    """The source, the result, and both in one place; `label` says what is shown."""
+    """The source, the result, and both in one place; `label` names the frame."""
     meshes = [_mesh(performer, frame) for performer in (shown.source, shown.result)]
-    camera = _face_to_face(shown.result, frame, np.concatenate([points for points, _ in meshes]))
-    cells = each_and_both(meshes, (_SOURCE_COLOUR, _RESULT_COLOUR), camera, _CELL)
-    return row(cells, (f"{label}, source", "result", "both"), PAGE_LABEL)
+    return overlay_row(meshes, view_of_face(shown.result, frame), (f"{label}, source", "result", "both"))
 
 
 def _skeleton_row(shown: Shown, label: str, frame: int) -> Image.Image:
     """The joints and bones of a foreign skeleton, and the result, each at its own size."""
     cells = []
-    for performer, colour in ((shown.source, _SOURCE_COLOUR), (shown.result, _RESULT_COLOUR)):
+    for performer, colour in zip((shown.source, shown.result), COLOURS):
         points, faces = _mesh(performer, frame)
-        cells.append(picture(points, faces, _face_to_face(shown.result, frame, points), _CELL, colour))
+        camera = fit_camera(points, view_of_face(shown.result, frame), CELL)
+        cells.append(picture(points, faces, camera, CELL, colour))
     return row(cells, (f"{label}, source", "result"), PAGE_LABEL)
 
 
-def _mesh(performer: Performer, frame: int) -> tuple[Floats, NDArray[np.int64]]:
+def _mesh(performer: Performer, frame: int) -> Mesh:
     mesh = ActorMesh(Actor(performer))
     return mesh.vertices([frame])[0], mesh.faces
-
-
-def _face_to_face(performer: Performer, frame: int, points: Floats) -> Camera:
-    """A camera that looks the body in the face, a little from its left."""
-    return fit_camera(points, direction(limbs_facing_deg(Actor(performer), [frame]) + 30.0), _CELL)
-
-
-def _middle(vertices: Floats) -> Floats:
-    middle = (vertices.min(0) + vertices.max(0)) / 2
-    return middle * (1, 1, 0)

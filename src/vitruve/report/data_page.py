@@ -1,14 +1,13 @@
-"""The page about a clip store: what is in it, how long, how varied, and what is odd."""
+"""The page about a clip store: its content, lengths and variety, and what is odd."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import vitruve
 from vitruve.data.show import is_non_commercial
 from vitruve.data.splits import hours_text
-from vitruve.report.blocks import Block, Drawing, Heading, Note, Table, page
+from vitruve.report.blocks import Block, Drawing, Heading, Note, Table, made_by, page
 from vitruve.report.findings import findings_table
 from vitruve.report.plots import bars, histogram
 from vitruve.words import counted
@@ -17,11 +16,11 @@ SET_HEADER = ("set", "clips", "subjects", "frames", "hours", "fps", "body", "mas
 LICENCE_HEADER = ("licence", "sets")
 LABEL_HEADER = ("labels", "", "clips", "hours")
 FIELD_HEADER = ("added field", "a frame", "type", "between frames", "frames")
-# Labels of a kind that a table shows: texts can be thousands.
-_LABELS = 20
-_COLUMNS_SAID = (
-    "Masked frames are there and hold no valid data. The last column is how far the joints of a clip are from those "
-    "that were recorded, on average, where a recording on another skeleton was brought to a body."
+# How many labels of a kind a table shows: there can be thousands of texts.
+_MOST_LABELS = 20
+_COLUMNS_EXPLAINED = (
+    "Masked frames hold no valid data. The last column is the mean distance of the joints from the recorded ones, "
+    "where a recording on another skeleton was retargeted to a body."
 )
 
 
@@ -53,27 +52,29 @@ def licence_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def label_rows(labels: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[tuple[str, ...]]:
-    """One row for each label under LABEL_HEADER, the most frequent first; many labels of a kind are counted only.
-
-    Args:
-        labels: of `vitruve.data.labels.label_figures`.
-    """
+    """Rows under LABEL_HEADER of `vitruve.data.labels.label_figures`, the most frequent first; the rest is counted."""
     rows: list[tuple[str, ...]] = []
     for kind, counts in labels.items():
         order = sorted(counts, key=lambda label: (-counts[label]["clips"], label))
-        for label in order[:_LABELS]:
+        for label in order[:_MOST_LABELS]:
             rows.append((kind, label, f"{counts[label]['clips']:,}", hours_text(counts[label]["hours"])))
-        if order[_LABELS:]:
-            rows.append((kind, f"and {len(order) - _LABELS:,} more", "", ""))
+        if order[_MOST_LABELS:]:
+            rows.append((kind, f"and {len(order) - _MOST_LABELS:,} more", "", ""))
     return rows
 
 
 def field_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One row for each field that was added, under FIELD_HEADER."""
+    """One row for each added field, under FIELD_HEADER."""
     return [
         (name, str(row["shape"]), row["dtype"], row["interpolation"], f"{row['frames']:,} of {figures['frames']:,}")
         for name, row in figures["fields"].items()
     ]
+
+
+def label_and_field_tables(figures: Mapping[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Header and rows of the labels and of the added fields, where the store has any."""
+    tables = [(LABEL_HEADER, label_rows(figures["labels"])), (FIELD_HEADER, field_rows(figures))]
+    return [(header, rows) for header, rows in tables if rows]
 
 
 def _few(words: list[str], most: int = 3) -> str:
@@ -81,12 +82,8 @@ def _few(words: list[str], most: int = 3) -> str:
 
 
 def data_page(figures: Mapping[str, Any]) -> str:
-    """The page as HTML.
-
-    Args:
-        figures: of `vitruve.data.show.store_figures`.
-    """
-    seconds = figures["seconds"]
+    """The page as HTML, from `vitruve.data.show.store_figures`."""
+    seconds, turns, lengths = figures["seconds"], figures["turns_deg"], figures["seconds_histogram"]
     blocks: list[Block] = [
         Note(
             f"{counted(figures['frames'], 'frame')} in {counted(figures['clips'], 'clip')} of "
@@ -97,27 +94,30 @@ def data_page(figures: Mapping[str, Any]) -> str:
         _licence(figures),
         Heading("Data sets"),
         Table(SET_HEADER, set_rows(figures)),
-        Note(_COLUMNS_SAID),
+        Note(_COLUMNS_EXPLAINED),
         Table(LICENCE_HEADER, licence_rows(figures)),
-        *_added(figures),
+        *(
+            block
+            for header, rows in label_and_field_tables(figures)
+            for block in (Heading("Labels" if header == LABEL_HEADER else "Added fields"), Table(header, rows))
+        ),
         *_findings(figures),
         Heading("How long clips are"),
-        _lengths(figures["seconds_histogram"]),
+        Drawing(histogram(lengths["bin_s"], lengths["clips"], "length, s", "clips"), "Number of clips by length."),
         Heading("What they were recorded with"),
         Drawing(bars({f"{fps} fps": h for fps, h in figures["hours_by_fps"].items()}, "hours"), "Hours by frame rate."),
         Drawing(bars(figures["hours_by_body"], "hours"), "Hours by body."),
         Drawing(bars(figures["hours_by_gender"], "hours"), "Hours by gender of the body."),
         Heading("How far joints turn"),
     ]
-    turns = figures["turns_deg"]
     if turns:
-        words = "Degrees from rest that 95 % of the frames stay below, joint by joint"
-        blocks.append(Drawing(bars({name: turn["p95"] for name, turn in turns.items()}, "degrees"), f"{words}."))
-    return page("Clip store", blocks, f"{figures['store']}. Made by vitruve {vitruve.__version__}: vitruve data show")
+        plot = bars({name: turn["p95"] for name, turn in turns.items()}, "degrees")
+        blocks.append(Drawing(plot, "Degrees from rest that 95 % of the frames stay below, by joint."))
+    return page("Clip store", blocks, f"{figures['store']}. {made_by('data show')}")
 
 
 def _oddities(figures: Mapping[str, Any]) -> str:
-    """In short, what `_findings` shows."""
+    """A summary of `_findings`."""
     looked, kinds = figures["clips_looked_through"], len(figures["findings"])
     if not looked:
         return ""
@@ -130,24 +130,14 @@ def _oddities(figures: Mapping[str, Any]) -> str:
 def _licence(figures: Mapping[str, Any]) -> Note:
     if not figures["non_commercial"]:
         return Note(f"Licences: {'; '.join(figures['licences'])}.", "good")
-    sets = figures["sets"].items()
-    silent = [name for name, values in sets if "not stated" in values["licences"]]
-    stated = {name: [line for line in values["licences"] if line != "not stated"] for name, values in sets}
-    barred = [name for name, lines in stated.items() if any(map(is_non_commercial, lines))]
-    words = [f"Not for commercial use: {', '.join(barred)}."] if barred else []
-    words += [f"Licence not stated: {', '.join(silent)}; give it with --licence when preparing."] if silent else []
-    return Note(f"{' '.join(words)} What is trained on them inherits it.", "warning")
-
-
-def _lengths(bins: Mapping[str, Any]) -> Drawing:
-    return Drawing(histogram(bins["bin_s"], bins["clips"], "length, s", "clips"), "How many clips there are by length.")
-
-
-def _added(figures: Mapping[str, Any]) -> list[Block]:
-    """Labels and fields, where the store has any."""
-    labels, fields = label_rows(figures["labels"]), field_rows(figures)
-    blocks: list[Block] = [Heading("Labels"), Table(LABEL_HEADER, labels)] if labels else []
-    return blocks + ([Heading("Added fields"), Table(FIELD_HEADER, fields)] if fields else [])
+    licences = {name: set(values["licences"]) for name, values in figures["sets"].items()}
+    unknown = [name for name, lines in licences.items() if "not stated" in lines]
+    barred = [name for name, lines in licences.items() if any(map(is_non_commercial, lines - {"not stated"}))]
+    sentences = [f"Not for commercial use: {', '.join(barred)}."] if barred else []
+    sentences += (
+        [f"Licence not stated: {', '.join(unknown)}; give it with --licence when preparing."] if unknown else []
+    )
+    return Note(f"{' '.join(sentences)} Everything trained on them inherits it.", "warning")
 
 
 def _findings(figures: Mapping[str, Any]) -> list[Block]:

@@ -1,4 +1,4 @@
-"""What is odd about motions, as a table of a page."""
+"""The table of what is odd about motions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from vitruve.report.blocks import Table
 
 
 def findings_table(rows: Sequence[Mapping[str, Any]], counted: str = "clips") -> Table:
-    """Rows of `motion.finding.summarise_findings`.
-
-    Args:
-        rows: one for each thing.
-        counted: what `clips` counts; empty where there is but one.
-    """
-    header, cells = ["", counted, "first", "what is odd there", "where", "what to do"], []
-    for row in rows:
-        whose = (f"{row['clips']:,}", row["first"]) if counted else ()
-        cells.append((row["severity"], *whose, row["what"], row["where"], row["hint"]))
-    return Table(tuple(header if counted else header[:1] + header[3:]), cells)
+    """Rows of `summarise_findings`; `counted` is the header of their counts, empty for a single motion."""
+    header = ["", *([counted, "first"] if counted else ()), "what is odd there", "where", "what to do"]
+    counts = [(f"{row['clips']:,}", row["first"]) if counted else () for row in rows]
+    cells = [(row["severity"], *count, row["what"], row["where"], row["hint"]) for row, count in zip(rows, counts)]
+    return Table(header, cells)

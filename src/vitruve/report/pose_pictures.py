@@ -18,34 +18,26 @@ from vitruve.errors import VitruveError
 from vitruve.formats.readers.poses_by_id import Poses, read_poses
 from vitruve.motion.performer import motion_performer
 from vitruve.report.blocks import Block, Figure, Heading
-from vitruve.report.convert_pictures import (
-    BOTH_SAID,
-    Shown,
-    heat_figure,
-    surface_row,
-    worst_shown_first,
-)
+from vitruve.report.convert_pictures import OVERLAY_CAPTION, Shown, frames_worst_first, heat_figure, surface_row
 
-# Poses that the mean error of a vertex is taken over.
+# How many poses the mean error of a vertex is taken over.
 _HEAT_POSES = 24
 
 
 def pose_blocks(entry: Mapping[str, Any], folder: Path) -> list[Block]:
-    """Pictures of converted poses; none where the input has gone since.
+    """Pictures of converted poses; none where the input no longer exists.
 
     Args:
         entry: the ledger line.
-        folder: the folder that the output's name counts from.
+        folder: what the output's path is relative to.
     """
     if entry["facts"]["kind"] != "poses" or not entry.get("shown_frames"):
         return []
     try:
         source, result = read_poses(entry["input"]), read_poses(folder / entry["output"])
         pairs = _Pairs(source, result, entry)
-        worst_first = worst_shown_first(entry)
-        rows = [
-            surface_row(pairs.shown(row), f"{word}: {_short(source.ids[row])}", 0) for word, row in worst_first.items()
-        ]
+        frames = frames_worst_first(entry)
+        rows = [surface_row(pairs.shown(row), f"{word}: {_short(source.ids[row])}", 0) for word, row in frames.items()]
         good = (source.mask & result.mask).nonzero()[:, 0].tolist()
         chosen = [good[i] for i in spread(len(good), _HEAT_POSES)]
         errors = vertex_means(pairs.errors_mm(chosen))
@@ -54,14 +46,14 @@ def pose_blocks(entry: Mapping[str, Any], folder: Path) -> list[Block]:
     which = "the pose" if len(chosen) == 1 else f"{len(chosen)} poses"
     return [
         Heading("Source and result"),
-        Figure(stack(rows), f"{Path(entry['input']).name}, three poses by their ids: {BOTH_SAID}"),
+        Figure(stack(rows), f"{Path(entry['input']).name}, three poses by their ids: {OVERLAY_CAPTION}"),
         Heading("Where on the body the error is"),
-        heat_figure(pairs.shown(next(iter(worst_first.values()))).result, errors, which),
+        heat_figure(pairs.shown(next(iter(frames.values()))).result, errors, which),
     ]
 
 
 class _Pairs:
-    """Poses and what they became, row by row, each on the bodies of its gender."""
+    """Source and result of each pose, on the bodies of its gender."""
 
     def __init__(self, source: Poses, result: Poses, entry: Mapping[str, Any]) -> None:
         self._source, self._result, self._entry = source, result, entry
@@ -86,7 +78,7 @@ class _Pairs:
         return pair_surfaces(one.source, one.result)
 
     def _load(self, side: str, gender: str) -> BodyModel:
-        """The ledger names the bodies of all genders, with a plus between."""
+        """The body of a gender; the ledger joins the names of all with a plus."""
         folder, names = self._entry["folder"], self._entry[side].split("+")
         bodies = [shared_body(name, folder) for name in names]
         return next((body for body in bodies if body.gender == gender), bodies[0])

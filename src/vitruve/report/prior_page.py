@@ -1,4 +1,4 @@
-"""Pictures and pages about pose priors: curves of a training, a sheet of poses, the pages of train and sample."""
+"""Pages and pictures of pose priors: the curves of a training, a sheet of poses, the pages of train and sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-import vitruve
 from vitruve.bodies import BodyModel, load_body
 from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.pictures import picture, row, save_picture, stack
@@ -23,11 +22,11 @@ from vitruve.learn.checkpoint import GO_ON
 from vitruve.learn.curves import Curves
 from vitruve.priors import load_prior
 from vitruve.priors.losses import with_published
-from vitruve.report.blocks import Block, Columns, Drawing, Figure, Heading, Note, Table, page
+from vitruve.report.blocks import Block, Columns, Drawing, Figure, Heading, Note, Table, made_by, page
 from vitruve.report.plots import line_plot
 
 Rows = Sequence[Mapping[str, float]]
-# With so many validations or fewer, the one before training is drawn too.
+# With this many validations or fewer, the one before training is drawn too.
 _FEW = 4
 
 # Plots of a training: (label, unit's factor, whether logarithmic), (legend, column) of each curve, caption.
@@ -45,9 +44,9 @@ _PLOTS = (
     (
         ("divergence, nats", 1.0, False),
         (("training", "train_kl_nats"), ("held out", "valid_kl_nats")),
-        "How far the latent distribution of a pose is from the standard normal one.",
+        "Divergence of the latent distribution of a pose from the standard normal.",
     ),
-    (("loss", 1.0, True), (("training", "train_total"),), "What is made small, in the mean between validations."),
+    (("loss", 1.0, True), (("training", "train_total"),), "What is minimised, as the mean between validations."),
 )
 
 
@@ -66,7 +65,7 @@ def _plot(rows: Rows, axis: tuple[str, float, bool], curves: Sequence[tuple[str,
 
 
 def _shown(rows: Rows) -> Rows:
-    """The validations to draw: one before training is ten times off, and flattens all that comes later."""
+    """The validations to draw: the error before training is ten times larger and would flatten all later ones."""
     return rows[1:] if len(rows) > _FEW and rows[0]["step"] == 0 else rows
 
 
@@ -79,7 +78,7 @@ def pose_sheet(
         rotations: of the joints 1 to 21.
         body: of SMPL's, SMPL+H's or SMPL-X's layout; mean shape.
         labels: a line below each.
-        columns: pictures beside each other.
+        columns: pictures per row.
     """
     vertices = standing_vertices(rotations, body).numpy()
     vertices = vertices - (vertices.min(1) + vertices.max(1))[:, None] / 2 * (1, 1, 0)
@@ -92,7 +91,7 @@ def pose_sheet(
 
 
 def standing_vertices(rotations: Tensor, body: BodyModel) -> Float[Tensor, "poses vertices 3"]:
-    """The skin of poses of the 21 body joints, root upright, z up, facing -y."""
+    """Vertices of poses of the 21 body joints, root upright, z up, facing -y."""
     full = body.rest_rotations(len(rotations))
     full[:, 1:22] = rotations.to(full)
     full[:, 0] = rotation_about("X", torch.tensor(math.pi / 2)).to(full)
@@ -100,29 +99,35 @@ def standing_vertices(rotations: Tensor, body: BodyModel) -> Float[Tensor, "pose
 
 
 def training_page(results: Mapping[str, Any], rows: Rows, sheet: Image.Image | None, words: Mapping[str, Any]) -> str:
-    """The page of a training.
+    """The page of a training as HTML.
 
     Args:
         results: the content of `results.json`.
         rows: of curves.csv.
         sheet: poses drawn from the prior, or None.
-        words: what the checkpoint says of itself.
+        words: the metadata of the checkpoint.
     """
-    blocks: list[Block] = [Note(warning, "warning") for warning in results["warnings"]]
-    blocks += [_licence_note(results["licences"], results["commercial_use"])]
-    blocks += [Heading("Held-out poses, at the best step"), Table(("component", "value"), component_rows(results))]
-    shown = [plot for plot in _PLOTS if any(column in line for line in rows for _, column in plot[1])]
-    plots = [Drawing(_plot(rows, *plot[:2], across=400), plot[2]) for plot in shown]
-    blocks += [Heading("Curves"), *_left_out(rows), *(Columns(plots[i : i + 2]) for i in range(0, len(plots), 2))]
+    known = {column for row in rows for column in row}
+    plots = [plot for plot in _PLOTS if any(column in known for _, column in plot[1])]
+    drawings = [Drawing(_plot(rows, axis, curves, across=400), caption) for axis, curves, caption in plots]
+    recipe = words.get("recipe", {})
+    settings = [(key, value) for key, value in recipe.items() if not isinstance(value, Mapping)]
+    for table in ("weights", "training"):
+        settings += [(f"{table}.{key}", value) for key, value in recipe.get(table, {}).items()]
+    blocks: list[Block] = [
+        *(Note(warning, "warning") for warning in results["warnings"]),
+        _licence_note(results["licences"], results["commercial_use"]),
+        Heading("Held-out poses, at the best step"),
+        Table(("component", "value"), component_rows(results)),
+        Heading("Curves"),
+        *_left_out(rows),
+        *(Columns(drawings[i : i + 2]) for i in range(0, len(drawings), 2)),
+    ]
     if sheet is not None:
         blocks += [Heading("Poses drawn at random"), Figure(sheet, "Poses decoded from random latent vectors, seed 0.")]
     blocks += [Heading("The run"), Table(("what", "value"), run_rows(results))]
-    recipe = words.get("recipe", {})
-    flat = [(key, value) for key, value in recipe.items() if not isinstance(value, Mapping)]
-    for table in ("weights", "training"):
-        flat += [(f"{table}.{key}", value) for key, value in recipe.get(table, {}).items()]
-    blocks += [Heading("The recipe"), Table(("key", "value"), [(key, str(value)) for key, value in flat])]
-    return page(f"Pose prior: {results['recipe']}", blocks, footer=_footer("train"))
+    blocks += [Heading("The recipe"), Table(("key", "value"), [(key, str(value)) for key, value in settings])]
+    return page(f"Pose prior: {results['recipe']}", blocks, made_by("prior train"))
 
 
 def _left_out(rows: Rows) -> list[Block]:
@@ -134,15 +139,15 @@ def _left_out(rows: Rows) -> list[Block]:
 
 
 def sample_page(name: str, sheet: Image.Image, facts: Sequence[tuple[str, object]], licences: Mapping[str, Any]) -> str:
-    """The page of poses drawn from a prior."""
+    """The page of poses drawn from a prior, as HTML."""
     note = _licence_note(licences.get("licences", []), licences.get("commercial_use", "unknown"))
     caption = "Poses decoded from random latent vectors; the energy says how unlikely the prior finds them."
     blocks = [note, Figure(sheet, caption), Table(("what", "value"), facts)]
-    return page(f"Poses from {name}", blocks, footer=_footer("sample"))
+    return page(f"Poses from {name}", blocks, made_by("prior sample"))
 
 
 def component_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The components of a validation for a table: name with unit, value."""
+    """The components of a validation for a table."""
     return [
         (with_published(name), f"{value:,.0f}" if name == "active_units" else f"{value:.5f}")
         for name, value in results["best"].items()
@@ -150,7 +155,7 @@ def component_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def run_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How a run went, for a table."""
+    """Facts about a run for a table."""
     return [
         ("ended because", results["finished"]),
         ("poses to learn from", f"{results['train_poses']:,}"),
@@ -166,17 +171,13 @@ def run_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _licence_note(licences: Sequence[str], commercial: str) -> Note:
-    said = "; ".join(licence for licence in licences if licence) or "none is known"
+    names = "; ".join(licence for licence in licences if licence) or "none is known"
     text = {
-        "yes": f"Licences of the data: {said}.",
-        "no": f"Trained on data that may not be used commercially; this prior may not either. Licences: {said}.",
-        "unknown": f"The licence of some data is not known, nor what this prior may be used for. Licences: {said}.",
+        "yes": f"Licences of the data: {names}.",
+        "no": f"Trained on data that may not be used commercially; neither may this prior. Licences: {names}.",
+        "unknown": f"The licence of some data is unknown, and so are the uses this prior permits. Licences: {names}.",
     }[commercial]
     return Note(text, "plain" if commercial == "yes" else "warning")
-
-
-def _footer(verb: str) -> str:
-    return f"Made by vitruve {vitruve.__version__}: vitruve prior {verb}"
 
 
 def write_curves(rows: Rows, folder: Path) -> None:
@@ -186,15 +187,10 @@ def write_curves(rows: Rows, folder: Path) -> None:
 
 def write_training_page(folder: Path, results: Mapping[str, Any]) -> None:
     """Write a training's sheet of random poses and its page."""
-    curves = Curves(folder / "curves.csv")
+    curves, prior = Curves(folder / "curves.csv"), load_prior(folder)
     curves.read()
-    prior = load_prior(folder)
     sheet = pose_sheet(prior.sample(18, torch.Generator().manual_seed(0)), load_body("open-smplx-neutral"))
     with writing(folder / "samples.png"):
         save_picture(sheet, folder / "samples.png")
-    write_bytes(
-        folder / "report.html",
-        training_page(results, curves.rows, sheet, prior.words).encode(),
-        durable=True,
-        then=GO_ON,
-    )
+    html = training_page(results, curves.rows, sheet, prior.words)
+    write_bytes(folder / "report.html", html.encode(), durable=True, then=GO_ON)
