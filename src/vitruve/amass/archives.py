@@ -1,8 +1,8 @@
-"""Reading archives that other people made: member by member, without trust, and never more than is sensible.
+"""Extract untrusted archives.
 
-A tar is streamed, whatever compresses it; a zip is read by its directory. What is refused: paths that lead out of the
-folder, links, devices, a member twice, and content that is out of all proportion to the archive. What is cut short or
-damaged is an error that names the member.
+A tar is streamed, with any compression; a zip is read by its directory. Refused are paths that lead out of the folder,
+links, devices, repeated members, and content far larger than the archive. For a truncated or damaged archive the error
+names the member.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from typing import IO
 
 from vitruve.errors import BadData, VitruveError, is_unwritable
 
-# Clips compress to about half; what grows a hundredfold and beyond this size is no archive of clips.
+# Clips compress to about half: content beyond this size and a hundred times the archive is refused.
 _LEAST_LIMIT, _MOST_GROWTH = 1 << 30, 100
 _MOST_MEMBERS = 1_000_000
 _BLOCK = 1 << 20
 _DECOMPRESS = {b"BZh": bz2.open, b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open}
-# What reading a damaged archive raises; zipfile NotImplementedError for a compression that it lacks.
+# Raised for damaged archives; NotImplementedError by zipfile for an unsupported compression.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError)
 _AGAIN = "fetch the archive again"
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an archive: its path in parts, its size in bytes, and where to read it."""
+    """A file in an archive: the parts of its path, its size in bytes, and its content."""
 
     parts: tuple[str, ...]
     size: int
@@ -52,10 +52,10 @@ def extract(
     progress: Callable[[int], None] | None = None,
     check: Callable[[Member], None] | None = None,
 ) -> str:
-    """Write the files of an archive into an empty folder.
+    """Extract an archive into an empty folder.
 
     Args:
-        archive: .tar, compressed with bzip2, gzip, xz or not at all, or .zip; its content says which.
+        archive: .zip, or .tar, uncompressed or compressed with bzip2, gzip or xz; recognised by content.
         room: the folder.
         progress: called with the bytes of the archive that were read since the last call.
         check: called with each member before it is written; may raise to stop.
@@ -64,7 +64,7 @@ def extract(
         The SHA-256 of the archive.
 
     Raises:
-        BadData: the archive is damaged, cut short, or refused.
+        BadData: the archive is damaged, truncated, or refused.
         OSError: the disk is full.
     """
     at = _Place(archive)
@@ -79,22 +79,22 @@ def extract(
 
 
 class _Place:
-    """Where in an archive the reading is, for errors."""
+    """The current position in an archive, for errors."""
 
     def __init__(self, archive: Path) -> None:
         self.archive, self.member, self.whole = archive, "", 0
 
     def __str__(self) -> str:
-        after = f", after {self.whole:,} whole members" if self.whole else ""
+        after = f", after {self.whole:,} complete members" if self.whole else ""
         return f"{self.archive}: member {self.member or 'none'}{after}"
 
     def refuse(self, what: str) -> BadData:
-        """The error for a member that no honest archive of clips has."""
+        """The error for a member that an archive of clips cannot have."""
         return BadData(f"{self.archive.name} is refused: {what}", where=str(self), fix="fetch it from its own site")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn every way in which an archive can be damaged into an error for the user; a full disk is not one."""
+        """Turn the exceptions for damaged archives into BadData; those for a full disk pass through."""
         try:
             yield
         except VitruveError:
@@ -103,10 +103,11 @@ class _Place:
             if is_unwritable(error):
                 raise
             if error.errno is not None:
-                fix = "check the archive's permissions and its disk, and run it again"
-                raise BadData(
-                    f"{self.archive.name} cannot be unpacked", where=f"{self}: {error.strerror}", fix=fix
-                ) from None
+                what, fix = (
+                    f"{self.archive.name} cannot be unpacked",
+                    "check its permissions and disk, and run it again",
+                )
+                raise BadData(what, where=f"{self}: {error.strerror}", fix=fix) from None
             raise self._damaged(error) from None
         except (*_DAMAGED, RuntimeError) as error:
             raise self._damaged(error) from None
@@ -118,14 +119,14 @@ class _Place:
 
 
 class _Source(io.RawIOBase):
-    """The archive's own bytes, hashed and counted as they are read from first to last."""
+    """The bytes of the archive, hashed and counted while they are read."""
 
     def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
         self.path, self.size = path, path.stat().st_size
         self._file, self._hash, self._progress = path.open("rb"), hashlib.sha256(), progress
 
     def peek(self, count: int) -> bytes:
-        """The first bytes, which are still to be read."""
+        """The first bytes, before anything is read."""
         head = self._file.read(count)
         self._file.seek(0)
         return head
@@ -140,7 +141,7 @@ class _Source(io.RawIOBase):
         return count
 
     def finish(self) -> str:
-        """Read what is left, and give the hash of all."""
+        """Read the rest, and return the hash of the archive."""
         while self.read(_BLOCK):
             pass
         return self._hash.hexdigest()
@@ -151,7 +152,7 @@ class _Source(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """What a decompressor gives, up to a limit; remembers how it ended."""
+    """The output of a decompressor, limited in size; keeps the last bytes."""
 
     def __init__(self, stream: IO[bytes], limit: int, at: _Place) -> None:
         self._stream, self._left, self._at = stream, limit, at
@@ -182,22 +183,21 @@ def _tar_members(source: _Source, at: _Place) -> Iterator[Member]:
         with tarfile.open(fileobj=stream, mode="r|", bufsize=512 * tarfile.BLOCKSIZE) as tar:
             for number, entry in enumerate(tar):
                 at.member = entry.name
-                # A sparse file has holes, which would be written without having been read.
+                # A sparse file can be far larger than the bytes that are read, which are limited.
                 if not (entry.isdir() or (entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.sparse)):
                     raise at.refuse("it holds a link or a device")
                 yield from _checked(
                     entry.name, entry.isdir(), entry.size, lambda e=entry: tar.extractfile(e), number, at
                 )
     except tarfile.ReadError as error:
-        if at.member or decompress:  # packed as an archive is, so it was one
+        if at.member or decompress:  # an archive, but a damaged one
             raise
         shown = head.decode("latin-1") if head[:1] == b"<" else str(error)
-        raise BadData(
-            f"{at.archive.name} is no archive", where=f"{at.archive}: {shown}", fix=f"a page in its place? {_AGAIN}"
-        ) from None
+        fix = f"is it a web page? {_AGAIN}"
+        raise BadData(f"{at.archive.name} is not an archive", where=f"{at.archive}: {shown}", fix=fix) from None
     while stream.read(_BLOCK):
         pass
-    # A tar ends with blocks of zeros. tarfile takes the end of the file for the end of the archive too.
+    # A tar ends with blocks of zeros; tarfile accepts the end of the file too.
     if stream.tail.count(0) != tarfile.BLOCKSIZE:
         raise EOFError("there is no end-of-archive mark")
 
@@ -219,13 +219,13 @@ def _zip_members(source: _Source, at: _Place) -> Iterator[Member]:
 def _checked(
     name: str, folder: bool, size: int, opened: Callable[[], IO[bytes] | None], number: int, at: _Place
 ) -> Iterator[Member]:
-    """The member, if it is a file that matters; folders come with their files."""
+    """The member, unless it is a folder or metadata of macOS."""
     if number >= _MOST_MEMBERS:
         raise at.refuse(f"it has more than {_MOST_MEMBERS:,} members")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     strange = re.search(r"[\x00-\x1f\\]", name) or name.startswith("/") or ".." in parts
     if strange or (parts and re.match(r"[A-Za-z]:", parts[0])):
-        raise at.refuse("a path leads out of the folder, or has signs that no path needs")
+        raise at.refuse("a path leads out of the folder, or has invalid characters")
     junk = not parts or parts[0] == "__MACOSX" or parts[-1].startswith("._") or parts[-1] == ".DS_Store"
     stream = None if folder or junk else opened()
     if stream is not None:

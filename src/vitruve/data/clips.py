@@ -1,12 +1,6 @@
-"""What a store knows of a clip, and how a store lies on disk.
+"""The metadata of a clip, and the files of a store: docs/data.md has the layout.
 
-    STORE/store.json                              what this folder is
-    STORE/<set>/<number>/clips.jsonl              a shard's clips in order, one line each
-    STORE/<set>/<number>/<block>/<field>.f32      a field of all frames of a block, one row of float32 after the other
-    STORE/<set>/<number>/<block>/mask.u8          1 where a frame is valid
-
-A block holds the clips of a shard that have the same fields. A shard is written once, under another name, renamed when
-it is whole, and never changed. This module needs numpy alone.
+A block holds the clips of a shard that have the same fields. Shards are written atomically and never changed.
 """
 
 from __future__ import annotations
@@ -25,7 +19,7 @@ if TYPE_CHECKING:
 VERSION = 1
 STORE_FILE, CLIPS_FILE, MASK_FILE = "store.json", "clips.jsonl", "mask.u8"
 
-# skeleton -> where the fields stand among the axis-angle values of a frame
+# skeleton -> columns of each field among the axis-angle values of a frame
 FIELDS: dict[str, dict[str, tuple[int, int]]] = {
     "smpl24": {"root": (0, 3), "body": (3, 66), "palms": (66, 72)},
     "smplh52": {"root": (0, 3), "body": (3, 66), "hands": (66, 156)},
@@ -39,24 +33,22 @@ class Clip:
 
     Attributes:
         key: "set/subject/name" without the ending; unique in a store. Splits name clips by it.
-        set: the data set, by its canonical name where it is a known one.
+        set: the data set, by its canonical name where it is known.
         subject: the person or session, as the data set names it.
         name: the source file's name without its ending.
-        start: the first frame's number in the store; frame i of the source is row `start + i`.
-        frames: how many there are.
-        fps: the source's own rate.
+        start: number of the first frame in the store; frame i of the source is row `start + i`.
+        fps: of the source.
         body: layout and make of the body, such as "smplh" or "open-smplh".
         gender: "neutral", "female" or "male".
-        betas: one shape for the clip.
-        source: the file it came from.
-        licence: of the data set, in one line; empty where nobody said.
-        skeleton: the joint tree, a key of FIELDS.
-        expressions: how many expression values a frame has.
-        content: a hash of what moves, by which copies of a clip are told whatever they are called.
-        masked: how many frames are not valid.
-        actor: of a retargeted clip, what tells the person whose shape it has; empty for others.
+        source: path of the source file.
+        licence: of the data set, in one line; empty if unknown.
+        skeleton: a key of FIELDS.
+        expressions: expression values per frame.
+        content: a hash of the motion, the same for copies under any name.
+        masked: number of invalid frames.
+        actor: of a retargeted clip, identifies the person whose shape it has; empty for others.
         error_mm: of a retargeted clip, the mean distance of its joints to those of the source; None for others.
-        notes: what the reader had to decide.
+        notes: of the reader.
     """
 
     key: str
@@ -81,28 +73,28 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Length: frames over frame rate."""
+        """Length of the clip."""
         return self.frames / self.fps
 
     @property
     def block(self) -> str:
-        """The name of the folder of its shard that its frames lie in."""
+        """Name of the block folder with its frames."""
         return block_name(self.skeleton, self.expressions)
 
 
 def block_name(skeleton: str, expressions: int) -> str:
-    """What the folder of a block is called: clips with the same fields share one."""
+    """Name of a block's folder."""
     return f"{skeleton}-expression{expressions}" if expressions else skeleton
 
 
 def widths(skeleton: str, expressions: int) -> dict[str, int]:
-    """Field -> values a frame, of all float32 fields of a block."""
+    """Field -> values per frame, for the float32 fields of a block."""
     out = {name: stop - start for name, (start, stop) in FIELDS[skeleton].items()} | {"translation": 3}
     return out | ({"expression": expressions} if expressions else {})
 
 
 def field_file(field: str) -> str:
-    """The file of a field in its block's folder."""
+    """File name of a field in its block's folder."""
     return f"{field}.f32"
 
 
@@ -110,7 +102,7 @@ _NAMES = tuple(field.name for field in fields(Clip) if field.name != "start")
 
 
 def to_line(clip: Clip) -> str:
-    """The line of a clip in its shard's index. Where it starts follows from the lines before."""
+    """The line of a clip in its shard's index; `start` is left out, it follows from the lines before."""
     values = {name: getattr(clip, name) for name in _NAMES}
     return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -120,21 +112,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         if not lines:
-            raise ValueError("it is empty")
+            raise ValueError("no lines")
         for number, line in enumerate(lines, start=1):
             if not _is_clip(line):
-                raise ValueError(f"line {number} is no clip")
+                raise ValueError(f"line {number} is not a clip")
     except (OSError, ValueError) as error:
         raise BadData(
             "the index of a shard cannot be read",
             where=f"{path}: {error}",
-            fix=f"remove the folder {path.parent} and prepare again: only its clips are read anew",
+            fix=f"remove the folder {path.parent} and prepare again: only its clips are read again",
         ) from None
     return lines
 
 
 def check_shard(folder: Path, lines: list[dict[str, Any]]) -> None:
-    """Raise BadData where a file of a shard is not as long as its clips, `lines`, say. Nothing is read."""
+    """Raise BadData where the size of a shard's file does not match its clips. No file is read."""
     frames: dict[tuple[str, int], int] = {}
     for line in lines:
         block = line["skeleton"], line["expressions"]
@@ -147,19 +139,18 @@ def check_shard(folder: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def check_size(path: Path, expected: int) -> None:
-    """Raise BadData where a file of a shard has not so many bytes."""
-    found = path.stat().st_size if path.is_file() else -1
-    if found != expected:
-        shard = path.parent.parent
+    """Raise BadData where a file of a shard is missing or does not have `expected` bytes."""
+    size = path.stat().st_size if path.is_file() else -1
+    if size != expected:
         raise BadData(
             "a shard of the store is damaged",
-            where=f"{path}: {'missing' if found < 0 else f'{found} bytes'}, expected {expected} bytes",
-            fix=f"remove the folder {shard} and prepare again: only its clips are read anew",
+            where=f"{path}: {'missing' if size < 0 else f'{size} bytes'}, expected {expected} bytes",
+            fix=f"remove the folder {path.parent.parent} and prepare again: only its clips are read again",
         )
 
 
 def _is_clip(line: Any) -> bool:
-    """Whether a line has what the places of all other clips depend on. Its values are those that we have written."""
+    """Whether a line has all keys, and valid values where the positions of other clips depend on them."""
     return (
         isinstance(line, dict)
         and line.keys() >= set(_NAMES)
@@ -177,55 +168,43 @@ def clip_of(line: dict[str, Any], start: int) -> Clip:
 
 
 def shard_folders(store: Path) -> list[Path]:
-    """The finished shards of a store: by set, then by number."""
+    """The shards of a store, by set, then by number; none where there is no store."""
     found = [path.parent for path in store.glob(f"*/*/{CLIPS_FILE}") if path.parent.name.isdigit()]
     return sorted(found, key=lambda folder: (folder.parent.name, int(folder.name)))
 
 
 def check_store(path: Path) -> None:
-    """Raise where a folder is no store, or one of another version."""
+    """Raise where a folder is not a store, or is of another version."""
     file = path / STORE_FILE
     if not file.is_file():
         raise MissingAsset(
-            f"{path} is no clip store" if path.exists() else f"there is no clip store {path}",
+            f"{path} is not a clip store" if path.exists() else f"there is no clip store {path}",
             where=f"no {STORE_FILE} in it",
-            fix=f"make one: vitruve data prepare FOLDER --out {path}",
+            fix=f"create one: vitruve data prepare FOLDER --out {path}",
         )
     try:
         version = json.loads(file.read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        fix = f'write {{"version": {VERSION}}} into it if the rest is whole, or prepare into another folder'
+        fix = f'write {{"version": {VERSION}}} into it if the rest is intact, or prepare into another folder'
         raise BadData("the clip store cannot be read", where=f"{file}: {error}", fix=fix) from None
     if version != VERSION:
         raise BadData(
-            "the clip store is of another version",
+            "the clip store has another version",
             where=f"{file}: version {version}, this program reads {VERSION}",
             fix="update Vitruve, or prepare the store again",
         )
 
 
 class ClipSource(Protocol):
-    """What samples and splits need to know of a store. `Store` is one."""
+    """What samples and splits need of a store; `Store` has it."""
 
     @property
-    def path(self) -> Path:
-        """Its folder."""
-        ...
-
+    def path(self) -> Path: ...
     @property
-    def clips(self) -> Sequence[Clip]:
-        """All clips, in order."""
-        ...
-
+    def clips(self) -> Sequence[Clip]: ...
     @property
-    def sets(self) -> tuple[str, ...]:
-        """The names of its data sets."""
-        ...
+    def sets(self) -> tuple[str, ...]: ...
 
-    def clip(self, key: str) -> Clip:
-        """The clip of a key; an unknown key is an error that names the nearest."""
-        ...
+    def clip(self, key: str) -> Clip: ...
 
-    def mask(self, rows: Any) -> Tensor:
-        """[rows] True where a frame is valid."""
-        ...
+    def mask(self, rows: Any) -> Tensor: ...
