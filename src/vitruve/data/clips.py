@@ -11,12 +11,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from vitruve.errors import BadData, MissingAsset
+from vitruve.files.npy_header import read_npy_header
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
+FIELDS_FOLDER, FIELD_FILE, FIELD_VERSION = "fields", "field.json", 1
 STORE_FILE, CLIPS_FILE, MASK_FILE = "store.json", "clips.jsonl", "mask.u8"
 
 # skeleton -> columns of each field among the axis-angle values of a frame
@@ -193,6 +197,69 @@ def check_store(path: Path) -> None:
             where=f"{file}: version {version}, this program reads {VERSION}",
             fix="update Vitruve, or prepare the store again",
         )
+
+
+@dataclass(frozen=True)
+class FieldInfo:
+    """The description of a field.
+
+    Attributes:
+        shape: of one frame's values.
+        dtype: of a value.
+        interpolation: "linear"; "rotation" for axis-angle vectors along the last axis; "nearest".
+        sha256: of the values.
+        version: of this format.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    interpolation: str
+    sha256: str
+    version: int = FIELD_VERSION
+
+    @property
+    def kind(self) -> tuple[tuple[int, ...], str, str]:
+        """The part that must be the same in all shards."""
+        return self.shape, self.dtype, self.interpolation
+
+
+def field_infos(shard: Path) -> dict[str, FieldInfo]:
+    """The fields of a shard by name."""
+    folders = sorted((shard / FIELDS_FOLDER).glob(f"*/{FIELD_FILE}"))
+    return {file.parent.name: _read_info(file) for file in folders if not file.parent.name.startswith(".")}
+
+
+def map_field(shard: Path, name: str, block: str, frames: int, info: FieldInfo) -> np.ndarray:
+    """[frames, values] of a block, memory-mapped."""
+    path = shard / FIELDS_FOLDER / name / f"{block}.npy"
+    try:
+        with path.open("rb") as stream:
+            header = read_npy_header(stream)
+            offset = stream.tell()
+        if header.shape != (frames, *info.shape) or header.dtype != np.dtype(info.dtype):
+            raise ValueError(f"found {header.dtype} {header.shape}, expected {info.dtype} {(frames, *info.shape)}")
+        mapped = np.memmap(path, header.dtype, mode="r", offset=offset, shape=header.shape)
+    except (OSError, ValueError) as error:
+        raise BadData(
+            f"the field '{name}' of a shard is damaged",
+            where=f"{path}: {error}",
+            fix=f"remove the folder {path.parent} and add the field again",
+        ) from None
+    return np.asarray(mapped).reshape(frames, -1)
+
+
+def _read_info(file: Path) -> FieldInfo:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values["version"] > FIELD_VERSION:
+            raise ValueError(f"version {values['version']}, this program reads {FIELD_VERSION}")
+        return FieldInfo(**{**values, "shape": tuple(values["shape"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadData(
+            "the description of a field cannot be read",
+            where=f"{file}: {error}",
+            fix=f"update Vitruve, or remove the folder {file.parent} and add the field again",
+        ) from None
 
 
 class ClipSource(Protocol):

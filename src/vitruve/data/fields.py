@@ -11,16 +11,15 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitruve.data.clips import FIELDS, Clip
+from vitruve.data.clips import FIELD_FILE, FIELDS, FIELDS_FOLDER, Clip, FieldInfo, field_infos
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.files.atomic import replacing
-from vitruve.files.npy_header import read_npy_header
 from vitruve.runs.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from vitruve.data.store import Store
 
-FIELDS_FOLDER, FIELD_FILE, FIELD_VERSION = "fields", "field.json", 1
 INTERPOLATIONS = ("linear", "rotation", "nearest")
 _TYPES = ("float32", "bool", "uint8", "int32", "int64")
 # Names with another meaning in a store or in a batch of windows.
@@ -37,30 +35,6 @@ _TAKEN = frozenset(
 )
 
 ClipValues = Callable[[Clip], "np.ndarray | Tensor"]
-
-
-@dataclass(frozen=True)
-class FieldInfo:
-    """The description of a field.
-
-    Attributes:
-        shape: of one frame's values.
-        dtype: of a value.
-        interpolation: "linear"; "rotation" for axis-angle vectors along the last axis; "nearest".
-        sha256: of the values.
-        version: of this format.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    interpolation: str
-    sha256: str
-    version: int = FIELD_VERSION
-
-    @property
-    def kind(self) -> tuple[tuple[int, ...], str, str]:
-        """The part that must be the same in all shards."""
-        return self.shape, self.dtype, self.interpolation
 
 
 def add_field(
@@ -139,45 +113,6 @@ def add_contacts(
         return foot_contacts(motion, model, height, speed, foot_level(motion, model))
 
     return add_field(store, "contacts", contacts, progress=progress)
-
-
-def field_infos(shard: Path) -> dict[str, FieldInfo]:
-    """The fields of a shard by name."""
-    folders = sorted((shard / FIELDS_FOLDER).glob(f"*/{FIELD_FILE}"))
-    return {file.parent.name: _read_info(file) for file in folders if not file.parent.name.startswith(".")}
-
-
-def map_field(shard: Path, name: str, block: str, frames: int, info: FieldInfo) -> np.ndarray:
-    """[frames, values] of a block, memory-mapped."""
-    path = shard / FIELDS_FOLDER / name / f"{block}.npy"
-    try:
-        with path.open("rb") as stream:
-            header = read_npy_header(stream)
-            offset = stream.tell()
-        if header.shape != (frames, *info.shape) or header.dtype != np.dtype(info.dtype):
-            raise ValueError(f"found {header.dtype} {header.shape}, expected {info.dtype} {(frames, *info.shape)}")
-        mapped = np.memmap(path, header.dtype, mode="r", offset=offset, shape=header.shape)
-    except (OSError, ValueError) as error:
-        raise BadData(
-            f"the field '{name}' of a shard is damaged",
-            where=f"{path}: {error}",
-            fix=f"remove the folder {path.parent} and add the field again",
-        ) from None
-    return np.asarray(mapped).reshape(frames, -1)
-
-
-def _read_info(file: Path) -> FieldInfo:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if values["version"] > FIELD_VERSION:
-            raise ValueError(f"version {values['version']}, this program reads {FIELD_VERSION}")
-        return FieldInfo(**{**values, "shape": tuple(values["shape"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadData(
-            "the description of a field cannot be read",
-            where=f"{file}: {error}",
-            fix=f"update Vitruve, or remove the folder {file.parent} and add the field again",
-        ) from None
 
 
 def field_counts(store: Store) -> dict[str, dict[str, Any]]:

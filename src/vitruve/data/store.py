@@ -21,15 +21,17 @@ from vitruve.data.clips import (
     CLIPS_FILE,
     MASK_FILE,
     Clip,
+    FieldInfo,
     check_size,
     check_store,
     clip_of,
     field_file,
+    field_infos,
+    map_field,
     read_lines,
     shard_folders,
     widths,
 )
-from vitruve.data.fields import FieldInfo, field_infos, map_field
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source
