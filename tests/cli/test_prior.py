@@ -177,7 +177,7 @@ def test_a_motion_is_completed_and_denoised(place: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("train", "STORE/none", "--out", "X"), 3, "not a clip store"),
+        (("train", "STORE/none", "--out", "X"), 3, "no clip store"),
         (("train", "STORE", "--out", "X", "--recipe", "vposer"), 2, "did you mean"),
         (("train", "STORE", "--out", "X", "--body", "open-smply"), 2, "unknown body"),
         (("train", "STORE", "--out", "X", "--split", "none.json"), 3, "no split file"),

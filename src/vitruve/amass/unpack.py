@@ -154,10 +154,9 @@ def unpack(
 def _attempt(file: Path, work: _Work) -> Unpacked:
     try:
         return _row(file, _unpack_one(file, work), "unpacked")
-    except VitruveError as error:
-        return Unpacked(file, archive_set(file.name) or "", "failed", error=error)
     except Exception as error:  # the other archives continue
-        return Unpacked(file, archive_set(file.name) or "", "failed", error=unexpected(error, file))
+        expected = error if isinstance(error, VitruveError) else unexpected(error, file)
+        return Unpacked(file, archive_set(file.name) or "", "failed", error=expected)
 
 
 def _unpack_one(file: Path, work: _Work) -> Stamp:

@@ -156,7 +156,7 @@ def _absolute(out: str | Path) -> Path:
 @contextmanager
 def _locked(store: Path, shard: Shard) -> Iterator[None]:
     """Exclude runs of the same part, and runs of all parts while one part runs."""
-    taken = "another preparation into this store is at work"
+    taken = "another preparation into this store is running"
     if shard == WHOLE:
         with alone(store, taken):
             yield

@@ -84,11 +84,11 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
 def _check(fraction: float, central: float, every: int, fps: float | None) -> None:
     for name, value in (("fraction", fraction), ("central", central)):
         if not 0 < value <= 1:
-            raise UsageError(f"{name} = {value} is no share", fix="give a number above 0, up to 1")
+            raise UsageError(f"{name} = {value} is out of range", fix="give a number above 0, up to 1")
     if every < 1:
-        raise UsageError(f"every = {every} is no step", fix="give 1 or more")
+        raise UsageError(f"every = {every} is out of range", fix="give 1 or more")
     if fps is not None and not 0 < fps < math.inf:
-        raise UsageError(f"fps = {fps} is no rate", fix="give a positive number")
+        raise UsageError(f"fps = {fps} is not a frame rate", fix="give a positive number")
 
 
 def _of_clip(

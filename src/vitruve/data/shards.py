@@ -204,10 +204,9 @@ def _read(source: SourceFile, job: ShardJob) -> _Read | dict[str, Any]:
     """The arrays of a file, its retargeting error in mm, and findings; the failure entry where it cannot be read."""
     try:
         return _retargeted(source, job) if source.is_tree else _on_body(source, job.target)
-    except VitruveError as error:
-        return failure(error, file=str(source.path))
     except Exception as error:
-        return failure(unexpected(error, source.path), file=str(source.path))
+        expected = error if isinstance(error, VitruveError) else unexpected(error, source.path)
+        return failure(expected, file=str(source.path))
 
 
 def _on_body(source: SourceFile, target: Target) -> _Read:

@@ -20,11 +20,10 @@ from torch import Tensor
 from vitruve.data.between_frames import between_frames, frame_positions
 from vitruve.data.canonical import canonical
 from vitruve.data.clips import Clip
-from vitruve.data.labels import Label
+from vitruve.data.labels import Label, WindowLabels, window_labels
 from vitruve.data.sampling import chosen_clips
 from vitruve.data.store import Numbers, Store, checked_numbers
 from vitruve.data.window_index import WindowIndex, WindowRule, lay_windows
-from vitruve.data.window_labels import WindowLabels, window_labels
 from vitruve.errors import BadData, UsageError, nearest
 
 # Body field -> shape of a frame's values, interpolation.
