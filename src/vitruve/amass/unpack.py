@@ -161,19 +161,19 @@ def _attempt(file: Path, work: _Work) -> Unpacked:
 
 def _unpack_one(file: Path, work: _Work) -> Stamp:
     """Called in threads, since decompressing, hashing and writing release the GIL."""
-    room = work.out / OURS / f"{file.name}.partial-{threading.get_ident()}"
+    scratch = work.out / OURS / f"{file.name}.partial-{threading.get_ident()}"
     try:
-        room.mkdir()
-        stamp = _written(file, room, work)
+        scratch.mkdir()
+        stamp = _written(file, scratch, work)
         with work.lock:
             _refuse_present(stamp.moves.values(), work)
             write_stamp(work.out, stamp)
     except BaseException as error:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         if isinstance(error, OSError):
             raise _stopped_by(error, file, work.out) from None
         raise
-    # After a crash from here on, the next run finds the room by its stamp and finishes the move.
+    # After a crash from here on, the next run finds the scratch folder by its stamp and finishes the move.
     try:
         with work.lock:
             return _move(work.out, stamp, work.overwrite)
@@ -181,17 +181,17 @@ def _unpack_one(file: Path, work: _Work) -> Stamp:
         raise _stopped_by(error, file, work.out) from None
 
 
-def _written(file: Path, room: Path, work: _Work) -> Stamp:
-    """Extract an archive into the room, and make its stamp."""
+def _written(file: Path, scratch: Path, work: _Work) -> Stamp:
+    """Extract an archive into the scratch folder, and make its stamp."""
     status = file.stat()
-    sha256 = extract(file, room, progress=work.count, check=lambda member: _check_top(member, work))
-    moves, name, notes = _placement(room, file)
-    counts = [count_clips(room / source) for source in moves if (room / source).is_dir()]
+    sha256 = extract(file, scratch, progress=work.count, check=lambda member: _check_top(member, work))
+    moves, name, notes = _placement(scratch, file)
+    counts = [count_clips(scratch / source) for source in moves if (scratch / source).is_dir()]
     count = SetCount(sum(c.files for c in counts), sum(c.frames for c in counts), sum((c.bad for c in counts), ()))
     if not count.files:
-        inside = sorted(file.name for file in room.rglob("*") if file.name.lower().endswith(ENDINGS))
+        inside = sorted(file.name for file in scratch.rglob("*") if file.name.lower().endswith(ENDINGS))
         notes.append("it has no clips" + (f", but archives: {', '.join(inside[:3])}" if inside else ""))
-    differs = count_differs(name, generation_of(room), count) if name else ""
+    differs = count_differs(name, generation_of(scratch), count) if name else ""
     return Stamp(
         archive=file.name,
         size=status.st_size,
@@ -199,12 +199,12 @@ def _written(file: Path, room: Path, work: _Work) -> Stamp:
         sha256=sha256,
         set=name,
         moves=moves,
-        files={target: file_sizes(room / source) for source, target in moves.items()},
+        files={target: file_sizes(scratch / source) for source, target in moves.items()},
         clips=count.files,
         frames=count.frames,
         bad=len(count.bad),
         notes=[*notes, *filter(None, [differs])],
-        room=room.name,
+        room=scratch.name,
     )
 
 
@@ -236,17 +236,17 @@ def _refuse_present(targets: Any, work: _Work) -> None:
             )
 
 
-def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
-    """(path in the room -> path in the output folder, the set, notes on guesses)."""
-    inner, notes = room, list[str]()
+def _placement(scratch: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
+    """(path in the scratch folder -> path in the output folder, the set, notes on guesses)."""
+    inner, notes = scratch, list[str]()
     # In some archives the sets are inside other folders.
     while len(tops := list(inner.iterdir())) == 1 and tops[0].is_dir() and not canonical_set(tops[0].name):
         inner = tops[0]
     if any(canonical_set(top.name) for top in tops if top.is_dir()):
-        around = inner.relative_to(room).as_posix()
-        notes += [f"the folder {around} around the sets was left out"] if inner != room else []
+        around = inner.relative_to(scratch).as_posix()
+        notes += [f"the folder {around} around the sets was left out"] if inner != scratch else []
     else:
-        inner = room
+        inner = scratch
     tops = sorted(inner.iterdir())
     sets = [top for top in tops if top.is_dir() and canonical_set(top.name)]
     name = canonical_set(sets[0].name) if sets else archive_set(file.name)
@@ -266,32 +266,32 @@ def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
     targets = {top: top.name if top in own else f"{home}/{top.name}" for top in tops}
     # Sets first: other files are moved into them.
     ordered = sorted(targets, key=lambda top: (top not in own, top.name))
-    return {str(top.relative_to(room)): targets[top] for top in ordered}, name or "", notes
+    return {str(top.relative_to(scratch)): targets[top] for top in ordered}, name or "", notes
 
 
 def _move(out: Path, stamp: Stamp, overwrite: bool) -> Stamp:
-    """Rename the content of the room into place. Can be repeated after a crash at any point."""
-    room = out / OURS / stamp.room
+    """Rename the content of the scratch folder into place. Can be repeated after a crash at any point."""
+    scratch = out / OURS / stamp.room
     for source, target in stamp.moves.items():
-        if not (room / source).exists():
+        if not (scratch / source).exists():
             continue
         place = out / target
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists() and overwrite:
-            os.replace(place, room / f".replaced-{place.name}")
+            os.replace(place, scratch / f".replaced-{place.name}")
         if not place.exists():
-            os.replace(room / source, place)
+            os.replace(scratch / source, place)
     done = replace(stamp, done=True)
     write_stamp(out, done)
-    shutil.rmtree(room, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
     return done
 
 
 def _tidied(out: Path) -> list[Stamp]:
     """Finish or remove the leftovers of interrupted runs; return the stamps."""
     stamps = [stamp if stamp.done else _move(out, stamp, overwrite=False) for stamp in read_stamps(out)]
-    for room in (out / OURS).glob("*.partial-*"):
-        shutil.rmtree(room, ignore_errors=True)
+    for scratch in (out / OURS).glob("*.partial-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     return stamps
 
 

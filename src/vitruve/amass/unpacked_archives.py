@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vitruve.files.hashes import file_hash
 
-# Folder in the output folder with the stamps, the lock, and the rooms: temporary folders for one archive each.
+# Folder in the output folder with the stamps, the lock, and a scratch folder per running archive.
 OURS = ".vitruve-unpack"
 
 
@@ -22,10 +22,10 @@ class Stamp:
         archive: file name.
         size, mtime_ns, sha256: of the archive, to recognise it.
         set: its AMASS set, or empty.
-        moves: path in the room -> path in the output folder.
+        moves: path in the scratch folder -> path in the output folder.
         files: path in the output folder -> `file_sizes` there.
         clips, frames, bad, notes: as of `Unpacked`.
-        room: name of the temporary folder.
+        room: name of the scratch folder.
         done: False until everything is moved into place.
     """
 

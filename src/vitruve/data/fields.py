@@ -67,12 +67,12 @@ def add_field(
     for shard, clips in store.shards().items():
         folder = shard / FIELDS_FOLDER / name
         if overwrite or not (folder / FIELD_FILE).is_file():
-            with replacing(folder, overwrite=overwrite, folder_of=(".npy", ".json")) as room:
-                info = _write(room, clips, values, interpolation)
+            with replacing(folder, overwrite=overwrite, folder_of=(".npy", ".json")) as scratch:
+                info = _write(scratch, clips, values, interpolation)
                 expected = expected or info.kind
                 if info.kind != expected:
                     raise _differs(f"field '{name}' in {shard}", info.kind, expected)
-                (room / FIELD_FILE).write_text(json.dumps(asdict(info)) + "\n", encoding="utf-8")
+                (scratch / FIELD_FILE).write_text(json.dumps(asdict(info)) + "\n", encoding="utf-8")
             written += 1
         done += len(clips)
         if progress:
@@ -125,12 +125,12 @@ def field_counts(store: Store) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _write(room: Path, clips: Sequence[Clip], values: ClipValues, interpolation: str | None) -> FieldInfo:
+def _write(scratch: Path, clips: Sequence[Clip], values: ClipValues, interpolation: str | None) -> FieldInfo:
     """Write the values of a shard's clips; one clip is in memory at a time."""
     digest, info = hashlib.sha256(), None
     for block in dict.fromkeys(clip.block for clip in clips):
         inside = [clip for clip in clips if clip.block == block]
-        with (room / f"{block}.npy").open("wb") as file:
+        with (scratch / f"{block}.npy").open("wb") as file:
             for clip in inside:
                 array = _checked_values(values(clip), clip)
                 if info is None:
