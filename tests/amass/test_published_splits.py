@@ -134,12 +134,12 @@ def test_what_is_missing_and_what_no_part_asks_for_is_said():
 def test_what_is_in_no_part_is_told_with_the_reason():
     told = split_notes("vposer-v02_05", [rub(1), rub(115), Clip("KIT"), Clip("own")])
     assert "V02_05.yaml" in told[0] and "probable" in told[1]
-    assert told[-2:] == ["1 clips are of subjects that no part asks for", "in no part: KIT, own"]
+    assert told[-2:] == ["1 clips are of subjects that no part has", "in no part: KIT, own"]
     clips = [rub(1, "0000_treadmill_norm_poses"), Clip("CMU", frames=9), Clip("CMU"), Clip("MPI_HDM05")]
     told = split_notes("humor", clips)
     assert told[-3:] == [
         "it is used at 30 frames per second",
-        "1 clips are dropped, as there",
+        "1 clips are dropped, as in the source",
         "1 clips are shorter than 1 s",
     ]
     assert "vitruve data poses" in split_notes("posescript", clips)[-1]

@@ -108,7 +108,7 @@ def test_sets_are_found_at_the_top_in_their_archive_s_folder_and_misspelt(tmp_pa
         ("EyesJapanDataset", "Eyes_Japan_dataset", "smplh", False),
     }
     assert "Eyes_Japan_dataset is probably Eyes_Japan_Dataset" in found.notes()
-    assert "BML is no set; it is probably BMLrub = BioMotionLab_NTroje" in found.notes()
+    assert "BML is not a set; it is probably BMLrub = BioMotionLab_NTroje" in found.notes()
     assert len(found.missing) == 16 and "SOMA" not in found.missing
     assert [each.set for each in find_sets(tmp_path / "CMU").folders] == ["CMU"]
 

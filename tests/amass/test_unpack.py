@@ -222,8 +222,8 @@ def test_a_web_page_and_an_empty_file_are_no_archives(tmp_path: Path):
     (tmp_path / "CMU.tar.bz2").write_text("<!DOCTYPE html><html>please log in</html>" * 40)
     (tmp_path / "KIT.tar.bz2").write_bytes(b"")
     report = unpack([tmp_path / "CMU.tar.bz2", tmp_path / "KIT.tar.bz2"], tmp_path / "out")
-    assert all("is no archive" in str(row.error) for row in report.rows)
-    assert "page in its place" in str(report.rows[0].error)
+    assert all("is not an archive" in str(row.error) for row in report.rows)
+    assert "web page" in str(report.rows[0].error)
 
 
 def test_archives_packed_otherwise_get_the_folder_of_the_release(tmp_path: Path):
@@ -371,7 +371,7 @@ def test_what_is_packed_but_no_tar_is_damaged(tmp_path: Path):
 def test_an_archive_without_clips_says_so_and_names_archives_in_it(tmp_path: Path):
     path = tar(tmp_path / "PosePrior.tar.bz2", {"PosePrior/CMU.tar.bz2": b"BZh"})
     (row,) = unpack([path], tmp_path / "out").rows
-    assert "no clips are in it, but archives: CMU.tar.bz2" in row.notes
+    assert "it has no clips, but archives: CMU.tar.bz2" in row.notes
 
 
 def test_names_are_not_cut_where_the_output_is_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -393,7 +393,7 @@ def test_sets_are_found_below_folders_of_other_names(tmp_path: Path):
 def test_a_pipe_is_no_archive(tmp_path: Path):
     """Reading it would wait for ever."""
     os.mkfifo(tmp_path / "CMU.tar.bz2")
-    with pytest.raises(BadData, match="is no file"):
+    with pytest.raises(BadData, match="is not a file"):
         unpack([tmp_path / "CMU.tar.bz2"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -35,7 +35,7 @@ def test_files_of_known_names_are_planned_with_it_unless_another_is_stated(tmp_p
 
     def licences(stated: str) -> dict[str, str]:
         plan = make_plan([tmp_path], tmp_path / "s", Target(), set_name="", licence=stated, overwrite=False)
-        return {file.path.name: line for job in plan.shards for file, line in zip(job.files, job.licences, strict=True)}
+        return {file.path.name: file.licence for job in plan.shards for file in job.files}
 
     found = licences("")
     assert "mocap.cs.cmu.edu" in found["01_02.amc"]

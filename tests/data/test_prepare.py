@@ -230,9 +230,9 @@ def test_what_cannot_be_prepared_is_said_before_anything_is_made(tmp_path):
     data = tree(tmp_path / "AMASS", {"CMU": 1})
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("x")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="not a clip store"):
         prepare([data], tmp_path / "other")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="not a clip store"):
         plan_preparation([data], tmp_path / "other")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError):

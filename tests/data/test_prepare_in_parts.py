@@ -73,12 +73,12 @@ def test_parts_share_a_store_and_the_whole_is_kept_out(tmp_path):
     with (tmp_path / "store" / ".lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_SH)  # as another part does
         prepare([data], tmp_path / "store", shard=(1, 2))
-        with pytest.raises(UsageError, match="at work"):
+        with pytest.raises(UsageError, match="running"):
             prepare([data], tmp_path / "store")
     with (tmp_path / "store" / ".lock-1of2").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         prepare([data], tmp_path / "store", shard=(2, 2))
-        with pytest.raises(UsageError, match="at work"):
+        with pytest.raises(UsageError, match="running"):
             prepare([data], tmp_path / "store", shard=(1, 2))
 
 

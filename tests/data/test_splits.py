@@ -147,7 +147,7 @@ def test_bad_split_files_are_named(store, tmp_path):
     with pytest.raises(UsageError, match="no part 'trian'") as caught:
         store.sample(f"{tmp_path / 's.json'}:trian")
     assert "train" in caught.value.fix
-    with pytest.raises(UsageError, match="no part of a split"):
+    with pytest.raises(UsageError, match="not a part of a split"):
         store.sample("train")
 
 
@@ -174,4 +174,4 @@ def test_lists_lose_no_empty_part_and_name_no_clip_twice(store, tmp_path):
     (tmp_path / "list.json").write_text(json.dumps({"parts": {"train": first}}))
     with pytest.raises(BadData) as caught:
         divide(store.clips, str(tmp_path / "list.json"))
-    assert "'train' is no list" in caught.value.where
+    assert "'train' is not a list" in caught.value.where

@@ -157,7 +157,7 @@ def test_errors_say_what_to_do(store, tmp_path):
     with pytest.raises(UsageError, match="clip_0") as caught:
         store.clip("CMU/s0/clip0")
     assert "CMU/s0/clip_0" in caught.value.fix
-    with pytest.raises(MissingAsset, match="no clip store"):
+    with pytest.raises(MissingAsset, match="not a clip store"):
         open_store(tmp_path)
 
 

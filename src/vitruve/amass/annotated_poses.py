@@ -1,9 +1,6 @@
-"""Annotated poses, such as those of PoseScript and PoseFix, taken from AMASS by data set, sequence and frame.
+"""Extract annotated poses, such as those of PoseScript and PoseFix, from AMASS by data set, sequence and frame.
 
-    found = extract_poses("ids_2_dataset_sequence_and_frame_index_100k.json", "AMASS", normalise="heading")
-    write_poses(found.poses, "poses.npz")            # keyed by pose id; ready for convert_poses
-
-The poses are on SMPL+H with 52 joints. Frames are those of the SMPL+H release, at each sequence's own rate.
+The poses are on SMPL+H with 52 joints. Frame numbers are those of the SMPL+H release.
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ from vitruve.geometry.rotations import rotation_about
 from vitruve.runs import Progress
 
 NORMALISATIONS = {
-    "none": "as recorded: the root as the file has it, z up",
+    "none": "the root rotation as recorded, z up",
     "heading": "the rotation about the vertical is removed, the tilt kept, as PoseScript does; the second pose of a "
     "pair from one sequence is turned as the first",
 }
@@ -39,7 +36,7 @@ _NUM_BETAS = 16
 
 @dataclass(frozen=True)
 class FailedPose:
-    """A pose that was asked for and is not in the result, and why."""
+    """A requested pose that could not be extracted, and why."""
 
     id: str
     error: VitruveError
@@ -47,15 +44,15 @@ class FailedPose:
 
 @dataclass(frozen=True, eq=False)
 class ExtractedPoses:
-    """What `extract_poses` found.
+    """The result of `extract_poses`.
 
     Attributes:
         poses: in the order of the ids; with "heading", those of pairs follow as "<pair>_a" and "<pair>_b".
-        places: where each of them is from, in their order.
-        failed: those that are not there.
-        sequences: how many files were read.
+        places: the source of each pose.
+        failed: poses that could not be extracted.
+        sequences: number of files read.
         normalise: a key of NORMALISATIONS.
-        notes: what was found under another name, and what else had to be decided.
+        notes: sequences found under another name, poses without a heading, invalid values.
     """
 
     poses: Poses
@@ -68,7 +65,7 @@ class ExtractedPoses:
 
 @dataclass(frozen=True)
 class _Row:
-    """The values of one pose as its file has them."""
+    """The values of one pose in its file."""
 
     values: np.ndarray
     betas: np.ndarray
@@ -88,28 +85,27 @@ def extract_poses(
     workers: int = 4,
     progress: Progress | None = None,
 ) -> ExtractedPoses:
-    """Take annotated poses from AMASS.
+    """Extract annotated poses from AMASS.
 
     Args:
-        poses: the file that says where each pose is.
+        poses: the file with the sequence and frame of each pose.
         amass: the folder with the sets of the SMPL+H release, under any of their names.
         ids: files of pose ids; all poses where neither ids nor pairs are given.
-        pairs: the file of pairs of PoseFix; both poses of each pair are taken.
+        pairs: the file of PoseFix pairs; both poses of each pair are extracted.
         pair_ids: files of pair ids; all pairs where none are given.
         normalise: a key of NORMALISATIONS.
         as_recorded: keep each sequence's gender and shape, and with "none" its translation; otherwise all poses are on
             the neutral body of mean shape, at the origin.
-        workers: files read at a time.
-        progress: called with the poses done and in all.
+        workers: files read at the same time.
+        progress: called with poses done and poses in all.
 
     Raises:
-        UsageError, BadData, MissingAsset: a file or folder is not what it should be. What is wrong with one pose is
-            told in `failed`.
+        UsageError, BadData, MissingAsset: a file or folder is invalid. Errors of single poses are in `failed`.
     """
     if normalise not in NORMALISATIONS:
         raise UsageError(f"there is no normalisation '{normalise}'", fix=nearest(normalise, NORMALISATIONS))
     if pair_ids and pairs is None:
-        raise UsageError("ids of pairs without the pairs", fix="give the file pair_id_2_pose_ids.json: --pairs")
+        raise UsageError("pair ids need the file of pairs", fix="give the file pair_id_2_pose_ids.json: --pairs")
     places = read_pose_list(poses)
     chosen = list(dict.fromkeys(each for file in ids for each in read_ids(file)))
     couples = _chosen_pairs(pairs, pair_ids) if pairs is not None else {}
@@ -131,7 +127,7 @@ def extract_poses(
         keyed += [key for key, _, _ in paired]
         sources += [source for _, source, _ in paired]
     if not keyed:
-        raise failed[0].error if failed else UsageError("no poses were asked for", where=str(poses), fix="give ids")
+        raise failed[0].error if failed else UsageError("no poses are selected", where=str(poses), fix="give ids")
     result, notes = _joined(keyed, [rows[name] for name in sources], turns, as_recorded)
     return ExtractedPoses(
         poses=result,
@@ -144,20 +140,18 @@ def extract_poses(
 
 
 def check_out(path: str | Path, overwrite: bool = False) -> Path:
-    """The table beside an output file, or an error before any work where the two cannot be written."""
+    """Path of the table beside an output file; an error where one of the two may not be written."""
     path, table = Path(path), Path(path).with_suffix(".csv")
     if path.suffix.lower() not in ENDINGS:
-        raise UsageError("poses are not written so", where=str(path), fix=f"end the name in {', '.join(ENDINGS)}")
+        raise UsageError("unsupported file type for poses", str(path), fix=f"end the name in {', '.join(ENDINGS)}")
     for each in (path, table):
         if each.is_dir() or (each.exists() and not overwrite):
-            raise UsageError(
-                f"{each.name} is there already", where=str(each), fix="choose another --out, or --overwrite"
-            )
+            raise UsageError(f"{each.name} exists already", str(each), fix="choose another --out, or --overwrite")
     return table
 
 
 def write_places(found: ExtractedPoses, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a table of where each pose is from, and of those that failed, as CSV."""
+    """Write a CSV table of the source of each pose, and of the poses that failed."""
     path = Path(path)
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -177,7 +171,7 @@ def _chosen_pairs(pairs: str | Path, pair_ids: Sequence[str | Path]) -> dict[str
     unknown = [name for name in names if name not in every]
     if unknown:
         where = f"{pairs}: no pair {', '.join(unknown[:5])}" + (f" and {len(unknown) - 5} more" * (len(unknown) > 5))
-        raise BadData("pairs are asked for that are not in the list", where=where, fix="give files of one release")
+        raise BadData("selected pairs are not in the list", where=where, fix="give files of one release")
     return {name: every[name] for name in names}
 
 
@@ -188,7 +182,7 @@ def _paired(
     errors: Mapping[str, VitruveError],
     failed: list[FailedPose],
 ) -> list[tuple[str, str, str]]:
-    """(key, pose, the pose whose heading is removed) of both poses of each pair; a pair is whole or failed."""
+    """(key, pose, the pose whose heading is removed) for both poses of each pair; a pair with a bad pose fails."""
     paired = []
     for pair, (a, b) in couples.items():
         bad = next((name for name in (a, b) if name not in rows), None)
@@ -208,7 +202,7 @@ def _read(
     workers: int,
     progress: Progress | None,
 ) -> tuple[dict[str, _Row], dict[str, VitruveError], int]:
-    """The values of each pose, or what is wrong with it; each file is opened once."""
+    """The values of each pose, the errors of the others, and the number of files; each file is opened once."""
     rows: dict[str, _Row] = {}
     errors: dict[str, VitruveError] = {}
     files: dict[Path, list[str]] = {}
@@ -220,7 +214,7 @@ def _read(
             continue
         if place.collection != "AMASS":
             where = f"pose {name} is of {place.collection}"
-            errors[name] = BadData("only poses of AMASS are read", where=where, fix="choose others: --ids")
+            errors[name] = BadData("only poses of AMASS are supported", where=where, fix="choose others: --ids")
             continue
         if place.sequence not in found:
             found[place.sequence] = _found(sequences, place.sequence)
@@ -230,8 +224,8 @@ def _read(
         else:
             files.setdefault(file, []).append(name)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        jobs = ([(name, places[name].frame) for name in names] for names in files.values())
-        for answer in pool.map(lambda file, job: _of_file(file, job, as_recorded), files, jobs):
+        wanted_frames = ([(name, places[name].frame) for name in names] for names in files.values())
+        for answer in pool.map(lambda file, frames: _of_file(file, frames, as_recorded), files, wanted_frames):
             for name, row in answer.items():
                 if isinstance(row, VitruveError):
                     errors[name] = row
@@ -247,13 +241,13 @@ def _found(sequences: Sequences, sequence: str) -> Path | VitruveError:
         return sequences.find(sequence)
     except VitruveError as error:
         return error
-    except OSError as error:  # a name that is too long, a folder that cannot be read
+    except OSError as error:  # such as a name that is too long
         where = f"{sequence[:200]}: {error.strerror}"
-        return BadData("the sequence cannot be looked up", where=where, fix="check the list, and the rights")
+        return BadData("the sequence cannot be looked up", where=where, fix="check the list, and the permissions")
 
 
 def _of_file(file: Path, wanted: Sequence[tuple[str, int]], as_recorded: bool) -> dict[str, _Row | VitruveError]:
-    """The poses of one sequence. Threads serve: reading leaves Python free for the others."""
+    """The poses of one sequence. Called in threads, since reading releases the GIL."""
     try:
         values, count = read_frames(file, [frame for _, frame in wanted])
         betas, translations, gender = _person(file, count, as_recorded)
@@ -263,7 +257,7 @@ def _of_file(file: Path, wanted: Sequence[tuple[str, int]], as_recorded: bool) -
     for row, (name, frame) in enumerate(wanted):
         if not 0 <= frame < count:
             where = f"{file}: pose {name} is frame {frame}, the sequence has {count}"
-            answer[name] = BadData("a frame beyond the end", where=where, fix="is it the SMPL+H release, uncut?")
+            answer[name] = BadData("the frame is beyond the end", where=where, fix="is it the SMPL+H release, uncut?")
         else:
             translation = translations[frame] if len(translations) else np.zeros(3)
             answer[name] = _Row(values[row], betas, translation, gender)
@@ -283,7 +277,7 @@ def _person(file: Path, frames: int, as_recorded: bool) -> tuple[np.ndarray, np.
 
 
 def _heading_turns(rows: Sequence[_Row]) -> Tensor:
-    """[poses, 3, 3]: the turn about z that takes each pose's heading away."""
+    """[poses, 3, 3]: the rotation about z that removes each pose's heading."""
     roots = torch.from_numpy(np.stack([row.values[:3] for row in rows]) if rows else np.zeros((0, 3)))
     matrices, _ = rotations_of_file(roots[:, None])
     return rotation_about("Z", -torch.atan2(matrices[:, 0, 1, 0], matrices[:, 0, 0, 0]))
@@ -306,10 +300,10 @@ def _joined(
         translation = torch.nan_to_num(translation)
     if turns is not None:
         rotations[:, 0] = turns @ rotations[:, 0]
-        # Where the x axis of the root is upright there is no heading; whatever angle was taken away is chance.
+        # A root with a vertical x axis has no heading; the angle that was removed is arbitrary.
         lost = int((rotations[:, 0, :2, 0].norm(dim=1) < 1e-6).sum())
         if lost:
-            notes.append(f"{lost} poses have no heading: their x axis is upright")
+            notes.append(f"{lost} poses have no heading: their x axis is vertical")
     if not good.all():
         notes.append(f"{int((~good).sum())} poses hold values that are not numbers; they are NaN in the file")
     poses = Poses(

@@ -1,6 +1,6 @@
-"""The files of PoseScript and PoseFix that say where annotated poses are to be found; they hold no poses themselves.
+"""The files of PoseScript and PoseFix that list the sources of annotated poses; they hold no poses themselves.
 
-| file | what it is |
+| file | content |
 |---|---|
 | ids_2_dataset_sequence_and_frame_index.json, .._100k.json | pose id to [data set, path of the sequence, frame] |
 | {train,val,test}_ids_100k.json and the like | a list of ids |
@@ -22,7 +22,7 @@ from vitruve.errors import BadData
 
 @dataclass(frozen=True)
 class PosePlace:
-    """Where a pose is: a frame, at the rate of the file, of a sequence of a collection such as "AMASS"."""
+    """The source of a pose: a frame of a sequence in a collection such as "AMASS"."""
 
     collection: str
     sequence: str
@@ -30,29 +30,24 @@ class PosePlace:
 
 
 def read_pose_list(path: str | Path) -> dict[str, PosePlace]:
-    """Pose id to where the pose is.
-
-    Raises:
-        BadData: the file is no such list; the first entry that is none is named.
-    """
+    """Pose id -> source of the pose; BadData names the first invalid entry."""
     path = existing_file(path)
     content = _json(path)
     if not isinstance(content, Mapping) or not content:
-        raise _not(
-            path, "a list of where poses are", f"found a {type(content).__name__}, expected id: [set, path, frame]"
-        )
+        found = f"found a {type(content).__name__}, expected id: [set, path, frame]"
+        raise _not(path, "a list of sources of poses", found)
     places = {}
     for name, entry in content.items():
-        right = isinstance(entry, list) and len(entry) == 3 and all(isinstance(word, str) for word in entry[:2])
-        if not right or not isinstance(entry[2], int) or isinstance(entry[2], bool):
+        valid = isinstance(entry, list) and len(entry) == 3 and all(isinstance(word, str) for word in entry[:2])
+        if not valid or not isinstance(entry[2], int) or isinstance(entry[2], bool):
             found = json.dumps(entry)[:60]
-            raise _not(path, "a list of where poses are", f"pose {name}: found {found}, expected [set, path, frame]")
+            raise _not(path, "a list of sources of poses", f"pose {name}: found {found}, expected [set, path, frame]")
         places[str(name)] = PosePlace(*entry)
     return places
 
 
 def read_ids(path: str | Path) -> list[str]:
-    """The ids in a list of them, or the keys of a mapping, each once."""
+    """The ids of a list, or the keys of a mapping, without duplicates."""
     path = existing_file(path)
     content = _json(path)
     if isinstance(content, Mapping):
@@ -63,7 +58,7 @@ def read_ids(path: str | Path) -> list[str]:
 
 
 def read_pairs(path: str | Path) -> dict[str, tuple[str, str]]:
-    """Pair id to the ids of its poses A and B."""
+    """Pair id -> ids of its poses A and B."""
     path = existing_file(path)
     content = _json(path)
     pairs = content if isinstance(content, Mapping) else dict(enumerate(content)) if isinstance(content, list) else {}
@@ -77,19 +72,21 @@ def read_pairs(path: str | Path) -> dict[str, tuple[str, str]]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise BadData(f"{path.name} is no json", where=f"{path}: {error}", fix="fetch the file again") from None
+        raise BadData(f"{path.name} is not valid JSON", where=f"{path}: {error}", fix="fetch the file again") from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A mapping. Of a key that is there twice json would keep the last, and nobody would know."""
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping; an error for repeated keys, of which json would silently keep the last."""
     out: dict[str, Any] = {}
     for key, value in pairs:
         if out.setdefault(key, value) != value:
-            raise ValueError(f"it has {key} twice, with different values")
+            raise ValueError(f"the key {key} has two different values")
     return out
 
 
-def _not(path: Path, meant: str, found: str) -> BadData:
-    return BadData(f"{path.name} is not {meant}", where=f"{path}: {found}", fix="see docs/data-sets.md for the files")
+def _not(path: Path, expected: str, found: str) -> BadData:
+    return BadData(
+        f"{path.name} is not {expected}", where=f"{path}: {found}", fix="see docs/data-sets.md for the files"
+    )

@@ -1,11 +1,4 @@
-"""Published divisions of AMASS into training, validation and test parts, by name.
-
-    split = named_split("humor")
-    parts = assign(split, store.clips)             # "train", "val", "test" or None for each clip
-    split.missing({"CMU", "KIT"})                  # what a part lacks where only these sets are there
-
-The divisions are data: tables/splits.toml says for each where it is written down and what in it is inferred.
-"""
+"""Published splits of AMASS: tables/splits.toml has their parts, sources, and what is inferred."""
 
 from __future__ import annotations
 
@@ -22,7 +15,7 @@ from vitruve.errors import UsageError, nearest
 
 
 class ClipLike(Protocol):
-    """What is asked of a clip: its set (any name of it), its subject's folder, its file's name."""
+    """A clip with its set (by any name), its subject's folder and its file's name."""
 
     @property
     def set(self) -> str: ...
@@ -33,66 +26,55 @@ class ClipLike(Protocol):
 
 
 @dataclass(frozen=True)
-class Subjects:
-    """Some subjects of a set: those whose number lies in `first` .. `last`, both included."""
+class Selection:
+    """Some clips of a set: by regular expressions for subject and name, or by the subject's number.
+
+    Attributes:
+        name: for the clip's name without its ending.
+        first, last: range of subject numbers, inclusive; any subject where `last` is None.
+    """
 
     set: str
-    first: int
-    last: int
-
-    def holds(self, clip: ClipLike) -> bool:
-        """Whether a clip is one of theirs. A subject without a number is not."""
-        number = re.search(r"(\d+)$", clip.subject)
-        return _set(clip) == self.set and number is not None and self.first <= int(number[1]) <= self.last
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """Clips of a set that are in no part: `name`, without its ending, and `subject` match as regular expressions."""
-
-    set: str
-    name: str
+    name: str = ".*"
     subject: str = ".*"
+    first: int = 0
+    last: int | None = None
 
     def holds(self, clip: ClipLike) -> bool:
-        """Whether a clip is dropped."""
+        """Whether a clip is selected."""
         name = re.sub(r"(_poses|_stageii)?(\.npz)?$", "", clip.name)
-        matches = re.fullmatch(self.name, name) and re.fullmatch(self.subject, clip.subject)
-        return _set(clip) == self.set and matches is not None
+        if _set(clip) != self.set or not re.fullmatch(self.name, name) or not re.fullmatch(self.subject, clip.subject):
+            return False
+        number = re.search(r"(\d+)$", clip.subject)
+        return self.last is None or (number is not None and self.first <= int(number[1]) <= self.last)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a division: whole sets, and some subjects of others."""
+    """One part of a split: whole sets, and some subjects of other sets."""
 
     sets: tuple[str, ...] = ()
-    subjects: tuple[Subjects, ...] = ()
-
-    @property
-    def asks_for(self) -> tuple[str, ...]:
-        """The sets it needs, whole or in part."""
-        return tuple(dict.fromkeys([*self.sets, *(each.set for each in self.subjects)]))
+    subjects: tuple[Selection, ...] = ()
 
     def holds(self, clip: ClipLike) -> bool:
-        """Whether a clip belongs to it."""
+        """Whether a clip belongs to the part."""
         return _set(clip) in self.sets or any(each.holds(clip) for each in self.subjects)
 
 
 @dataclass(frozen=True)
 class NamedSplit:
-    """A published division.
+    """A published split.
 
     Attributes:
-        name: how it is called here.
-        title: what it is.
-        source: where it is written down.
-        inferred: what is not written there, and was concluded; empty where nothing is.
-        note: what else a user must know.
-        contents: part to what is in it.
+        title: description.
+        source: where it was published.
+        inferred: what is not stated there; may be empty.
+        note: for the user.
+        contents: the parts by name.
         drop: clips that are in no part.
-        fps: the rate that its clips are resampled to, or None.
-        min_seconds: shorter clips are left out; 0 where none are.
-        divides: "clips"; "poses" where annotated poses are divided by number, and there is nothing to assign.
+        fps: the frame rate that its clips are resampled to, or None.
+        min_seconds: shorter clips are in no part.
+        divides: "clips"; "poses" where annotated poses are divided by number, so that clips cannot be assigned.
     """
 
     name: str
@@ -101,7 +83,7 @@ class NamedSplit:
     inferred: str = ""
     note: str = ""
     contents: Mapping[str, Part] | None = None
-    drop: tuple[Dropped, ...] = ()
+    drop: tuple[Selection, ...] = ()
     fps: float | None = None
     min_seconds: float = 0.0
     divides: str = "clips"
@@ -113,11 +95,14 @@ class NamedSplit:
 
     @property
     def sets(self) -> dict[str, tuple[str, ...]]:
-        """Part to the sets it needs, whole or in part."""
-        return {part: content.asks_for for part, content in (self.contents or {}).items()}
+        """Part -> the sets it needs, whole or in part."""
+        return {
+            name: tuple(dict.fromkeys([*part.sets, *(each.set for each in part.subjects)]))
+            for name, part in (self.contents or {}).items()
+        }
 
     def part_of(self, clip: ClipLike) -> str | None:
-        """The part a clip belongs to, or None: another set, another subject, dropped, or too short."""
+        """The part of a clip, or None: another set or subject, dropped, or too short."""
         if self.divides != "clips":
             raise UsageError(f"'{self.name}' divides {self.divides}, not clips", where=self.source, fix=self.note)
         if any(each.holds(clip) for each in self.drop) or self._too_short(clip):
@@ -125,14 +110,14 @@ class NamedSplit:
         return next((part for part, content in (self.contents or {}).items() if content.holds(clip)), None)
 
     def missing(self, present: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Part to the sets that it needs and that are not among those present (by any of their names)."""
+        """Part -> the sets that it needs and that are not present (under any of their names)."""
         have = {canonical_set(name) or name for name in present}
         return {part: tuple(name for name in needed if name not in have) for part, needed in self.sets.items()}
 
     def extra(self, present: Collection[str]) -> tuple[str, ...]:
-        """The sets present that no part asks for."""
-        asked = {name for needed in self.sets.values() for name in needed}
-        return tuple(name for name in present if (canonical_set(name) or name) not in asked)
+        """The present sets that no part needs."""
+        needed = {name for names in self.sets.values() for name in names}
+        return tuple(name for name in present if (canonical_set(name) or name) not in needed)
 
     def _too_short(self, clip: ClipLike) -> bool:
         frames, fps = getattr(clip, "frames", 0), getattr(clip, "fps", 0.0)
@@ -140,21 +125,16 @@ class NamedSplit:
 
 
 def split_names() -> tuple[str, ...]:
-    """The names of the published divisions."""
+    """The names of the published splits."""
     return tuple(_table())
 
 
 def named_split(name: str) -> NamedSplit:
-    """The division of that name.
-
-    Raises:
-        UsageError: there is none; the nearest names are given.
-    """
-    table = _table()
-    found = {each.lower().replace("_", "-"): each for each in table}.get(name.lower().replace("_", "-"))
-    if found is None:
-        raise UsageError(f"there is no published split '{name}'", fix=nearest(name, table))
-    return table[found]
+    """The published split of a name, in any letter case; UsageError with the nearest names where there is none."""
+    by_name = {each.lower().replace("_", "-"): split for each, split in _table().items()}
+    if (plain := name.lower().replace("_", "-")) not in by_name:
+        raise UsageError(f"there is no published split '{name}'", fix=nearest(name, _table()))
+    return by_name[plain]
 
 
 def assign(split: NamedSplit | str, clips: Iterable[ClipLike]) -> list[str | None]:
@@ -164,7 +144,7 @@ def assign(split: NamedSplit | str, clips: Iterable[ClipLike]) -> list[str | Non
 
 
 def split_notes(split: NamedSplit | str, clips: Sequence[ClipLike]) -> list[str]:
-    """What a user must be told who divides these clips so: where the division is from, and what is in no part."""
+    """Notes for the user: the source of the split, what is inferred, and which of these clips are in no part."""
     split = named_split(split) if isinstance(split, str) else split
     lines = [f"{split.title}; from {split.source}"]
     lines += [f"inferred: {split.inferred}"] if split.inferred else []
@@ -178,9 +158,9 @@ def split_notes(split: NamedSplit | str, clips: Sequence[ClipLike]) -> list[str]
     kept = [clip for clip in left if not any(each.holds(clip) for each in split.drop)]
     dropped, short = len(left) - len(kept), sum(map(split._too_short, kept))
     rest = len(kept) - short
-    lines += [f"{dropped:,} clips are dropped, as there"] if dropped else []
+    lines += [f"{dropped:,} clips are dropped, as in the source"] if dropped else []
     lines += [f"{short:,} clips are shorter than {split.min_seconds:g} s"] if short else []
-    lines += [f"{rest:,} clips are of subjects that no part asks for"] if rest else []
+    lines += [f"{rest:,} clips are of subjects that no part has"] if rest else []
     lines += [f"in no part: {', '.join(others)}"] if others else []
     return lines
 
@@ -199,16 +179,16 @@ def _split(name: str, row: dict[str, Any]) -> NamedSplit:
     contents = {
         part: Part(
             tuple(_known(each) for each in content.get("sets", ())),
-            tuple(Subjects(_known(each.pop("set")), **each) for each in content.get("subjects", ())),
+            tuple(Selection(_known(each.pop("set")), **each) for each in content.get("subjects", ())),
         )
         for part, content in row.pop("parts", {}).items()
     }
-    drop = tuple(Dropped(_known(each.pop("set")), **each) for each in row.pop("drop", ()))
+    drop = tuple(Selection(_known(each.pop("set")), **each) for each in row.pop("drop", ()))
     return NamedSplit(name, contents=contents, drop=drop, **row)
 
 
 def _known(name: str) -> str:
     found = canonical_set(name)
     if found is None:
-        raise KeyError(f"tables/splits.toml names a set that is not in tables/amass_sets.toml: {name}")
+        raise KeyError(f"tables/splits.toml has a set that is not in tables/amass_sets.toml: {name}")
     return found

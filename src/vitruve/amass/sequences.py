@@ -1,4 +1,4 @@
-"""Finding the sequences of AMASS that others name by a path, whatever the folders are called here; reading frames."""
+"""Find AMASS sequences by their published path, whatever the folders are called, and read single frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Sequences:
 
     Attributes:
         root: the folder.
-        notes: what was found under another name than it was asked for, once for each folder and name of it.
+        notes: sequences found under another name, one note per folder and published name.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -41,13 +41,10 @@ class Sequences:
         self._names: dict[Path, dict[str, list[str]]] = {}
 
     def find(self, sequence: str) -> Path:
-        """The file of a sequence.
-
-        Args:
-            sequence: its path in the SMPL+H release, such as "BioMotionLab_NTroje/rub001/0005_jumping1_poses.npz".
+        """The file of a sequence by its path in the SMPL+H release, such as "ACCAD/Male1General_c3d/..._poses.npz".
 
         Raises:
-            MissingAsset: it is not there; what is likest is named.
+            MissingAsset: it is missing; the error names the most similar file.
             BadData: the path leads out of the folder.
         """
         parts: list[str] = list(PurePosixPath(sequence.replace("\\", "/")).parts)
@@ -57,7 +54,7 @@ class Sequences:
         if direct.is_file():
             return direct
         while len(parts) > 2 and canonical_set(parts[0]) and canonical_set(parts[0]) == canonical_set(parts[1]):
-            parts = parts[1:]  # <archive>/<folder>/..., as some lists have it
+            parts = parts[1:]  # some lists have <archive>/<folder>/...
         name = canonical_set(parts[0])
         folders = self._folders.get(name or "", [])
         for folder in folders:
@@ -75,7 +72,7 @@ class Sequences:
             self.notes.setdefault((folder, name), f"names differ in {found}: {sequence} was found as {there}")
 
     def _candidates(self, folder: Path, parts: Sequence[str]) -> list[Path]:
-        """The file itself, or the only one whose name differs by letter case or by the signs between words."""
+        """The file itself, or the only one whose name differs by letter case or punctuation."""
         path = folder.joinpath(*parts)
         if path.is_file():
             return [path]
@@ -95,23 +92,23 @@ class Sequences:
         return self._names[folder]
 
     def _missing(self, sequence: str, parts: Sequence[str], folders: Sequence[FoundFolder]) -> MissingAsset:
-        what, where = f"the sequence {sequence} is not there", str(self.root)
+        what, where = f"the sequence {sequence} is missing", str(self.root)
         if not folders:
             name = canonical_set(parts[0])
             near = self._near.get(name or "")
             fix = f"unpack {name or parts[0]} into {self.root}"
             if name is None and (probably := probable_set(parts[0])):
-                fix = f"{parts[0]} is no set; it is probably {probably}"
+                fix = f"{parts[0]} is not a set; it is probably {probably}"
             elif name is None:
-                fix = "no set of AMASS is called so: give a list of another release"
+                fix = "AMASS has no set of that name: give a list of another release"
             elif near:
                 fix = f"{near} is probably {name}: rename it to {parts[0]}"
             return MissingAsset(what, where=f"{where}: no folder of {name or parts[0]}", fix=fix)
         if all(folder.generation == "smplx" for folder in folders):
-            fix = "unpack the SMPL+H release: the SMPL-X one has other frame rates, so frames are not the same"
+            fix = "unpack the SMPL+H release: the SMPL-X release has other frame rates and so other frames"
             return MissingAsset(what, where=f"{folders[0].path} holds the SMPL-X release", fix=fix)
         near = self._nearest(folders[0].path, parts[1:])
-        fix = f"the likest there is {near}" if near else "unpack the set again; something is missing"
+        fix = f"the most similar there is {near}" if near else "unpack the set again; files are missing"
         return MissingAsset(what, where=str(folders[0].path), fix=fix)
 
     def _nearest(self, folder: Path, parts: Sequence[str]) -> str:
@@ -126,20 +123,20 @@ class Sequences:
 
 
 def read_frames(path: Path, frames: Sequence[int]) -> tuple[np.ndarray, int]:
-    """Axis-angle values of some frames of an SMPL+H sequence, and how many frames it has.
+    """Axis-angle values of some frames of an SMPL+H sequence.
 
-    Files as AMASS has them are not read whole: a frame lies in the file as it is. Its checksum is not looked at then.
+    Uncompressed files, as in AMASS, are read only in part, so checksums are not verified.
 
     Returns:
-        [frames, 156], NaN where there is no such frame; and the count.
+        [frames, 156], NaN for frames that do not exist; and the number of frames of the sequence.
 
     Raises:
-        BadData: the file is damaged, or is no SMPL+H sequence.
+        BadData: the file is damaged, or is not an SMPL+H sequence.
     """
     rows = np.full((len(frames), _COLUMNS), np.nan)
     where = _plain_array(path)
     if where is None:
-        poses = _two_axes(real_array(_poses(path), "poses", path), path)
+        poses = _read_poses(path)
         for row, frame in enumerate(frames):
             if 0 <= frame < len(poses):
                 rows[row] = poses[frame]
@@ -152,30 +149,27 @@ def read_frames(path: Path, frames: Sequence[int]) -> tuple[np.ndarray, int]:
                 file.seek(start + frame * size)
                 data = file.read(size)
                 if len(data) != size:
-                    raise BadData(f"{path.name} is cut short", where=f"{path}: frame {frame}", fix="fetch it again")
+                    raise BadData(f"{path.name} is truncated", where=f"{path}: frame {frame}", fix="fetch it again")
                 rows[row] = np.frombuffer(data, dtype)
     return rows, count
 
 
-def _poses(path: Path) -> np.ndarray:
+def _read_poses(path: Path) -> np.ndarray:
     arrays = read_npz(path)
     if "poses" not in arrays:
         raise BadData(f"{path.name} holds no poses", where=f"{path}: {', '.join(arrays)}", fix="fetch it again")
-    return arrays["poses"]
-
-
-def _two_axes(poses: np.ndarray, path: Path) -> np.ndarray:
+    poses = real_array(arrays["poses"], "poses", path)
     if poses.ndim != 2 or poses.shape[1] != _COLUMNS:
         raise BadData(
-            f"{path.name} is no SMPL+H sequence",
+            f"{path.name} is not an SMPL+H sequence",
             where=f"{path}: poses have shape {poses.shape}, expected (frames, {_COLUMNS})",
-            fix="give the folder of the SMPL+H release; frames of the SMPL-X one are others",
+            fix="give the folder of the SMPL+H release; the SMPL-X release has other frames",
         )
     return poses
 
 
 def _plain_array(path: Path) -> tuple[int, np.dtype, int] | None:
-    """Where the numbers of `poses` begin, their type and the number of frames; None where they must be unpacked."""
+    """Offset, type and number of frames of uncompressed `poses`; None where they cannot be read directly."""
     try:
         with path.open("rb") as file:
             member = npz_members(file)["poses"]
@@ -186,7 +180,7 @@ def _plain_array(path: Path) -> tuple[int, np.dtype, int] | None:
             shape, fortran, dtype = read_npy_header(file)
             begin = file.tell()
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
-        return None  # read_npz says what is wrong
+        return None  # read_npz raises the error
     if fortran or dtype.kind != "f" or len(shape) != 2 or shape[1] != _COLUMNS:
         return None
     return begin, dtype, shape[0]

@@ -1,11 +1,4 @@
-"""The sets of AMASS: their names, what folders and archives are called, how many clips and frames there are.
-
-    canonical_set("BioMotionLab_NTroje")     # "BMLrub": any alias, in any letter case
-    probable_set("BML")                      # "BMLrub": no name of the release, but probably meant
-    found = find_sets("AMASS")               # which sets lie in a folder, and which are missing
-
-The table is tables/amass_sets.toml.
-"""
+"""The sets of AMASS: names of sets, folders and archives, and numbers of clips and frames (tables/amass_sets.toml)."""
 
 from __future__ import annotations
 
@@ -18,29 +11,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from vitruve.errors import BadData, MissingAsset
 from vitruve.formats.glimpse import ROTATION_KEYS, glimpse
 
-# How the clips of the two releases end; what else lies beside them (shape.npz, *_stagei.npz) is no motion.
+# File name endings of the clips of the two releases. Other files (shape.npz, *_stagei.npz) hold no motion.
 ENDINGS = {"_poses.npz": "smplh", "_stageii.npz": "smplx"}
 
 
 @dataclass(frozen=True)
 class AmassSet:
-    """One set of the release.
+    """One set; numbers are None where unknown.
 
     Attributes:
         name: as on the site; the name that Vitruve uses.
-        smplh: folder in the SMPL+H release, or empty.
-        smplx: folder in the SMPL-X release, or empty.
+        smplh, smplx: folder in the SMPL+H and the SMPL-X release, or empty.
         archives: other names of the archive.
-        probably: what a folder may be called when this set is meant.
-        files: clips of the SMPL+H release, or None where not known.
-        frames: their frames, or None.
-        files_smplx: clips of the SMPL-X release, or None.
-        vposer_frames: frames that the published preparation of VPoser takes, or None.
+        probably: other names that people give to its folder.
+        files, frames: clips of the SMPL+H release, and their frames.
+        files_smplx: clips of the SMPL-X release.
+        vposer_frames: frames that the published preparation of VPoser uses.
         licence: in one line.
     """
 
@@ -57,18 +47,22 @@ class AmassSet:
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Every name of the set, its folders and archives, spelled as in the releases."""
+        """All names of the set, its folders and archives, as in the releases."""
         return tuple(dict.fromkeys(name for name in (self.name, self.smplh, self.smplx, *self.archives) if name))
+
+    def folder(self, generation: str) -> str:
+        """Name of its folder in the SMPL-X release for "smplx", otherwise in the SMPL+H release."""
+        return (self.smplx if generation == "smplx" else self.smplh) or self.name
 
 
 @dataclass(frozen=True)
 class FoundFolder:
-    """A folder that holds a set.
+    """A folder with a set.
 
     Attributes:
-        path: the folder whose sub-folders are subjects.
+        path: the folder, with a subfolder per subject.
         set: the set's name.
-        generation: "smplh", "smplx" or, where it has no clip, empty.
+        generation: "smplh", "smplx", or empty without clips.
         exact: whether it is spelled as in a release.
     """
 
@@ -80,12 +74,12 @@ class FoundFolder:
 
 @dataclass(frozen=True)
 class FoundSets:
-    """What `find_sets` has found.
+    """The result of `find_sets`.
 
     Attributes:
-        folders: those that hold a set, sorted.
-        near_misses: name of a folder that is none of the release, to the set that is probably meant.
-        missing: sets of known size of which there is no folder.
+        folders: sorted.
+        near_misses: unknown folder name -> the set that it probably is.
+        missing: sets of known size without a folder.
     """
 
     folders: tuple[FoundFolder, ...]
@@ -93,49 +87,46 @@ class FoundSets:
     missing: tuple[str, ...]
 
     def notes(self) -> list[str]:
-        """What a user should be told about names."""
-        lines = [f"{found.path.name} is probably {_folder(found)}" for found in self.folders if not found.exact]
-        return lines + [
-            f"{name} is no set; it is probably {_also(SETS[set])}" for name, set in self.near_misses.items()
+        """Remarks for the user about the names of folders."""
+        lines = [
+            f"{each.path.name} is probably {SETS[each.set].folder(each.generation)}"
+            for each in self.folders
+            if not each.exact
         ]
+        for name, near in self.near_misses.items():
+            names = dict.fromkeys(filter(None, (SETS[near].name, SETS[near].smplh)))
+            lines.append(f"{name} is not a set; it is probably {' = '.join(names)}")
+        return lines
 
 
 @dataclass(frozen=True)
 class SetCount:
-    """How much a folder of a set holds.
-
-    Attributes:
-        files: clips.
-        frames: their frames in all.
-        bad: clips that cannot be read, with the reason.
-    """
+    """Numbers of clips and frames in a folder, and the unreadable clips with the reason."""
 
     files: int
     frames: int
     bad: tuple[tuple[Path, str], ...] = ()
 
 
-@functools.cache
-def _table() -> dict[str, AmassSet]:
+def _read_table() -> dict[str, AmassSet]:
     table = tomllib.loads((resources.files("vitruve.amass") / "tables" / "amass_sets.toml").read_text(encoding="utf-8"))
-    return {name: _from_row(name, row, table["licence"]) for name, row in table["sets"].items()}
+    sets = {}
+    for name, row in table["sets"].items():
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        sets[name] = AmassSet(name, **{"licence": table["licence"], **values})
+    return sets
 
 
-def _from_row(name: str, row: dict[str, Any], licence: str) -> AmassSet:
-    lists = {key: tuple(row.pop(key, ())) for key in ("archives", "probably")}
-    return AmassSet(name, **lists, **{"licence": licence, **row})
-
-
-SETS: dict[str, AmassSet] = _table()
+SETS: dict[str, AmassSet] = _read_table()
 
 
 def canonical_set(folder: str) -> str | None:
-    """The set that a folder or archive is, by any of its names in any letter case; None where it is none."""
+    """The set of a folder or archive, by any of its names in any letter case; None where there is none."""
     return _by_alias().get(_plain(folder))
 
 
 def probable_set(folder: str) -> str | None:
-    """The set that is probably meant by a name that is none, or None: to be told to a user, never used silently."""
+    """A guess for a name that is not of a set, or None; for messages only."""
     plain, known = _plain(folder), _by_alias()
     for each in SETS.values():
         if plain in map(_plain, each.probably):
@@ -145,36 +136,33 @@ def probable_set(folder: str) -> str | None:
 
 
 def set_licence(name: str) -> str | None:
-    """One line about the licence of a set; None where it is no set of AMASS."""
+    """The licence of a set in one line; None where it is not of AMASS."""
     found = canonical_set(name)
     return SETS[found].licence if found else None
 
 
 def archive_set(file: str) -> str | None:
-    """The set that an archive holds by its file name, such as "MPIHDM05.tar.bz2" or "BMLrub (1).tar.bz2"."""
+    """The set of an archive by its file name, such as "MPIHDM05.tar.bz2" or "BMLrub (1).tar.bz2"."""
     stem = re.sub(r"\.(tar(\.\w+)?|zip|tbz2?|tgz)$", "", Path(file).name, flags=re.IGNORECASE)
     return canonical_set(re.sub(r"[ _-]*\(\d+\)$", "", stem))
 
 
 def find_sets(folder: str | Path) -> FoundSets:
-    """Which folders below `folder` are which sets.
+    """Find the folders of sets.
 
-    A set may lie at the top, in a folder named as its archive (`BMLrub/BioMotionLab_NTroje`), or be `folder` itself.
-
-    Raises:
-        MissingAsset: there is no such folder.
+    A set may be directly in `folder`, in a folder named as its archive (`BMLrub/BioMotionLab_NTroje`), or `folder`
+    itself.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise MissingAsset(f"there is no folder {folder.name}", where=str(folder), fix="give the folder of the sets")
     found, near = [], {}
-    top = _set_folder(folder)
-    for path in [folder] if top else _folders(folder):
+    itself = canonical_set(folder.resolve().name) and not any(canonical_set(child.name) for child in _folders(folder))
+    for path in [folder] if itself else _folders(folder):
         if name := canonical_set(path.name):
             inside = [child for child in _folders(path) if canonical_set(child.name) == name]
             for place in inside or [path]:
-                exact = place.name in SETS[name].aliases
-                found.append(FoundFolder(place, name, generation_of(place), exact))
+                found.append(FoundFolder(place, name, generation_of(place), place.name in SETS[name].aliases))
         elif name := probable_set(path.name):
             near[path.name] = name
     have = {each.set for each in found}
@@ -183,12 +171,12 @@ def find_sets(folder: str | Path) -> FoundSets:
 
 
 def generation_of(folder: str | Path) -> str:
-    """ "smplh" or "smplx" by the first clip in a folder; empty where it has none."""
+    """ "smplh" or "smplx" by the first clip in a folder; empty without clips."""
     return next((ENDINGS[ending] for _, ending in _clips(Path(folder))), "")
 
 
 def count_clips(folder: str | Path) -> SetCount:
-    """Count the clips of a set's folder and their frames, by the head of each file."""
+    """Count the clips in a folder and their frames, by the headers of the files."""
     files, frames, bad = 0, 0, []
     for path, _ in _clips(Path(folder)):
         files += 1
@@ -200,11 +188,7 @@ def count_clips(folder: str | Path) -> SetCount:
 
 
 def clip_frames(path: str | Path) -> int:
-    """Frames of an AMASS clip, without reading them.
-
-    Raises:
-        BadData: the file is cut short, or is no clip.
-    """
+    """Number of frames of an AMASS clip, by the header; BadData where it is truncated or not a clip."""
     shapes = glimpse(path).shapes
     for key in ROTATION_KEYS:
         if shapes.get(key):
@@ -213,7 +197,7 @@ def clip_frames(path: str | Path) -> int:
 
 
 def count_differs(name: str, generation: str, count: SetCount) -> str:
-    """How a count differs from the release's, or empty where it does not or nothing is known."""
+    """How a count differs from the release's; empty where it does not, or where the release's is unknown."""
     row, words = SETS[name], []
     files = {"smplh": row.files, "smplx": row.files_smplx}.get(generation)
     if files is not None and files != count.files:
@@ -227,18 +211,12 @@ def count_differs(name: str, generation: str, count: SetCount) -> str:
 
 @functools.cache
 def _by_alias() -> dict[str, str]:
-    return {_plain(alias): each.name for each in _table().values() for alias in each.aliases}
+    return {_plain(alias): each.name for each in SETS.values() for alias in each.aliases}
 
 
 def _plain(name: str) -> str:
-    """A name without letter case and without signs between the words."""
+    """A name in lower case, without other characters than letters and digits."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _set_folder(folder: Path) -> bool:
-    """Whether the folder is itself a set, and not one of an archive's name around it."""
-    name = canonical_set(folder.resolve().name)
-    return name is not None and not any(canonical_set(child.name) for child in _folders(folder))
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -252,12 +230,3 @@ def _clips(folder: Path) -> Iterator[tuple[Path, str]]:
             for ending in ENDINGS:
                 if file.endswith(ending) and not file.startswith("."):
                     yield Path(place) / file, ending
-
-
-def _folder(found: FoundFolder) -> str:
-    row = SETS[found.set]
-    return (row.smplx if found.generation == "smplx" else row.smplh) or row.name
-
-
-def _also(row: AmassSet) -> str:
-    return " = ".join(dict.fromkeys(name for name in (row.name, row.smplh) if name))

@@ -1,10 +1,7 @@
-"""Unpacking the archives of AMASS: several at once, each whole or not at all, and never twice.
+"""Unpack the archives of AMASS: in parallel, each atomically, and only once.
 
-    report = unpack(["downloads"], "AMASS", workers=4)
-    report.failed, report.found.missing
-
-An archive is written into a folder of its own under a temporary name. When all is there, its folders are renamed into
-place, and a stamp says by size and hash which archive they came from. Whatever stops it, the next call goes on there.
+An archive is extracted into a temporary folder. Its folders are then renamed into place, and a stamp records the size
+and hash of the archive, so that the next call can resume.
 """
 
 from __future__ import annotations
@@ -51,18 +48,15 @@ ENDINGS = (".tar.bz2", ".tbz2", ".tar.gz", ".tgz", ".tar.xz", ".tar", ".zip")
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What came of one archive.
+    """The result for one archive.
 
     Attributes:
-        archive: the file.
-        set: the set it holds, or empty.
-        state: "unpacked", "done before", "to do" (a dry run) or "failed".
-        folders: the folders it became.
-        clips: motions in them.
-        frames: their frames in all.
-        notes: what differs from the release, and names that were guessed.
-        error: why it failed.
-        bad: clips that cannot be read.
+        set: its AMASS set, or empty.
+        state: "unpacked", "done before", "to do" (in a dry run) or "failed".
+        folders: the folders it was unpacked to.
+        clips, frames, bad: numbers of clips, of their frames, and of unreadable clips.
+        notes: differences from the release, and names that were guessed.
+        error: of a failed archive.
     """
 
     archive: Path
@@ -78,12 +72,7 @@ class Unpacked:
 
 @dataclass(frozen=True)
 class UnpackReport:
-    """What `unpack` did.
-
-    Attributes:
-        rows: one for each archive, in the order given.
-        found: the sets in the folder now; None where there is no folder yet.
-    """
+    """The result of `unpack`: a row per archive, and the sets now in the folder (None where it does not exist)."""
 
     rows: tuple[Unpacked, ...]
     found: FoundSets | None
@@ -96,7 +85,7 @@ class UnpackReport:
 
 @dataclass
 class _Work:
-    """The folder, and what is shared between threads."""
+    """The output folder, and the state that the threads share."""
 
     out: Path
     overwrite: bool
@@ -123,19 +112,19 @@ def unpack(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> UnpackReport:
-    """Unpack archives of AMASS into one folder, which gets a folder for each set, as the archives have them.
+    """Unpack archives of AMASS into one folder, with a folder for each set.
 
     Args:
-        archives: archives, or folders that hold some.
+        archives: archives, or folders with archives.
         out: the folder.
-        workers: how many archives at a time.
-        overwrite: replace folders that are there and that an archive holds too.
-        dry_run: say what would be done.
-        progress: called with the megabytes of the archives that were read, and in all.
+        workers: archives unpacked at the same time.
+        overwrite: replace existing folders that an archive also has.
+        dry_run: only list what would be done.
+        progress: called with megabytes of the archives read, and megabytes in all.
 
     Raises:
-        UsageError, MissingAsset: no archives, or another run is at work in the folder. What is wrong with one archive
-            is told in its row, and the others are done.
+        UsageError, MissingAsset: no archives, or another run is active in the folder. Errors of single archives are in
+            their rows.
     """
     files, out = _archives(archives), Path(out).expanduser()
     if dry_run:
@@ -144,7 +133,7 @@ def unpack(
         return UnpackReport(rows, find_sets(out) if out.is_dir() else None)
     with writing(out):
         (out / OURS).mkdir(parents=True, exist_ok=True)
-    # It removes what others have left, so it must be the only one.
+    # Exclusive, since leftovers of other runs are removed.
     with alone(out / OURS, "another run is unpacking into this folder"):
         stamps = _tidied(out)
         before = {file: same_archive(file, out, stamps) for file in files} if not overwrite else {}
@@ -155,7 +144,7 @@ def unpack(
             jobs = {file: pool.submit(_attempt, file, work) for file in to_do}
             try:
                 now = {file: job.result() for file, job in jobs.items()}
-            except BaseException:  # Ctrl-C: the threads would go on to the end of their archives
+            except BaseException:  # Ctrl-C: otherwise the threads would finish their archives
                 work.stopped = True
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -165,27 +154,26 @@ def unpack(
 def _attempt(file: Path, work: _Work) -> Unpacked:
     try:
         return _row(file, _unpack_one(file, work), "unpacked")
-    except VitruveError as error:
-        return Unpacked(file, archive_set(file.name) or "", "failed", error=error)
-    except Exception as error:  # the others must not end with it
-        return Unpacked(file, archive_set(file.name) or "", "failed", error=unexpected(error, file))
+    except Exception as error:  # the other archives continue
+        expected = error if isinstance(error, VitruveError) else unexpected(error, file)
+        return Unpacked(file, archive_set(file.name) or "", "failed", error=expected)
 
 
 def _unpack_one(file: Path, work: _Work) -> Stamp:
-    """Threads serve here: decompressing, hashing and writing leave Python free for the others."""
-    room = work.out / OURS / f"{file.name}.partial-{threading.get_ident()}"
+    """Called in threads, since decompressing, hashing and writing release the GIL."""
+    scratch = work.out / OURS / f"{file.name}.partial-{threading.get_ident()}"
     try:
-        room.mkdir()
-        stamp = _written(file, room, work)
+        scratch.mkdir()
+        stamp = _written(file, scratch, work)
         with work.lock:
             _refuse_present(stamp.moves.values(), work)
             write_stamp(work.out, stamp)
     except BaseException as error:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         if isinstance(error, OSError):
             raise _stopped_by(error, file, work.out) from None
         raise
-    # From here on a crash leaves a room that the next run finds by its stamp, and moves on.
+    # After a crash from here on, the next run finds the scratch folder by its stamp and finishes the move.
     try:
         with work.lock:
             return _move(work.out, stamp, work.overwrite)
@@ -193,30 +181,30 @@ def _unpack_one(file: Path, work: _Work) -> Stamp:
         raise _stopped_by(error, file, work.out) from None
 
 
-def _written(file: Path, room: Path, work: _Work) -> Stamp:
-    """Fill the room; what is in it, and where it belongs."""
-    look = file.stat()
-    sha256 = extract(file, room, progress=work.count, check=lambda member: _check_top(member, work))
-    moves, name, notes = _placement(room, file)
-    counts = [count_clips(room / source) for source in moves if (room / source).is_dir()]
+def _written(file: Path, scratch: Path, work: _Work) -> Stamp:
+    """Extract an archive into the scratch folder, and make its stamp."""
+    status = file.stat()
+    sha256 = extract(file, scratch, progress=work.count, check=lambda member: _check_top(member, work))
+    moves, name, notes = _placement(scratch, file)
+    counts = [count_clips(scratch / source) for source in moves if (scratch / source).is_dir()]
     count = SetCount(sum(c.files for c in counts), sum(c.frames for c in counts), sum((c.bad for c in counts), ()))
     if not count.files:
-        inside = sorted(file.name for file in room.rglob("*") if file.name.lower().endswith(ENDINGS))
-        notes.append("no clips are in it" + (f", but archives: {', '.join(inside[:3])}" if inside else ""))
-    differs = count_differs(name, generation_of(room), count) if name else ""
+        inside = sorted(file.name for file in scratch.rglob("*") if file.name.lower().endswith(ENDINGS))
+        notes.append("it has no clips" + (f", but archives: {', '.join(inside[:3])}" if inside else ""))
+    differs = count_differs(name, generation_of(scratch), count) if name else ""
     return Stamp(
         archive=file.name,
-        size=look.st_size,
-        mtime_ns=look.st_mtime_ns,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
         sha256=sha256,
         set=name,
         moves=moves,
-        files={target: file_sizes(room / source) for source, target in moves.items()},
+        files={target: file_sizes(scratch / source) for source, target in moves.items()},
         clips=count.files,
         frames=count.frames,
         bad=len(count.bad),
         notes=[*notes, *filter(None, [differs])],
-        room=room.name,
+        room=scratch.name,
     )
 
 
@@ -227,8 +215,8 @@ def _stopped_by(error: OSError, file: Path, out: Path) -> VitruveError:
 
 
 def _check_top(member: Member, work: _Work) -> None:
-    """Say at the first member, not after an hour, that a folder is there already; stop here too when asked to."""
-    work.count(0)
+    """Raise for an existing folder at the first member, not after an hour."""
+    work.count(0)  # raises after Ctrl-C
     if len(member.parts) > 1 and canonical_set(member.parts[0]) and not work.overwrite:
         with work.lock:
             _refuse_present([member.parts[0]], work)
@@ -240,25 +228,25 @@ def _refuse_present(targets: Any, work: _Work) -> None:
         if place.exists() and not work.overwrite:
             owner = next((stamp for stamp in read_stamps(work.out) if target in stamp.moves.values()), None)
             wrong = None if owner is None else damaged_file(work.out, owner)
-            what = f"the folder {target} is there already"
+            what = f"the folder {target} exists already"
             raise UsageError(
-                f"{what}, from {owner.archive}" if owner else f"{what}, and no run of this command has made it",
-                where=str(place) if wrong is None else f"{wrong}: not as it was unpacked",
+                f"{what}, from {owner.archive}" if owner else f"{what}, and was not made by this command",
+                where=str(place) if wrong is None else f"{wrong}: changed since it was unpacked",
                 fix="choose another --out (SMPL+H and SMPL-X need one each), or give --overwrite to replace it",
             )
 
 
-def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
-    """Path in the room to path in the folder; the set; and what had to be guessed."""
-    inner, notes = room, list[str]()
-    # Some archives are packed from above: folders of other names, one in the other, around those of the sets.
+def _placement(scratch: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
+    """(path in the scratch folder -> path in the output folder, the set, notes on guesses)."""
+    inner, notes = scratch, list[str]()
+    # In some archives the sets are inside other folders.
     while len(tops := list(inner.iterdir())) == 1 and tops[0].is_dir() and not canonical_set(tops[0].name):
         inner = tops[0]
     if any(canonical_set(top.name) for top in tops if top.is_dir()):
-        around = inner.relative_to(room).as_posix()
-        notes += [f"the folder {around} around the sets was left out"] if inner != room else []
+        around = inner.relative_to(scratch).as_posix()
+        notes += [f"the folder {around} around the sets was left out"] if inner != scratch else []
     else:
-        inner = room
+        inner = scratch
     tops = sorted(inner.iterdir())
     sets = [top for top in tops if top.is_dir() and canonical_set(top.name)]
     name = canonical_set(sets[0].name) if sets else archive_set(file.name)
@@ -268,45 +256,42 @@ def _placement(room: Path, file: Path) -> tuple[dict[str, str], str, list[str]]:
     if sets:
         home = sets[0].name
     elif name:
-        row = SETS[name]
-        home = (row.smplx if generation_of(inner) == "smplx" else row.smplh) or row.name
-        notes.append(f"the archive has no folder {home}; it was made")
+        home = SETS[name].folder(generation_of(inner))
+        notes.append(f"the archive has no folder {home}; it was created")
     else:
         probably = probable_set(stem)
-        notes.append("this is no set of AMASS" + (f"; it is probably {probably}" if probably else ""))
+        notes.append("this is not a set of AMASS" + (f"; it is probably {probably}" if probably else ""))
         home = tops[0].name if len(tops) == 1 and tops[0].is_dir() else stem
-    alone = {top for top in tops if top.is_dir() and (canonical_set(top.name) or top.name == home)}
-    targets = {top: top.name if top in alone else f"{home}/{top.name}" for top in tops}
-    # Folders first: what is loose beside them goes into them.
-    ordered = sorted(targets, key=lambda top: (top not in alone, top.name))
-    return {str(top.relative_to(room)): targets[top] for top in ordered}, name or "", notes
+    own = {top for top in tops if top.is_dir() and (canonical_set(top.name) or top.name == home)}
+    targets = {top: top.name if top in own else f"{home}/{top.name}" for top in tops}
+    # Sets first: other files are moved into them.
+    ordered = sorted(targets, key=lambda top: (top not in own, top.name))
+    return {str(top.relative_to(scratch)): targets[top] for top in ordered}, name or "", notes
 
 
 def _move(out: Path, stamp: Stamp, overwrite: bool) -> Stamp:
-    """Rename what lies in the room into place. May be called again after a crash at any point."""
-    room = out / OURS / stamp.room
+    """Rename the content of the scratch folder into place. Can be repeated after a crash at any point."""
+    scratch = out / OURS / stamp.room
     for source, target in stamp.moves.items():
-        if not (room / source).exists():
+        if not (scratch / source).exists():
             continue
         place = out / target
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists() and overwrite:
-            os.replace(place, room / f".replaced-{place.name}")
+            os.replace(place, scratch / f".replaced-{place.name}")
         if not place.exists():
-            os.replace(room / source, place)
+            os.replace(scratch / source, place)
     done = replace(stamp, done=True)
     write_stamp(out, done)
-    shutil.rmtree(room, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
     return done
 
 
 def _tidied(out: Path) -> list[Stamp]:
-    """The stamps, after what an interrupted run has left was finished or removed."""
-    stamps = []
-    for stamp in read_stamps(out):
-        stamps.append(stamp if stamp.done else _move(out, stamp, overwrite=False))
-    for room in (out / OURS).glob("*.partial-*"):
-        shutil.rmtree(room, ignore_errors=True)
+    """Finish or remove the leftovers of interrupted runs; return the stamps."""
+    stamps = [stamp if stamp.done else _move(out, stamp, overwrite=False) for stamp in read_stamps(out)]
+    for scratch in (out / OURS).glob("*.partial-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     return stamps
 
 
@@ -336,9 +321,9 @@ def _archives(paths: Sequence[str | Path]) -> list[Path]:
         elif not path.exists():
             raise MissingAsset(f"there is no archive {path.name}", where=str(path), fix="check the path")
         elif not path.is_file():
-            raise BadData(f"{path.name} is no file", where=f"{path}: a pipe or device", fix="copy it to a file first")
+            raise BadData(f"{path.name} is not a file", f"{path}: a pipe or device", fix="copy it to a file first")
         else:
             files.append(path)
     if not files:
-        raise UsageError("no archives given", fix="name archives, or a folder that holds some")
+        raise UsageError("no archives given", fix="name archives, or a folder with archives")
     return list(dict.fromkeys(files))

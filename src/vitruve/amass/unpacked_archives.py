@@ -1,4 +1,4 @@
-"""What is kept of every archive that was unpacked, beside the sets: by it, work that is done is not done again."""
+"""Stamps: records of the unpacked archives, so that none is unpacked twice."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from pathlib import Path
 
 from vitruve.files.hashes import file_hash
 
-# In the folder that the sets go to: the stamps, the lock, and the rooms of archives that are being unpacked.
+# Folder in the output folder with the stamps, the lock, and a scratch folder per running archive.
 OURS = ".vitruve-unpack"
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What is kept of an archive that was unpacked.
+    """The record of an unpacked archive.
 
     Attributes:
-        archive: its name.
-        size, mtime_ns, sha256: of the archive; by them it is known again.
-        set: the set it holds, or empty.
-        moves: path in the room to path in the folder.
-        files: path in the folder to the files there: each by its path below it, "" for a file itself, with its bytes.
-        clips, frames, bad: counts of the motions, and of those that cannot be read.
-        notes: what was to be told.
-        room: the folder it was written into before.
-        done: False from the moment all is written until all is in place.
+        archive: file name.
+        size, mtime_ns, sha256: of the archive, to recognise it.
+        set: its AMASS set, or empty.
+        moves: path in the scratch folder -> path in the output folder.
+        files: path in the output folder -> `file_sizes` there.
+        clips, frames, bad, notes: as of `Unpacked`.
+        room: name of the scratch folder.
+        done: False until everything is moved into place.
     """
 
     archive: str
@@ -46,7 +45,7 @@ class Stamp:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders it became."""
+        """The folders it was unpacked to."""
         return tuple(dict.fromkeys(Path(target).parts[0] for target in self.moves.values()))
 
 
@@ -58,12 +57,12 @@ def read_stamps(out: Path) -> list[Stamp]:
             stamp = Stamp(**json.loads(path.read_text(encoding="utf-8")))
             stamps.append(replace(stamp, files={target: dict(sizes) for target, sizes in stamp.files.items()}))
         except (ValueError, TypeError):
-            continue  # not ours, or of another version: the archive counts as not unpacked
+            continue  # of another version: the archive counts as not unpacked
     return stamps
 
 
 def write_stamp(out: Path, stamp: Stamp) -> None:
-    """Write a stamp, whole or not at all."""
+    """Write a stamp atomically."""
     path = out / OURS / f"{stamp.archive}-{stamp.sha256[:12]}.json"
     partial = path.with_suffix(".tmp")
     partial.write_text(json.dumps(asdict(stamp), indent=1), encoding="utf-8")
@@ -71,10 +70,10 @@ def write_stamp(out: Path, stamp: Stamp) -> None:
 
 
 def same_archive(file: Path, out: Path, stamps: Sequence[Stamp]) -> Stamp | None:
-    """The stamp of the same archive, if all that it became is still there, each file as long as it was."""
-    look = file.stat()
-    alike = [stamp for stamp in stamps if stamp.done and stamp.size == look.st_size]
-    known = [stamp for stamp in alike if (stamp.archive, stamp.mtime_ns) == (file.name, look.st_mtime_ns)]
+    """The stamp of an archive whose unpacked files all still exist with their sizes."""
+    status = file.stat()
+    alike = [stamp for stamp in stamps if stamp.done and stamp.size == status.st_size]
+    known = [stamp for stamp in alike if (stamp.archive, stamp.mtime_ns) == (file.name, status.st_mtime_ns)]
     if alike and not known:
         content = file_hash(file)
         known = [stamp for stamp in alike if stamp.sha256 == content]
@@ -82,7 +81,7 @@ def same_archive(file: Path, out: Path, stamps: Sequence[Stamp]) -> Stamp | None
 
 
 def damaged_file(out: Path, stamp: Stamp) -> Path | None:
-    """The first file of an archive that is gone or has another length than when it was unpacked; None where all are."""
+    """The first unpacked file that is missing or has another size; None where all are intact."""
     for target, sizes in stamp.files.items():
         now = file_sizes(out / target)
         wrong = next((name for name, size in sizes.items() if now.get(name) != size), None)
@@ -92,7 +91,7 @@ def damaged_file(out: Path, stamp: Stamp) -> Path | None:
 
 
 def file_sizes(path: Path) -> dict[str, int]:
-    """The bytes of all files below a folder by their paths; of a file under the name ""."""
+    """Relative path -> bytes, of all files below a folder; of a file itself by the path ""."""
     if not path.is_dir():
         return {"": path.stat().st_size} if path.exists() else {}
     found = [Path(place, name) for place, _, names in os.walk(path) for name in names]

@@ -1,14 +1,6 @@
-"""Data sets made ready once: a memory-mapped store of clips, samples, windows and splits of it.
+"""Clip stores: motions prepared once and memory-mapped, with samples, windows and splits.
 
-    from vitruve.data import make_windows, open_store
-
-    store = open_store("motions")
-    rows = store.sample(fraction=0.3, central=0.8, seed=0)      # frame numbers, nothing is copied
-    rotations = store.body(rows[:512])                          # [512, 21, 3] axis-angle
-    windows = make_windows(store, length=128, fps=30)           # of all clips, at one rate
-    batch = windows.fetch([0, 5, 99])                           # a dict of tensors [3, 128, ...]
-
-Names load on first use, so that what needs no torch starts without it.
+Names load on first use, so that commands without torch start fast.
 """
 
 from __future__ import annotations

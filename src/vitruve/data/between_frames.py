@@ -1,4 +1,4 @@
-"""Values between the frames of a clip: at a whole frame a copy, bit for bit; elsewhere between its two neighbours."""
+"""Interpolate between the frames of a clip; values that fall on a frame are exact copies."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 
 def frame_positions(step: Fraction, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where new frames lie among the old ones, as in `vitruve.motion.resample`.
-
-    Args:
-        step: old frames per new frame.
-        start: the first new frame.
-        count: how many.
+    """Positions of `count` new frames among the old ones, as in `vitruve.motion.resample`; `step` old frames per new.
 
     Returns:
-        ([count] the old frame before each new one, or the same; [count] the way from there to the next, 0 to 1)
+        ([count] the old frame at or before each new one; [count] the fraction of the way to the next, 0 to 1)
     """
     position = np.arange(start, start + count, dtype=np.int64) * step.numerator
     return position // step.denominator, (position % step.denominator) / step.denominator
@@ -27,12 +22,12 @@ def frame_positions(step: Fraction, start: int, count: int) -> tuple[NDArray[np.
 def between_frames(
     values: np.ndarray, left: NDArray[np.int64], share: NDArray[np.float64], interpolation: str
 ) -> np.ndarray:
-    """[count, values] of a field at times between frames.
+    """[count, values] of a field at positions between frames.
 
     Args:
-        values: [frames, values] of the field; only the frames that are needed are read.
-        left, share: of `frame_positions`.
-        interpolation: "linear", "rotation" for axis-angle vectors one after the other, or "nearest".
+        values: [frames, values] of the field; only the required frames are read.
+        left, share: from `frame_positions`.
+        interpolation: "linear", "rotation" for consecutive axis-angle vectors, or "nearest".
     """
     if interpolation == "nearest":
         return values[left + (share >= 0.5)]

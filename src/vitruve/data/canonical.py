@@ -1,13 +1,7 @@
-"""Windows turned about the vertical and moved along the ground, so that all begin at one place and face one way.
+"""Turn windows about the vertical and move them along the ground, so that all have one position and heading.
 
-    batch, placement = canonical(windows.fetch(rows))
-    world = placement.undo(batch)
-
-The heading of a frame is the turn about z that its root rotation holds. It needs no body, and it is defined lying,
-crouching and bent over; upside down it is not. An upright body faces where its chest does.
-
-`translation` is added to the root's rest position, which depends on the body. Where that is not given, it is
-`translation` that begins at x = y = 0, and the root joint begins at its rest position's x and y.
+The heading of a frame is the rotation about z in its root rotation. It needs no body, and is defined lying and bent
+over, but not upside down. Without `root_rest`, `translation` is moved to x = y = 0, and not the root joint.
 """
 
 from __future__ import annotations
@@ -27,12 +21,12 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """How windows were turned and moved: a point p of the world went to Rz(yaw) (p - origin).
+    """How windows were turned and moved: a world point p became Rz(yaw) (p - origin).
 
     Attributes:
-        yaw: [windows] radians about z.
-        origin: [windows, 3] metres; its height is 0.
-        root_rest: [windows, 3] the root joint's rest position, or zeros.
+        yaw: radians about z.
+        origin: metres; its height is 0.
+        root_rest: the root joint's rest position, or zeros.
     """
 
     yaw: Float[Tensor, "windows"]
@@ -40,15 +34,15 @@ class Placement:
     root_rest: Float[Tensor, "windows 3"]
 
     def points(self, points: Float[Tensor, "windows *rest 3"]) -> Float[Tensor, "windows *rest 3"]:
-        """Points of the world where the canonical windows have them; exact where the root's rest position was given."""
+        """World points in the canonical windows; exact where the root's rest position was given."""
         return _turned(points.double() - _beside(self.origin, points), self.yaw).to(points)
 
     def points_undone(self, points: Float[Tensor, "windows *rest 3"]) -> Float[Tensor, "windows *rest 3"]:
-        """Points of the canonical windows in the world."""
+        """The inverse of `points`."""
         return (_turned(points.double(), -self.yaw) + _beside(self.origin, points)).to(points)
 
     def undo(self, batch: Batch) -> Batch:
-        """The windows as they were: root and translation are turned and moved back; all else is as it is."""
+        """The batch with root and translation as recorded."""
         rest = self.root_rest[:, None]
         translation = self.points_undone(batch["translation"].double() + rest) - rest
         root = _turned_root(batch["root"], -self.yaw)
@@ -58,12 +52,12 @@ class Placement:
 def canonical(
     batch: Batch, frame: int = 0, facing: float = 0.0, root_rest: Float[Tensor, "#windows 3"] | None = None
 ) -> tuple[Batch, Placement]:
-    """Windows turned and moved so that one frame of each stands at the origin and faces one way. Heights stay.
+    """Turn and move windows so that one frame of each is above the origin with a given heading. Heights are kept.
 
     Args:
-        batch: of `Windows.fetch`, with root and translation. Nothing else of it is changed.
-        frame: the frame that stands there; where it is not valid, the nearest valid one.
-        facing: radians about z from +x; 0 faces +x, pi/2 faces +y.
+        batch: from `Windows.fetch`, with root and translation; nothing else in it changes.
+        frame: the frame; where it is invalid, the nearest valid one.
+        facing: radians about z; 0 faces +x, pi/2 faces +y.
         root_rest: the root joint's rest position for each window's shape, metres.
     """
     if not {"root", "translation"} <= batch.keys():
@@ -85,7 +79,7 @@ def canonical(
 
 def heading_of_root(root: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
     """The heading of root rotations (axis-angle): radians about z, 0 along +x, float64."""
-    # A body rests with y up and faces +z. Standing in the world, z up, it faces -y.
+    # At rest a body has y up and faces +z; standing in the world, z up, it faces -y.
     upright = rotation_about("X", torch.tensor(math.pi / 2, dtype=torch.float64, device=root.device))
     turn = axis_angle_to_matrix(root.double()) @ upright.T
     # The twist about z of a rotation.

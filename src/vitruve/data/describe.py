@@ -1,13 +1,9 @@
-"""What any path is and what is odd about it: a single file, poses keyed by an id, a clip store, a folder of files.
-
-print(describe("AMASS").facts["hours"])
-"""
+"""Describe any path: a single file, poses keyed by an id, a clip store, a folder of files."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,9 +14,8 @@ from vitruve.formats.describe import describe as describe_one
 from vitruve.formats.glimpse import Glimpse, glimpse
 from vitruve.formats.readers.poses_by_id import Poses, read_poses
 from vitruve.motion.finding import Finding
+from vitruve.runs.progress import Progress
 from vitruve.words import counted
-
-Progress = Callable[[int, int], None]
 
 
 def describe(
@@ -30,20 +25,20 @@ def describe(
     gender: str | None = None,
     progress: Progress | None = None,
 ) -> Description:
-    """Say what a path is: its kind from its content, its facts, and what is odd about it.
+    """Determine the kind of a path from its content, with facts and findings.
 
     Args:
         path: a motion, a body model, a skeleton, poses keyed by an id; a folder that is one motion, or any other.
-        fps: frames per second, for files that do not say.
-        gender: "neutral", "female" or "male", likewise.
-        progress: called with files looked at and files in all, where there are many.
+        fps: frames per second, for files that do not state it.
+        gender: "neutral", "female" or "male", for files that do not state it.
+        progress: called with files done and files in all, for a folder.
     """
     path = Path(path).expanduser()
     look = glimpse(path)
     if look.kind == "folder" and (path / STORE_FILE).is_file():
         return _store(path)
     if look.kind == "folder":
-        from vitruve.data.describe_folder import describe_folder, is_one_motion  # with all that unpacks archives
+        from vitruve.data.describe_folder import describe_folder, is_one_motion  # slow to import
 
         if not is_one_motion(look):
             return describe_folder(path, fps, gender, progress)
@@ -96,4 +91,4 @@ def _store(path: Path) -> Description:
         "rates": dict(Counter(f"{clip.fps:g} fps" for clip in clips).most_common()),
         "licences": dict(Counter(clip.licence or "not stated" for clip in clips).most_common()),
     }
-    return Description(path, "store", facts, [Finding("note", "more is told by: vitruve data show", str(path))])
+    return Description(path, "store", facts, [Finding("note", "for more: vitruve data show", str(path))])

@@ -1,21 +1,21 @@
-"""What lies in a folder of motions: how many, on which bodies, at what rates, how long, what licences, what is odd.
+"""Describe a folder of motions: counts, bodies, frame rates, hours, licences, and findings.
 
-The headers of all files are read, which takes about a millisecond each, and a few files in full, spread evenly.
+The headers of all files are read, about a millisecond each, and some files in full, spread evenly.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitruve.amass.sets import canonical_set, set_licence
 from vitruve.amass.unpack import ENDINGS as ARCHIVES
 from vitruve.data.licences import licence_by_name
+from vitruve.data.sampling import evenly
+from vitruve.data.sources import visible_tree
 from vitruve.errors import VitruveError
 from vitruve.formats import FORMATS
 from vitruve.formats.describe import Description
@@ -23,35 +23,28 @@ from vitruve.formats.describe import describe as describe_one
 from vitruve.formats.glimpse import Glimpse, glimpse, is_body, is_mesh_folder, is_transfer_folder
 from vitruve.formats.headers import Header, read_header
 from vitruve.formats.readers.poses_by_id import read_poses
-from vitruve.motion.finding import SEVERITIES, Finding
+from vitruve.motion.finding import Finding, by_severity, summarise_findings
+from vitruve.runs.progress import Progress
 from vitruve.words import counted
 
-Progress = Callable[[int, int], None]
 _ENDINGS = frozenset(ending for row in FORMATS.values() for ending in row.endings if ending != "/")
-# Files of a folder that are read in full.
-_LOOKED_THROUGH = 12
-# What files lack, and what to do about it.
+# Number of files that are read in full.
+_READ_IN_FULL = 12
+# What a file may not state -> what to do.
 _HINTS = {
     "frame rate": "give it: --source-fps 30",
-    "gender": "neutral is taken where nothing else is said",
+    "gender": "neutral is used unless you give one",
     "translation": "the body stays at the origin",
 }
-# How the readers of single files say the same.
-_TOLD_BY_HEADERS = ("has no frame rate", "has no gender", "has no translation", "NO TRANSLATION")
-# An npz or safetensors file with one of these was meant as a motion.
+# The same in the findings about a single file.
+_KNOWN_FROM_HEADERS = ("has no frame rate", "has no gender", "has no translation", "NO TRANSLATION")
+# An npz or safetensors file with one of these should hold a motion.
 _MOTION_KEYS = frozenset(("poses", "pose", "fullpose", "full_pose", "smpl_poses", "root_orient", "rotations"))
 
 
 @dataclass
 class _Found:
-    """What lies in a folder.
-
-    Attributes:
-        motions: with their headers.
-        bad: files that should hold a motion, and why they cannot be read.
-        others: how many there are of each other kind.
-        archives: still packed.
-    """
+    """Content of a folder: headers by motion, errors by unreadable file, counts of other kinds, archives."""
 
     motions: dict[Path, Header] = field(default_factory=dict)
     bad: dict[Path, VitruveError] = field(default_factory=dict)
@@ -62,21 +55,20 @@ class _Found:
 def describe_folder(
     path: Path, fps: float | None = None, gender: str | None = None, progress: Progress | None = None
 ) -> Description:
-    """Say what lies in a folder and below it; arguments as of `describe`."""
+    """Describe a folder and all folders below it; the arguments are those of `describe`."""
     found, entries = _Found(), list(_entries(path))
-    # The last ones are those that are read in full.
-    total = len(entries) + min(len(entries), _LOOKED_THROUGH)
+    total = len(entries) + min(len(entries), _READ_IN_FULL)
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         if progress:
             progress(done, total)
 
     for number, entry in enumerate(entries, start=1):
-        _look_at(entry, found)
-        tell(number)
-    chosen = _evenly(list(found.motions))
-    oddities = _oddities(chosen, fps, gender, lambda done: tell(len(entries) + done))
-    tell(total)
+        _add(entry, found)
+        report(number)
+    chosen = evenly(list(found.motions), _READ_IN_FULL)
+    inspected = _inspected(chosen, fps, gender, lambda done: report(len(entries) + done))
+    report(total)
     headers = found.motions.values()
     rates = [fps or header.fps for header in headers]
     seconds = sum(header.frames / rate for header, rate in zip(headers, rates, strict=True) if rate)
@@ -94,10 +86,7 @@ def describe_folder(
         "unreadable": len(found.bad),
         "read_in_full": len(chosen),
     }
-    findings = sorted(
-        [*_findings(found, fps, gender), *oddities], key=lambda finding: SEVERITIES.index(finding.severity)
-    )
-    return Description(path, "folder", facts, findings)
+    return Description(path, "folder", facts, by_severity([*_findings(found, fps, gender), *inspected]))
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:
@@ -105,26 +94,18 @@ def _counts(names: Iterable[str]) -> dict[str, int]:
 
 
 def _entries(root: Path) -> Iterator[Path]:
-    """Files with the ending of a motion or an archive, and folders that are one motion; each place once."""
-    seen: set[str] = set()
-    for place, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()  # a link to a folder above would be walked for ever
-            continue
-        seen.add(real)
-        here = Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    """Files with the ending of a motion or an archive, and folders that are one motion."""
+    for here, _, folders, files in visible_tree(root):
         for name in [name for name in folders if is_one_motion(glimpse(here / name))]:
             yield here / name
             folders.remove(name)
-        for name in sorted(files):
-            if not name.startswith(".") and (Path(name).suffix.lower() in _ENDINGS or _is_archive(name)):
+        for name in files:
+            if Path(name).suffix.lower() in _ENDINGS or _is_archive(name):
                 yield here / name
 
 
 def is_one_motion(look: Glimpse) -> bool:
-    """A folder with one pickle or one mesh a frame and nothing that is a motion by itself; not one of body models."""
+    """Whether a folder holds one pickle or mesh per frame, and neither other motions nor body models."""
     others = sum(count for ending, count in look.endings.items() if ending in _ENDINGS - {".pkl"})
     if others or not (is_transfer_folder(look) or is_mesh_folder(look)):
         return False
@@ -132,7 +113,7 @@ def is_one_motion(look: Glimpse) -> bool:
     return not pickles or _pickle_without_motion(pickles[0]) == ""
 
 
-def _look_at(entry: Path, found: _Found) -> None:
+def _add(entry: Path, found: _Found) -> None:
     if entry.is_file() and _is_archive(entry.name):
         found.archives.append(entry)
         return
@@ -148,7 +129,7 @@ def _look_at(entry: Path, found: _Found) -> None:
 
 
 def _without_motion(look: Glimpse) -> str:
-    """What a file is that is sound and holds no motion; empty for one that should hold one."""
+    """The kind of a valid file without a motion; empty for a file that should hold one."""
     if look.kind == "pickle":
         return _pickle_without_motion(look.path)
     if is_body(look):
@@ -174,15 +155,15 @@ def _is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVES)
 
 
-def _body_of(header: Header, given: str | None) -> str:
+def _body_of(header: Header, default_gender: str | None) -> str:
     if not header.body:
         return "meshes" if FORMATS[header.format].holds == "meshes" else "a skeleton of its own"
-    gender = header.gender or given
+    gender = header.gender or default_gender
     return f"{header.body}-{gender}" if gender else header.body
 
 
 def _set_of(entry: Path, root: Path) -> str:
-    """The set of AMASS by the folders; empty where none is named so, and for other files, which it does not have."""
+    """The AMASS set named by the folders; empty where there is none, and for formats that AMASS does not use."""
     if entry.suffix.lower() not in (".npz", ".safetensors"):
         return ""
     folders = (root.absolute().name, *entry.relative_to(root).parts[:-1])
@@ -194,61 +175,55 @@ def _licence(entry: Path, root: Path) -> str:
 
 
 def _findings(found: _Found, fps: float | None, gender: str | None) -> Iterator[Finding]:
-    """What the headers show."""
+    """Findings from the headers."""
     reasons: dict[str, list[Path]] = defaultdict(list)
     for path, error in found.bad.items():
         reasons[error.what.replace(path.name, "it")].append(path)
     for what, paths in reasons.items():
-        told = f"{counted(len(paths), 'file')} cannot be read: {what}"
-        yield Finding("error", told, _some(paths), found.bad[paths[0]].fix)
+        text = f"{counted(len(paths), 'file')} cannot be read: {what}"
+        yield Finding("error", text, _some(paths[0], len(paths)), found.bad[paths[0]].fix)
     for lacking, hint in _HINTS.items():
         paths = [path for path, header in found.motions.items() if lacking in header.lacks]
         if paths and not (lacking == "frame rate" and fps) and not (lacking == "gender" and gender):
             severity = "warning" if lacking == "frame rate" else "note"
-            told = f"{counted(len(paths), 'file')} {'does' if len(paths) == 1 else 'do'} not say the {lacking}"
-            yield Finding(severity, told, _some(paths), hint)
+            text = f"{counted(len(paths), 'file')} {'does' if len(paths) == 1 else 'do'} not say the {lacking}"
+            yield Finding(severity, text, _some(paths[0], len(paths)), hint)
     if not fps and any(header.format == "asf-amc" for header in found.motions.values()):
         yield Finding("note", "ASF/AMC files do not say their rate; that of CMU was taken", "", _HINTS["frame rate"])
     if found.archives:
-        told = f"{counted(len(found.archives), 'archive')} still packed"
-        yield Finding("note", told, _some(found.archives), "vitruve data unpack FOLDER --out AMASS")
+        text, where = f"{counted(len(found.archives), 'archive')} still packed", found.archives[0]
+        yield Finding("note", text, _some(where, len(found.archives)), "vitruve data unpack FOLDER --out AMASS")
     if not found.motions:
-        yield Finding(
-            "warning", "no motion was found", "", f"files that may hold one end in {' '.join(sorted(_ENDINGS))}"
-        )
+        hint = f"files that may hold one end in {' '.join(sorted(_ENDINGS))}"
+        yield Finding("warning", "no motion was found", "", hint)
 
 
-def _oddities(
-    paths: Sequence[Path], fps: float | None, gender: str | None, tell: Callable[[int], None]
+def _inspected(
+    paths: Sequence[Path], fps: float | None, gender: str | None, report: Callable[[int], None]
 ) -> list[Finding]:
-    """What is odd in some files that are read in full, each thing told once for all that have it."""
-    files: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    firsts: dict[tuple[str, str], Finding] = {}
+    """Findings about files that are read in full, each kind once."""
+    found: list[tuple[str, Finding]] = []
     for number, path in enumerate(paths, start=1):
         try:
             findings = describe_one(path, fps=fps, gender=gender).findings
         except VitruveError as error:
             findings = [Finding("error", error.what, error.where, error.fix)]
-        for finding in findings:
-            if any(words in finding.what for words in _TOLD_BY_HEADERS):
-                continue
-            # The same thing whatever its numbers are.
-            kind = (finding.severity, re.sub(r"-?\d[\d.,]*", "n", finding.what.replace("once", "1 times")))
-            firsts.setdefault(kind, finding)
-            if path not in files[kind]:
-                files[kind].append(path)
-        tell(number)
-    told = []
-    for kind, having in files.items():
-        what = f"{firsts[kind].what}; so in {len(having)} of {counted(len(paths), 'file')} read in full"
-        told.append(replace(firsts[kind], what=what, where=_some(having)))
-    return told
+        found += [
+            (str(path), each) for each in findings if not any(words in each.what for words in _KNOWN_FROM_HEADERS)
+        ]
+        report(number)
+    read = f"{counted(len(paths), 'file')} read in full"
+    return [
+        Finding(
+            row["severity"],
+            f"{row['what']}; so in {row['clips']} of {read}",
+            _some(row["first"], row["clips"]),
+            row["hint"],
+            row["trusted"],
+        )
+        for row in summarise_findings(found)
+    ]
 
 
-def _evenly(paths: list[Path]) -> list[Path]:
-    few = min(len(paths), _LOOKED_THROUGH)
-    return [paths[i * len(paths) // few] for i in range(few)]
-
-
-def _some(paths: Sequence[Path]) -> str:
-    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
+def _some(first: Path | str, count: int) -> str:
+    return str(first) if count == 1 else f"{first} and {count - 1:,} more"

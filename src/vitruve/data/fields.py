@@ -1,16 +1,8 @@
-"""Further values of a store's frames beside those of the body: foot contacts, keypoints, other skeletons' rotations.
+"""Added fields of a store's frames: foot contacts, keypoints, rotations of other skeletons.
 
-    add_field(store, "speed", lambda clip: ground_speed(store.motion(clip)))
-    add_contacts(store)
-    store.field("contacts", [0, 5, 99])           # [3, 4]
-
-A field lies beside the frames of each shard, and is mapped into memory like them:
-
-    STORE/<set>/<number>/fields/<name>/field.json        shape, type, how to interpolate, a hash of the values
-    STORE/<set>/<number>/fields/<name>/<block>.npy       the values of the block's frames
-
-It appears in a shard whole or not at all. Shards that have it already are left as they are, so a run that was stopped
-goes on when it is called again, and after more data was prepared the same call fills the new shards.
+Each shard has its part of a field, in fields/<name>: a description and the values of each block. It is written
+atomically, and shards that have it are skipped, so the same call resumes a stopped run, and adds the field to shards
+that were prepared later.
 """
 
 from __future__ import annotations
@@ -25,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitruve.data.clips import FIELDS, Clip
-from vitruve.data.field_files import FIELD_FILE, FIELDS_FOLDER, FieldInfo, field_infos
+from vitruve.data.clips import FIELD_FILE, FIELDS, FIELDS_FOLDER, Clip, FieldInfo, field_infos
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.files.atomic import replacing
+from vitruve.runs.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,13 +29,12 @@ if TYPE_CHECKING:
 
 INTERPOLATIONS = ("linear", "rotation", "nearest")
 _TYPES = ("float32", "bool", "uint8", "int32", "int64")
-# Names that mean something else in a store or in a batch of windows.
+# Names with another meaning in a store or in a batch of windows.
 _TAKEN = frozenset(
     {"translation", "expression", "mask", "betas", "fps", "yaw", "origin", *(n for f in FIELDS.values() for n in f)}
 )
 
 ClipValues = Callable[[Clip], "np.ndarray | Tensor"]
-Progress = Callable[[int, int], None]
 
 
 def add_field(
@@ -59,26 +50,29 @@ def add_field(
     Args:
         store: an open store.
         name: letters, digits and underscores.
-        values: gives the values of a clip, one row for each of its frames: float (kept as float32), bool or integers,
-            of the same shape for all clips. NaN is missing.
-        interpolation: what stands between two frames: "linear", "rotation" (axis-angle vectors along the last axis) or
-            "nearest"; where not given, linear for floats and nearest for others.
-        overwrite: compute all shards anew; those that have the field are left as they are otherwise.
+        values: computes the values of a clip, one row per frame: float (kept as float32), bool or integer, of the
+            same shape for all clips. NaN is missing.
+        interpolation: "linear", "rotation" (axis-angle vectors along the last axis) or "nearest"; where None, linear
+            for floats and nearest for others.
+        overwrite: compute shards that have the field again.
         progress: called with clips done and clips in all.
 
     Returns:
-        How many shards were written. Open the store again to see them.
+        The number of shards written. Open the store again to see them.
     """
     _check_name(name, interpolation)
-    done, written, kinds = 0, 0, set() if overwrite else _kinds(store, name)
+    stored = () if overwrite else [field_infos(shard).get(name) for shard in store.shards()]
+    expected = next((info.kind for info in stored if info), None)
+    done, written = 0, 0
     for shard, clips in store.shards().items():
         folder = shard / FIELDS_FOLDER / name
         if overwrite or not (folder / FIELD_FILE).is_file():
-            with replacing(folder, overwrite=overwrite, folder_of=(".npy", ".json")) as room:
-                info = _write(room, clips, values, interpolation)
-                _check_same(kinds, info, name, shard)
-                (room / FIELD_FILE).write_text(json.dumps(asdict(info)) + "\n", encoding="utf-8")
-            kinds.add(info.kind)
+            with replacing(folder, overwrite=overwrite, folder_of=(".npy", ".json")) as scratch:
+                info = _write(scratch, clips, values, interpolation)
+                expected = expected or info.kind
+                if info.kind != expected:
+                    raise _differs(f"field '{name}' in {shard}", info.kind, expected)
+                (scratch / FIELD_FILE).write_text(json.dumps(asdict(info)) + "\n", encoding="utf-8")
             written += 1
         done += len(clips)
         if progress:
@@ -94,19 +88,19 @@ def add_contacts(
     speed: float = 0.2,
     progress: Progress | None = None,
 ) -> int:
-    """Add the field "contacts": which of left ankle, left foot, right ankle and right foot stand, see `foot_contacts`.
+    """Add the field "contacts": contact of left ankle, left foot, right ankle and right foot, see `foot_contacts`.
 
-    The ground of each clip is where its feet stand (`foot_level`), so clips need not stand on z = 0.
+    Each clip's ground is at its `foot_level`, which need not be z = 0.
 
     Args:
         store: an open store.
-        body: the body of all clips, by name, such as "open-smplh-neutral"; each clip's own where empty.
+        body: name of the body for all clips, such as "open-smplh-neutral"; each clip's own where empty.
         bodies: folder of model files.
-        height, speed: thresholds of `foot_contacts`.
-        progress: as of `add_field`.
+        height, speed: thresholds of `foot_contacts`, metres and m/s.
+        progress: called with clips done and clips in all.
 
     Raises:
-        MissingAsset: there is no model file of a clip's body.
+        MissingAsset: the model file of a clip's body is missing.
     """
     from vitruve.bodies import load_body
     from vitruve.motion.features import foot_contacts, foot_level
@@ -122,7 +116,7 @@ def add_contacts(
 
 
 def field_counts(store: Store) -> dict[str, dict[str, Any]]:
-    """Field -> shape, dtype, interpolation, and how many of the frames have it."""
+    """Field -> shape, dtype, interpolation, and the number of frames that have it."""
     out: dict[str, dict[str, Any]] = {}
     for shard, clips in store.shards().items():
         for name, info in field_infos(shard).items():
@@ -131,12 +125,12 @@ def field_counts(store: Store) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _write(room: Path, clips: Sequence[Clip], values: ClipValues, interpolation: str | None) -> FieldInfo:
-    """The values of a shard's clips, one after the other; one clip is held at a time."""
+def _write(scratch: Path, clips: Sequence[Clip], values: ClipValues, interpolation: str | None) -> FieldInfo:
+    """Write the values of a shard's clips; one clip is in memory at a time."""
     digest, info = hashlib.sha256(), None
     for block in dict.fromkeys(clip.block for clip in clips):
         inside = [clip for clip in clips if clip.block == block]
-        with (room / f"{block}.npy").open("wb") as file:
+        with (scratch / f"{block}.npy").open("wb") as file:
             for clip in inside:
                 array = _checked_values(values(clip), clip)
                 if info is None:
@@ -180,25 +174,15 @@ def _check_name(name: str, interpolation: str | None) -> None:
     if name in _TAKEN or not (name.isascii() and name.isidentifier()):
         raise UsageError(
             f"a field cannot be called '{name}'",
-            fix="use letters, digits and underscores, and no name that the store has itself, such as 'body'",
+            fix="use letters, digits and underscores, and not the name of another field, such as 'body'",
         )
     if interpolation is not None and interpolation not in INTERPOLATIONS:
         raise UsageError(f"there is no interpolation '{interpolation}'", fix=nearest(interpolation, INTERPOLATIONS))
-
-
-def _kinds(store: Store, name: str) -> set[Any]:
-    infos = (field_infos(shard).get(name) for shard in store.shards())
-    return {info.kind for info in infos if info is not None}
-
-
-def _check_same(kinds: set[Any], info: FieldInfo, name: str, shard: Path) -> None:
-    for kind in kinds - {info.kind}:
-        raise _differs(f"field '{name}' in {shard}", info.kind, kind)
 
 
 def _differs(where: str, found: Any, expected: Any) -> BadData:
     return BadData(
         "the values of a field are not of one kind",
         where=f"{where}: found {found}, expected {expected}",
-        fix="give the same shape and type for all clips, or add it anew with overwrite=True",
+        fix="give the same shape and type for all clips, or add it again with overwrite=True",
     )

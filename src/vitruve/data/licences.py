@@ -1,7 +1,4 @@
-"""Licences of data sets outside AMASS, which are known by the names of their files: tables/file_names.toml.
-
-licence_by_name("01_02.amc")     # "CMU Graphics Lab Motion Capture Database: free for all uses, ..."
-"""
+"""Licences of data sets outside AMASS, by their file names: tables/file_names.toml."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from importlib import resources
 
 
 def licence_by_name(file: str) -> str | None:
-    """One line about the licence of a file's data set; None where its name belongs to none that is known."""
+    """The licence of a file's data set in one line; None where no known data set has such file names."""
     return next((licence for pattern, licence in _table() if pattern.fullmatch(file)), None)
 
 

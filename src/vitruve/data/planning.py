@@ -1,4 +1,4 @@
-"""What a preparation is to write: which files are new, which are copies, and how they are put together to shards."""
+"""Plan a preparation: which files are new, which are copies, and which shard each goes into."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vitruve.errors import UsageError
 from vitruve.jobs.shards import Shard, in_shard
 
 PLAN_FILE = "plan.json"
-# Bytes of sources in one shard. Text files are retargeted, which takes long, so that they make smaller ones: what is
-# lost when a run is killed, and what several processes share, are shards.
+# Bytes of source files per shard. Retargeting text files is slow, so their shards are smaller: a killed run loses the
+# shard it was writing, and processes share the work by shards.
 _BODY_BYTES, _TREE_BYTES = 400_000_000, 6_000_000
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not prepared, since the store has its motion already or gets it from another file, `taken`."""
+    """A file that is not prepared because the store, or the file `taken`, has the same motion."""
 
     path: Path
     why: str
@@ -34,25 +34,23 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """What a preparation will do.
 
     Attributes:
         shards: to write, in order.
-        done: how many of the files are in the store already.
+        done: number of files that are in the store already.
         skipped: copies.
-        passed: files that hold no motion, or a result of a conversion of another of the files.
-        failed: files that cannot be read.
-        actors: persons without a shape yet, and their files.
-        betas: shapes that are known: of persons in the store, or of the plan that was interrupted.
-        target: what motions on foreign skeletons become.
-        finished: shards of an interrupted plan that stand by now, as the file of the plan has them.
+        passed: files without a motion, and results of converting another of the files.
+        actors: people without a shape yet, and their files.
+        betas: known shapes by actor, from the store or from an interrupted plan.
+        target: what motions on foreign skeletons are converted to.
+        finished: shards of an interrupted plan that are written by now, as in the plan file.
     """
 
     shards: tuple[ShardJob, ...]
     done: int
     skipped: tuple[Skipped, ...]
     passed: tuple[Path, ...]
-    failed: tuple[dict[str, Any], ...] = ()
     actors: dict[str, list[SourceFile]] = field(default_factory=dict)
     betas: dict[str, tuple[float, ...]] = field(default_factory=dict)
     target: Target = field(default_factory=Target)
@@ -68,7 +66,7 @@ class Plan:
         return [source for shard in self.shards for source in shard.files]
 
     def as_dict(self, betas: dict[str, tuple[float, ...]]) -> dict[str, Any]:
-        """What the next run needs to go on after this one: shards by their files, shapes by their actors."""
+        """What the next run needs to resume: the files of each shard and the shape of each actor."""
         shards = [
             {"set": job.set, "number": job.number, "files": [[source.key, source.content] for source in job.files]}
             for job in self.shards
@@ -78,8 +76,8 @@ class Plan:
 
 
 @dataclass
-class _Store:
-    """What stands in the store: content and source by key, key by content, the shapes of actors, the last numbers."""
+class _Stored:
+    """What the store has: (content, source) by key, key by content, shapes by actor, last shard number by set."""
 
     by_key: dict[str, tuple[str, str]] = field(default_factory=dict)
     by_content: dict[str, str] = field(default_factory=dict)
@@ -94,98 +92,87 @@ def make_plan(
     *,
     set_name: str,
     licence: str,
-    overwrite: bool,
+    overwrite: bool = False,
     without: Collection[Path] = (),
     in_parts: bool = False,
 ) -> Plan:
-    """Look at all files but those `without`, and decide; nothing is written. Other arguments as of `prepare`.
+    """Look at all files except `without` and plan; nothing is written. The other arguments are those of `prepare`.
 
     Args:
-        in_parts: other parts of the work may have begun. All have the plan of the first, which lies in the store: what
-            it has written is done, with the files that it could not read.
+        in_parts: other parts of the work may have started. All follow the plan of the first, which lies in the store:
+            its finished shards count as done, including the files that failed.
     """
     sources, passed = find_sources(given, set_name)
-    sources = [source for source in sources if source.path not in without]
-    begun = {source.set for source in sources} if overwrite else set()
-    if overwrite:
-        _refuse_to_lose(store, begun, {source.key for source in sources})
-    known = _look(store, leave_out=begun)
-    new, skipped, done = _new(sources, known)
+    sources = [replace(source, licence=licence or _licence(source)) for source in sources if source.path not in without]
+    replaced = {source.set for source in sources} if overwrite else set()
+    _check_loss(store, replaced, {source.key for source in sources})
+    stored = _read_store(store, leave_out=replaced)
+    new, skipped, done = _new(sources, stored)
     earlier = _earlier(store)
-    finished = [job for job in earlier.get("shards", ()) if _stands(job, store)] if in_parts else []
-    for job in finished:
-        known.last[job["set"]] = max(known.last[job["set"]], job["number"])
-    by_others = {key for job in finished for key, _ in job["files"]}
-    new = [source for source in new if source.key not in by_others]
-    kept = _kept(earlier, new, store)
-    for job in kept:
-        known.last[job["set"]] = max(known.last[job["set"]], job["number"])
-    taken = {source.key for job in kept for source in job["files"]}
-    groups = kept + _grouped([source for source in new if source.key not in taken], known)
+    finished = [shard for shard in earlier["shards"] if _is_written(shard, store)] if in_parts else []
+    done_by_others = {key for shard in finished for key, _ in shard["files"]}
+    new = [source for source in new if source.key not in done_by_others]
+    kept = _kept(earlier["shards"], new, store)
+    for shard in finished + kept:
+        stored.last[shard["set"]] = max(stored.last[shard["set"]], shard["number"])
+    planned = {source.key for shard in kept for source in shard["files"]}
     shards = tuple(
-        ShardJob(
-            store=str(store),
-            set=group["set"],
-            number=group["number"],
-            files=tuple(group["files"]),
-            licences=tuple(licence or _licence(source) for source in group["files"]),
-            target=target,
-        )
-        for group in groups
+        ShardJob(str(store), shard["set"], shard["number"], tuple(shard["files"]), target)
+        for shard in kept + _grouped([source for source in new if source.key not in planned], stored)
     )
-    betas = known.betas | {actor: tuple(shape) for actor, shape in earlier.get("betas", {}).items()}
+    betas = stored.betas | earlier["betas"]
     actors: dict[str, list[SourceFile]] = defaultdict(list)
     for source in new:
         if source.is_tree and actor_of(source) not in betas:
             actors[actor_of(source)].append(source)
-    return Plan(shards, done, tuple(skipped), tuple(passed), (), dict(actors), betas, target, tuple(finished))
+    return Plan(shards, done, tuple(skipped), tuple(passed), dict(actors), betas, target, tuple(finished))
 
 
-def _refuse_to_lose(store: Path, sets: Collection[str], keys: Collection[str]) -> None:
-    """Sets are written anew as wholes; clips whose files are not given would be gone."""
-    folders = [folder for folder in (shard_folders(store) if store.is_dir() else ()) if folder.parent.name in sets]
+def _check_loss(store: Path, replaced: Collection[str], keys: Collection[str]) -> None:
+    """Raise where replacing sets would lose clips whose files were not given."""
+    folders = [folder for folder in shard_folders(store) if folder.parent.name in replaced]
     lost = [line for folder in folders for line in read_lines(folder / CLIPS_FILE) if line["key"] not in keys]
     if lost:
         others = "" if len(lost) == 1 else f" and {len(lost) - 1:,} more"
         name = lost[0]["key"].split("/")[0]
         raise UsageError(
-            f"writing {name} anew would lose clips of files that were not given",
+            f"overwriting {name} would lose clips of files that were not given",
             where=f"{lost[0]['key']}, from {lost[0]['source']}{others}",
             fix=f"give all files of the set; or delete {store / name} first, to leave these out",
         )
 
 
-def _look(store: Path, leave_out: set[str]) -> _Store:
-    known = _Store()
-    for folder in shard_folders(store) if store.is_dir() else ():
+def _read_store(store: Path, leave_out: set[str]) -> _Stored:
+    stored = _Stored()
+    for folder in shard_folders(store):
         if folder.parent.name in leave_out:
             continue
-        known.last[folder.parent.name] = max(known.last[folder.parent.name], int(folder.name))
+        stored.last[folder.parent.name] = max(stored.last[folder.parent.name], int(folder.name))
         lines = read_lines(folder / CLIPS_FILE)
-        check_shard(folder, lines)  # its clips would count as done, and each run that reads them would fail
+        check_shard(folder, lines)  # otherwise damaged clips would count as done
         for line in lines:
-            known.by_key[line["key"]] = (line["content"], line["source"])
-            known.by_content.setdefault(line["content"], line["key"])
+            stored.by_key[line["key"]] = (line["content"], line["source"])
+            stored.by_content.setdefault(line["content"], line["key"])
             if line.get("actor"):
-                known.betas[line["actor"]] = tuple(line["betas"])
-    return known
+                stored.betas[line["actor"]] = tuple(line["betas"])
+    return stored
 
 
-def _new(sources: Sequence[SourceFile], known: _Store) -> tuple[list[SourceFile], list[Skipped], int]:
-    """The files to read; each motion once, whatever it is called and however often it was named."""
+def _new(sources: Sequence[SourceFile], stored: _Stored) -> tuple[list[SourceFile], list[Skipped], int]:
+    """The files to read, each motion once; the copies; and the number of files already in the store."""
     new: list[SourceFile] = []
     skipped: list[Skipped] = []
     done = 0
     by_key: dict[str, SourceFile] = {}
     by_content: dict[str, SourceFile] = {}
     for source in sources:
-        in_store = known.by_key.get(source.key)
+        in_store = stored.by_key.get(source.key)
         if in_store and in_store[0] == source.content:
             done += 1
         elif in_store:
             skipped.append(Skipped(source.path, f"the store has another make of this clip, from {in_store[1]}"))
-        elif source.content and source.content in known.by_content:
-            skipped.append(Skipped(source.path, f"the same motion as {known.by_content[source.content]} of the store"))
+        elif source.content and source.content in stored.by_content:
+            skipped.append(Skipped(source.path, f"the same motion as {stored.by_content[source.content]} of the store"))
         elif source.key in by_key:
             taken = by_key[source.key]
             what = "a copy" if source.content and source.content == taken.content else "another make of the clip"
@@ -200,59 +187,53 @@ def _new(sources: Sequence[SourceFile], known: _Store) -> tuple[list[SourceFile]
 
 
 def _earlier(store: Path) -> dict[str, Any]:
-    """The plan of a run that did not end; nothing where all ended well, or where it cannot be read."""
+    """The plan of an interrupted run; an empty one where there is none, or where it cannot be read."""
     try:
         plan = json.loads((store / PLAN_FILE).read_text(encoding="utf-8"))
         shards = [
-            {
-                "set": str(shard["set"]),
-                "number": int(shard["number"]),
-                "files": [(str(k), c) for k, c in shard["files"]],
-            }
-            for shard in plan["shards"]
+            {"set": str(each["set"]), "number": int(each["number"]), "files": [(str(k), c) for k, c in each["files"]]}
+            for each in plan["shards"]
         ]
         return {"shards": shards, "betas": {actor: tuple(map(float, b)) for actor, b in plan["betas"].items()}}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+        return {"shards": [], "betas": {}}
 
 
-def _kept(earlier: dict[str, Any], new: Sequence[SourceFile], store: Path) -> list[dict[str, Any]]:
-    """The shards of an interrupted plan that are still to be written, if their files are the same."""
+def _kept(shards: Sequence[dict[str, Any]], new: Sequence[SourceFile], store: Path) -> list[dict[str, Any]]:
+    """The unwritten shards of an interrupted plan whose files are unchanged."""
     by_key = {source.key: source for source in new}
-    out = []
-    for shard in earlier.get("shards", ()):
+    kept = []
+    for shard in shards:
         files = [by_key.get(key) for key, _ in shard["files"]]
         same = all(file and file.content == content for file, (_, content) in zip(files, shard["files"]))
-        if same and not _stands(shard, store):
-            out.append({**shard, "files": files})
-    return out
+        if same and not _is_written(shard, store):
+            kept.append({**shard, "files": files})
+    return kept
 
 
-def _stands(shard: dict[str, Any], store: Path) -> bool:
+def _is_written(shard: dict[str, Any], store: Path) -> bool:
     return (store / shard["set"] / f"{shard['number']:04d}").exists()
 
 
 def is_finished(store: Path) -> bool:
-    """Whether all shards of the plan in a store stand."""
-    return all(_stands(shard, store) for shard in _earlier(store).get("shards", ()))
+    """Whether all shards of a store's plan are written."""
+    return all(_is_written(shard, store) for shard in _earlier(store)["shards"])
 
 
-def _grouped(sources: Sequence[SourceFile], known: _Store) -> list[dict[str, Any]]:
+def _grouped(sources: Sequence[SourceFile], stored: _Stored) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = []
     room = 0
     for source in sorted(sources, key=lambda source: (source.set, source.is_tree, source.key)):
-        limit = _TREE_BYTES if source.is_tree else _BODY_BYTES
         last = groups[-1] if groups else None
         if not last or last["set"] != source.set or last["files"][0].is_tree != source.is_tree or room < source.size:
-            known.last[source.set] += 1
-            groups.append({"set": source.set, "number": known.last[source.set], "files": []})
-            room = limit
+            stored.last[source.set] += 1
+            groups.append({"set": source.set, "number": stored.last[source.set], "files": []})
+            room = _TREE_BYTES if source.is_tree else _BODY_BYTES
         groups[-1]["files"].append(source)
         room -= source.size
     return groups
 
 
 def _licence(source: SourceFile) -> str:
-    """Of a set of AMASS by its folder; what else is called so (CMU's own files, say) by the names of its files."""
-    known = licence_by_name(source.path.name) if source.is_tree else set_licence(source.set)
-    return known or ""
+    """By the folder for AMASS; for text files by the file's name, since CMU's own files lie in a folder CMU too."""
+    return (licence_by_name(source.path.name) if source.is_tree else set_licence(source.set)) or ""

@@ -1,8 +1,7 @@
-"""The arrays of one motion file for the store: the quick way for AMASS files, the careful readers for all others.
+"""Read one motion file into the arrays of a store: a fast path for AMASS files, `load_motion` for all others.
 
-The quick way opens an npz without copying what it does not need, inflates a member in one call, and makes float32 of it
-in one pass. It is for files that look just as AMASS's do; anything else goes through `load_motion`, with the same
-result.
+The fast path decompresses only the members it needs, each in one call, and converts to float32 in one pass. Both give
+the same result.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from vitruve.motion.motion import FARTHEST, FASTEST, SLOWEST
 
 _RATES = ("mocap_frame_rate", "mocap_framerate")
 _NEEDED = ("poses", "trans", "betas", "gender")
-# What else a file may hold that says nothing of the motion; another key means another make, for the careful reader.
+# Keys that may occur in AMASS files. A file with any other key is not from AMASS, and is read by `load_motion`.
 _KNOWN = frozenset(
     (*_NEEDED, *_RATES, BODY_KEY, "dmpls", "marker_data", "marker_labels", "labels", "surface_model_type",
      "mocap_time_length", "markers_latent", "latent_labels", "markers_latent_vids", "num_betas", "root_orient",
@@ -47,8 +46,8 @@ class Arrays:
     """What the store keeps of one file.
 
     Attributes:
-        fields: [frames, values] float32 by the names of `clips.widths`.
-        valid: [frames] 1 where a frame holds numbers throughout; the values of others are zero.
+        fields: [frames, values] float32, by the names of `clips.widths`.
+        valid: [frames] True where all values are finite; invalid frames are zero.
         skeleton, fps, body, gender, betas, notes: as of a clip.
     """
 
@@ -66,41 +65,30 @@ class Arrays:
 
 
 def read_arrays(path: Path, source_fps: float | None = None, gender: str | None = None) -> Arrays:
-    """The arrays of a motion that is on a body already.
-
-    Args:
-        path: of the file.
-        source_fps: its frames per second where it does not say.
-        gender: likewise.
+    """Read a motion that is on a body; `source_fps` and `gender` are for files that do not state them.
 
     Raises:
-        VitruveError: as the reader of its format has it.
+        VitruveError: from the reader of the file's format.
     """
-    if path.suffix.lower() == ".npz":
-        quick = _read_quickly(path, gender)
-        if quick is not None:
-            return quick
+    if path.suffix.lower() == ".npz" and (arrays := _read_quickly(path, gender)) is not None:
+        return arrays
     return arrays_of_motion(load_motion_at(path, source_fps, gender))
 
 
 def arrays_of_motion(motion: Motion) -> Arrays:
-    """The arrays of a motion that was read, or made, otherwise.
-
-    Raises:
-        BadData: the motion is on no body that the store knows.
-    """
+    """The arrays of a motion; BadData where the store does not support its skeleton."""
     name = motion.skeleton.name
     if name not in FIELDS:
         raise BadData(
             f"the store keeps no motions on the skeleton '{name}'",
             where=motion.source.file,
-            fix=f"convert it first; kept are {', '.join(FIELDS)}",
+            fix=f"convert it first; supported are {', '.join(FIELDS)}",
         )
     vectors = matrix_to_axis_angle(motion.rotations.double()).flatten(1).numpy()
     out, valid = _fields(vectors, name)
-    out["translation"] = _taken(motion.translation.numpy(), 0, 3, valid)
+    out["translation"] = _float32(motion.translation.numpy(), valid)
     if motion.expression is not None and motion.expression.shape[1]:
-        out["expression"] = _taken(motion.expression.numpy(), 0, motion.expression.shape[1], valid)
+        out["expression"] = _float32(motion.expression.numpy(), valid)
     if motion.mask is not None:
         valid &= motion.mask.numpy()
     _blank(out, valid)
@@ -117,47 +105,43 @@ def arrays_of_motion(motion: Motion) -> Arrays:
 
 
 def _read_quickly(path: Path, gender: str | None) -> Arrays | None:
-    """None where the file is not just like those of AMASS, or anything is odd: the careful reader says what."""
+    """None where the file is not exactly as AMASS's are: `load_motion` then reads it, or says what is wrong."""
     try:
         with path.open("rb") as file:
             members = npz_members(file)
             if not set(_NEEDED) <= members.keys() <= _KNOWN:
                 return None
-            view = _ROOM.of(file)
+            view = _BUFFER.of(file)
         rates = [key for key in _RATES if key in members]
-        more = [BODY_KEY] if BODY_KEY in members else []
-        arrays = {key: _member(view, members[key]) for key in (*_NEEDED, *rates, *more)}
-    except (_Odd, OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError):
-        return None
-    try:
-        return _arrays(arrays, rates, path, gender)
-    except VitruveError:
+        needed = (*_NEEDED, *rates, BODY_KEY) if BODY_KEY in members else (*_NEEDED, *rates)
+        return _arrays({key: _member(view, members[key]) for key in needed}, rates, path, gender)
+    except (_Unusual, VitruveError, OSError, ValueError, TypeError, zipfile.BadZipFile, EOFError):
         return None
 
 
-class _Odd(Exception):
-    """Something about the file is not as usual."""
+class _Unusual(Exception):
+    """The file is not as AMASS's are."""
 
 
-class _Room(threading.local):
-    """Memory that file after file is read into: fresh memory for each would cost as much as reading."""
+class _Buffer(threading.local):
+    """Memory that every file is read into: allocating it for each file would take as long as reading."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
 
     def of(self, file: BinaryIO) -> memoryview:
-        """The content of a file, until the next one is read."""
+        """The content of a file, valid until the next call."""
         size = os.fstat(file.fileno()).st_size
         if size > len(self._bytes):
             self._bytes = bytearray(size + size // 4)
         view = memoryview(self._bytes)[:size]
         file.seek(0)
         if file.readinto(view) != size:  # type: ignore[attr-defined]
-            raise _Odd
+            raise _Unusual
         return view
 
 
-_ROOM = _Room()
+_BUFFER = _Buffer()
 
 
 def _member(view: memoryview, member: Member) -> np.ndarray:
@@ -167,11 +151,13 @@ def _member(view: memoryview, member: Member) -> np.ndarray:
     stream = io.BytesIO(data[:LONGEST_HEADER])
     shape, fortran, dtype = read_npy_header(stream)
     if fortran or dtype.kind not in "fiuUS":
-        raise _Odd
+        raise _Unusual
     return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
 
 
-def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, given: str | None) -> Arrays | None:
+def _arrays(
+    arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, default_gender: str | None
+) -> Arrays | None:
     poses, trans = arrays["poses"], arrays["trans"]
     frames = len(poses) if poses.ndim == 2 else 0
     floats = poses.dtype in (np.float32, np.float64) and trans.dtype in (np.float32, np.float64)
@@ -181,14 +167,14 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, give
     if len(found) != 1 or not SLOWEST <= min(found) <= FASTEST:
         return None
     notes: list[str] = []
-    # The arrays lie in memory that the next file is read into: nothing that is kept may be a view of them.
     if np.abs(poses[:, 3:66]).max(initial=0.0) > LONGEST_TURN:
         return None
+    # Copied, since the arrays are views of memory that the next file is read into.
     betas = one_shape(arrays["betas"].copy(), frames, path, notes)
     layout = BY_COLUMNS[poses.shape[1]]
-    body, gender = read_body_and_gender(arrays, layout.body, path, notes, given)
+    body, gender = read_body_and_gender(arrays, layout.body, path, notes, default_gender)
     out, valid = _fields(poses, layout.skeleton)
-    out["translation"] = _taken(trans, 0, 3, valid)
+    out["translation"] = _float32(trans, valid)
     _blank(out, valid)
     if any(np.abs(values).max(initial=0.0) > FARTHEST for values in (out["translation"], betas.numpy())):
         return None
@@ -200,7 +186,7 @@ def _arrays(arrays: Mapping[str, np.ndarray], rates: list[str], path: Path, give
 
 
 def _fields(vectors: np.ndarray, skeleton: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The fields of a skeleton, float32 and no longer than pi, and the frames whose values are all finite."""
+    """The fields of a skeleton, float32 and no longer than pi, and which frames are finite."""
     valid = np.ones(len(vectors), dtype=np.bool_)
     out = {}
     for name, (start, stop) in FIELDS[skeleton].items():
@@ -209,8 +195,9 @@ def _fields(vectors: np.ndarray, skeleton: str) -> tuple[dict[str, np.ndarray], 
     return out, valid
 
 
-def _taken(values: np.ndarray, start: int, stop: int, valid: np.ndarray) -> np.ndarray:
-    out = values[:, start:stop].astype(np.float32)
+def _float32(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """A copy as float32; clears `valid` where a value is not finite."""
+    out = values.astype(np.float32)
     valid &= np.isfinite(out).all(1)
     return out
 
@@ -223,8 +210,8 @@ def _blank(fields: Mapping[str, np.ndarray], valid: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def _shortened(vectors, start, out, valid) -> None:
-    """Axis-angle vectors [frames, values from `start`] as the same rotations of at most pi, in float32."""
-    square_of_pi = 9.869604  # a hair below, so that float32 does not step over
+    """Write the axis-angle vectors [frames, values from `start`] as equal rotations of at most pi, in float32."""
+    square_of_pi = 9.869604  # slightly less, so that float32 rounding does not exceed pi
     for frame in range(len(out)):
         for column in range(0, out.shape[1], 3):
             x = np.float64(vectors[frame, start + column])
@@ -244,9 +231,9 @@ def _shortened(vectors, start, out, valid) -> None:
 
 
 def prepare_kernels() -> None:
-    """Load the compiled code for all that a file can hold, before the clock of the first one runs.
+    """Compile, or load, the code for every array type before the first file is read.
 
-    What was inflated cannot be written to, what is read as it lies can: numba compiles each of them.
+    Decompressed arrays are read-only and others are not; numba compiles for each.
     """
     for dtype in (np.float32, np.float64):
         for writable in (True, False):

@@ -1,7 +1,6 @@
-"""Which frames of a store to use: a list of frame numbers, the same on every machine for the same seed.
+"""Choose frames of a store: a list of frame numbers, the same on every machine for the same seed.
 
-What is drawn from a clip depends on the seed, the clip's key and its frames alone: not on the order of the clips, on
-what else lies in the store, or on the number of processes. Only `balanced` looks at the sets beside each other.
+The draw from a clip depends only on the seed, the clip's key and its frames. Only `balanced` compares sets.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from vitruve.data.clips import Clip, ClipSource
 from vitruve.data.splits import clips_of_part
 from vitruve.errors import UsageError
 
-# Products such as 0.3 * 0.8 * 1000 can fall a hair short of the whole number they mean.
+Item = TypeVar("Item")
+# Products such as 0.3 * 0.8 * 1000 can be slightly below the exact integer.
 _HAIR = 1e-9
 
 
@@ -33,20 +34,20 @@ def sample(
     seed: int = 0,
     clips: Sequence[Clip | str] | None = None,
 ) -> NDArray[np.int64]:
-    """Numbers of frames of a store, ascending, none twice. Frames that are masked are left out.
+    """Numbers of valid frames of a store, ascending and unique.
 
-    The rules apply in this order: the clips, the central part of each, the rate, every n-th, the fraction, the balance.
+    The rules apply in this order: clips, central part, rate, every n-th, fraction, balance.
 
     Args:
         store: an open store.
         split: "FILE:PART", a part of a split file of `vitruve data split`; all clips where None.
-        fraction: share of the frames that are left of each clip, drawn at random.
+        fraction: share of each clip's remaining frames, drawn at random.
         central: the middle part of each clip; 0.8 leaves out a tenth at either end.
-        every: each n-th frame.
-        fps: frames are left out so that about this rate remains, the nearest ones kept; slower clips stay whole.
-        balanced: each set gives as many frames as the one with the fewest, drawn at random.
+        every: every n-th frame.
+        fps: thin out to about this frame rate; slower clips keep all frames.
+        balanced: draw as many frames from each set as the smallest set has.
         seed: of the draws.
-        clips: only these clips, or their keys; together with a split, those that are in both.
+        clips: only these clips, or their keys; with a split, those in both.
     """
     _check(fraction, central, every, fps)
     chosen = chosen_clips(store, split, clips)
@@ -64,7 +65,7 @@ def sample(
 
 
 def chosen_clips(store: ClipSource, split: str | None, clips: Sequence[Clip | str] | None) -> list[Clip]:
-    """The clips of a part of a split, "FILE:PART", or all; of them those that `clips` names, where it is given."""
+    """The clips that are in a part of a split, "FILE:PART", and among `clips`; None for either means all."""
     chosen = list(store.clips) if split is None else clips_of_part(store, split)
     if clips is not None:
         wanted = {clip if isinstance(clip, str) else clip.key for clip in clips}
@@ -74,14 +75,20 @@ def chosen_clips(store: ClipSource, split: str | None, clips: Sequence[Clip | st
     return chosen
 
 
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, spread evenly."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
 def _check(fraction: float, central: float, every: int, fps: float | None) -> None:
     for name, value in (("fraction", fraction), ("central", central)):
         if not 0 < value <= 1:
-            raise UsageError(f"{name} = {value} is no share", fix="give a number above 0, up to 1")
+            raise UsageError(f"{name} = {value} is out of range", fix="give a number above 0, up to 1")
     if every < 1:
-        raise UsageError(f"every = {every} is no step", fix="give 1 or more")
+        raise UsageError(f"every = {every} is out of range", fix="give 1 or more")
     if fps is not None and not 0 < fps < math.inf:
-        raise UsageError(f"fps = {fps} is no rate", fix="give a positive number")
+        raise UsageError(f"fps = {fps} is not a frame rate", fix="give a positive number")
 
 
 def _of_clip(
@@ -90,7 +97,7 @@ def _of_clip(
     edge = (1 - central) / 2
     first, last = int(edge * clip.frames + _HAIR), int((1 - edge) * clip.frames + _HAIR)
     frames = np.arange(first, last, dtype=np.int64)
-    wanted = fraction * central * clip.frames  # not of the whole numbers above: shares of shares stay exact
+    wanted = fraction * central * clip.frames  # of the exact length, not of the rounded one above
     if fps is not None and fps < clip.fps:
         steps = np.arange(int(len(frames) * fps / clip.fps + _HAIR) + 1) * (clip.fps / fps)
         steps = np.floor(steps + 0.5).astype(np.int64)
@@ -106,7 +113,7 @@ def _of_clip(
 
 
 def _balanced(drawn: dict[Clip, NDArray[np.int64]], seed: int) -> dict[Clip, NDArray[np.int64]]:
-    """The same number of frames from each set: those of the smallest random marks, which each clip draws by itself."""
+    """The same number of frames from each set: those with the smallest random marks, drawn per clip."""
     by_set: dict[str, list[Clip]] = defaultdict(list)
     for clip, rows in drawn.items():
         if len(rows):

@@ -1,4 +1,4 @@
-"""One shard of a store: its files read, its frames written one after the other, the folder renamed when it is whole."""
+"""Write one shard of a store: read its files, append their frames, then rename the folder into place."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from vitruve.runs.progress import Progress
 
 PARTIAL = ".partial-"
 KEPT = "run the same again: what is done is kept"
-# Clips of a person that the shape is found on; a few frames of each are looked at.
+# Clips per person that the shape is estimated from.
 _SHAPE_CLIPS = 24
 
 
 @dataclass(frozen=True)
 class Target:
-    """What files become.
+    """How files are converted.
 
     Attributes:
-        body: the body that motions on foreign skeletons are brought to.
-        mapping: for these, a mapping's name or file; the shipped one that fits where empty.
-        source_fps: frames per second of files that do not say, whatever they are on.
-        gender: likewise; that of the people on foreign skeletons, too, where `body` names none.
+        body: the body that motions on foreign skeletons are retargeted to.
+        mapping: name or file of the mapping for these; the shipped one that fits where empty.
+        source_fps: frames per second of files that do not state it.
+        gender: of files that do not state it, and of people on foreign skeletons where `body` names none.
     """
 
     body: str = "open-smplh"
@@ -50,34 +50,29 @@ class Target:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """What a worker needs to know to write a shard.
+    """What a worker needs to write the shard STORE/<set>/<number>.
 
     Attributes:
-        store: the store's folder.
-        set, number: the shard's place below it.
-        files: in the order in which their clips stand.
-        licences: of each file's set, in one line.
-        target: for motions on foreign skeletons.
-        betas: actor -> shape, for the same.
+        files: in the order of their clips.
+        betas: actor -> shape, for motions on foreign skeletons.
     """
 
     store: str
     set: str
     number: int
     files: tuple[SourceFile, ...]
-    licences: tuple[str, ...]
     target: Target = field(default_factory=Target)
     betas: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        """Where the shard will stand."""
+        """The final folder."""
         return Path(self.store, self.set, f"{self.number:04d}")
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a shard came to: clips, frames, a line for each file that failed, (key, what is odd) of the others."""
+    """The result of writing a shard: counts, an entry per failed file, (key, finding) of the others."""
 
     clips: int
     frames: int
@@ -86,7 +81,7 @@ class Written:
 
 
 def checked_target(target: Target) -> Target:
-    """The same with the body's full name, if there is such a body and such a mapping."""
+    """The target with the body's full name; an error where there is no such body or mapping."""
     body, _ = chosen_body(target.body, target.gender or "neutral", None)
     if target.mapping:
         load_mapping(target.mapping)
@@ -94,35 +89,39 @@ def checked_target(target: Target) -> Target:
 
 
 def actor_of(source: SourceFile) -> str:
-    """The person of a motion on a foreign skeleton: files of one actor get one shape."""
+    """Identifies the person of a motion on a foreign skeleton; all files of an actor get one shape."""
     return "/".join((source.set, source.subject, source.actor[:12]))
 
 
-def shape_of_actor(files: Sequence[SourceFile], target: Target) -> tuple[float, ...] | None:
-    """One shape for all clips of an actor, from clips spread over them; None where none of these can be read."""
+def shape_of_actor(
+    task: tuple[str, Sequence[SourceFile], Target], progress: Progress | None = None
+) -> tuple[float, ...] | None:
+    """One shape for an actor from some of the clips; None where none of these can be read.
+
+    Args:
+        task: (actor, files, target).
+        progress: not used; workers call every task with it.
+    """
+    _, files, target = task
     motions = []
     for source in files[:: -(-len(files) // _SHAPE_CLIPS)]:
         try:
             motions.append(load_motion_at(source.path, target.source_fps, target.gender))
         except VitruveError:
-            continue  # the shard that holds it will report it
+            continue  # writing its shard reports the error
     if not motions:
         return None
     try:
         return tuple(actor_betas(motions, _body(target.body), mapping=target.mapping or None).double().tolist())
     except VitruveError:
-        return None  # each clip will say why
+        return None  # writing each clip reports the error
 
 
 def write_shard(job: ShardJob, progress: Progress | None = None) -> Written:
-    """Write a shard; a file that cannot be read is left out and reported. No clips, no shard.
-
-    Args:
-        job: what to do.
-        progress: called with files done and files in all of this shard.
+    """Write a shard; files that cannot be read are left out and reported. Without clips no shard is written.
 
     Raises:
-        NotWritten: the disk is full, say. Nothing of the shard stays.
+        NotWritten: the disk is full, for example. Nothing of the shard remains.
     """
     partial = job.folder.with_name(f"{PARTIAL}{job.folder.name}")
     clips: list[Clip] = []
@@ -132,14 +131,14 @@ def write_shard(job: ShardJob, progress: Progress | None = None) -> Written:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         with _Writer(partial) as writer:
-            for count, (source, licence) in enumerate(zip(job.files, job.licences, strict=True), start=1):
+            for count, source in enumerate(job.files, start=1):
                 read = _read(source, job)
                 if isinstance(read, dict):
                     failed.append(read)
                 else:
                     arrays, error_mm, odd = read
                     warned += [(source.key, finding) for finding in odd if finding.severity != "note"]
-                    clips.append(_clip(source, arrays, licence, error_mm))
+                    clips.append(_clip(source, arrays, error_mm))
                     writer.add(clips[-1], arrays)
                 if progress:
                     progress(count, len(job.files))
@@ -152,18 +151,13 @@ def write_shard(job: ShardJob, progress: Progress | None = None) -> Written:
     return Written(len(clips), sum(clip.frames for clip in clips), tuple(failed), tuple(warned))
 
 
-class _Writer:
-    """Appends the frames of clips to the files of a shard; holds one clip at a time."""
+class _Writer(ExitStack):
+    """Appends clips to the files of a shard, which stay open until the end."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._files, self._open = folder, dict[tuple[str, str], IO[bytes]](), ExitStack()
-
-    def __enter__(self) -> _Writer:
-        self._index = self._open.enter_context((self._folder / CLIPS_FILE).open("w", encoding="utf-8", newline="\n"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+        super().__init__()
+        self._folder, self._files = folder, dict[tuple[str, str], IO[bytes]]()
+        self._index = self.enter_context((folder / CLIPS_FILE).open("w", encoding="utf-8", newline="\n"))
 
     def add(self, clip: Clip, arrays: Arrays) -> None:
         for name in widths(clip.skeleton, clip.expressions):
@@ -174,11 +168,11 @@ class _Writer:
     def _file(self, block: str, name: str) -> IO[bytes]:
         if (block, name) not in self._files:
             (self._folder / block).mkdir(exist_ok=True)
-            self._files[block, name] = self._open.enter_context((self._folder / block / name).open("wb"))
+            self._files[block, name] = self.enter_context((self._folder / block / name).open("wb"))
         return self._files[block, name]
 
 
-def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | None) -> Clip:
+def _clip(source: SourceFile, arrays: Arrays, error_mm: float | None) -> Clip:
     expression = arrays.fields.get("expression")
     return Clip(
         key=source.key,
@@ -192,7 +186,7 @@ def _clip(source: SourceFile, arrays: Arrays, licence: str, error_mm: float | No
         gender=arrays.gender,
         betas=arrays.betas,
         source=str(source.path),
-        licence=licence,
+        licence=source.licence,
         skeleton=arrays.skeleton,
         expressions=0 if expression is None else expression.shape[1],
         content=source.content,
@@ -207,17 +201,16 @@ _Read = tuple[Arrays, float | None, list[Finding]]
 
 
 def _read(source: SourceFile, job: ShardJob) -> _Read | dict[str, Any]:
-    """The arrays of a file, of a retargeted one its error, and what is odd; or the line that says why not."""
+    """The arrays of a file, its retargeting error in mm, and findings; the failure entry where it cannot be read."""
     try:
         return _retargeted(source, job) if source.is_tree else _on_body(source, job.target)
-    except VitruveError as error:
-        return failure(error, file=str(source.path))
     except Exception as error:
-        return failure(unexpected(error, source.path), file=str(source.path))
+        expected = error if isinstance(error, VitruveError) else unexpected(error, source.path)
+        return failure(expected, file=str(source.path))
 
 
 def _on_body(source: SourceFile, target: Target) -> _Read:
-    """A motion on a body is looked through by `data show`; here only what its reader has noticed counts."""
+    """Findings are the reader's notes only: `data show` inspects motions that are on a body."""
     arrays = read_arrays(source.path, target.source_fps, target.gender)
     return arrays, None, list(map(finding_of_note, arrays.notes))
 

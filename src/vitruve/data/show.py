@@ -1,8 +1,4 @@
-"""What is in a store: counts, hours, rates, lengths, how far joints turn, and what is odd about its clips.
-
-figures = store_figures(open_store("motions"))
-print(figures["hours"], figures["sets"]["CMU"]["clips"])
-"""
+"""Figures of a store: counts, hours, frame rates, lengths, joint angles, and findings about its clips."""
 
 from __future__ import annotations
 
@@ -16,28 +12,29 @@ import numpy as np
 from vitruve.data.clips import Clip
 from vitruve.data.fields import field_counts
 from vitruve.data.labels import label_figures
+from vitruve.data.sampling import evenly
 from vitruve.data.store import Store
 from vitruve.motion.checks import inspect_motion
 from vitruve.motion.finding import Finding, summarise_findings
+from vitruve.runs.progress import Progress
 from vitruve.skeletons import load_skeleton
 
-Progress = Callable[[int, int], None]
-# Frames that the turns of the joints are measured on, and frames of a long clip that are looked through.
+# Frames that joint angles are measured on, and the first frames of each inspected clip.
 _SAMPLE, LOOKED = 20_000, 1_000
 
 
 def store_figures(store: Store, inspect: int = 100, progress: Progress | None = None) -> dict[str, Any]:
-    """Everything that `vitruve data show` tells, as plain numbers and text.
+    """Everything that `vitruve data show` prints, as plain numbers and text.
 
     Args:
         store: an open store.
-        inspect: how many clips are looked through for what is odd, spread evenly; 0 for none.
-        progress: called with clips looked through and how many there are to be.
+        inspect: how many clips are inspected for oddities, spread evenly; 0 for none.
+        progress: called with clips inspected and clips to inspect.
     """
     by_set: dict[str, list[Clip]] = defaultdict(list)
     for clip in store.clips:
         by_set[clip.set].append(clip)
-    looked, findings = _findings(store, inspect, progress)
+    inspected = evenly(store.clips, inspect)
     return {
         "store": str(store.path),
         **_counts(store.clips),
@@ -50,9 +47,9 @@ def store_figures(store: Store, inspect: int = 100, progress: Progress | None = 
         "turns_deg": _turns(store),
         "labels": label_figures(store),
         "fields": field_counts(store),
-        "clips_looked_through": looked,
+        "clips_looked_through": len(inspected),
         "frames_looked_through": LOOKED,
-        "findings": findings,
+        "findings": _findings(store, inspected, progress),
     }
 
 
@@ -77,7 +74,7 @@ def _counts(clips: Sequence[Clip]) -> dict[str, Any]:
 
 
 def is_non_commercial(licence: str) -> bool:
-    """Whether a licence's line says that, or says nothing: what nobody stated is not taken for granted."""
+    """Whether a licence excludes commercial use, or is not stated."""
     text = licence.lower().replace("‑", "-")
     return not text or bool(re.search(r"non-? ?commercial|\bby-nc\b|\bnc\b|research only", text))
 
@@ -95,7 +92,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _lengths(clips: Sequence[Clip]) -> dict[str, Any]:
-    """How many clips there are of each length, in bins that reach to the longest."""
+    """Histogram of clip lengths."""
     longest = max((clip.seconds for clip in clips), default=1.0)
     usual = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400)
     width = next((width for width in usual if longest / width <= 50), longest / 50)
@@ -104,32 +101,21 @@ def _lengths(clips: Sequence[Clip]) -> dict[str, Any]:
 
 
 def _turns(store: Store) -> dict[str, dict[str, float]]:
-    """Joint -> how far it is turned from rest, degrees: half of the frames less than "median", 95 % less than "p95"."""
-    if not len(store):
+    """Joint -> its angle from rest in degrees: median and 95th percentile over frames."""
+    rows = np.linspace(0, len(store) - 1, min(_SAMPLE, len(store))).astype(np.int64)
+    rows = rows[store.mask(rows).numpy()]
+    if not len(rows):
         return {}
-    rows = store.sample(fraction=1.0, every=1) if len(store) <= _SAMPLE else _spread_rows(store)
     angles = np.rad2deg(store.body(rows).norm(dim=-1).numpy())
     names = load_skeleton("smplh52").names[1:22]
     median, high = np.percentile(angles, [50, 95], axis=0).round(2).tolist()
     return {name: {"median": a, "p95": b} for name, a, b in zip(names, median, high)}
 
 
-def _spread_rows(store: Store) -> np.ndarray:
-    rows = np.linspace(0, len(store) - 1, _SAMPLE).astype(np.int64)
-    return rows[store.mask(rows).numpy()]
-
-
-def _findings(store: Store, count: int, progress: Progress | None) -> tuple[int, list[dict[str, Any]]]:
-    """What is odd, in how many clips, in the words about the first of them; errors first, then by how many."""
-    chosen, found = _evenly(store.clips, count), list[tuple[str, Finding]]()
-    for number, clip in enumerate(chosen, start=1):
+def _findings(store: Store, clips: Sequence[Clip], progress: Progress | None) -> list[dict[str, Any]]:
+    found: list[tuple[str, Finding]] = []
+    for number, clip in enumerate(clips, start=1):
         found += [(clip.key, finding) for finding in inspect_motion(store.motion(clip)[:LOOKED])]
         if progress:
-            progress(number, len(chosen))
-    return len(chosen), summarise_findings(found)
-
-
-def _evenly(clips: Sequence[Clip], count: int) -> list[Clip]:
-    if count >= len(clips):
-        return list(clips)
-    return [clips[i * len(clips) // count] for i in range(count)]
+            progress(number, len(clips))
+    return summarise_findings(found)

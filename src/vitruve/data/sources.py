@@ -1,4 +1,4 @@
-"""Which files a store is prepared from, what set and person each belongs to, and which of them are copies."""
+"""The files that a store is prepared from: the set and person of each, and a hash that recognises copies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from vitruve.formats.glimpse import ROTATION_KEYS
 from vitruve.jobs.earlier_results import earlier_results
 
 BODY_ENDINGS, TREE_ENDINGS = (".npz", ".safetensors"), (".bvh", ".amc")
-# Endings of names that AMASS gives to the two makes of one clip.
+_ENDINGS = frozenset((*BODY_ENDINGS, *TREE_ENDINGS))
+# File name endings of the two makes of an AMASS clip.
 _MAKES = ("_poses", "_stageii", "_stagei")
-# How far above a folder that was named its data set is looked for, if the file is named as AMASS's are.
+# A file named like AMASS's may belong to a set that is this many folders above the given one.
 _ABOVE = 2
+_NO_MOTION = "no motion"
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class SourceFile:
         path: absolute.
         set, subject, name, key: as of a clip.
         size: bytes.
-        content: a hash of what moves; empty where the file cannot be read.
-        actor: of a motion on a foreign skeleton, what is shared by files of one person besides set and subject.
+        content: a hash of the motion; empty where the file cannot be read.
+        actor: of a foreign skeleton, a hash of its bones: with set and subject it identifies the person.
+        licence: of the data set, in one line; empty if unknown.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class SourceFile:
     size: int
     content: str = ""
     actor: str = ""
+    licence: str = ""
 
     @property
     def key(self) -> str:
@@ -54,39 +58,37 @@ class SourceFile:
 
     @property
     def is_tree(self) -> bool:
-        """Whether it has to be retargeted."""
+        """Whether it is on a foreign skeleton, so that it may have to be retargeted."""
         return self.path.suffix.lower() in TREE_ENDINGS
 
 
 def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[SourceFile], list[Path]]:
-    """The motion files that are meant, in the order of their keys, each path once.
+    """Find the motion files, in the order of their keys, each path once.
 
     Args:
-        given: files, or folders that are searched with all below: the root of AMASS, a set of it, any other.
-        set_name: the data set that all of them are of, where the folders do not say it.
+        given: files, and folders, which are searched with all folders below: the root of AMASS, one set, any other.
+        set_name: the data set of all files, where the folders do not name it.
 
     Returns:
-        (the files; those passed over: what holds no motion, such as shapes, and results of `vitruve convert` beside
-        their sources.)
+        (the files; the files without a motion, such as shapes, and results of `vitruve convert` beside their sources)
     """
     if not given:
         raise UsageError("no data was given", fix="vitruve data prepare FOLDER --out STORE")
+    roots = [Path(os.path.abspath(Path(name).expanduser())) for name in given]
     found: dict[str, SourceFile] = {}
-    for name in given:
-        root = Path(os.path.abspath(Path(name).expanduser()))
+    for root in roots:
         if not root.exists():
             near = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
-            hint = nearest(root.name, near) if 0 < len(near) < 10_000 else f"{root.parent} is not there"
+            hint = nearest(root.name, near) if 0 < len(near) < 10_000 else f"the folder {root.parent} is missing"
             raise MissingAsset(f"there is no {root.name}", where=str(root.parent), fix=hint)
         for path, real in _files(root):
             if real not in found:
                 found[real] = _placed(path, root, set_name)
-    named = {Path(os.path.abspath(Path(name).expanduser())) for name in given}
-    results = earlier_results([source.path for source in found.values()]) - named
-    looked = [_with_content(source) for source in found.values() if source.path not in results]
-    # Stable: of two makes of a clip the one that was named first comes first.
-    sources = sorted((entry for entry in looked if entry.content != _NO_MOTION), key=lambda source: source.key)
-    passed = sorted(results.union(entry.path for entry in looked if entry.content == _NO_MOTION))
+    results = earlier_results([source.path for source in found.values()]) - set(roots)
+    candidates = [_with_content(source) for source in found.values() if source.path not in results]
+    # A stable sort: of two makes of a clip, the one given first comes first.
+    sources = sorted((each for each in candidates if each.content != _NO_MOTION), key=lambda source: source.key)
+    passed = sorted(results.union(each.path for each in candidates if each.content == _NO_MOTION))
     if not sources:
         raise UsageError(
             "no motion was found",
@@ -96,67 +98,70 @@ def find_sources(given: Sequence[str | Path], set_name: str = "") -> tuple[list[
     return sources, passed
 
 
+def visible_tree(
+    root: Path, onerror: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, str, list[str], list[str]]]:
+    """os.walk through links, sorted and without hidden names: (folder, its real path, subfolders, files)."""
+    seen: set[str] = set()
+    for place, folders, files in os.walk(root, onerror=onerror, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()  # a link to a parent folder would never end
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(place), real, folders, sorted(name for name in files if not name.startswith("."))
+
+
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
-    """Each motion file, and its place without links, by which one that is reached twice is known."""
+    """Each motion file and its real path."""
     if root.is_file():
         yield root, os.path.realpath(root)
         return
-    seen: set[str] = set()
-    for place, folders, files in os.walk(root, onerror=_unreadable, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()  # a link to a folder above would be walked for ever
-            continue
-        seen.add(real)
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in (*BODY_ENDINGS, *TREE_ENDINGS):
-                path = os.path.join(place, name)
-                yield Path(path), os.path.realpath(path) if os.path.islink(path) else os.path.join(real, name)
+    for place, real, _, files in visible_tree(root, _unreadable):
+        for name in files:
+            if os.path.splitext(name)[1].lower() in _ENDINGS:
+                path = place / name
+                yield path, os.path.realpath(path) if path.is_symlink() else os.path.join(real, name)
 
 
 def _unreadable(error: OSError) -> None:
-    what, fix = f"a folder cannot be read: {error.strerror}", "check the rights, or give the other folders by name"
+    what, fix = f"a folder cannot be read: {error.strerror}", "check the permissions, or name the other folders"
     raise BadData(what, where=str(error.filename), fix=fix)
 
 
 def _placed(path: Path, root: Path, set_name: str) -> SourceFile:
-    """Tell set and subject from the folders: the outermost that is a known set, else the one that was named."""
-    inside = list(path.relative_to(root).parts[:-1]) if root.is_dir() else []
-    folders = [root.name if root.is_dir() else root.parent.name, *inside]
+    """Set and subject by the folders. The set is the outermost known one, otherwise the folder that was given."""
+    base = root if root.is_dir() else root.parent
+    inside = path.relative_to(base).parts[:-1]
+    folders = [base.name, *inside]
     known = next((i for i, name in enumerate(folders) if canonical_set(name)), None)
     if known is None and path.stem.endswith(_MAKES):
-        above = list((root if root.is_dir() else root.parent).parent.parts[-_ABOVE:])
+        above = base.parent.parts[-_ABOVE:]
         known = next((i for i, name in enumerate(above) if canonical_set(name)), None)
-        folders = folders if known is None else above + folders
+        folders = folders if known is None else [*above, *folders]
     if set_name:
         first, rest = set_name, folders[known + 1 :] if known is not None else folders[1:]
     elif known is not None:
         first, rest = canonical_set(folders[known]) or "", folders[known + 1 :]
-    elif len(inside) >= 2:  # a root of sets as AMASS is one: set, subject, file
+    elif len(inside) >= 2:  # a root with sets, as AMASS: set, subject, file
         first, rest = folders[1], folders[2:]
     else:
         first, rest = folders[0], folders[1:]
     subject = "/".join(rest)
     if not subject and path.suffix.lower() == ".amc":
         subject = path.stem.rpartition("_")[0]  # 01_02.amc is of subject 01
-    return SourceFile(path, _safe(first), subject, path.stem, _size(path))
-
-
-def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
-    except OSError:  # a link to nowhere, say: reading it will say what is wrong
-        return 0
+        size = path.stat().st_size
+    except OSError:  # a broken link, for example: reading it reports the error
+        size = 0
+    return SourceFile(path, _folder_name(first), subject, path.stem, size)
 
 
-def _safe(name: str) -> str:
-    """A set's name as a folder's: what a path cannot hold is replaced."""
+def _folder_name(name: str) -> str:
+    """A set's name with characters replaced that paths cannot hold."""
     out = "".join(letter if letter.isalnum() or letter in "-_.+ " else "_" for letter in name).strip(" .")
     return out or "data"
-
-
-_NO_MOTION = "no motion"
 
 
 def _with_content(source: SourceFile) -> SourceFile:
@@ -172,18 +177,18 @@ def _with_content(source: SourceFile) -> SourceFile:
             return replace(source, content=_hash(source.path), actor=_bones(source.path))
         return replace(source, content=_hash(source.path))
     except (OSError, zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError):
-        return source  # reading it will say what is wrong, a compression that zipfile lacks among it
+        return source  # damaged, or an unsupported compression: reading it reports the error
 
 
 def _npz_content(path: Path) -> str:
-    """A hash of the rotations and the translation, from the sums of the zip: nothing is inflated.
+    """A hash of the checksums of rotations and translation in the zip; nothing is decompressed.
 
-    A copy that was packed anew, or that lacks the markers, has the same.
+    Copies that are compressed otherwise, or lack the markers, have the same hash.
     """
     with path.open("rb") as file:
         members = npz_members(file)
     moving = [key for key in (*ROTATION_KEYS, "root_orient", "pose_body", "trans", "transl") if key in members]
-    if not any(key in members for key in (*ROTATION_KEYS, "root_orient", "pose_body")):
+    if not set(moving) - {"trans", "transl"}:
         return _NO_MOTION
     sums = [f"{key} {members[key].crc:08x} {members[key].length}" for key in moving]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()
@@ -198,7 +203,7 @@ def _hash(*paths: Path) -> str:
 
 
 def _bones(path: Path) -> str:
-    """What tells the person of a BVH file: its bones, unless they move, when every frame has its own."""
+    """A hash of a BVH file's bones; empty where bones change their length during the motion."""
     with path.open("rb") as file:
         head = file.read(1 << 20).partition(b"MOTION")[0]
     return "" if head.lower().count(b"xposition") > 1 else hashlib.sha256(head).hexdigest()

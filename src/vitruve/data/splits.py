@@ -1,9 +1,4 @@
-"""Splits of a store: which clips belong to which part, in a small file that names them by their keys.
-
-parts = split_by_subject(store, {"train": 0.8, "val": 0.1, "test": 0.1})
-write_split(parts, "split.json", how="by subject")
-rows = store.sample("split.json:train")
-"""
+"""Splits of a store: the clips of each part, saved as a small file of their keys."""
 
 from __future__ import annotations
 
@@ -29,7 +24,7 @@ FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 @dataclass(frozen=True)
 class Leak:
-    """Something that two parts of a split share.
+    """A subject or motion that several parts of a split share.
 
     Attributes:
         what: "subject" or "motion".
@@ -49,14 +44,14 @@ def divide(
     seed: int = 0,
     allow_missing: bool = False,
 ) -> Parts:
-    """Clips in parts: by "subject", by "hash", by the lists of a .json or .toml file, or as a published split has it.
+    """Divide clips into parts.
 
     Args:
         clips: of a store.
-        by: one of these.
-        fractions: shares of the parts, for subject and hash.
-        seed: of the hash.
-        allow_missing: whether a published split is taken where sets of it are missing.
+        by: "subject", "hash", a .json or .toml file with lists, or the name of a published split.
+        fractions: share of each part, for subject and hash.
+        seed: for subject and hash.
+        allow_missing: accept that sets of a published split are missing.
     """
     if by == "subject":
         return split_by_subject(clips, fractions, seed)
@@ -68,7 +63,7 @@ def divide(
 
 
 def notes_on(clips: Sequence[Clip], by: str) -> list[str]:
-    """What a user must know of a published split: where it is written down, what is inferred, what is in no part."""
+    """Notes on a published split: its source, what is inferred, what is in no part; none for other splits."""
     return list(split_notes(by, clips)) if _is_published(by) else []
 
 
@@ -81,11 +76,11 @@ def _is_file(by: str) -> bool:
 
 
 def split_by_hash(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
-    """Each clip by a hash of its key: it stays where it is when others come or go. Persons may be in several parts."""
+    """Assign each clip by a hash of its key, so that it does not depend on other clips. Parts may share people."""
     check_fractions(fractions)
     out: Parts = {part: [] for part in fractions}
     for clip in clips:
-        place, bound = _place(seed, clip.key), 0.0
+        place, bound = _random(seed, clip.key), 0.0
         for part, share in fractions.items():
             bound += share
             if place < bound:
@@ -95,50 +90,49 @@ def split_by_hash(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTI
 
 
 def split_by_subject(clips: Iterable[Clip], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> Parts:
-    """All clips of a subject together, so that none is in two parts; the fractions are of the frames, met as well as
-    whole subjects allow.
+    """Keep all clips of a subject in one part; the fractions are of the frames, as closely as subjects allow.
 
-    Large subjects come first, more or less, as the seed has it, and each goes where most frames are wanting. No part
-    stays empty as long as there are as many subjects as parts.
+    Subjects go, roughly the largest first, to the part that lacks most frames. No part is empty if there are as many
+    subjects as parts.
     """
     check_fractions(fractions)
     subjects: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         subjects[subject_of(clip)].append(clip)
     frames = {name: sum(clip.frames for clip in subjects[name]) for name in subjects}
-    order = sorted(subjects, key=lambda name: (-frames[name] * (0.5 + _place(seed, name)), name))
-    wanting = {part: share * sum(frames.values()) for part, share in fractions.items()}
-    left_out = sum(frames.values()) - sum(wanting.values())
+    order = sorted(subjects, key=lambda name: (-frames[name] * (0.5 + _random(seed, name)), name))
+    lacking = {part: share * sum(frames.values()) for part, share in fractions.items()}
+    left_out = sum(frames.values()) - sum(lacking.values())
     out: Parts = {part: [] for part in fractions}
     for i, name in enumerate(order):
         empty = [part for part in out if not out[part]]
         choice = empty if empty and len(order) - i <= len(empty) else list(out)
-        part = max(choice, key=lambda part: wanting[part])
-        if not empty and left_out > wanting[part]:  # fractions that do not add up to 1 leave subjects out
+        part = max(choice, key=lambda part: lacking[part])
+        if not empty and left_out > lacking[part]:  # fractions that do not add up to 1 leave subjects out
             left_out -= frames[name]
             continue
         out[part] += subjects[name]
-        wanting[part] -= frames[name]
+        lacking[part] -= frames[name]
     return out
 
 
 def subject_of(clip: Clip) -> str:
-    """Set and subject. Where the folders name no subject, the whole set counts as one."""
+    """Set and subject; a set without folders for subjects counts as one."""
     return f"{clip.set}/{clip.subject}"
 
 
-def _place(seed: int, name: str) -> float:
-    """A number from 0 to 1 that a name always has."""
+def _random(seed: int, name: str) -> float:
+    """A number from 0 to 1 that depends on seed and name only."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "little") / 2**64
 
 
 def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts:
-    """The parts that a file lists: in JSON or TOML, part -> keys of clips, or the ends of their sources' paths.
+    """The parts in a JSON or TOML file: part -> keys of clips, or the ends of their sources' paths.
 
-    An entry may lack the ending: "CMU/01/01_01" and "01/01_01_poses.npz" both name a clip.
+    The suffix may be left out: "CMU/01/01_01" and "01/01_01_poses.npz" both name a clip.
 
     Raises:
-        UsageError: an entry names no clip, or more than one.
+        UsageError: an entry does not name exactly one clip.
     """
     names = clips_by_name(clips)
     out: Parts = {}
@@ -146,19 +140,19 @@ def split_by_lists(clips: Sequence[Clip], file: str | os.PathLike[str]) -> Parts
         listed: dict[str, Clip] = {}
         for entry in entries:
             found = names.get(entry.removeprefix("./"), [])
-            if len(found) != 1:
-                what = (
-                    f"'{entry}' names {len(found)} clips of the store" if found else f"the store has no clip '{entry}'"
-                )
-                hint = ", ".join(clip.key for clip in found[:3]) if found else nearest(entry, sorted(names))
-                raise UsageError(what, where=f"{file}, part '{part}'", fix=hint)
+            where = f"{file}, part '{part}'"
+            if not found:
+                raise UsageError(f"the store has no clip '{entry}'", where, nearest(entry, sorted(names)))
+            if len(found) > 1:
+                hint = ", ".join(clip.key for clip in found[:3])
+                raise UsageError(f"'{entry}' names {len(found)} clips of the store", where, hint)
             listed[found[0].key] = found[0]
         out[part] = list(listed.values())
     return out
 
 
 def clips_by_name(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
-    """Clips by all that lists may call them: the key, and every end of the source's path, with and without ending."""
+    """Clips by every name that lists may use: the key, and all ends of the source's path, with and without suffix."""
     names: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         path = Path(clip.source)
@@ -170,11 +164,11 @@ def clips_by_name(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
 
 
 def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False) -> Parts:
-    """A published split, as far as the store has its sets.
+    """The parts of a published split.
 
     Raises:
-        UsageError: there is no split of that name; it divides something else than clips.
-        MissingAsset: the store lacks sets of it, unless that is allowed.
+        UsageError: the name is unknown, or the split does not divide clips.
+        MissingAsset: the store lacks sets of it, unless `allow_missing`.
     """
     split = named_split(name)
     present = {clip.set for clip in clips}
@@ -184,13 +178,14 @@ def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False)
             parts[part].append(clip)
     missing = split.missing(present)
     if any(missing.values()) and not allow_missing:
-        odd = {probable_set(name): name for name in sorted(present) if not canonical_set(name)}
+        unknown = {probable_set(name): name for name in sorted(present) if not canonical_set(name)}
         lines = [f"{part} lacks {', '.join(lacking)}" for part, lacking in missing.items() if lacking]
         empty = [part for part, taken in parts.items() if not taken]
         anyway = "; or split what there is: --allow-missing"
         if empty:
             anyway = f"; --allow-missing, which splits what there is, would leave {' and '.join(empty)} empty"
-        near = [f"'{odd[lost]}' is probably {lost}" for names in missing.values() for lost in names if lost in odd]
+        lost = [name for names in missing.values() for name in names]
+        near = [f"'{unknown[name]}' is probably {name}" for name in lost if name in unknown]
         prepare = "prepare them into the store: vitruve data prepare FOLDERS --out STORE"
         raise MissingAsset(
             f"the store lacks sets of the split '{split.name}'",
@@ -201,19 +196,19 @@ def split_by_name(clips: Sequence[Clip], name: str, allow_missing: bool = False)
 
 
 def check_fractions(fractions: Mapping[str, float]) -> None:
-    """Raise where shares are not shares."""
-    right = all(share > 0 for share in fractions.values())  # NaN is not
-    if not fractions or not right or sum(fractions.values()) > 1 + 1e-9:
+    """Raise where fractions are not positive numbers with a sum of at most 1."""
+    positive = all(share > 0 for share in fractions.values())  # False for NaN
+    if not fractions or not positive or sum(fractions.values()) > 1 + 1e-9:
         shown = ", ".join(f"{part}={share:g}" for part, share in fractions.items())
         raise UsageError(
-            "the fractions are no shares of one whole",
+            "the fractions are invalid",
             where=shown or "none given",
             fix="give positive numbers that add up to 1 at most: train=0.8,val=0.1,test=0.1",
         )
 
 
 def leaks(parts: Mapping[str, Sequence[Clip]]) -> list[Leak]:
-    """What two or more parts share: a subject of a set, or a motion under another name."""
+    """Subjects, and motions under any name, that are in several parts."""
     found = []
     for what, unit in (("subject", subject_of), ("motion", lambda clip: clip.content)):
         where: dict[str, dict[str, str]] = defaultdict(dict)
@@ -228,13 +223,13 @@ def leaks(parts: Mapping[str, Sequence[Clip]]) -> list[Leak]:
 
 
 def refuse_empty(parts: Mapping[str, Sequence[Clip]]) -> None:
-    """Raise where a part has no clips, or there is no part."""
+    """Raise where a part has no clips, or there are no parts."""
     empty = [part for part, clips in parts.items() if not clips]
     if empty or not parts:
         raise UsageError(
             f"the part '{empty[0]}' of the split is empty" if empty else "the split has no parts",
             where=", ".join(f"{part}: {len(clips)} clips" for part, clips in parts.items()),
-            fix="prepare the data sets that are missing, or split otherwise",
+            fix="prepare the missing data sets, or split in another way",
         )
 
 
@@ -246,14 +241,14 @@ def write_split(
     notes: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Path:
-    """Write a split file: JSON with the keys of each part, in order. The same split gives the same bytes.
+    """Write a split file: JSON with the sorted keys of each part.
 
     Args:
-        parts: part to its clips.
+        parts: part -> its clips.
         path: the file.
-        how: how it was divided, in a word.
-        notes: what a reader must know of it, such as what is inferred.
-        overwrite: replace a file that is there.
+        how: how the clips were divided, such as "by subject".
+        notes: to keep in the file.
+        overwrite: replace an existing file.
 
     Raises:
         UsageError: a part is empty.
@@ -268,7 +263,7 @@ def write_split(
 
 
 def read_split(path: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Part -> keys of clips, of a split file in JSON, or in TOML with the lists of keys in a table [parts]."""
+    """Part -> keys of clips, from a split file in JSON, or in TOML with the lists in a table [parts]."""
     path = Path(path)
     if not path.is_file():
         raise MissingAsset(
@@ -282,7 +277,7 @@ def read_split(path: str | os.PathLike[str]) -> dict[str, list[str]]:
         parts = {str(part): [str(key) for key in keys] for part, keys in content["parts"].items()}
         single = [part for part, keys in content["parts"].items() if not isinstance(keys, list)]
         if single:
-            raise ValueError(f"part '{single[0]}' is no list")
+            raise ValueError(f"part '{single[0]}' is not a list")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(
             "the split file cannot be read",
@@ -296,44 +291,35 @@ def clips_of_part(store: ClipSource, split: str) -> list[Clip]:
     """The clips of a part of a split file, "FILE:PART", in the order of the store.
 
     Raises:
-        UsageError: no such part; or none of its clips is in the store, or not all of them are.
+        UsageError: the part is unknown or empty, or the store lacks some of its clips.
     """
     file, _, part = split.rpartition(":")
     if not file or "/" in part or "\\" in part:
-        raise UsageError(f"'{split}' names no part of a split", fix="write FILE:PART, such as split.json:train")
+        raise UsageError(f"'{split}' is not a part of a split", fix="write FILE:PART, such as split.json:train")
     parts = read_split(file)
     if part not in parts:
         raise UsageError(f"the split has no part '{part}'", where=file, fix=nearest(part, parts))
-    return clips_of_keys(store, parts[part], split)
-
-
-def clips_of_keys(store: ClipSource, keys: Iterable[str], where: str) -> list[Clip]:
-    """The clips of keys; an error that counts those the store lacks."""
-    wanted = set(keys)
+    wanted = set(parts[part])
     if not wanted:
-        raise UsageError(
-            "the part of the split is empty",
-            where=where,
-            fix="divide the store anew: vitruve data split STORE --by subject --out split.json",
-        )
+        fix = "divide the store again: vitruve data split STORE --by subject --out split.json"
+        raise UsageError("the part of the split is empty", where=split, fix=fix)
     lacking = sorted(wanted - {clip.key for clip in store.clips})
     if lacking:
         raise UsageError(
             f"{len(lacking)} of {len(wanted)} clips of the split are not in the store",
-            where=f"{where}: {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; the store is {store.path}",
-            fix="prepare the data they are from, or split this store anew",
+            where=f"{split}: {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; the store is {store.path}",
+            fix="prepare their data, or split this store again",
         )
     return [clip for clip in store.clips if clip.key in wanted]
 
 
 def clips_of_sets(store: ClipSource, sets: Sequence[str]) -> list[Clip]:
-    """The clips of some data sets, by any of their names; of all where none is given."""
+    """The clips of some data sets, by any of their names; all clips where `sets` is empty."""
     wanted = {canonical_set(name) or name for name in sets}
     unknown = sorted(wanted - set(store.sets))
     if unknown:
-        raise UsageError(
-            f"the store has no set '{unknown[0]}'", where=str(store.path), fix=nearest(unknown[0], store.sets)
-        )
+        hint = nearest(unknown[0], store.sets)
+        raise UsageError(f"the store has no set '{unknown[0]}'", where=str(store.path), fix=hint)
     return [clip for clip in store.clips if not wanted or clip.set in wanted]
 
 
@@ -343,20 +329,20 @@ def parse_fractions(text: str) -> dict[str, float]:
         pairs = [entry.split("=") for entry in text.replace(" ", "").split(",")]
         fractions = {name: float(share) for name, share in pairs}
         if len(fractions) != len(pairs):
-            raise ValueError("a part twice")
+            raise ValueError("a part is repeated")
     except ValueError:
-        raise UsageError(f"'{text}' gives no fractions", fix="write train=0.8,val=0.1,test=0.1") from None
+        raise UsageError(f"'{text}' is not a list of fractions", fix="write train=0.8,val=0.1,test=0.1") from None
     check_fractions(fractions)
     return fractions
 
 
 def hours_text(hours: float) -> str:
-    """Hours with as many digits as tell something, also of a short store."""
+    """Hours with two digits, also for a short store."""
     return f"{hours:,.2f}" if hours >= 1 else f"{hours:.2g}"
 
 
 def table(parts: Mapping[str, Sequence[Clip]], by: str = "") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """What each part has, and of a published split what it lacks: a header and rows of text."""
+    """Header and rows of a table: what each part has, and which sets of a published split it lacks."""
     published = named_split(by).sets if _is_published(by) else {}
     rows = []
     for part, clips in parts.items():

@@ -1,11 +1,6 @@
-"""Means and standard deviations over windows, with a hash of what they were taken from.
+"""Means and standard deviations over windows, with a hash of the data.
 
-    statistics = window_statistics(windows)
-    statistics.save("statistics.json")
-    load_statistics("statistics.json").check(windows)       # raises where they are of other data
-    statistics.normalised(batch)["translation"]
-
-Sums are taken in float64, window after window in order, on one thread: the numbers are the same on any number of them.
+Sums are taken in float64, in order, on one thread, so that the numbers do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -24,24 +19,24 @@ from torch import Tensor
 from vitruve.data.windows import Windows
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.files.atomic import replacing
+from vitruve.runs.progress import Progress
 from vitruve.threads import one_torch_thread
 
 Feature = Callable[[dict[str, Tensor]], Mapping[str, Tensor]]
-Progress = Callable[[int, int], None]
 _BATCH = 64
 _VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Means and standard deviations of values of one frame.
+    """Means and standard deviations, by the name of a field or feature.
 
     Attributes:
-        mean, std: by the name of a field or feature, float64, in the shape of one frame's values.
-        count: by the same, how many frames the scarcest value was known in.
+        mean, std: float64, in the shape of one frame's values.
+        count: number of frames in which the scarcest value is not missing.
         hash: of the windows, the recipe and the floor.
-        recipe: what the features are called that were computed.
-        floor: the smallest standard deviation; smaller ones were raised to it.
+        recipe: name and version of the feature.
+        floor: smaller standard deviations were raised to it.
     """
 
     mean: dict[str, Tensor]
@@ -52,16 +47,16 @@ class Statistics:
     floor: float
 
     def check(self, windows: Windows, recipe: str = "") -> None:
-        """Raise where the statistics are not of these windows and this recipe."""
+        """Raise BadData where the statistics are not of these windows and this recipe."""
         if self.hash != statistics_hash(windows, recipe, self.floor):
             raise BadData(
                 "the statistics are of other data",
                 where=f"recipe '{self.recipe}', hash {self.hash[:12]}; wanted: recipe '{recipe}' of {windows!r}",
-                fix="compute them anew: vitruve.data.statistics.window_statistics",
+                fix="compute them again: vitruve.data.statistics.window_statistics",
             )
 
     def normalised(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The batch with mean 0 and standard deviation 1 in what the statistics know; the rest as it is."""
+        """The batch with the known fields scaled to mean 0 and standard deviation 1."""
         return self._changed(batch, lambda value, mean, std: (value - mean) / std)
 
     def restored(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -69,7 +64,7 @@ class Statistics:
         return self._changed(batch, lambda value, mean, std: value * std + mean)
 
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> Path:
-        """Write them as JSON; numbers come back bit for bit."""
+        """Write JSON; `load_statistics` gives exactly the same numbers."""
         values = {
             name: {"mean": self.mean[name].tolist(), "std": self.std[name].tolist(), "count": self.count[name]}
             for name in self.mean
@@ -93,13 +88,12 @@ def window_statistics(
 ) -> Statistics:
     """Means and standard deviations over the valid frames of all windows. NaN is missing, and left out.
 
-    A frame that lies in two windows counts twice, as it does in training.
+    A frame in two windows counts twice, as in training.
 
     Args:
-        windows: as they will be trained on.
-        feature: computes [windows, frames, ...] values by name from a batch; the float fields themselves where not
-            given.
-        recipe: the name and version of the feature. It goes into the hash.
+        windows: the training windows.
+        feature: computes [windows, frames, ...] values by name from a batch; the float fields themselves where None.
+        recipe: name and version of the feature, part of the hash.
         floor: the smallest standard deviation, for values that do not change.
         progress: called with windows done and windows in all.
     """
@@ -128,7 +122,7 @@ def window_statistics(
 
 
 def statistics_hash(windows: Windows, recipe: str = "", floor: float = 1e-3) -> str:
-    """The hash that statistics of these windows have."""
+    """The hash of statistics of these windows."""
     return hashlib.sha256(json.dumps([_VERSION, windows.fingerprint, recipe, floor]).encode()).hexdigest()
 
 
@@ -149,17 +143,17 @@ def load_statistics(path: str | PathLike[str]) -> Statistics:
         count = {name: int(row["count"]) for name, row in values.items()}
         return Statistics(**arrays, count=count, **{key: content[key] for key in ("hash", "recipe", "floor")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData("the statistics cannot be read", where=f"{path}: {error}", fix="compute them anew") from None
+        raise BadData("the statistics cannot be read", where=f"{path}: {error}", fix="compute them again") from None
 
 
 class _Moments:
-    """Mean and sum of squared distances to it, batch after batch, value by value."""
+    """Running mean and sum of squared deviations, value by value."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = np.float64(0), np.float64(0), np.float64(0)
 
     def add(self, values: np.ndarray) -> None:
-        """Take in [frames, ...]."""
+        """Add [frames, ...]."""
         known = ~np.isnan(values)
         values = np.where(known, values, 0)
         count = known.sum(0).astype(np.float64)
@@ -172,11 +166,8 @@ class _Moments:
         self.count = together
 
     def result(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Mean, standard deviation (of the population), and the smallest count. NaN where nothing was known."""
+        """Mean, population standard deviation, and the smallest count. NaN where all values are missing."""
         unknown = np.where(np.asarray(self.count) > 0, 0.0, np.nan)
         std = np.sqrt(self.squares / np.maximum(self.count, 1))
-        return (
-            np.asarray(self.mean + unknown),
-            np.asarray(std + unknown),
-            int(np.min(self.count)) if np.size(self.count) else 0,
-        )
+        smallest = int(np.min(self.count)) if np.size(self.count) else 0
+        return np.asarray(self.mean + unknown), np.asarray(std + unknown), smallest

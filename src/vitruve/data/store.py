@@ -1,9 +1,4 @@
-"""A clip store, read: every frame of every clip under one running number, straight from the disk's pages.
-
-store = open_store("motions")
-store.body([0, 5, 99])                 # [3, 21, 3] axis-angle of the joints 1 to 21
-store.motion(store.clips[0])           # a Motion
-"""
+"""Read a clip store: frames are numbered through all clips, and are memory-mapped."""
 
 from __future__ import annotations
 
@@ -26,28 +21,30 @@ from vitruve.data.clips import (
     CLIPS_FILE,
     MASK_FILE,
     Clip,
+    FieldInfo,
     check_size,
     check_store,
     clip_of,
     field_file,
+    field_infos,
+    map_field,
     read_lines,
     shard_folders,
     widths,
 )
-from vitruve.data.field_files import FieldInfo, field_infos, map_field
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion import Motion, Source
 from vitruve.skeletons import load_skeleton
 
 Rows = NDArray[np.int64]
+Numbers = Sequence[int] | Rows | Tensor
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
-    """Open a store that `vitruve data prepare` has written. Only the indexes are read; frames are when asked for.
+    """Open a store that `vitruve data prepare` wrote. Only the indexes are read; frames are read on demand.
 
-    Sets come in the order of their names, and within a set in the order in which they were prepared, so the numbers of
-    frames are the same each time until more is prepared into the store.
+    Clips are ordered by set, then as they were prepared. Frame numbers change only when more is prepared.
     """
     folder = Path(path).expanduser()
     check_store(folder)
@@ -70,7 +67,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Frames that lie together: their arrays are mapped when first asked for."""
+    """Frames with the same fields; each array is mapped on first use."""
 
     folder: Path
     start: int
@@ -80,7 +77,7 @@ class _Block:
     _mapped: dict[str, np.ndarray] = field(default_factory=dict)
 
     def array(self, name: str) -> np.ndarray | None:
-        """[frames, values] of a field, also of those that were added; None where the block does not have it."""
+        """[frames, values] of a body field or an added field; None where the block does not have it."""
         if name not in self._mapped:
             if name == "mask":
                 self._mapped[name] = self._map(MASK_FILE, np.uint8, 1)
@@ -95,7 +92,7 @@ class _Block:
 
     @cached_property
     def added(self) -> dict[str, FieldInfo]:
-        """The fields that were added to its shard."""
+        """The added fields of its shard."""
         return field_infos(self.folder.parent)
 
     def _map(self, file: str, dtype: type, width: int) -> np.ndarray:
@@ -109,8 +106,8 @@ class Store:
     """An open clip store.
 
     Attributes:
-        path: its folder.
-        clips: all clips, in the order of their frames.
+        path: the folder.
+        clips: in the order of their frames.
     """
 
     path: Path
@@ -118,7 +115,7 @@ class Store:
     _blocks: tuple[_Block, ...]
 
     def __len__(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
         return self._blocks[-1].start + self._blocks[-1].frames if self._blocks else 0
 
     def __repr__(self) -> str:
@@ -131,7 +128,7 @@ class Store:
 
     @cached_property
     def fields(self) -> dict[str, FieldInfo]:
-        """The fields that were added to the frames, by name; those of the body are not among them."""
+        """The added fields by name, without those of the body."""
         out: dict[str, FieldInfo] = {}
         for block in self._blocks:
             for name, info in block.added.items():
@@ -139,7 +136,7 @@ class Store:
                     raise BadData(
                         f"the field '{name}' is not of one kind throughout the store",
                         where=f"{block.folder.parent}: found {info.kind}, expected {out[name].kind}",
-                        fix="add it anew with overwrite=True",
+                        fix="add it again with overwrite=True",
                     )
         return out
 
@@ -164,51 +161,51 @@ class Store:
         return np.array([block.start for block in self._blocks], dtype=np.int64)
 
     def clip(self, key: str) -> Clip:
-        """The clip of a key; an error that names the nearest keys where there is none."""
+        """The clip with a key; the error for an unknown key names the nearest."""
         if key not in self._by_key:
             raise UsageError(f"the store has no clip '{key}'", where=str(self.path), fix=nearest(key, self._by_key))
         return self._by_key[key]
 
-    def locate(self, rows: Sequence[int] | Rows | Tensor) -> tuple[Rows, Rows]:
-        """For each row the number of its clip among `clips`, and the frame of the clip's source."""
+    def locate(self, rows: Numbers) -> tuple[Rows, Rows]:
+        """For each row, the index of its clip in `clips` and the frame within the clip."""
         numbers = self._checked(rows)
         which = np.searchsorted(self.starts, numbers, side="right") - 1
         return which, numbers - self.starts[which]
 
-    def root(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 3"]:
+    def root(self, rows: Numbers) -> Float[Tensor, "rows 3"]:
         """Axis-angle of the root in the world, z up."""
         return self._rows("root", rows, 3)
 
-    def body(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 21 3"]:
-        """Axis-angle of the joints 1 to 21, relative to their parents, no longer than pi."""
+    def body(self, rows: Numbers) -> Float[Tensor, "rows 21 3"]:
+        """Axis-angle of joints 1 to 21, relative to their parents, no longer than pi."""
         return self._rows("body", rows, 63).view(-1, 21, 3)
 
-    def hands(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 30 3"]:
-        """Axis-angle of the fingers, left hand first; zero is the flat hand, also for frames without fingers."""
+    def hands(self, rows: Numbers) -> Float[Tensor, "rows 30 3"]:
+        """Axis-angle of the fingers, left hand first; zero (a flat hand) for bodies without fingers."""
         return self._rows("hands", rows, 90).view(-1, 30, 3)
 
-    def jaw(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 3"]:
-        """Axis-angle of the jaw; zero for bodies that have none."""
+    def jaw(self, rows: Numbers) -> Float[Tensor, "rows 3"]:
+        """Axis-angle of the jaw; zero for bodies without one."""
         return self._rows("jaw", rows, 3)
 
-    def eyes(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 2 3"]:
-        """Axis-angle of the left and right eye; zero for bodies that have none."""
+    def eyes(self, rows: Numbers) -> Float[Tensor, "rows 2 3"]:
+        """Axis-angle of the left and right eye; zero for bodies without eyes."""
         return self._rows("eyes", rows, 6).view(-1, 2, 3)
 
-    def translation(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows 3"]:
-        """Metres; the root joint stands at its rest position plus this."""
+    def translation(self, rows: Numbers) -> Float[Tensor, "rows 3"]:
+        """Metres; the root joint is at its rest position plus this."""
         return self._rows("translation", rows, 3)
 
-    def expression(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows expressions"]:
-        """As many values as the clip with the most has; zeros fill the others up."""
+    def expression(self, rows: Numbers) -> Float[Tensor, "rows expressions"]:
+        """Expression values, padded with zeros to the widest clip."""
         return self._rows("expression", rows, max((block.expressions for block in self._blocks), default=0))
 
-    def mask(self, rows: Sequence[int] | Rows | Tensor) -> Bool[Tensor, "rows"]:
-        """True where the frame is valid; the values of others mean nothing."""
+    def mask(self, rows: Numbers) -> Bool[Tensor, "rows"]:
+        """True where the frame is valid; the values of invalid frames are meaningless."""
         return self._rows("mask", rows, 1, np.uint8)[:, 0].bool()
 
-    def betas(self, rows: Sequence[int] | Rows | Tensor) -> Float[Tensor, "rows betas"]:
-        """The shape of each frame's clip, filled up with zeros."""
+    def betas(self, rows: Numbers) -> Float[Tensor, "rows betas"]:
+        """The shape of each frame's clip, padded with zeros."""
         return torch.from_numpy(self._betas[self.locate(rows)[0]])
 
     @cached_property
@@ -218,8 +215,8 @@ class Store:
             row[: len(clip.betas)] = clip.betas
         return out
 
-    def field(self, name: str, rows: Sequence[int] | Rows | Tensor) -> Tensor:
-        """[rows, ...] of a field that was added; an error where one of the rows does not have it."""
+    def field(self, name: str, rows: Numbers) -> Tensor:
+        """[rows, ...] of an added field; an error where one of the rows does not have it."""
         info = self.field_info(name)
         numbers = self._checked(rows)
         for clip in np.unique(self.locate(numbers)[0]):
@@ -228,20 +225,20 @@ class Store:
         return self._rows(name, numbers, width, np.dtype(info.dtype).type).view(-1, *info.shape)
 
     def field_info(self, name: str) -> FieldInfo:
-        """What an added field is; an error that names the nearest where there is none of that name."""
+        """Shape and type of an added field; the error for an unknown name names the nearest."""
         if name not in self.fields:
             hint = nearest(name, self.fields) if self.fields else "add it: vitruve.data.fields.add_field"
             raise UsageError(f"the store has no field '{name}'", where=str(self.path), fix=hint)
         return self.fields[name]
 
     def fields_of(self, clip: Clip) -> dict[str, FieldInfo]:
-        """The fields that were added to the frames of a clip."""
+        """The added fields of a clip."""
         return self._block_of(clip).added
 
     def view(self, clip: Clip, name: str) -> np.ndarray | None:
-        """[frames, values] of a field or the mask of a clip: not a copy, but the disk's pages, which cannot be written.
+        """[frames, values] of a field, or of the mask, of a clip, memory-mapped and read-only.
 
-        None where the body of the clip has no such field; an error where an added field is lacking for the clip.
+        None where the clip's body has no such field; an error where the clip lacks an added field.
         """
         block = self._block_of(clip)
         array = block.array(name)
@@ -250,13 +247,13 @@ class Store:
                 raise BadData(
                     f"a part of the store lacks the field '{name}'",
                     where=f"{block.folder.parent}, clip {clip.key}",
-                    fix="add the field again: only what lacks it is computed",
+                    fix="add the field again: only the missing parts are computed",
                 )
             return None
         return array[clip.start - block.start :][: clip.frames]
 
     def motion(self, clip: Clip | str) -> Motion:
-        """A clip as a motion, with every field that its body has."""
+        """A clip as a motion, with every field of its body."""
         clip = self.clip(clip) if isinstance(clip, str) else clip
 
         def part(name: str) -> Tensor:
@@ -279,13 +276,13 @@ class Store:
             source=Source(file=clip.source, format="store", notes=clip.notes),
         )
 
-    # Its first argument is the store.
+    # Becomes a method: its first argument is the store.
     sample = sampling.sample
 
     def _block_of(self, clip: Clip) -> _Block:
         return self._blocks[int(np.searchsorted(self._block_starts, clip.start, side="right")) - 1]
 
-    def _rows(self, name: str, rows: Sequence[int] | Rows | Tensor, width: int, dtype: type = np.float32) -> Tensor:
+    def _rows(self, name: str, rows: Numbers, width: int, dtype: type = np.float32) -> Tensor:
         numbers = self._checked(rows)
         out = np.zeros((len(numbers), width), dtype=dtype)
         which = np.searchsorted(self._block_starts, numbers, side="right") - 1
@@ -300,11 +297,14 @@ class Store:
                 out[places, : array.shape[1]] = array[numbers[places] - block.start]
         return torch.from_numpy(out)
 
-    def _checked(self, rows: Sequence[int] | Rows | Tensor) -> Rows:
-        numbers = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
-            bad = numbers.min() if numbers.min() < 0 else numbers.max()
-            raise UsageError(
-                f"the store has no frame {bad}", where=f"{self.path}: {len(self)} frames", fix="count from 0"
-            )
-        return numbers
+    def _checked(self, rows: Numbers) -> Rows:
+        return checked_numbers(rows, len(self), "frame", f"{self.path}: {len(self)} frames")
+
+
+def checked_numbers(numbers: Numbers, count: int, noun: str, where: str) -> Rows:
+    """The numbers as a 1-D array; an error where one is not from 0 to count - 1."""
+    array = np.asarray(numbers, dtype=np.int64).reshape(-1)
+    if len(array) and (array.min() < 0 or array.max() >= count):
+        bad = array.min() if array.min() < 0 else array.max()
+        raise UsageError(f"there is no {noun} {bad}", where=where, fix="count from 0")
+    return array

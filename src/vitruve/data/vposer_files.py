@@ -1,9 +1,9 @@
-"""A store's poses as the files that the published training code of VPoser reads: no store is needed to use them.
+"""Export poses of a store as the files that the published training code of VPoser reads.
 
     OUT/<part>/pose_body.pt       [poses, 63] axis-angle of joints 1 to 21, float32
     OUT/<part>/root_orient.pt     [poses, 3]
 
-The parts are called train, vald and test there.
+That code calls the parts train, vald and test.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def export_vposer(
     """Write the files of every part of a split.
 
     Args:
-        store: of `vitruve data prepare`.
-        split: a split file of `vitruve data split`.
-        out: the folder; not replaced unless asked to.
+        store: from `vitruve data prepare`.
+        split: a split file from `vitruve data split`.
+        out: the folder.
         fraction: share of the frames of each clip's central part, drawn at random; VPoser took 0.3.
         central: the middle part of each clip; VPoser took 0.8.
         seed: of the draws.
@@ -51,7 +51,7 @@ def export_vposer(
         progress: called with poses written and in all.
 
     Returns:
-        Part, as it is called there, to the number of poses.
+        Name of the part in that code -> number of poses.
     """
     store = store if isinstance(store, Store) else open_store(store)
     rows = {part: store.sample(f"{split}:{part}", fraction, central, seed=seed) for part in read_split(split)}
@@ -77,7 +77,7 @@ def export_vposer(
 
 
 def _reserve(file: str, size: int) -> None:
-    """Take the space on the disk: memory that lies in a file ends the process where the disk is full."""
+    """Allocate the space: on a full disk, writing to a memory-mapped file would kill the process."""
     with open(file, "wb") as stream:
         if size and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(stream.fileno(), 0, size)
@@ -85,7 +85,7 @@ def _reserve(file: str, size: int) -> None:
 
 @contextmanager
 def _files(folder: Path, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Two tensors on disk to be filled, saved as .pt files at the end: memory stays small whatever the size."""
+    """Two memory-mapped tensors to fill, saved as .pt files at the end."""
     tensors = {}
     for name, width in (("pose_body", 63), ("root_orient", 3)):
         file = str(folder / f"{name}.partial")

@@ -1,4 +1,4 @@
-"""Where windows lie in the clips of a store: so many frames at a common rate, again every so many."""
+"""The positions of windows in the clips of a store."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ TAILS = ("shift", "pad", "drop")
 
 @dataclass(frozen=True)
 class WindowRule:
-    """How windows are laid over clips. Frames are counted at the common rate.
+    """How clips are cut into windows. Frames are counted at the windows' frame rate.
 
     Attributes:
-        length: frames of a window.
-        fps: the common rate, frames per second.
-        hop: frames from one window's start to the next one's, at most `length`.
-        tails: what becomes of the frames after the last whole window: "shift" adds a window that ends with the last
-            frame, and overlaps the one before more than the others do; "pad" adds one that starts a hop later and is
-            filled up; "drop" leaves them out. What is shorter than a window is filled up, or left out by "drop".
-        longest_gap: invalid frames in a row that may lie within a window. Longer gaps end a window's run.
+        length: frames per window.
+        fps: frame rate of the windows.
+        hop: frames between the starts of two windows, at most `length`.
+        tails: what to do with the frames after the last full window. "shift" adds a window that ends with the last
+            frame, so it overlaps the one before more; "pad" adds one that starts a hop later and is padded; "drop"
+            leaves them out. Runs shorter than a window are padded, or left out by "drop".
+        longest_gap: invalid frames in a row that a window may contain. No window crosses a longer gap.
     """
 
     length: int
@@ -44,10 +44,10 @@ class WindowRule:
             raise UsageError(
                 "windows have a length of at least 1 and a hop from 1 to the length",
                 where=f"length {self.length}, hop {self.hop}, longest_gap {self.longest_gap}",
-                fix="length=128, hop=64, say",
+                fix="for example length=128, hop=64",
             )
         if not SLOWEST <= self.fps <= FASTEST:
-            raise UsageError(f"fps = {self.fps} is no frame rate", fix="give a positive number, such as 30")
+            raise UsageError(f"fps = {self.fps} is not a frame rate", fix="give a positive number, such as 30")
         if self.tails not in TAILS:
             raise UsageError(f"there is no rule '{self.tails}' for tails", fix=nearest(self.tails, TAILS))
 
@@ -56,18 +56,18 @@ class WindowRule:
         return _step(clip.fps, self.fps)
 
     def frames(self, clip: Clip) -> int:
-        """How many frames the clip has at the common rate."""
+        """Frames of the clip at the windows' frame rate."""
         return int((clip.frames - 1) / self.step(clip)) + 1 if clip.frames else 0
 
 
 @dataclass(frozen=True, eq=False)
 class WindowIndex:
-    """Windows one after the other, in the order of the clips.
+    """Windows in the order of their clips.
 
     Attributes:
-        clips: [windows] the number of each one's clip in the store.
-        starts: [windows] its first frame, counted at the common rate from the start of the clip.
-        frames: [windows] how many frames it has; fewer than its length where it is filled up.
+        clips: [windows] index of the clip in the store.
+        starts: [windows] first frame in the clip, at the windows' frame rate.
+        frames: [windows] frames without padding.
     """
 
     clips: NDArray[np.int64]
@@ -76,7 +76,7 @@ class WindowIndex:
 
 
 def lay_windows(store: ClipSource, clips: Sequence[Clip], rule: WindowRule) -> WindowIndex:
-    """The windows of some clips of a store."""
+    """Cut clips into windows."""
     numbers = {clip.key: number for number, clip in enumerate(store.clips)}
     found: list[tuple[int, NDArray[np.int64], NDArray[np.int64]]] = []
     for clip in clips:
@@ -107,7 +107,7 @@ def _of_run(first: int, end: int, rule: WindowRule) -> tuple[NDArray[np.int64], 
 
 
 def _runs(store: ClipSource, clip: Clip, rule: WindowRule) -> list[tuple[int, int]]:
-    """Stretches of frames that windows may be laid over: (first, end). They begin and end with valid frames."""
+    """(first, end) of the runs of frames to cut into windows; each begins and ends with a valid frame."""
     count = rule.frames(clip)
     if not clip.masked:
         return [(0, count)] if count else []

@@ -1,14 +1,7 @@
-"""Windows of a store: so many frames of a clip at a common rate, read when asked for; nothing is copied beforehand.
+"""Windows of a store: a fixed number of frames of a clip at a common frame rate, read on demand.
 
-    windows = make_windows(store, length=128, fps=30, hop=64, split="split.json:train", labels=["style"])
-    len(windows)
-    batch = windows.fetch([0, 5, 99])
-    batch["body"]                      # [3, 128, 21, 3] axis-angle
-    batch["mask"]                      # [3, 128] True where the frame is valid
-
-Where the rates divide, frames are left out, and those that stay are the store's, bit for bit. Otherwise rotations are
-interpolated by slerp and the rest linearly, as `vitruve.motion.resample` does. A window is the same in any batch, and
-on any number of threads.
+Where the frame rate divides the clip's, the frames are exact copies of the store's. Otherwise rotations are
+interpolated by slerp and the rest linearly, as by `vitruve.motion.resample`.
 """
 
 from __future__ import annotations
@@ -27,14 +20,13 @@ from torch import Tensor
 from vitruve.data.between_frames import between_frames, frame_positions
 from vitruve.data.canonical import canonical
 from vitruve.data.clips import Clip
-from vitruve.data.labels import Label
+from vitruve.data.labels import Label, WindowLabels, window_labels
 from vitruve.data.sampling import chosen_clips
-from vitruve.data.store import Store
+from vitruve.data.store import Numbers, Store, checked_numbers
 from vitruve.data.window_index import WindowIndex, WindowRule, lay_windows
-from vitruve.data.window_labels import WindowLabels, window_labels
 from vitruve.errors import BadData, UsageError, nearest
 
-# Fields of the body: the shape of a frame's values, and what stands between two frames.
+# Body field -> shape of a frame's values, interpolation.
 BODY_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "root": ((3,), "rotation"),
     "body": ((21, 3), "rotation"),
@@ -49,7 +41,7 @@ DEFAULT_FIELDS = ("root", "body", "hands", "translation")
 
 @dataclass(frozen=True)
 class WindowField:
-    """What is fetched under a name: the shape and type of a frame's values, and what stands between two frames."""
+    """A field to fetch: shape and type of a frame's values, and the interpolation between frames."""
 
     name: str
     shape: tuple[int, ...]
@@ -58,7 +50,7 @@ class WindowField:
 
     @property
     def width(self) -> int:
-        """How many values a frame has."""
+        """Values per frame."""
         return int(np.prod(self.shape, dtype=np.int64))
 
 
@@ -76,34 +68,34 @@ def make_windows(
     canonical_frame: int | None = None,
     num_betas: int | None = None,
 ) -> Windows:
-    """Lay windows over the clips of a store, so that every valid frame is in one.
+    """Cut the clips of a store into windows, so that every valid frame is in at least one.
 
     Args:
         store: an open store.
-        length: frames of a window, at the common rate.
-        fps: the common rate.
-        hop: frames from one window's start to the next one's; the length where not given.
-        tails, longest_gap: what becomes of ends and of invalid frames, see `WindowRule`.
+        length: frames per window.
+        fps: frame rate of all windows.
+        hop: frames between the starts of two windows; `length` where None.
+        tails, longest_gap: how ends and invalid frames are treated, see `WindowRule`.
         split: "FILE:PART", a part of a split file of `vitruve data split`; all clips where None.
-        clips: only these clips, or their keys; together with a split, those that are in both.
-        fields: of BODY_FIELDS, or added by `vitruve.data.fields`. Zeros stand for what a clip's body does not have.
-        labels: kinds of the store's labels, such as "style"; or labels that are not in the store, all kinds of them.
+        clips: only these clips, or their keys; with a split, those in both.
+        fields: of BODY_FIELDS, or added by `vitruve.data.fields`. Zero where a clip's body does not have the field.
+        labels: kinds of the store's labels, such as "style"; or labels to use instead of the store's.
         canonical_frame: turn and move each window so that this frame faces +x at the origin, see
             `vitruve.data.canonical`.
-        num_betas: how many betas are fetched, so that windows of several stores go together: the first ones, zeros
-            where a clip has fewer. As many as the clip of the store with the most where not given.
+        num_betas: number of betas, cut or padded with zeros, to mix windows of several stores; the most that a clip of
+            the store has where None.
 
     Raises:
         UsageError: no windows; an unknown field or kind of labels.
     """
     rule = WindowRule(length, float(fps), length if hop is None else hop, tails, longest_gap)
     chosen = chosen_clips(store, split, clips)
-    found = tuple(_field(store, name) for name in fields)
-    found_labels = window_labels(store, labels)
-    _check_fields(store, chosen, found, found_labels.kinds)
+    window_fields = tuple(_field(store, name) for name in fields)
+    chosen_labels = window_labels(store, labels)
+    _check_fields(store, chosen, window_fields, chosen_labels.kinds)
     if canonical_frame is not None and not (0 <= canonical_frame < length and {"root", "translation"} <= set(fields)):
         raise UsageError(
-            "canonical windows need root and translation, and one of their frames to begin with",
+            "canonical windows need root, translation and a frame of the window",
             where=f"canonical_frame={canonical_frame}, length={length}, fields: {', '.join(fields)}",
             fix="give a frame from 0 to the length - 1, and these fields",
         )
@@ -114,22 +106,12 @@ def make_windows(
             where=f"{len(chosen)} clips of {store.path}, windows of {length} frames at {fps:g} fps",
             fix="take other clips, or shorter windows; tails='shift' also takes clips shorter than a window",
         )
-    return Windows(store, rule, found, index, found_labels, canonical_frame, num_betas)
+    return Windows(store, rule, window_fields, index, chosen_labels, canonical_frame, num_betas)
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of a store, numbered from 0 in the order of its clips. Made by `make_windows`.
-
-    Attributes:
-        store: the store.
-        rule: how they were laid.
-        fields: what is fetched.
-        index: where each window lies.
-        labels: that are fetched.
-        canonical_frame: the frame of each window that stands at the origin; None where windows are as recorded.
-        num_betas: how many betas are fetched; None for all.
-    """
+    """Windows of a store, numbered from 0 in the order of its clips. Made by `make_windows`, see there."""
 
     store: Store
     rule: WindowRule
@@ -140,25 +122,25 @@ class Windows:
     num_betas: int | None = None
 
     def __len__(self) -> int:
-        """How many windows there are."""
+        """Number of windows."""
         return len(self.index.clips)
 
     def __repr__(self) -> str:
         return f"Windows({len(self):,} of {self.rule.length} frames at {self.rule.fps:g} fps, {self.store.path})"
 
-    def fetch(self, rows: Sequence[int] | NDArray[np.int64] | Tensor) -> dict[str, Tensor]:
-        """The data of some windows; the first axis of every tensor is the windows, in the order of `rows`.
+    def fetch(self, rows: Numbers) -> dict[str, Tensor]:
+        """Read some windows. They do not depend on what else is in the batch, or on the number of threads.
 
         Returns:
-            Each field as [windows, frames, ...], float32 unless it was added with another type; `mask` [windows,
-            frames], True where a frame is valid and not filled up (values elsewhere mean nothing; what is filled up
-            repeats the last frame); `betas` [windows, betas]; `fps` [windows]; for each kind of labels [windows,
-            frames] numbers of `classes`, -1 where there is none; with a canonical frame `yaw` [windows] and `origin`
+            Each field as [windows, frames, ...], float32 unless it was added with another type. `mask` [windows,
+            frames]: False where a frame is invalid, so that its values are meaningless, or is padding, which repeats
+            the last frame. `betas` [windows, betas]. `fps` [windows]. For each kind of labels [windows, frames]
+            indices into `classes`, -1 where there is none. With a canonical frame `yaw` [windows] and `origin`
             [windows, 3], see `Placement`.
         """
         numbers = self._checked(rows)
         count, length = len(numbers), self.rule.length
-        # Fields that a clip's body does not have stay zero.
+        # Fields that a clip's body does not have remain zero.
         arrays = {each.name: np.zeros((count, length, each.width), each.dtype) for each in self.fields}
         arrays |= {kind: np.full((count, length), -1, np.int64) for kind in self.labels.kinds}
         mask = np.zeros((count, length), np.bool_)
@@ -177,42 +159,41 @@ class Windows:
         return out
 
     def locate(self, row: int) -> tuple[Clip, float, float]:
-        """The clip of a window, and where it lies in it: from and to, seconds."""
+        """The clip of a window, and the start and end of the window in it, seconds."""
         number = int(self._checked([row])[0])
         start, frames = int(self.index.starts[number]), int(self.index.frames[number])
         clip = self.store.clips[self.index.clips[number]]
         return clip, start / self.rule.fps, (start + frames) / self.rule.fps
 
     def labels_of(self, row: int) -> list[Label]:
-        """All labels of the fetched kinds that a window meets, also those that overlap: texts for the whole window."""
+        """All labels of the chosen kinds that overlap a window."""
         return self.labels.between(*self.locate(row))
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """Kind -> its labels in order: what the numbers of a batch mean. The same for all splits of a store."""
+        """Kind -> its labels in order; the same for all splits of a store."""
         return self.labels.classes
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of what would be fetched: the clips' content, the fields, the rule. Where the store lies and what else
-        is in it does not matter."""
+        """A hash of what `fetch` gives: the clips' content, the fields, the rule. It is the same in any store."""
         hashed = hashlib.sha256()
         clips = [self.store.clips[number] for number in np.unique(self.index.clips)]
-        # A clip's content is that of its source; how a retargeted one came out shows in its shape and its error.
-        told = [
+        # `content` is a hash of the source; the shape and error tell results of retargeting apart.
+        about = [
             (each.key, each.content, each.frames, each.fps, each.body, each.masked, each.betas, each.error_mm)
             for each in clips
         ]
         added = [self.store.fields_of(clip) for clip in clips]
         values = [[fields[each.name].sha256 for each in self.fields if each.name in fields] for fields in added]
         fields = [asdict(each) for each in self.fields]
-        hashed.update(json.dumps([asdict(self.rule), fields, self.canonical_frame, told, values]).encode())
+        hashed.update(json.dumps([asdict(self.rule), fields, self.canonical_frame, about, values]).encode())
         for array in (np.unique(self.index.clips, return_inverse=True)[1], self.index.starts, self.index.frames):
             hashed.update(array.astype("<i8").tobytes())
         return hashed.hexdigest()
 
     def _read(self, number: int, place: int, arrays: dict[str, np.ndarray], mask: NDArray[np.bool_]) -> None:
-        """One window, into row `place` of the arrays."""
+        """Read one window into row `place` of the arrays."""
         clip = self.store.clips[self.index.clips[number]]
         start, frames = int(self.index.starts[number]), int(self.index.frames[number])
         left, share = frame_positions(self.rule.step(clip), start, frames)
@@ -230,12 +211,8 @@ class Windows:
             for kind, numbers in self.labels.at(clip, moments).items():
                 arrays[kind][place] = numbers
 
-    def _checked(self, rows: Sequence[int] | NDArray[np.int64] | Tensor) -> NDArray[np.int64]:
-        numbers = np.asarray(rows, dtype=np.int64).reshape(-1)
-        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
-            bad = numbers.min() if numbers.min() < 0 else numbers.max()
-            raise UsageError(f"there is no window {bad}", where=f"{len(self)} windows", fix="count from 0")
-        return numbers
+    def _checked(self, rows: Numbers) -> NDArray[np.int64]:
+        return checked_numbers(rows, len(self), "window", f"{len(self)} windows")
 
 
 def _field(store: Store, name: str) -> WindowField:
@@ -245,11 +222,8 @@ def _field(store: Store, name: str) -> WindowField:
             shape = (max((clip.expressions for clip in store.clips), default=0),)
         return WindowField(name, shape, "float32", interpolation)
     if name not in store.fields:
-        raise UsageError(
-            f"the store has no field '{name}'",
-            where=str(store.path),
-            fix=nearest(name, [*BODY_FIELDS, *store.fields]),
-        )
+        hint = nearest(name, [*BODY_FIELDS, *store.fields])
+        raise UsageError(f"the store has no field '{name}'", where=str(store.path), fix=hint)
     info = store.fields[name]
     return WindowField(name, info.shape, info.dtype, info.interpolation)
 
@@ -265,5 +239,5 @@ def _check_fields(store: Store, clips: Sequence[Clip], fields: Sequence[WindowFi
             raise BadData(
                 f"a part of the store lacks the field '{each.name}'",
                 where=f"{len(lacking)} clips, the first {lacking[0].key}",
-                fix="add the field again: only what lacks it is computed; then open the store again",
+                fix="add the field again: only the missing parts are computed; then open the store again",
             )
