@@ -1,4 +1,4 @@
-"""The index of an npz file, read from its end: much faster than `zipfile`."""
+"""Read the index at the end of an npz file, much faster than `zipfile`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _END, _ENTRY = b"PK\x05\x06", b"PK\x01\x02"
-# Bytes at the end that usually hold all of the index.
+# Bytes at the end that usually hold the complete index.
 _TAIL = 4096
 
 
@@ -18,11 +18,10 @@ class Member:
     """One array of an npz.
 
     Attributes:
-        crc, length: checksum and number of its bytes, uncompressed.
-        offset: where its header begins in the file.
+        crc, length: checksum and number of its uncompressed bytes.
+        offset: of its header in the file.
         packed: compressed size in bytes.
         method: zipfile.ZIP_STORED, ZIP_DEFLATED, or another.
-        encrypted: whether it is encrypted.
     """
 
     crc: int
@@ -69,13 +68,8 @@ def _entries(index: bytes, count: int) -> dict[str, Member]:
 def _members_by_zipfile(file: BinaryIO) -> dict[str, Member]:
     with zipfile.ZipFile(file) as archive:
         return {
-            info.filename.removesuffix(".npy"): Member(
-                info.CRC,
-                info.file_size,
-                info.header_offset,
-                info.compress_size,
-                info.compress_type,
-                bool(info.flag_bits & 1),
+            i.filename.removesuffix(".npy"): Member(
+                i.CRC, i.file_size, i.header_offset, i.compress_size, i.compress_type, bool(i.flag_bits & 1)
             )
-            for info in archive.infolist()
+            for i in archive.infolist()
         }
