@@ -21,7 +21,6 @@ def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...]
 
     Args:
         path: the file, or the folder if `folder_of` is given. Parent folders are created.
-        overwrite: replace an existing file or folder.
         folder_of: suffixes of the files that the folder will hold. A folder with any other file is never replaced.
     """
     check_place(path, overwrite, folder_of)
@@ -68,8 +67,6 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False, then: str = "
     """Replace a file atomically.
 
     Args:
-        path: the file.
-        data: its content.
         durable: wait until the content is on the disk before the rename.
         then: what the error tells the user to do after fixing the cause.
     """

@@ -35,8 +35,6 @@ class Batch:
     """A planned run over many files.
 
     Attributes:
-        work: the feature.
-        plan: what is to do, and what is done.
         folder: holds the ledger and the records of the run.
         out: where the results go: the same folder, or a file.
         passed: skipped files, and why.
@@ -60,12 +58,7 @@ class Batch:
         return RunFolder(self.folder, self.folder, self.work.verb, options, shard_suffix(self.shard))
 
     def estimate(self, workers: int, assumed_rate: float) -> Estimate:
-        """How long the work will take.
-
-        Args:
-            workers: processes.
-            assumed_rate: units a second of one process, used where the output folder holds no measurement.
-        """
+        """How long the work will take; `assumed_rate` is used if nothing was measured: units a second of a process."""
         measured = [entry for entry in self.plan.done if entry["seconds"]]
         seconds = sum(entry["seconds"] for entry in measured)
         rate = sum(entry[self.work.unit] for entry in measured) / seconds if measured else assumed_rate
@@ -83,14 +76,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a batch.
-
-    Attributes:
-        entries: ledger entries of all finished files, earlier and now.
-        failed: entries of failed files.
-        results: the content of `results.json`.
-        now: how many files this run has finished.
-    """
+    """Ledger entries of all finished and of failed files, `results.json`, and how many files this run has finished."""
 
     entries: tuple[Entry, ...]
     failed: tuple[Entry, ...]
@@ -110,13 +96,9 @@ def plan_batch(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Batch:
-    """Plan the work; nothing is written.
+    """Plan the work as `make_plan` does; nothing is written.
 
-    Args:
-        work: the feature.
-        inputs, outputs, folder, shard, overwrite, progress: as in `make_plan`.
-        out: where the results go, if not into the folder.
-        passed: skipped files, and why.
+    `out` is where the results go, if not into the folder; `passed` are skipped files, and why.
     """
     _refuse_foreign(folder, overwrite)
     ledger = read_ledgers(folder)
@@ -128,7 +110,6 @@ def run_batch(batch: Batch, *, workers: int = 1, cluster: str = "", progress: Pr
     """Run the plan, and write the ledger, `results.json`, `failures.csv` and `run.toml`.
 
     Args:
-        batch: from `plan_batch`.
         workers: processes on this machine.
         cluster: address of a Dask scheduler, used instead.
         progress: called with units of work done and units in all.

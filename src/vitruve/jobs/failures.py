@@ -27,13 +27,7 @@ def unexpected(error: BaseException, path: str | Path) -> VitruveError:
 
 
 def write_failures(path: Path, failed: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write what failed and why as a CSV table, or remove that of an earlier run if nothing failed.
-
-    Args:
-        path: the CSV file.
-        failed: entries of `failure`.
-        columns: what names an input, such as "input" and "output"; what, where and do follow.
-    """
+    """Write failures as a CSV table, with columns that name an input and what, where, do; without any, remove it."""
     if not failed:
         path.unlink(missing_ok=True)
         return

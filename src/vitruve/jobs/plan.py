@@ -29,7 +29,6 @@ class Plan:
     """What is to do.
 
     Attributes:
-        tasks: to do.
         done: ledger entries of finished files.
         failed: entries of inputs that cannot be processed.
         notes: decisions, one sentence each.
@@ -92,10 +91,7 @@ def make_plan(
     """Look at the inputs and decide what is to do.
 
     Args:
-        work: the feature.
         inputs: from `find_inputs`.
-        outputs: one for each input.
-        folder: holds the ledger.
         ledger: of earlier runs into that folder.
         shard: (i, n): only the i-th of n parts. A file stays in its part whatever other files there are.
         overwrite: replace files that no earlier run has made.

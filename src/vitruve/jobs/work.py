@@ -27,7 +27,6 @@ class InputKind:
         noun: what an input is called in messages: "motion".
         endings: suffixes that a folder is searched for, in lower case.
         is_input: whether a file with such a suffix, found in a folder, is an input.
-        is_one_folder: whether a folder is one input.
         example: a command line, for the error that no input was given.
     """
 

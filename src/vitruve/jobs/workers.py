@@ -52,11 +52,9 @@ class RunTasks:
         Args:
             do: called with a task and with `progress`, which is None in other processes. Several workers need a
                 module-level function. It raises VitruveError only.
-            tasks: what to do.
             size: how much work a task is. Several workers begin with the largest, so that none is left for the end.
             where: the place that an error about a task names.
             begin: called with each task before it is submitted.
-            progress: for work in this process.
         """
         ordered = sorted(tasks, key=size, reverse=True) if self._parallel else tasks
         for task, result in self._backend(do, ordered, begin, progress):

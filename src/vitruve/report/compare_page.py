@@ -12,13 +12,12 @@ import vitruve
 from vitruve.compare import Comparison
 from vitruve.compare.notes import verdict
 from vitruve.compare.tables import joint_rows, part_rows, side_rows, sides_said, summary
-from vitruve.draw.actor_mesh import ActorMesh, each_and_both
-from vitruve.draw.facing import limbs_facing_deg
 from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import round_up
 from vitruve.draw.heat_views import at_rest, heat_views
-from vitruve.draw.pictures import PAGE_LABEL, row, stack
-from vitruve.draw.scene import COLOURS, Actor
+from vitruve.draw.pictures import PAGE_LABEL, each_and_both, row, stack
+from vitruve.draw.scene import COLOURS, Actor, limbs_facing_deg
+from vitruve.draw.sticks import ActorMesh
 from vitruve.report.blocks import Block, Columns, Drawing, Figure, Heading, Note, Table, page
 from vitruve.report.credits import credits, likely_sources
 from vitruve.report.plots import bars, histogram, line_plot

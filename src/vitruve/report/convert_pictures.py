@@ -17,13 +17,12 @@ from PIL import Image
 
 import vitruve
 from vitruve.bodies import BodyModel
-from vitruve.draw.actor_mesh import ActorMesh, each_and_both
-from vitruve.draw.facing import limbs_facing_deg
 from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import nice_top
 from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
-from vitruve.draw.pictures import PAGE_LABEL, picture, row, spread, stack
-from vitruve.draw.scene import Actor, errors_between
+from vitruve.draw.pictures import PAGE_LABEL, each_and_both, picture, row, spread, stack
+from vitruve.draw.scene import Actor, errors_between, limbs_facing_deg
+from vitruve.draw.sticks import ActorMesh
 from vitruve.errors import VitruveError
 from vitruve.formats.performers import load_performers
 from vitruve.geometry.camera import Camera

@@ -43,8 +43,6 @@ class RunFolder:
     Attributes:
         path: where to write now.
         place: its final path.
-        command: for example "demo".
-        options: every option with its value.
         suffix: added to the stems of the run's own files, if several runs share a folder.
     """
 
@@ -104,9 +102,6 @@ def run_folder(
     """Create the folder of one run.
 
     Args:
-        out: its path.
-        command: for example "demo".
-        options: every option with its value.
         inputs: files that were read; their hashes are recorded.
         overwrite: replace a folder that the same command has made; any other is never replaced.
     """

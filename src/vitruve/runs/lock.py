@@ -22,9 +22,7 @@ def alone(folder: Path, taken: str, name: str = LOCK_FILE, shared: bool = False)
     """Hold the lock on a folder.
 
     Args:
-        folder: must exist.
         taken: the error message if another run holds the lock.
-        name: of the lock file.
         shared: several runs may hold a shared lock; it excludes an exclusive one.
     """
     with writing(folder):

@@ -20,9 +20,7 @@ def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO
     """Show the progress of a task; yields the callback to pass as `progress`.
 
     Args:
-        title: of the task.
         unit: what is counted, for example "frames".
-        quiet: show nothing.
         stream: where to write; standard error by default.
     """
     out: TextIO = stream or sys.stderr
