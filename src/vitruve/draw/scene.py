@@ -96,7 +96,7 @@ def limbs_facing_deg(actor: Actor, own: Sequence[int]) -> float:
         return 0.0 if performer.skeleton is None else facing_deg(actor.joint_positions(own), performer.skeleton)
     if body is None:
         return 0.0
-    # Meshes of a known body: the mean of the skin that a joint moves stands for the joint.
+    # Meshes of a known body: the mean of the skin that a joint moves represents the joint.
     main, vertices = body.skin_weights.argmax(1), actor.vertices(own).double()
     points = torch.full((len(vertices), body.num_joints, 3), torch.nan, dtype=torch.float64)
     for joint in {joint for pair in body.skeleton.pairs for joint in pair} & set(main.tolist()):

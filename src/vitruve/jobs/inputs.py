@@ -39,7 +39,7 @@ class _Search:
     passed: list[Path] = field(default_factory=list)
 
     def accepts(self, path: Path) -> bool:
-        """Whether a file found in a folder is an input; files with a fitting suffix that are none are noted."""
+        """Whether a file found in a folder is an input; other files with a fitting suffix are noted."""
         if path.suffix.lower() not in self.kind.endings:
             return False
         if not self.kind.is_input(path):

@@ -122,7 +122,7 @@ class Controls:
             "<div style='display:flex;justify-content:space-between'>"
             f"<span>0</span><span>{self._viewer.looks[-1].top_mm:g} mm</span></div>"
         )
-        text = "<br>".join(rows or ["where a frame stands still"])
+        text = "<br>".join(rows or ["shown for a still frame"])
         self._legend.content = _block(f"{bar}<span id='vitruve-errors'>{text}</span>")
 
     def _add_time(self) -> None:
