@@ -241,7 +241,7 @@ def test_what_is_impossible(clips, tmp_path, monkeypatch, capsys, arguments, sta
 def test_a_folder_of_something_else_is_left_alone(clips, tmp_path, capsys):
     (tmp_path / "results.json").write_text("{}")
     assert run(clips, *BODIES, "--out", tmp_path) == 2
-    assert "something else" in capsys.readouterr().err and os.listdir(tmp_path) == ["results.json"]
+    assert "record of another command" in capsys.readouterr().err and os.listdir(tmp_path) == ["results.json"]
 
 
 def test_a_result_not_to_be_trusted_is_reported_loudly(clips, tmp_path, capsys, monkeypatch):

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from tests.material import small_body, small_motion
-from vitruve.draw.facing import limbs_facing_deg
 from vitruve.draw.film import Look, film
-from vitruve.draw.scene import Actor, Scene, load_scene, side_by_side
+from vitruve.draw.scene import Actor, Scene, limbs_facing_deg, load_scene, side_by_side
 from vitruve.draw.views import CameraChoice, place_camera
 from vitruve.errors import BadData, MissingAsset, UsageError
 from vitruve.formats import save_motion

@@ -96,7 +96,7 @@ def test_an_estimate_takes_what_was_measured(texts, tmp_path):
 def test_a_folder_of_something_else_is_refused(texts, tmp_path):
     write(tmp_path / "out", a="")
     (tmp_path / "out" / "results.json").write_text("{}")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="record of another command"):
         planned(texts, tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""What stands behind and below the bodies: a light backdrop, a faint grid on the ground, and contact shadows."""
+"""Behind and below the bodies: a light backdrop, a faint grid on the ground, and contact shadows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Picture = NDArray[np.uint8]
 
 _BACK_TOP, _BACK_BOTTOM = np.array([0.93, 0.937, 0.95]), np.array([0.88, 0.886, 0.896])
 _SHADOW_CELL, _SHADOW_REACH = 0.02, 0.8  # metres
-# Bodies far apart get a coarser map: so many cells bound its time and memory.
+# Bounds time and memory: bodies far apart get a coarser map.
 _MOST_CELLS = 600_000
-# How far up a layer of the shadow reaches and how soft it is, both in metres, and how dark it is.
+# Of each layer of the shadow: height and softness in metres, and darkness.
 _LAYERS = ((0.10, 0.025, 0.42), (0.9, 0.16, 0.34))
-# The grid: metres between lines, half a line's width, how dark it is, and between which distances it fades out.
+# The grid: metres between lines, half a line's width, darkness, and the distances between which it fades out.
 _GRID_STEP, _GRID_HALF, _GRID_DARK, _GRID_NEAR, _GRID_FAR = 1.0, 0.004, 0.13, 5.0, 14.0
 
 
@@ -29,13 +29,13 @@ def backdrop(
 ) -> Picture:
     """The light backdrop, [height, width, 3].
 
-    It is a function of the row alone (but for the grid), so that pictures can stand side by side.
+    Without the grid, all columns are equal, so that pictures can be put side by side.
 
     Args:
         size: width and height in pixels.
-        camera: where it is seen from; needed for the grid only.
+        camera: needed for the grid only.
         grid: height of a ground with lines every metre; None for none.
-        middle: where on the ground the grid is; it fades out around, metres.
+        middle: centre of the grid on the ground, metres; the grid fades out around it.
     """
     width, height = size
     share = (np.arange(height) + 0.5) / height
@@ -47,7 +47,7 @@ def backdrop(
 
 
 class Shadow(NamedTuple):
-    """How dark the ground is.
+    """A map of how dark the ground is.
 
     Attributes:
         dark: [cells x, cells y], 0 to 1.
@@ -63,36 +63,32 @@ class Shadow(NamedTuple):
 
 
 def shadow_of(vertices: Floats, faces: NDArray[np.int64], ground: float) -> Shadow | None:
-    """The shadow that a mesh leaves on the ground: the nearer, the darker and sharper.
-
-    Vertices that are NaN leave none; None where all are.
-    """
+    """The shadow of a mesh on the ground, darker and sharper near contact; None if all vertices are NaN."""
     low, high = _extent(vertices)
     if not low[0] <= high[0]:
         return None
     low, high = low - _SHADOW_REACH, high + _SHADOW_REACH
     cell = max(_SHADOW_CELL, math.sqrt(float(np.prod(high - low)) / _MOST_CELLS))
-    corner = np.floor(low / cell) * cell  # in place from frame to frame, so that the cells are not seen to swim
+    corner = np.floor(low / cell) * cell  # fixed from frame to frame, so that the cells do not appear to move
     cells = np.ceil((high - corner) / cell).astype(int) + 1
     lit = np.ones(cells, np.float32)
     for fade, blur, strength in _LAYERS:
         layer = _splat(vertices, faces, corner, cell, (int(cells[0]), int(cells[1])), ground, fade)
-        # Splatted vertices leave gaps; a small blur closes them, and the clip makes the inside even.
+        # Dots leave gaps: a small blur closes them, and the clip makes the inside even.
         layer = (2.5 * gaussian(layer, 0.03 / cell)).clip(0, 1)
         lit *= 1 - np.float32(strength) * gaussian(layer, blur / cell)
     return Shadow(1 - lit, corner, cell, ground)
 
 
-def cast(picture: Picture, shadow: Shadow, camera: Camera) -> None:
+def cast(picture: Picture, shadow: Shadow | None, camera: Camera) -> None:
     """Darken a picture where the shadow is seen, in place."""
-    height, width = picture.shape[:2]
-    position, axes, focal = _place(camera, (width, height))
-    left, right, top, bottom = _window(shadow, camera, (width, height))
-    _cast(picture, position, axes, focal, *shadow, left, right, top, bottom)
+    if shadow is not None:
+        size = picture.shape[1], picture.shape[0]
+        _cast(picture, *_place(camera, size), shadow, _window(shadow, camera, size))
 
 
 def gaussian(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """A Gaussian blur, cut off at four sigma, with nothing outside of the image."""
+    """A Gaussian blur, cut off at four sigma, with zeros outside of the image."""
     reach = int(4 * sigma + 0.5)
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
     return _separable(np.ascontiguousarray(image, np.float32), (taps / taps.sum()).astype(np.float32))
@@ -103,15 +99,15 @@ def _place(camera: Camera, size: tuple[int, int]) -> tuple[Floats, Floats, float
 
 
 def _window(shadow: Shadow, camera: Camera, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Columns and rows between which the shadow can be seen."""
+    """Left, right, top and bottom pixels between which the shadow can be seen."""
     ends = np.stack([shadow.corner, shadow.corner + np.array(shadow.dark.shape) * shadow.cell])
     corners = np.array([[x, y, shadow.ground] for x in ends[:, 0] for y in ends[:, 1]])
     pixels, depth = on_picture(camera, corners, size)
     if depth.min() < 0.05:
         return 0, size[0], 0, size[1]
-    low = np.floor(pixels.min(0)).clip(0, size).astype(int)
-    high = np.ceil(pixels.max(0)).clip(0, size).astype(int)
-    return int(low[0]), int(high[0]), int(low[1]), int(high[1])
+    left, top = np.floor(pixels.min(0)).clip(0, size).astype(int).tolist()
+    right, bottom = np.ceil(pixels.max(0)).clip(0, size).astype(int).tolist()
+    return left, right, top, bottom
 
 
 @njit(nogil=True, cache=True)
@@ -129,7 +125,7 @@ def _extent(vertices: Any) -> tuple[Any, Any]:
 
 @njit(nogil=True, cache=True)
 def _splat(vertices: Any, faces: Any, corner: Any, cell: float, shape: Any, ground: float, fade: float) -> Any:
-    """How near to the ground the mesh is above each cell: one where it touches, less with the height."""
+    """How near the ground the mesh is above each cell: 1 at contact, less with the height."""
     layer = np.zeros(shape, np.float32)
     for i in range(len(vertices)):
         _dot(layer, vertices[i, 0], vertices[i, 1], vertices[i, 2], corner, cell, ground, fade)
@@ -137,19 +133,15 @@ def _splat(vertices: Any, faces: Any, corner: Any, cell: float, shape: Any, grou
         a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
         long = max(abs(a[0] - b[0]), abs(a[1] - b[1]), abs(b[0] - c[0]), abs(b[1] - c[1]))
         long = max(long, abs(c[0] - a[0]), abs(c[1] - a[1]))
-        # The corners of small triangles are dots enough.
+        # For small triangles the corners are enough.
         if long > 2 * cell:
             steps = min(int(long / cell) + 1, 400)
             for i in range(steps + 1):
                 for j in range(steps + 1 - i):
                     u, v = i / steps, j / steps
                     w = 1 - u - v
-                    x, y, z = (
-                        u * a[0] + v * b[0] + w * c[0],
-                        u * a[1] + v * b[1] + w * c[1],
-                        u * a[2] + v * b[2] + w * c[2],
-                    )
-                    _dot(layer, x, y, z, corner, cell, ground, fade)
+                    x, y = u * a[0] + v * b[0] + w * c[0], u * a[1] + v * b[1] + w * c[1]
+                    _dot(layer, x, y, u * a[2] + v * b[2] + w * c[2], corner, cell, ground, fade)
     return layer
 
 
@@ -184,20 +176,9 @@ def _separable(image: Any, taps: Any) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _cast(
-    picture: Any,
-    position: Any,
-    axes: Any,
-    focal: float,
-    dark: Any,
-    corner: Any,
-    cell: float,
-    ground: float,
-    left: int,
-    right: int,
-    top: int,
-    bottom: int,
-) -> None:
+def _cast(picture: Any, position: Any, axes: Any, focal: float, shadow: Any, window: Any) -> None:
+    dark, corner, cell, ground = shadow
+    left, right, top, bottom = window
     height, width = picture.shape[:2]
     cells_x, cells_y = dark.shape
     for row in range(top, bottom):
@@ -216,7 +197,7 @@ def _cast(
             u, v = x - i, y - j
             near = dark[i, j] * (1 - v) + dark[i, j + 1] * v
             shade = near * (1 - u) + (dark[i + 1, j] * (1 - v) + dark[i + 1, j + 1] * v) * u
-            # Fading out towards the edges, so that no seam is seen between neighbours.
+            # Fades out towards the edges, so that pictures side by side have no seam.
             shade *= min(1.0, min(column, width - 1 - column) / (0.12 * width))
             for k in range(3):
                 picture[row, column, k] = np.uint8(picture[row, column, k] * (1 - shade) + 0.5)
@@ -235,8 +216,8 @@ def _striped(rows: Any, width: int) -> Any:
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _line(at: float, footprint: float) -> float:
-    """Share of a pixel that a grid line covers; lines that are too near each other to be told apart fade out."""
-    # Without branches, so that the compiler takes several pixels at once.
+    """Share of a pixel that a grid line covers; lines too near each other to be separate fade out."""
+    # Without branches, so that the compiler can vectorise over pixels.
     away = abs(at - _GRID_STEP * math.floor(at / _GRID_STEP + 0.5))
     covered = min(max(_GRID_HALF + footprint / 2 - away, 0.0) / max(footprint, 1e-9), 1.0)
     return min(covered, 2 * _GRID_HALF / max(footprint, 2 * _GRID_HALF)) * max(0.0, 1 - 2.5 * footprint / _GRID_STEP)
@@ -264,13 +245,13 @@ def _grid_row(darkness: Any, down: float, position: Any, axes: Any, focal: float
     drop, from_x, from_y, to_x, to_y = ground - position[2], position[0], position[1], middle[0], middle[1]
     for column in range(width):
         side = (column + 0.5 - width / 2) / focal
-        # What does not fall towards the ground is taken as far away, where the grid has faded out.
+        # Rays that do not reach the ground count as far away, where the grid has faded out.
         falling = min(row_z + side * r2, -1e-6)
         distance = max(drop / falling, 0.0)
         way_x, way_y = row_x + side * r0, row_y + side * r1
         x, y = from_x + distance * way_x, from_y + distance * way_y
         away = math.sqrt((x - to_x) ** 2 + (y - to_y) ** 2)
-        # How far on the ground the next pixel to the right and the next one below are.
+        # Distances on the ground to the next pixel to the right and below.
         scale, lean_x, lean_y = distance / focal, way_x / falling, way_y / falling
         foot_x = scale * (abs(r0 - lean_x * r2) + abs(d0 - lean_x * d2))
         foot_y = scale * (abs(r1 - lean_y * r2) + abs(d1 - lean_y * d2))

@@ -1,8 +1,9 @@
-"""A camera fitted to what is to be seen, and points as pictures have them."""
+"""Cameras fitted to points, points in pictures, and what all drawing shares: colours of text, evenly spread frames."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -15,22 +16,44 @@ from vitruve.skeletons import Skeleton
 
 Floats = NDArray[np.float64]
 
+INK, PAPER, BAND = (60, 66, 76), (255, 255, 255), (236, 238, 242)
+"""Colours of text, of its outline, and of the bands between pictures."""
+
+VIEWS = {"front": (0.0, 8.0), "side": (90.0, 8.0), "back": (180.0, 8.0), "top": (0.0, 90.0)}
+"""Name to azimuth and elevation in degrees, see `direction`; azimuth 0 is where the body faces."""
+
+
+def rgb(colour: Iterable[float]) -> tuple[int, int, int]:
+    """Red, green and blue from 0 to 255 of a colour from 0 to 1."""
+    red, green, blue = (round(255 * float(part)) for part in colour)
+    return red, green, blue
+
+
+def spread(available: int, wanted: int) -> list[int]:
+    """At most `wanted` of `available` indices at equal distances, the first and the last among them."""
+    return np.linspace(0, available - 1, min(available, wanted)).round().astype(int).tolist()
+
 
 def direction(azimuth_deg: float, elevation_deg: float = 8.0) -> tuple[float, float, float]:
     """Unit vector from the body to the camera.
 
-    Azimuth 0 looks a body that faces -y (a body at rest, stood up) in the face, 90 sees its left side, 180 its back.
+    For a body that faces -y (a body at rest, stood up), azimuth 0 sees its front, 90 its left side, 180 its back.
     """
     azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
     flat = math.cos(elevation)
     return flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation)
 
 
-def facing_deg(joints: Float[Tensor, "frames joints 3"], skeleton: Skeleton) -> float:
-    """Which way a body faces on the whole: the azimuth of `direction` that looks it in the face, degrees.
+def rightward(azimuth_deg: float) -> tuple[float, float]:
+    """Unit vector on the ground that points to the right in a picture taken from an azimuth."""
+    return math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 
-    Limbs begin in pairs. The line from right to left, summed over these pairs and the frames, runs across the body. 0
-    for a skeleton without pairs, a body on its side, and frames without data.
+
+def facing_deg(joints: Float[Tensor, "frames joints 3"], skeleton: Skeleton) -> float:
+    """Which way a body faces on average: the azimuth of `direction` that sees its front, degrees.
+
+    The line from right to left, summed over the pairs of joints where limbs begin, and over the frames, runs across the
+    body. 0 for a skeleton without pairs, a body on its side, and frames without data.
     """
     paired = {joint for pair in skeleton.pairs for joint in pair}
     parents = skeleton.parents or (-1,) * len(skeleton)  # keypoints have none
@@ -57,7 +80,7 @@ def fit_camera(
         towards: direction from the points to the camera, as `direction` gives.
         size: width and height of the picture in pixels.
         fov_deg: vertical angle of view.
-        margin: how much larger than the points the picture is.
+        margin: size of the picture over that of the points.
     """
     points = np.asarray(points, np.float64).reshape(-1, 3)
     axes = camera_axes(-torch.tensor(towards, dtype=torch.float64)).numpy()
@@ -79,15 +102,15 @@ def target_of(camera: Camera, points: ArrayLike) -> Floats:
 
 
 def focal_px(camera: Camera, size: tuple[int, int]) -> float:
-    """How many pixels one metre is, one metre away, in a picture of any size."""
+    """Focal length in pixels for a picture of any size."""
     return float(camera.intrinsics[0, 0]) * size[0] / camera.size[0]
 
 
 def on_picture(camera: Camera, points: ArrayLike, size: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Positions [..., 2] and depths [...] of points [..., 3] in a picture of any size that the camera takes.
+    """Positions [..., 2] and depths [...] of points [..., 3] in a picture of any size taken by the camera.
 
-    The centre of the first pixel is at 0.5, 0.5 here, so that a picture of another size shows the same at the same
-    share of its width. Points that the camera cannot see, such as those behind it, have NaN as their position.
+    The centre of the first pixel is at 0.5, 0.5 here, so that positions scale with the size of the picture. Points that
+    the camera cannot see, such as those behind it, have NaN as their position.
     """
     pixels, depth = camera.project(torch.from_numpy(np.ascontiguousarray(np.asarray(points, np.float64))))
     scale = (size[0] / camera.size[0], size[1] / camera.size[1])

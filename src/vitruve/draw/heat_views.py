@@ -1,4 +1,4 @@
-"""A surface front and back with an error at every vertex as its colour, and the scale below."""
+"""A surface from the front and the back, coloured by an error at every vertex, with the scale below."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from vitruve.draw.framing import Floats, direction, fit_camera
-from vitruve.draw.heat import heat_bar, heat_colours, round_up
-from vitruve.draw.pictures import PAGE_LABEL, picture, row
+from vitruve.draw.heat import heat_bar, heat_colours, nice_top
+from vitruve.draw.pictures import PAGE_LABEL, picture, row, stack
 from vitruve.geometry.rotations import axis_angle_to_matrix
 from vitruve.motion.performer import Performer
 
@@ -25,30 +25,25 @@ def heat_views(vertices: ArrayLike, faces: ArrayLike, errors_mm: ArrayLike, top_
     """One picture: the front, the back, and the scale.
 
     Args:
-        vertices: [vertices, 3] metres, z up, facing -y as a body at rest that was stood up.
+        vertices: [vertices, 3] metres, z up, facing -y as a body from `at_rest`.
         faces: [faces, 3] vertex indices.
         errors_mm: [vertices] millimetres, NaN where unknown.
-        top_mm: the error of the darkest colour; above 98 % of the vertices, a round number, where not given.
+        top_mm: the error with the darkest colour; if None, a round number above 98 % of the errors.
     """
     points, errors = np.asarray(vertices, np.float64), np.asarray(errors_mm, np.float64)
-    known = errors[np.isfinite(errors)]
     if top_mm is None:
-        top_mm = round_up(float(np.quantile(known, 0.98))) if len(known) else 1.0
+        top_mm = nice_top(errors, 0.98, least=0.0) or 1.0
     colours = heat_colours(errors, top_mm)
     cells = [
         picture(points, faces, fit_camera(points, direction(angle, 4.0), _CELL), _CELL, colours)
         for angle in (0.0, 180.0)
     ]
     views = row(cells, ("front", "back"), PAGE_LABEL)
-    scale = heat_bar(top_mm, views.width)
-    out = Image.new("RGB", (views.width, views.height + scale.height), (236, 238, 242))
-    out.paste(views, (0, 0))
-    out.paste(scale, (0, views.height))
-    return out
+    return stack([views, heat_bar(top_mm, views.width)])
 
 
 def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
-    """The mean of each vertex over blocks [frames, vertices], leaving out NaN; NaN where nothing is known."""
+    """The mean of each vertex over blocks [frames, vertices], ignoring NaN; NaN where nothing is known."""
     total, count = np.zeros(()), np.zeros(())
     for block in blocks:
         total = total + np.nansum(block, 0)
@@ -57,9 +52,9 @@ def vertex_means(blocks: Iterable[NDArray[Any]]) -> Floats:
 
 
 def at_rest(performer: Performer) -> Floats:
-    """Vertices of the body with its shape, stood up on the ground of the z-up world, arms lowered, facing -y.
+    """Vertices of the body with its shape, standing on the ground of the z-up world, arms lowered, facing -y.
 
-    Of meshes it is the first that has data, moved over the origin, as it stands and faces there.
+    Meshes: the first frame with data, moved over the origin; its pose and heading stay.
     """
     motion, body = performer.motion, performer.body
     if motion is None or body is None:

@@ -1,6 +1,6 @@
-"""Which triangle is seen at each pixel: a z-buffer, compiled, without a display or a graphics driver.
+"""Which triangle is seen at each pixel: a compiled z-buffer that needs no display or graphics driver.
 
-The kernels release Python's lock, so that two frames of a film are drawn on two cores.
+The kernels release the GIL, so that frames of a film are drawn in parallel.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vitruve.draw.framing import Floats
 
-# A pixel centre this far outside an edge (as a share of the triangle) still counts: rounding leaves no pinholes.
+# A pixel centre this far outside an edge (as a share of the triangle) still counts, so that rounding leaves no holes.
 _EDGE = -1e-9
-# The drawn part begins at a multiple of so many pixels: what is computed on coarser grids does not swim with the body.
+# The drawn part begins at a multiple of so many pixels, so that coarser grids do not move with the body.
 _ALIGN = 64
 
 
@@ -23,10 +23,10 @@ class Cover(NamedTuple):
     """The part of a picture where triangles are, before anything is interpolated.
 
     Attributes:
-        owner: [rows, columns] number of the nearest visible triangle, -1 where there is none.
+        owner: [rows, columns] number of the nearest visible triangle, or -1.
         left, top: the part's first pixel.
         face: [visible] index of each visible triangle in the mesh.
-        linear: [visible, 6] the screen weights of the first two corners are x, y, 1 times three of these.
+        linear: [visible, 6] the screen weight of each of the first two corners is x, y, 1 times three of these.
         inverse_depth: [visible, 3] of the corners.
     """
 
@@ -49,12 +49,12 @@ def covered(
     """The nearest triangle at every pixel of the part of the picture that triangles reach.
 
     Args:
-        screen: [vertices, 2] pixel positions; NaN for vertices that are not to be drawn.
+        screen: [vertices, 2] pixel positions; NaN for vertices not to draw.
         depth: [vertices] metres along the line of sight.
         faces: [faces, 3] vertex indices.
         size: width and height in pixels.
-        cull: leave out triangles seen from behind.
-        near: triangles with a corner nearer than this are left out, metres.
+        cull: skip triangles seen from behind.
+        near: skip triangles with a corner nearer than this, metres.
     """
     face, linear, inverse, box = _visible(screen, depth, faces, size[0], size[1], cull, near)
     if not len(face):
@@ -67,15 +67,13 @@ def covered(
 
 
 @njit(nogil=True, cache=True)
-def _visible(
-    screen: Any, depth: Any, faces: Any, width: int, height: int, cull: bool, near: float
-) -> tuple[Any, Any, Any, Any]:
-    """Triangles that can be seen: index, weights as functions of the pixel, inverse depths, first and last pixel."""
+def _visible(screen: Any, depth: Any, faces: Any, width: int, height: int, cull: bool, near: float) -> Any:
+    """Visible triangles: index, weights as functions of the pixel, inverse depths, first and last pixel."""
     face, count = np.empty(len(faces), np.int64), 0
     linear, inverse, box = np.empty((len(faces), 6)), np.empty((len(faces), 3)), np.empty((len(faces), 4), np.int32)
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        # Written so that NaN is left out too.
+        # Written so that NaN is skipped too.
         if not (depth[i] > near and depth[j] > near and depth[k] > near):
             continue
         ax, ay, bx, by, cx, cy = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1], screen[k, 0], screen[k, 1]
@@ -90,16 +88,10 @@ def _visible(
         if low_x > high_x or low_y > high_y:
             continue
         face[count] = f
-        linear[count, 0], linear[count, 1], linear[count, 2] = (
-            (by - cy) / area,
-            (cx - bx) / area,
-            (bx * cy - by * cx) / area,
-        )
-        linear[count, 3], linear[count, 4], linear[count, 5] = (
-            (cy - ay) / area,
-            (ax - cx) / area,
-            (cx * ay - cy * ax) / area,
-        )
+        linear[count, 0], linear[count, 1] = (by - cy) / area, (cx - bx) / area
+        linear[count, 2] = (bx * cy - by * cx) / area
+        linear[count, 3], linear[count, 4] = (cy - ay) / area, (ax - cx) / area
+        linear[count, 5] = (cx * ay - cy * ax) / area
         inverse[count, 0], inverse[count, 1], inverse[count, 2] = 1 / depth[i], 1 / depth[j], 1 / depth[k]
         box[count, 0], box[count, 1], box[count, 2], box[count, 3] = int(low_x), int(low_y), int(high_x), int(high_y)
         count += 1
@@ -108,7 +100,7 @@ def _visible(
 
 @njit(nogil=True, cache=True)
 def _nearest(linear: Any, inverse: Any, box: Any, left: int, top: int, rows: int, columns: int) -> Any:
-    """The z-buffer: inverse depth is linear on the screen; of two that are equally near the later one is kept."""
+    """The z-buffer. Inverse depth is linear on the screen; of two equally near triangles the later one is kept."""
     owner, best = np.full((rows, columns), -1, np.int32), np.zeros((rows, columns), np.float32)
     for t in range(len(linear)):
         ax, ay, a0, bx, by, b0 = linear[t, 0], linear[t, 1], linear[t, 2], linear[t, 3], linear[t, 4], linear[t, 5]
@@ -127,8 +119,8 @@ def _nearest(linear: Any, inverse: Any, box: Any, left: int, top: int, rows: int
 
 @njit(nogil=True, cache=True)
 def corner_weights(linear: Any, inverse: Any, t: int, x: float, y: float) -> tuple[float, float, float, float]:
-    """Weights of a visible triangle's corners at a point of the screen, right in perspective, and the depth there."""
-    # Whole arrays and an index: a row cut out in the innermost loop would cost more than the arithmetic.
+    """Perspective-correct weights of a visible triangle's corners at a point of the screen, and the depth there."""
+    # Complete arrays and an index: slicing a row in the innermost loop would cost more than the arithmetic.
     a = max(linear[t, 0] * x + linear[t, 1] * y + linear[t, 2], 0.0)
     b = max(linear[t, 3] * x + linear[t, 4] * y + linear[t, 5], 0.0)
     c = max(1 - a - b, 0.0)

@@ -18,7 +18,7 @@ from vitruve.draw.pictures import row, save_picture, spread, stack
 from vitruve.draw.scene import Scene, side_by_side
 from vitruve.draw.sticks import points_of
 from vitruve.draw.video import VideoSource, check_film, write_film
-from vitruve.draw.views import CameraChoice, across, aspect, place_camera
+from vitruve.draw.views import CameraChoice, across, aspect, nothing_to_see, place_camera
 from vitruve.errors import BadData, UsageError
 from vitruve.files.atomic import replacing
 from vitruve.geometry.camera import Camera
@@ -28,13 +28,13 @@ from vitruve.runs.progress import Progress
 SIZE = (1280, 720)
 _CELL_HEIGHT = 320  # of a picture in a strip
 _COLUMNS = 8
-# Above this rate only every second, third ... frame of a motion becomes one of the film.
+# Above this rate a film has only every second, third ... frame of a motion.
 _MOST_FPS = 60.0
 
 
 @dataclass(frozen=True)
 class TimeLine:
-    """Which frames of a scene are shown, and how many of them in a second."""
+    """The frames of a scene that are shown, and their rate."""
 
     frames: list[int]
     fps: float
@@ -44,10 +44,9 @@ def time_line(scene: Scene, chosen: str | None = None, fps: float | None = None)
     """The frames of a film.
 
     Args:
-        scene: what is seen.
-        chosen: "10:200:2" as Python slices go, or the number of one frame; all where None.
-        fps: of the film; the motion keeps its speed, and frames are left out or shown twice. With a step in `chosen`
-            just these frames are shown, at this rate.
+        chosen: a Python slice such as "10:200:2", or the number of one frame; all if None.
+        fps: of the film. The motion keeps its speed: frames are dropped or repeated. If `chosen` has a step, exactly
+            these frames are shown, at this rate.
     """
     start, stop, step = _slice(chosen, len(scene))
     if step is not None:
@@ -64,8 +63,7 @@ def spread_out(scene: Scene, frames: Sequence[int], camera: CameraChoice) -> Sce
     right = across(scene, frames, camera)
     widest = 0.0
     for actor in scene.actors:
-        own = actor.performer.valid_frames()
-        some = own[np.linspace(0, len(own) - 1, min(len(own), 16)).round().astype(int)].tolist()
+        some = actor.some_frames(16)
         points = actor.vertices(some).double().cpu().numpy() if actor.performer.has_surface else points_of(actor, some)
         along = points[..., :2] @ right
         widest = max(widest, float((np.nanmax(along, 1) - np.nanmin(along, 1)).max()))
@@ -82,24 +80,19 @@ def render_film(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write a film (.mp4, .mov, .mkv: H.264; .gif) and say how many frames it has.
+    """Write a film (.mp4, .mov, .mkv: H.264; .gif); returns its number of frames.
 
     Args:
-        scene: what is seen.
-        out: where to write.
-        times: which frames; all of them where None.
-        size: width and height in pixels.
-        camera: where it is seen from; fitted to the whole clip where None.
-        look: how it is drawn.
-        overwrite: replace what is there.
-        progress: called with frames done and frames in all.
+        times: from `time_line`; all frames if None.
+        camera: fitted to all frames if None.
     """
-    times, out = times or time_line(scene), Path(out)
-    check_film(out, size, len(times.frames))
-    with replacing(out, overwrite=overwrite) as temporary:
-        seen_by = place_camera(scene, times.frames, camera or CameraChoice(), size)
-        pictures = film(scene, times.frames, seen_by, size, look)
-        return write_film(_counted(pictures, len(times.frames), progress), temporary, times.fps, size)
+    times = times or time_line(scene)
+    frames = times.frames
+    check_film(Path(out), size, len(frames))
+    with replacing(Path(out), overwrite=overwrite) as temporary:
+        placed = place_camera(scene, frames, camera or CameraChoice(), size)
+        pictures = film(scene, frames, placed, size, look)
+        return write_film(_counted(pictures, len(frames), progress), temporary, times.fps, size)
 
 
 def render_frame(
@@ -114,8 +107,8 @@ def render_frame(
         raise UsageError(
             f"there is no frame {frame}", where=f"the time line has {len(scene)} frames", fix="--frame 0 is the first"
         )
-    seen_by = place_camera(scene, [frame], camera or CameraChoice(), size)
-    return Image.fromarray(next(film(scene, [frame], seen_by, size, look)))
+    placed = place_camera(scene, [frame], camera or CameraChoice(), size)
+    return Image.fromarray(next(film(scene, [frame], placed, size, look)))
 
 
 def render_strip(
@@ -130,33 +123,26 @@ def render_strip(
     """A contact sheet: frames at equal distances in rows of eight, each with its number and time below.
 
     Args:
-        scene: what is seen.
-        count: how many frames; no more than have data.
-        times: the frames that they are taken from; all where None.
-        cell: width and height of one picture in pixels; 320 high and as wide as the bodies where None.
-        camera: where it is seen from; it goes along with the bodies.
-        look: how it is drawn.
-        progress: called with pictures done and pictures in all.
+        count: number of frames; at most as many as have data.
+        times: the frames to choose from; all if None.
+        cell: width and height of one picture in pixels; if None, 320 high and as wide as the bodies.
+        camera: its direction and lens; it follows the bodies.
     """
     if count < 1:
         raise UsageError("a strip needs at least one frame", where=f"--strip {count}", fix="--strip 16")
     frames = (times or time_line(scene)).frames
-    seen = [frame for frame in frames if any(a.performer.holds(scene.frame_of(a, frame)) for a in scene.actors)]
-    if not seen:
-        raise BadData(
-            "there is nothing to see in these frames: none has data",
-            where=f"frames {frames[0]} to {frames[-1]}",
-            fix="choose others with --frames",
-        )
-    chosen = [seen[i] for i in spread(len(seen), count)]
+    known = [frame for frame in frames if any(scene.own_frames(actor, [frame]) for actor in scene.actors)]
+    if not known:
+        raise nothing_to_see(frames)
+    chosen = [known[i] for i in spread(len(known), count)]
     camera = replace(camera or CameraChoice(), follow=True)
     width = round(_CELL_HEIGHT * float(np.clip(aspect(scene, chosen, camera), 0.4, 3.0)))
     cell = cell or (width, _CELL_HEIGHT)
     top = (look and look.heat_top_mm) or heat_top(scene, chosen)
-    # The camera goes along, so lines on the ground would only show seams; numbers stand below, names above.
+    # The camera follows, so grid lines would only show seams. Numbers are below the pictures, names above.
     look = replace(look or Look(), grid=False, numbers=False, names=False, heat_top_mm=top)
-    seen_by = place_camera(scene, chosen, camera, cell)
-    pictures = _counted(film(scene, chosen, seen_by, cell, look), len(chosen), progress)
+    placed = place_camera(scene, chosen, camera, cell)
+    pictures = _counted(film(scene, chosen, placed, cell, look), len(chosen), progress)
     images = [Image.fromarray(picture) for picture in pictures]
     labels = [f"{scene.frame_of(scene.actors[0], frame)}: {frame / scene.fps:.2f} s" for frame in chosen]
     rows = [row(images[i : i + _COLUMNS], labels[i : i + _COLUMNS]) for i in range(0, len(images), _COLUMNS)]
@@ -170,14 +156,14 @@ def render_strip(
 
 
 def write_picture(image: Image.Image, out: str | Path, overwrite: bool = False) -> None:
-    """Write a PNG under a temporary name, and rename it."""
+    """Write a PNG atomically."""
     with replacing(Path(out), overwrite=overwrite) as temporary:
         save_picture(image, temporary)
 
 
 @dataclass(frozen=True)
 class Shots:
-    """Frames of a video, the scene's frames that belong to them, where they are seen from, their rate and size."""
+    """Frames of a video, the scene's frames at the same times, their cameras, rate and size."""
 
     video: list[int]
     frames: list[int]
@@ -195,67 +181,56 @@ def render_over(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Draw the bodies over a video, frame by frame as the video has them, and say how many frames were written.
+    """Draw the bodies over the frames of a video; returns how many frames were written.
 
     Args:
-        scene: what is drawn.
-        video: what it is drawn over.
         shots: from `shots_over`.
-        out: where to write.
-        look: how it is drawn.
-        overwrite: replace what is there.
-        progress: called with frames done and frames in all.
     """
-    out = Path(out)
-    check_film(out, shots.size, len(shots.video))
-    with replacing(out, overwrite=overwrite) as temporary:
-        pictures = film(scene, shots.frames, shots.camera, shots.size, look, _behind(video, shots))
+    check_film(Path(out), shots.size, len(shots.video))
+    with replacing(Path(out), overwrite=overwrite) as temporary:
+        pictures = film(scene, shots.frames, shots.camera, shots.size, look, _chosen_pictures(video, shots))
         return write_film(_counted(pictures, len(shots.video), progress), temporary, shots.fps, shots.size)
 
 
 def picture_over(scene: Scene, video: VideoSource, shots: Shots, look: Look | None = None) -> Image.Image:
     """The first of the shots as a picture."""
-    behind = _behind(video, shots)
+    behind = _chosen_pictures(video, shots)
     return Image.fromarray(next(film(scene, shots.frames[:1], shots.camera[:1], shots.size, look, behind)))
 
 
 def shots_over(scene: Scene, video: VideoSource, camera: Camera, chosen: str | None = None) -> Shots:
-    """Which frame of the scene and of the camera belongs to which frame of the video.
+    """Match frames of the scene and of the camera to the frames of a video.
 
-    The motion's frame is the one nearest in time, counted from the video's first frame; so is the camera's where its
-    file says its fps. They end where the video, the motion or the camera's path ends first.
+    The motion's frame is the nearest in time, counted from the video's first frame; so is the camera's if its file has
+    an fps. The shots end where the video, the motion or the camera's path ends first.
 
     Args:
-        scene: what is drawn.
-        video: what it is drawn over.
-        camera: the video's camera.
-        chosen: frames of the video, "10:200"; all where None.
+        chosen: frames of the video, "10:200"; all if None.
     """
-    # H.264 has no half pixels of colour: the last row or column goes where their number is odd.
+    # H.264 has no half pixels of colour: an odd last row or column is cut off.
     size = (video.size[0] - video.size[0] % 2, video.size[1] - video.size[1] % 2)
     lens = replace(camera.resized(video.size), size=size)
     times = video.times()
     start, stop, step = _slice(chosen, len(times))
-    chosen_frames, own_frames, places = list[int](), list[int](), list[int]()
+    video_frames, own_frames, places = list[int](), list[int](), list[int]()
     for i in range(start, stop, step or 1):
         own = int(times[i] * scene.fps + 0.5)
         place = (i if camera.fps is None else int(times[i] * camera.fps + 0.5)) if camera.moves else 0
         if own >= len(scene) or place >= len(camera):
             break
-        chosen_frames.append(i)
+        video_frames.append(i)
         own_frames.append(own)
         places.append(place)
-    if not chosen_frames:
+    if not video_frames:
         raise BadData(
             "the motion and the camera have nothing for these frames of the video",
             where=f"frames {start} to {stop} of {video.path}; the motion lasts {len(scene) / scene.fps:.2f} s",
             fix="choose earlier frames of the video with --frames",
         )
-    return Shots(chosen_frames, own_frames, lens[torch.tensor(places)], video.fps / (step or 1), size)
+    return Shots(video_frames, own_frames, lens[torch.tensor(places)], video.fps / (step or 1), size)
 
 
-def _behind(video: VideoSource, shots: Shots) -> Iterator[Picture]:
-    """The pictures of the video that were chosen."""
+def _chosen_pictures(video: VideoSource, shots: Shots) -> Iterator[Picture]:
     wanted = set(shots.video)
     for i, (_, picture) in enumerate(video.pictures()):
         if i in wanted:
@@ -272,7 +247,7 @@ def _counted(pictures: Iterable[Picture], total: int, progress: Progress | None)
 
 
 def _slice(chosen: str | None, length: int) -> tuple[int, int, int | None]:
-    """First frame, end, and the step, None where none was asked for."""
+    """First frame, end, and the step or None."""
     part = frame_range(chosen, length) if chosen else slice(None)
     start, stop, _ = part.indices(length)
     return start, stop, part.step

@@ -1,4 +1,4 @@
-"""From triangles to a picture: soft studio light, a light background, a contact shadow on the ground."""
+"""Draw a mesh: soft studio light, a light background, a contact shadow on the ground."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from vitruve.draw.raster import Cover, corner_weights, covered
 from vitruve.geometry.camera import Camera
 
 CLAY = (0.64, 0.72, 0.82)
-"""The colour of a body that is given none: red, green, blue from 0 to 1."""
+"""The default colour of a body: red, green, blue from 0 to 1."""
 
-# Lights as seen by the viewer (right, down, towards the viewer), their colours, and how far they reach round the form.
+# Direction to each light (right, down, towards the viewer), its colour, and how far it reaches around the form.
 _LIGHTS = (
     ((-0.55, -0.75, 0.75), (1.12, 1.07, 0.99), 0.20),  # key: from the upper left, warm
     ((0.90, -0.10, 0.55), (0.16, 0.20, 0.27), 0.50),  # fill: from the right, cool
@@ -29,8 +29,8 @@ _HUES = np.array([colour for _, colour, _ in _LIGHTS])
 _WRAPS = np.array([wrap for _, _, wrap in _LIGHTS])
 _OVERSAMPLING = 2  # in both directions; `_paint` names the four samples
 _WIRE = 0.04  # share of a triangle's height that its edge line takes
-_CREASES = ((0.012, 0.012), (0.04, 0.03))  # how wide folds are in metres, and at most as a share of the picture
-# The screen's gamma over the square root of the light, on which it is nearly straight.
+_CREASES = ((0.012, 0.012), (0.04, 0.03))  # width of folds in metres, and at most as a share of the picture
+# The screen's gamma as a table over the square root of the light, where it is nearly linear.
 _STEPS = 1024
 _GAMMA = np.linspace(0, 1, _STEPS + 2) ** (2 / 2.2)
 
@@ -44,25 +44,18 @@ def render(
     ground: float | None = None,
     wire: bool = False,
 ) -> Picture:
-    """Draw a mesh.
+    """A picture [height, width, 3] of a mesh.
 
     Args:
         vertices: [vertices, 3] metres, z up.
         faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
-        camera: where it is seen from.
-        size: width and height in pixels.
-        colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay where not given.
+        colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay by default.
         ground: height of the ground that the shadow falls on, metres; None for no shadow.
-        wire: draw the edges of the triangles.
-
-    Returns:
-        [height, width, 3] picture.
     """
     picture = backdrop(size)
     if ground is not None:
-        shadow = shadow_of(np.asarray(vertices, np.float64), np.asarray(faces, np.int64).reshape(-1, 3), ground)
-        if shadow is not None:
-            cast(picture, shadow, camera)
+        triangles = np.asarray(faces, np.int64).reshape(-1, 3)
+        cast(picture, shadow_of(np.asarray(vertices, np.float64), triangles, ground), camera)
     draw(picture, vertices, faces, camera, colours, wire)
     return picture
 
@@ -79,13 +72,9 @@ def draw(
     """Draw a mesh over a picture [height, width, 3], in place.
 
     Args:
-        picture: what is behind.
-        vertices: [vertices, 3] metres, z up; triangles with a corner that is NaN are left out.
-        faces: [faces, 3] vertex indices, counter-clockwise seen from outside.
-        camera: where it is seen from.
-        colours: [vertices, 3] or [3], red, green, blue from 0 to 1; clay where not given.
-        wire: draw the edges of the triangles.
-        opacity: 1 hides what is behind, less lets it shine through.
+        vertices: [vertices, 3] metres, z up; triangles with a NaN corner are left out.
+        faces, camera, colours, wire: as in `render`.
+        opacity: 1 hides the picture behind, less lets it shine through.
     """
     height, width = picture.shape[:2]
     points = np.ascontiguousarray(np.asarray(vertices, np.float64))
@@ -105,18 +94,15 @@ def draw(
 
 
 def _creases(cover: Cover, metre: float, height: int) -> NDArray[np.float32]:
-    """How deep each pixel of the drawn part lies below its surroundings, 0 to 1: darkens folds and what an arm hides.
+    """How deep each pixel of the drawn part is below its surroundings, 0 to 1: darkens folds and what an arm hides.
 
-    Args:
-        cover: on the fine grid.
-        metre: how many pixels it is, at the distance of the bodies.
-        height: of the picture in pixels.
+    `cover` is on the fine grid; `metre` is in pixels at the distance of the bodies, `height` that of the picture.
     """
     depth, mask = _coarse(cover)
     total = np.zeros_like(depth)
     for radius, share in _CREASES:
         blur = min(radius * metre, share * height)
-        # A wide blur is worked out on a coarser grid, where it costs little and looks the same.
+        # A wide blur is computed on a coarser grid, where it costs little and looks the same.
         step = max(1, int(blur / 3))
         wide_depth, wide_mask = _shrunk(depth, step), _shrunk(mask, step)
         wide_depth, wide_mask = gaussian(wide_depth, blur / step), gaussian(wide_mask, blur / step)
@@ -145,7 +131,7 @@ def _normals(vertices: Any, faces: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _coarse(cover: Any) -> tuple[Any, Any]:
-    """Depth (0 where there is nothing) and mask at the first sample of every pixel."""
+    """Depth (0 where empty) and mask at the first sample of every pixel."""
     owner, left, top, _, linear, inverse = cover
     rows, columns = -(-owner.shape[0] // _OVERSAMPLING), -(-owner.shape[1] // _OVERSAMPLING)
     depth, mask = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
@@ -161,7 +147,7 @@ def _coarse(cover: Any) -> tuple[Any, Any]:
 
 @njit(nogil=True, cache=True)
 def _shrunk(image: Any, step: int) -> Any:
-    """Means of blocks; the last ones may be smaller, and what they lack counts as zero."""
+    """Means of blocks; smaller blocks at the edges are padded with zeros."""
     if step == 1:
         return image
     out = np.zeros((-(-image.shape[0] // step), -(-image.shape[1] // step)), np.float32)
@@ -185,34 +171,21 @@ def _deepen(total: Any, depth: Any, mask: Any, wide_depth: Any, wide_mask: Any, 
             j = min(int(x), max(columns - 2, 0))
             beside, u = min(j + 1, columns - 1), x - j
             a, b, c, d = (1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u
-            far = (
-                a * wide_depth[i, j]
-                + b * wide_depth[i, beside]
-                + c * wide_depth[below, j]
-                + d * wide_depth[below, beside]
-            )
-            share = (
-                a * wide_mask[i, j] + b * wide_mask[i, beside] + c * wide_mask[below, j] + d * wide_mask[below, beside]
-            )
+            far = a * wide_depth[i, j] + b * wide_depth[i, beside]
+            far = far + c * wide_depth[below, j] + d * wide_depth[below, beside]
+            share = a * wide_mask[i, j] + b * wide_mask[i, beside]
+            share = share + c * wide_mask[below, j] + d * wide_mask[below, beside]
             around = far / max(share, 1e-6)
             total[row, column] += 0.5 * min(max((depth[row, column] - around) / scale, 0.0), 1.0)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _paint(
-    picture: Any,
-    cover: Any,
-    faces: Any,
-    normals: Any,
-    albedo: Any,
-    shade: Any,
-    axes: Any,
-    wire: bool,
-    opacity: float,
+    picture: Any, cover: Any, faces: Any, normals: Any, albedo: Any, shade: Any, axes: Any, wire: bool, opacity: float
 ) -> None:
-    """Light the samples of each pixel, those of one triangle together, and mix them with what is behind.
+    """Light the samples of each pixel, those of one triangle together, and blend them with the background.
 
-    The fine grid has whole pixels: `covered` cuts it at multiples of `_OVERSAMPLING`.
+    The fine grid has complete pixels: `covered` cuts it at multiples of `_OVERSAMPLING`.
     """
     owner, left, top, face, linear, inverse = cover
     samples = _OVERSAMPLING * _OVERSAMPLING
@@ -245,9 +218,9 @@ def _paint(
 
 @njit(nogil=True, cache=True)
 def _alike(pixel: Any, s: int, alone: bool) -> tuple[int, float, float]:
-    """How many samples of a pixel show the triangle of sample `s`, and the middle between them, from the first sample.
+    """How many samples of a pixel show the triangle of sample `s`, and their mean position from the first sample.
 
-    They are lit together, when the first of them comes up: the number is 0 for the others.
+    They are lit together with the first of them: the number is 0 for the others.
     """
     count, across, down = 0, 0.0, 0.0
     for other in range(len(pixel)):
@@ -260,7 +233,7 @@ def _alike(pixel: Any, s: int, alone: bool) -> tuple[int, float, float]:
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _light(a: float, b: float, c: float, normals: Any, i: int, j: int, k: int, axes: Any) -> tuple[float, float, float]:
-    """Red, green and blue light that falls on a surface with an interpolated normal."""
+    """Red, green and blue light on a surface with an interpolated normal."""
     nx = a * normals[i, 0] + b * normals[j, 0] + c * normals[k, 0]
     ny = a * normals[i, 1] + b * normals[j, 1] + c * normals[k, 1]
     nz = a * normals[i, 2] + b * normals[j, 2] + c * normals[k, 2]
@@ -278,17 +251,15 @@ def _light(a: float, b: float, c: float, normals: Any, i: int, j: int, k: int, a
         reach = (cosine + _WRAPS[i]) / (1 + _WRAPS[i])
         if reach > 0:
             strength = reach * math.sqrt(reach)
-            red, green, blue = (
-                red + strength * _HUES[i, 0],
-                green + strength * _HUES[i, 1],
-                blue + strength * _HUES[i, 2],
-            )
+            red += strength * _HUES[i, 0]
+            green += strength * _HUES[i, 1]
+            blue += strength * _HUES[i, 2]
     return red, green, blue
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _shown(linear: float) -> float:
-    """Light as the screen shows it: bright parts are held back, then gamma."""
+    """Light as the screen shows it: bright parts are compressed, then gamma."""
     root = min(math.sqrt(linear / (1 + 0.18 * linear)), 1.0) * _STEPS
     step = int(root)
     return _GAMMA[step] + (root - step) * (_GAMMA[step + 1] - _GAMMA[step])

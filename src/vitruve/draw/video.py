@@ -1,4 +1,4 @@
-"""Films on disk: H.264 written frame by frame, animated GIF, and videos read with their times and their rotation."""
+"""Films on disk: write H.264 frame by frame and animated GIF, read videos with their times and rotation."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from vitruve.draw.backdrop import Picture
 from vitruve.errors import BadData, MissingAsset, UsageError
 
 ENDINGS = (".mp4", ".mov", ".mkv", ".gif")
-# A GIF is put together in memory: so many bytes of pixels at most.
+# Bytes of pixels: a GIF is assembled in memory.
 _MOST_GIF = 400e6
 _MOST_GIF_FPS = 50.0
 _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
 
 
 def check_film(path: Path, size: tuple[int, int], frames: int) -> None:
-    """Raise before anything is drawn where a film cannot be written: unknown ending, codec missing, odd size."""
+    """Raise before drawing if a film cannot be written: unknown suffix, missing codec, odd size."""
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise UsageError(
-            f"a film is not written as '{ending or path.name}'",
+            f"a film cannot be written as '{ending or path.name}'",
             where=str(path),
             fix=f"choose one of {', '.join(ENDINGS)}, or .png for one picture or a strip",
         )
     if ending == ".gif":
         if frames * size[0] * size[1] > _MOST_GIF:
             raise UsageError(
-                "this is too long for a GIF, which is put together in memory",
+                "this is too long for a GIF, which is assembled in memory",
                 where=f"{frames} frames of {size[0]}x{size[1]}",
                 fix="write an .mp4, or take fewer frames (--frames ::4) or a smaller --size",
             )
@@ -50,7 +50,7 @@ def check_film(path: Path, size: tuple[int, int], frames: int) -> None:
 
 
 def write_film(pictures: Iterable[Picture], path: Path, fps: float, size: tuple[int, int]) -> int:
-    """Write pictures [height, width, 3] as they come, and say how many there were."""
+    """Write pictures [height, width, 3] as they come; returns how many."""
     if path.suffix.lower() == ".gif":
         return _write_gif(pictures, path, fps)
     av = _av()
@@ -62,7 +62,7 @@ def write_film(pictures: Iterable[Picture], path: Path, fps: float, size: tuple[
             stream.options = {"preset": "veryfast", "crf": "18"}
         else:
             stream.bit_rate = round(0.12 * size[0] * size[1] * fps)
-        # Said in the file, so that no player guesses: HD video's colours, in the usual range.
+        # Stored in the file, so that no player guesses: BT.709 colours, in the limited range.
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
         for picture in pictures:
@@ -76,13 +76,12 @@ def write_film(pictures: Iterable[Picture], path: Path, fps: float, size: tuple[
 
 
 class VideoSource:
-    """A video that is drawn over.
+    """A video to draw over.
 
     Attributes:
-        path: the file.
-        fps: its mean frame rate.
-        size: width and height as it is seen, the rotation that it asks for included.
-        announced: how many frames its head promises; 0 where it does not say.
+        fps: mean frame rate.
+        size: width and height after its rotation.
+        announced: number of frames in its header; 0 if missing.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -98,13 +97,13 @@ class VideoSource:
         self.size = (first[1].shape[1], first[1].shape[0])
 
     def times(self) -> list[float]:
-        """When each frame is shown, in seconds from the first one; no picture is decoded."""
+        """The time of each frame in seconds from the first one; no picture is decoded."""
         with self._open() as (file, stream):
             shown = sorted(float(p.pts * p.time_base) for p in file.demux(stream) if p.pts is not None)
         return [time - shown[0] for time in shown]
 
     def pictures(self) -> Iterator[tuple[float, Picture]]:
-        """Its frames one after the other: seconds from the first one, and [height, width, 3] upright."""
+        """Yields each frame: seconds from the first one, and [height, width, 3] upright."""
         with self._open() as (file, stream):
             stream.thread_type = "AUTO"
             first: float | None = None
@@ -129,9 +128,9 @@ class VideoSource:
 
 
 def gif_step(fps: float) -> int:
-    """Which frames of a film a GIF has: every one, every second ...
+    """Every how many frames of a film a GIF has one: it has 50 frames a second at most.
 
-    A GIF counts in hundredths of a second, and players take less than two for ten: 50 frames a second at most.
+    A GIF counts in hundredths of a second, and players show a frame of less than two for ten.
     """
     return math.ceil(fps / _MOST_GIF_FPS - 1e-6)
 
@@ -141,11 +140,8 @@ def _write_gif(pictures: Iterable[Picture], path: Path, fps: float) -> int:
     images: list[Image.Image] = []
     for picture in itertools.islice(pictures, 0, None, step):
         image = Image.fromarray(picture)
-        # One palette for all, that of the first, or still parts would flicker.
-        palette = images[0] if images else None
-        images.append(
-            image.quantize(255, dither=Image.Dither.NONE) if palette is None else image.quantize(palette=palette)
-        )
+        # All frames share the palette of the first, or still parts would flicker.
+        images.append(image.quantize(palette=images[0]) if images else image.quantize(255, dither=Image.Dither.NONE))
     times = np.diff(np.round(np.arange(len(images) + 1) * 100 * step / fps)).astype(int) * 10
     images[0].save(path, save_all=True, append_images=images[1:], duration=times.tolist(), loop=0, optimize=False)
     return len(images)
@@ -163,9 +159,9 @@ def _av() -> Any:
 
 
 def _encoder(av: Any) -> str:
-    for name in _ENCODERS:
-        if name in av.codecs_available:
-            return name
+    encoder = next((name for name in _ENCODERS if name in av.codecs_available), None)
+    if encoder is not None:
+        return encoder
     raise MissingAsset(
         "this machine's PyAV has no H.264 encoder",
         where=f"looked for {', '.join(_ENCODERS)} in PyAV {av.__version__}",

@@ -1,4 +1,4 @@
-"""Atomic writing: a temporary name in the same folder, renamed once everything is written."""
+"""Atomic writing: under a temporary name in the same folder, which is renamed at the end."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from vitruve.errors import BadData, UsageError, not_written, writing
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = False, folder_of: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Yield a temporary path to write to; it is renamed to `path` at the end, or removed where writing failed.
+    """Yield a temporary path to write to; it is renamed to `path` at the end, or removed if writing fails.
 
     Args:
-        path: the file, or the folder where `folder_of` is given. Parent folders are created.
-        overwrite: replace an existing file or folder.
+        path: the file, or the folder if `folder_of` is given. Parent folders are created.
         folder_of: suffixes of the files that the folder will hold. A folder with any other file is never replaced.
     """
     check_place(path, overwrite, folder_of)
@@ -65,13 +64,11 @@ def check_place(path: Path, overwrite: bool = False, folder_of: tuple[str, ...] 
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False, then: str = "run it again") -> None:
-    """Write a file under a temporary name and rename it: what stood there before stays until the new one is whole.
+    """Replace a file atomically.
 
     Args:
-        path: the file; it is replaced.
-        data: its content.
         durable: wait until the content is on the disk before the rename.
-        then: what to do where it cannot be written, once that is mended.
+        then: what the error tells the user to do after fixing the cause.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -83,23 +80,23 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False, then: str = "
                     os.fsync(file.fileno())
             partial.replace(path)
     finally:
-        with suppress(OSError):  # an error above is the one to tell
+        with suppress(OSError):  # the error above is the one to report
             partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as `write_bytes` does. Names of files need not be text: what is not becomes question marks."""
+    """Replace a text file atomically. Names of files need not be valid text: the rest becomes question marks."""
     write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON under a temporary name and rename it. NaN and infinity are no JSON, so they are an error."""
+    """Replace a JSON file atomically. NaN and infinity are invalid in JSON, so they are an error."""
     text = json.dumps(_plain(values, ""), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
 def _plain(value: Any, where: str) -> Any:
-    """Numbers and arrays of numpy and torch as plain Python."""
+    """Convert numbers and arrays of numpy and torch to plain Python."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -1,10 +1,7 @@
 """Read the header of an npy file: shape, memory order and dtype.
 
-    header = read_npy_header(stream)          # the stream is left at the first number
-    header.shape, header.fortran, header.dtype
-
-numpy evaluates the header as a Python literal. On Python 3.11 `ast.literal_eval` is not thread-safe and fails now and
-then (https://github.com/python/cpython/issues/106905). Headers as numpy writes them are parsed here without it.
+numpy evaluates the header as a Python literal. On Python 3.11 `ast.literal_eval` is not thread-safe and sometimes fails
+(https://github.com/python/cpython/issues/106905). Headers as numpy writes them are parsed here without it.
 """
 
 from __future__ import annotations
@@ -36,7 +33,7 @@ class NpyHeader(NamedTuple):
 
 
 def read_npy_header(stream: IO[bytes]) -> NpyHeader:
-    """The header of the npy file that begins at the stream's position.
+    """Read the header at the stream's position; the stream is left at the first number.
 
     Raises:
         ValueError: not an npy file, an unsupported version, or an invalid header.

@@ -1,9 +1,8 @@
-"""Writing TOML, which Python's standard library only reads."""
+"""Write TOML, which Python's standard library only reads."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +11,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_toml(table: Mapping[str, Any]) -> str:
-    """TOML text of nested tables of text, numbers, booleans and lists.
-
-    A value of None becomes a comment, since TOML has no null.
-    """
+    """TOML text of nested tables of text, numbers, booleans and lists; None becomes a comment."""
     return "\n".join(_lines(table, ())) + "\n"
 
 
@@ -44,11 +40,9 @@ def _text(text: str) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
+        return str(value).lower()
+    if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else str(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Work on many files from plan to records; it can be stopped at any time and goes on with the same call.
+"""Process many files: plan, run, record. An interrupted run is resumed by the same call.
 
 batch = plan_batch(work, inputs, outputs, folder)
 print(len(batch.plan.tasks), "to do,", len(batch.plan.done), "done")
@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +32,12 @@ RECORDS = ("run.toml", "results.json", "report.html", "failures.csv")
 
 @dataclass(frozen=True)
 class Batch:
-    """Work on many files that is planned.
+    """A planned run over many files.
 
     Attributes:
-        work: the feature.
-        plan: what is to do, and what is done.
         folder: holds the ledger and the records of the run.
         out: where the results go: the same folder, or a file.
-        passed: files that are passed over, and why.
+        passed: skipped files, and why.
         shard: (i, n), the part of the work.
     """
 
@@ -51,35 +49,25 @@ class Batch:
     shard: Shard
 
     def record(self, name: str) -> Path:
-        """The path of one of the files that tell about the run; each shard has its own."""
+        """The path of one of the run's own files; each shard has its own."""
         return self.run().file(name)
 
     def run(self, **how: Any) -> RunFolder:
-        """The run folder that this part of the work writes to.
-
-        Args:
-            how: options of how the work is done, kept beside those that results depend on.
-        """
+        """The run folder of this shard. `how` adds options that results do not depend on, such as `workers`."""
         options = {**self.work.options, "out": str(self.out), **how, "shard": list(self.shard)}
         return RunFolder(self.folder, self.folder, self.work.verb, options, shard_suffix(self.shard))
 
     def estimate(self, workers: int, assumed_rate: float) -> Estimate:
-        """How long the work will take.
-
-        Args:
-            workers: processes.
-            assumed_rate: units a second of one process, where nothing was measured in the output folder.
-        """
-        unit = self.work.unit
+        """How long the work will take; `assumed_rate` is used if nothing was measured: units a second of a process."""
         measured = [entry for entry in self.plan.done if entry["seconds"]]
         seconds = sum(entry["seconds"] for entry in measured)
-        rate = sum(entry[unit] for entry in measured) / seconds if measured else assumed_rate
+        rate = sum(entry[self.work.unit] for entry in measured) / seconds if measured else assumed_rate
         return Estimate(self.plan.size / rate / workers, rate, bool(measured))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long work will take: seconds in all, units a second of one process, and whether that was measured."""
+    """Seconds in all, units a second of one process, and whether that rate was measured."""
 
     seconds: float
     rate: float
@@ -88,14 +76,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of work on many files.
-
-    Attributes:
-        entries: ledger lines of all that is done, earlier and now.
-        failed: lines of what failed.
-        results: the content of `results.json`.
-        now: how many files were done by this run.
-    """
+    """Ledger entries of all finished and of failed files, `results.json`, and how many files this run has finished."""
 
     entries: tuple[Entry, ...]
     failed: tuple[Entry, ...]
@@ -115,13 +96,9 @@ def plan_batch(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Batch:
-    """Plan the work; nothing is written.
+    """Plan the work as `make_plan` does; nothing is written.
 
-    Args:
-        work: the feature.
-        inputs, outputs, folder, shard, overwrite, progress: as in `make_plan`.
-        out: where the results go, where that is not the folder.
-        passed: files that are passed over, and why.
+    `out` is where the results go, if not into the folder; `passed` are skipped files, and why.
     """
     _refuse_foreign(folder, overwrite)
     ledger = read_ledgers(folder)
@@ -129,17 +106,10 @@ def plan_batch(
     return Batch(work, plan, folder, out or folder, passed or {}, shard)
 
 
-def run_batch(
-    batch: Batch,
-    *,
-    workers: int = 1,
-    cluster: str = "",
-    progress: Progress | None = None,
-) -> Outcome:
-    """Do what is planned, and write the ledger, `results.json`, `failures.csv` and `run.toml`.
+def run_batch(batch: Batch, *, workers: int = 1, cluster: str = "", progress: Progress | None = None) -> Outcome:
+    """Run the plan, and write the ledger, `results.json`, `failures.csv` and `run.toml`.
 
     Args:
-        batch: from `plan_batch`.
         workers: processes on this machine.
         cluster: address of a Dask scheduler, used instead.
         progress: called with units of work done and units in all.
@@ -150,12 +120,12 @@ def run_batch(
         run.record({}, done=False)
         if workers > 1 or cluster:
             batch.work.before_workers(plan.tasks)
-        for entry in _do_all(batch, workers, cluster, ledger, progress):
+        for entry in _run_tasks(batch, workers, cluster, ledger, progress):
             if entry["event"] == "done":
                 ledger.append(entry)
                 entries.append(entry)
             elif entry["exit_code"] == NotWritten.exit_code:
-                # The next one would not be written either.
+                # The next file could not be written either.
                 raise NotWritten(entry["what"], where=entry["where"], fix=f"{entry['do']}; what is done is kept")
             else:
                 failed.append(entry)
@@ -167,7 +137,9 @@ def run_batch(
     return Outcome(tuple(entries), tuple(failed), results, len(fresh))
 
 
-def _do_all(batch: Batch, workers: int, cluster: str, ledger: LedgerWriter, progress: Progress | None) -> Any:
+def _run_tasks(
+    batch: Batch, workers: int, cluster: str, ledger: LedgerWriter, progress: Progress | None
+) -> Iterator[Entry]:
     """The entries of all tasks, as they are completed."""
     plan, done, leftovers = batch.plan, 0, _Leftovers(batch.plan.tasks)
 
@@ -179,12 +151,18 @@ def _do_all(batch: Batch, workers: int, cluster: str, ledger: LedgerWriter, prog
         if progress:
             progress(done + units, plan.size)
 
-    how: dict[str, Any] = {"size": lambda task: task.size, "begin": begin, "progress": count}
-    # One task, too, is done by another process where several were asked for: it may be the one that kills.
+    # A single task runs in another process, too, if several were requested: it may be the one that kills its process.
     with task_workers(workers if plan.tasks else 1, cluster if plan.tasks else "") as run:
-        for task, result in run(TaskRunner(batch.work.do), plan.tasks, where=lambda task: task.input, **how):
-            lost = isinstance(result, VitruveError)
-            yield failure(result, input=task.input, output=task.name) if lost else result
+        for task, result in run(
+            TaskRunner(batch.work.do),
+            plan.tasks,
+            size=lambda task: task.size,
+            where=lambda task: task.input,
+            begin=begin,
+            progress=count,
+        ):
+            died = isinstance(result, VitruveError)
+            yield failure(result, input=task.input, output=task.name) if died else result
             done += task.size
             count(0)
 
@@ -203,16 +181,16 @@ def _results(
 
 
 class _Leftovers:
-    """What a killed run, or a worker that died, has left beside outputs: folders that files were being written in."""
+    """Temporary folders beside outputs, left by a killed run or a worker that died."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        # One look at each folder: to look for each of a thousand files in a folder of a thousand takes seconds.
+        # Each folder is listed once: looking for each of a thousand files in a folder of a thousand takes seconds.
         folders = {Path(task.output).parent for task in tasks}
-        found = [path for folder in sorted(folders) for path in folder.glob(".*.????????")]
-        self._outputs = {str(path.with_name(path.name[1:-9])) for path in found if path.is_dir()}
+        partial = [path for folder in sorted(folders) for path in folder.glob(".*.????????")]
+        self._outputs = {str(path.with_name(path.name[1:-9])) for path in partial if path.is_dir()}
 
     def remove(self, task: Task) -> None:
-        """Remove those of a task that begins; at a second try, what the first has left."""
+        """Remove those of a task that begins; on a retry, those of the first attempt."""
         if task.output in self._outputs:
             output = Path(task.output)
             for partial in output.parent.glob(f".{glob.escape(output.name)}.????????"):
@@ -221,11 +199,11 @@ class _Leftovers:
 
 
 def _refuse_foreign(folder: Path, overwrite: bool) -> None:
-    """A folder that something else has made may hold a report of its own."""
+    """Refuse a folder that another command has made: it may hold a report of its own."""
     others = [name for name in RECORDS if (folder / name).exists()]
     if others and not overwrite and not any(folder.glob("ledger*.jsonl")):
         raise UsageError(
-            "the output folder holds the record of something else",
+            "the output folder holds the record of another command",
             where=f"{folder}: {', '.join(others)}",
             fix="choose another folder, or give --overwrite",
         )

@@ -1,4 +1,4 @@
-"""Results of earlier runs among the inputs: taken beside their own sources, they would be done twice."""
+"""Find results of earlier runs among the inputs: beside their own sources, they would be processed twice."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from vitruve.jobs.ledger import read_ledgers
 
 
 def earlier_results(paths: Sequence[Path]) -> set[Path]:
-    """Which of some files an earlier run has made from another of them, by the ledgers that lie beside them.
+    """The files that an earlier run has made from another of these files, by the ledgers beside them.
 
     A result that was changed since counts as a file of its own. So does one whose source is not among the paths:
     whoever names the folder of results alone wants them.
     """
     by_place = {os.path.realpath(path): path for path in paths}
-    found = set()
+    results = set()
     for folder in _ledger_folders(paths):
         for name, entry in read_ledgers(folder).last.items():
             path = by_place.get(os.path.realpath(folder / name))
             if path is None or os.path.realpath(str(entry.get("input", ""))) not in by_place:
                 continue
             if entry.get("event") != "done" or is_unchanged(path, entry.get("result") or {}):
-                found.add(path)
-    return found
+                results.add(path)
+    return results
 
 
 def _ledger_folders(paths: Sequence[Path]) -> list[Path]:
-    """Folders with ledgers: of those that hold the paths, up to the one that holds all, and of reports in them."""
+    """Folders with ledgers: those of the paths up to the one that holds all, and reports in them."""
     if not paths:
         return []
     top = Path(os.path.commonpath([path.parent for path in paths]))
     folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(top)}
-    ledgers = [ledger for folder in folders for ledger in folder.glob("ledger*.jsonl")]
-    ledgers += [ledger for folder in folders for ledger in folder.glob("*-report/ledger*.jsonl")]
-    return sorted({ledger.parent for ledger in ledgers})
+    patterns = ("ledger*.jsonl", "*-report/ledger*.jsonl")
+    return sorted({ledger.parent for folder in folders for pattern in patterns for ledger in folder.glob(pattern)})

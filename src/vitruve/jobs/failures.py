@@ -1,4 +1,4 @@
-"""Inputs that failed: as entries beside the others, and as a table."""
+"""Inputs that failed: as ledger entries, and as a table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,9 @@ from vitruve.files.atomic import write_text
 
 
 def failure(error: VitruveError, **about: str) -> dict[str, Any]:
-    """The entry of an input that failed.
-
-    Args:
-        error: why.
-        about: which input it is: `input` and `output`, say.
-    """
-    told = {"what": error.what, "where": error.where, "do": error.fix, "exit_code": error.exit_code}
-    return {"event": "failed", **about, **told}
+    """The entry of a failed input; `about` names it, for example by `input` and `output`."""
+    reason = {"what": error.what, "where": error.where, "do": error.fix, "exit_code": error.exit_code}
+    return {"event": "failed", **about, **reason}
 
 
 def unexpected(error: BaseException, path: str | Path) -> VitruveError:
@@ -32,19 +27,12 @@ def unexpected(error: BaseException, path: str | Path) -> VitruveError:
 
 
 def write_failures(path: Path, failed: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write what failed and why as a table; where nothing did, remove that of an earlier run.
-
-    Args:
-        path: the CSV file.
-        failed: entries of `failure`.
-        columns: which input a row is about, such as "input" and "output"; what, where and do follow.
-    """
+    """Write failures as a CSV table, with columns that name an input and what, where, do; without any, remove it."""
     if not failed:
         path.unlink(missing_ok=True)
         return
-    names = (*columns, "what", "where", "do")
     table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([entry[name] for name in names] for entry in failed)
+    writer = csv.DictWriter(table, (*columns, "what", "where", "do"), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(failed)
     write_text(path, table.getvalue())

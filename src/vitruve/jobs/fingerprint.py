@@ -1,4 +1,4 @@
-"""How a file or folder is recognised: inputs by a hash of their content, results by size, date and hash."""
+"""Recognise files and folders: inputs by a hash of their content, results by size, date and hash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitruve.files.hashes import file_hash
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of an input: of a file; of all files of a folder; of a motion and the skeletons beside it."""
+    """SHA-256 of a file, of all files of a folder, or of an AMC file and the skeletons beside it."""
     if path.is_dir():
         files = _files(path)
     elif path.suffix.lower() == ".amc":
@@ -26,21 +26,18 @@ def content_hash(path: Path) -> str:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Size, date and hash of a result that was just written, for the ledger: `bytes`, `mtime_ns` and `sha256`.
-
-    Of a folder the bytes are the sum over its files, and the date is that of the newest.
-    """
-    return {**_look(path), "sha256": content_hash(path)}
+    """`bytes`, `mtime_ns` and `sha256` of a new result, for the ledger. A folder has the sum and the latest date."""
+    return {**_size_and_date(path), "sha256": content_hash(path)}
 
 
 def is_unchanged(path: Path, known: Mapping[str, Any]) -> bool:
-    """Whether a result is what it was when its fingerprint was taken.
+    """Whether a result still has its fingerprint.
 
-    Size and date are enough where they agree, so that no result is read when nothing has happened to it. Where the size
-    agrees and the date does not, as after copying a folder, the content decides.
+    Equal size and date are enough, so that unchanged results are not read. Where only the date differs, as after
+    copying a folder, the content decides.
     """
     try:
-        now = _look(path)
+        now = _size_and_date(path)
         if now["bytes"] != known.get("bytes"):
             return False
         return now["mtime_ns"] == known.get("mtime_ns") or content_hash(path) == known.get("sha256")
@@ -48,7 +45,7 @@ def is_unchanged(path: Path, known: Mapping[str, Any]) -> bool:
         return False
 
 
-def _look(path: Path) -> dict[str, int]:
+def _size_and_date(path: Path) -> dict[str, int]:
     stats = [file.stat() for file in (_files(path) if path.is_dir() else [path])]
     return {"bytes": sum(s.st_size for s in stats), "mtime_ns": max((s.st_mtime_ns for s in stats), default=0)}
 

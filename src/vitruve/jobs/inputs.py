@@ -1,10 +1,11 @@
-"""The inputs of a command that takes many files: from files, folders, patterns and lists, each with its place below."""
+"""Find the inputs of a command: from files, folders, patterns and lists, each with its relative path."""
 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Input:
 
     Attributes:
         path: absolute.
-        relative: its place below the folder that was searched; just its name for a file that was named.
+        relative: to the folder that was searched; only the name for a file that was named.
     """
 
     path: Path
@@ -31,11 +32,20 @@ class Input:
 
 @dataclass(frozen=True)
 class _Search:
-    """One search: for what, where not, and what was passed over."""
+    """What to search for, the folder to leave out, and the files that were skipped."""
 
     kind: InputKind
     skip: Path | None
     passed: list[Path] = field(default_factory=list)
+
+    def accepts(self, path: Path) -> bool:
+        """Whether a file found in a folder is an input; other files with a fitting suffix are noted."""
+        if path.suffix.lower() not in self.kind.endings:
+            return False
+        if not self.kind.is_input(path):
+            self.passed.append(path)
+            return False
+        return True
 
 
 def find_inputs(
@@ -44,18 +54,18 @@ def find_inputs(
     """Find the inputs.
 
     Args:
-        named: files; folders, which are searched with all folders below; patterns such as "data/**/*.npz"; lists of
-            paths, one a line, as "@files.txt" or "files.txt".
+        named: files; folders, which are searched recursively; patterns such as "data/**/*.npz"; lists of paths, one a
+            line, as "@files.txt" or "files.txt".
         kind: what counts as an input.
         skip: a folder that is not searched: the output.
 
     Returns:
-        (the inputs, the files that are passed over and why: those of folders whose ending fits and whose content does
-        not, and results of an earlier run beside their sources). A file that cannot be read counts as an input: it will
-        fail and be reported.
+        (the inputs, the skipped files and why). Files in folders are skipped whose suffix fits but whose content does
+        not, and results of an earlier run beside their sources. An unreadable file counts as an input: it will fail and
+        be reported.
 
     Raises:
-        MissingAsset: something that was named is not there.
+        MissingAsset: a name does not exist.
         UsageError: nothing was found.
     """
     if not named:
@@ -76,109 +86,84 @@ def find_inputs(
 
 def _expand(name: str, search: _Search) -> list[Input]:
     if name.startswith("@"):
-        return _listed(Path(name[1:]), search)
+        return _from_list(Path(name[1:]), search)
     path = Path(name).expanduser()
     if path.is_dir():
-        return _searched(path, search)
+        return _from_folder(path, search)
     if path.is_file() and path.suffix.lower() in _LIST_ENDINGS:
-        return _listed(path, search)
+        return _from_list(path, search)
     if path.exists():
         return [Input(_absolute(path), Path(path.name))]
     if glob.has_magic(name):
-        return _matched(name, search)
+        return _from_pattern(os.path.expanduser(name), search)
     siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    hint = nearest(path.name, siblings) if 0 < len(siblings) < 10_000 else f"the folder {path.parent} is not there"
+    hint = nearest(path.name, siblings) if 0 < len(siblings) < 10_000 else f"the folder {path.parent} does not exist"
     raise MissingAsset(f"there is no file {path}", where=str(path.parent), fix=hint)
 
 
-def _matched(pattern: str, search: _Search) -> list[Input]:
-    paths = _once([Path(path) for path in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))])
+def _from_pattern(pattern: str, search: _Search) -> list[Input]:
+    # Each entry by its shortest path: with a link to a parent folder, "**" finds it forty times.
+    shortest: dict[str, Path] = {}
+    for path in sorted(map(Path, sorted(glob.glob(pattern, recursive=True))), key=lambda path: len(path.parts)):
+        shortest.setdefault(os.path.join(os.path.realpath(path.parent), path.name), path)
+    paths = sorted(shortest.values())
     if not paths:
         raise MissingAsset(f"nothing fits the pattern {pattern}", where=os.getcwd(), fix="check the pattern")
-    files = [path for path in paths if path.is_file() and not _below(path, search.skip) and _fits(path, search)]
-    if not files:  # folders were meant
-        return [entry for path in paths if path.is_dir() for entry in _searched(path, search, Path(path.name))]
-    fixed = Path(*_parts_before_magic(os.path.expanduser(pattern)))
-    return [Input(_absolute(path), path.relative_to(fixed)) for path in files if _is_input(path, search)]
+    endings = search.kind.endings
+    files = [p for p in paths if p.is_file() and not _is_below(p, search.skip) and p.suffix.lower() in endings]
+    if not files:  # the pattern names folders
+        return [entry for path in paths if path.is_dir() for entry in _from_folder(path, search, Path(path.name))]
+    fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts[:-1]))
+    return [Input(_absolute(path), path.relative_to(fixed)) for path in files if search.accepts(path)]
 
 
-def _once(paths: list[Path]) -> list[Path]:
-    """Each entry of each folder by its shortest path: a link to a folder above makes "**" find it forty times."""
-    by_place: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: len(path.parts)):
-        by_place.setdefault(os.path.join(os.path.realpath(path.parent), path.name), path)
-    return sorted(by_place.values())
-
-
-def _parts_before_magic(pattern: str) -> Iterator[str]:
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _listed(path: Path, search: _Search) -> list[Input]:
-    """The entries of a list keep their tree below the folder that they all share."""
+def _from_list(path: Path, search: _Search) -> list[Input]:
+    """The files in a list keep their folders below the one that they all share."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(
             "the list cannot be read", where=f"{path}: {error}", fix="give a text with a path a line"
         ) from None
-    names = [line for line in lines if line and not line.startswith("#")]
-    for number, name in enumerate(lines, start=1):
-        if name in names and not Path(name).expanduser().exists() and not glob.has_magic(name):
+    names = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
+    names = {number: name for number, name in names.items() if not name.startswith("#")}
+    for number, name in names.items():
+        if not Path(name).expanduser().exists() and not glob.has_magic(name):
             raise MissingAsset(
                 f"there is no file {name}",
-                where=f"{path}, line {number}; paths count from {os.getcwd()}",
-                fix="mend the list, or run where its paths begin",
+                where=f"{path}, line {number}; paths are relative to {os.getcwd()}",
+                fix="correct the list, or run in the folder that its paths are relative to",
             )
-    paths = [entry.path for name in names for entry in _expand(name, search)]
+    paths = [entry.path for name in names.values() for entry in _expand(name, search)]
     if not paths:
         return []
     shared = Path(os.path.commonpath([entry.parent for entry in paths]))
     return [Input(entry, entry.relative_to(shared)) for entry in paths]
 
 
-def _searched(folder: Path, search: _Search, below: Path = Path()) -> list[Input]:
+def _from_folder(folder: Path, search: _Search, prefix: Path = Path()) -> list[Input]:
     """All inputs below a folder, or the folder itself where it is one input."""
     kind = search.kind
     if kind.is_one_folder(folder):
         return [Input(_absolute(folder), Path(_absolute(folder).name))]
-    found: list[Input] = []
+    found: list[Path] = []
     seen: set[str] = set()
-    skip = None if _below(folder, search.skip) else search.skip  # named by itself, so it is wanted
+    skip = None if _is_below(folder, search.skip) else search.skip  # a folder that is named is searched
     for place, folders, files in os.walk(folder, followlinks=True):
-        here = Path(place)
-        real = os.path.realpath(place)
-        if real in seen or _below(here, skip):
+        here, real = Path(place), os.path.realpath(place)
+        if real in seen or _is_below(here, skip):
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in [name for name in folders if kind.is_one_folder(here / name)]:
-            found.append(Input(_absolute(here / name), below / (here / name).relative_to(folder)))
+            found.append(here / name)
             folders.remove(name)
-        for name in sorted(files):
-            path = here / name
-            if not name.startswith(".") and _fits(path, search) and _is_input(path, search):
-                found.append(Input(_absolute(path), below / path.relative_to(folder)))
-    return found
+        found += [here / name for name in sorted(files) if not name.startswith(".") and search.accepts(here / name)]
+    return [Input(_absolute(path), prefix / path.relative_to(folder)) for path in found]
 
 
-def _fits(path: Path, search: _Search) -> bool:
-    return path.suffix.lower() in search.kind.endings
-
-
-def _is_input(path: Path, search: _Search) -> bool:
-    """Whether a file that was not named by itself is an input; notes it where it is not."""
-    if search.kind.is_input(path):
-        return True
-    search.passed.append(path)
-    return False
-
-
-def _below(path: Path, folder: Path | None) -> bool:
+def _is_below(path: Path, folder: Path | None) -> bool:
     return folder is not None and _absolute(path).is_relative_to(_absolute(folder))
 
 

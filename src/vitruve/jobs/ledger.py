@@ -1,11 +1,11 @@
-"""What is done: JSON lines beside the results, one ledger per shard, appended to and never rewritten.
+"""The ledger of finished work: JSON lines beside the results, one file per shard, only ever appended to.
 
 | line | when |
 |---|---|
 | `{"event": "begun", "output": ...}` | before a file is written: from now on that output is ours |
 | `{"event": "done", "key": ..., "output": ..., ...}` | after its rename, with all that the summary needs |
 
-The last line about an output counts. A line that was cut short by a crash is no line.
+The last line about an output counts. A line that a crash has truncated is skipped.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from vitruve.errors import not_written, writing
 from vitruve.runs.lock import lock
 
 Entry = Mapping[str, Any]
-KEPT = "run the same again: what is done is kept"
-_TAKEN = "another run into this folder is at work; several share it as --shard 1/2 and 2/2"
+_LOCKED = "another run is writing into this folder; several can share it as --shard 1/2 and 2/2"
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Ledger:
     """All ledgers of an output folder together.
 
     Attributes:
-        last: output (relative to the folder) to the last line about it.
-        facts: hash of an input's content to what a look into it has found.
+        last: output (relative to the folder) to the last entry about it.
+        facts: hash of an input's content to the facts of its last look.
     """
 
     last: dict[str, Entry] = field(default_factory=dict)
@@ -45,9 +44,9 @@ class Ledger:
 
 
 def read_ledgers(folder: Path) -> Ledger:
-    """Read every ledger of a folder; lines of several are put in order by their time."""
+    """Read every ledger of a folder, in the order of time."""
     lines = [entry for path in sorted(folder.glob("ledger*.jsonl")) for entry in _entries(path)]
-    lines.sort(key=lambda entry: entry["time"])  # stable: within a ledger the order of its lines stays
+    lines.sort(key=lambda entry: entry["time"])  # stable: a ledger's lines keep their order
     ledger = Ledger()
     for entry in lines:
         ledger.last[entry["output"]] = entry
@@ -57,19 +56,23 @@ def read_ledgers(folder: Path) -> Ledger:
 
 
 class LedgerWriter:
-    """Appends to one ledger, which no other run may write meanwhile; every line is handed to the system at once."""
+    """Appends to one ledger and locks it; every line is written at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Without a buffer: what a full disk has refused must not be tried again when the file is closed.
+            # Unbuffered: what a full disk has refused must not be retried when the file is closed.
             self._file = path.open("a+b", buffering=0)
-        lock(self._file, path.parent, _TAKEN)
-        self._mend()
+        lock(self._file, path.parent, _LOCKED)
+        # A line that a crash has truncated ends here, so that it does not spoil the next one.
+        if self._file.seek(0, os.SEEK_END):
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._write(b"\n")
 
     def append(self, entry: Entry) -> None:
-        """Add a line; its time is added to it."""
+        """Add a line, with the time."""
         line = json.dumps({**entry, "time": time.time()}, ensure_ascii=False) + "\n"
         self._write(line.encode("utf-8", errors="surrogateescape"))
 
@@ -77,19 +80,12 @@ class LedgerWriter:
         """Close the file."""
         self._file.close()
 
-    def _mend(self) -> None:
-        """A line that a crash has cut short ends here, so that it does not spoil the next one."""
-        if self._file.seek(0, os.SEEK_END):
-            self._file.seek(-1, os.SEEK_END)
-            if self._file.read(1) != b"\n":
-                self._write(b"\n")
-
     def _write(self, data: bytes) -> None:
         try:
             while data:  # a disk that is nearly full takes a part
                 data = data[self._file.write(data) :]
         except OSError as error:
-            raise not_written(error, self._path, KEPT) from None
+            raise not_written(error, self._path, "run the same again: what is done is kept") from None
 
 
 def _entries(path: Path) -> list[Entry]:

@@ -16,7 +16,7 @@ def _is_motion(path: Path) -> bool:
     try:
         look = glimpse(path)
     except VitruveError:
-        return True  # damaged: to be reported, not passed over
+        return True  # damaged: to be reported, not skipped
     if look.kind in ("npz", "safetensors") and look.shapes:
         try:
             recognise(look)
@@ -26,7 +26,7 @@ def _is_motion(path: Path) -> bool:
 
 
 def _is_one_motion(folder: Path) -> bool:
-    """A folder with one pickle or one mesh a frame, and with nothing that is a motion by itself."""
+    """A folder with one pickle or one mesh a frame, and no other motion files."""
     look = glimpse(folder)
     others = sum(count for ending, count in look.endings.items() if ending in _ENDINGS - {".pkl"})
     return (is_transfer_folder(look) or is_mesh_folder(look)) and not others

@@ -1,19 +1,17 @@
 """The plan: which input goes where, what is done already, what is left to do.
 
-Looking at an input means hashing it once and, unless a ledger knows that content, looking at its header. Nothing is
-written here.
+Each input is hashed once, and its header is read unless a ledger knows the content. Nothing is written here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import vitruve
 from vitruve.errors import UsageError, VitruveError
@@ -25,18 +23,15 @@ from vitruve.jobs.shards import WHOLE, Shard, in_shard
 from vitruve.jobs.work import Task, Work
 from vitruve.runs.progress import Progress
 
-_Found = TypeVar("_Found")
-
 
 @dataclass(frozen=True)
 class Plan:
     """What is to do.
 
     Attributes:
-        tasks: to do.
-        done: ledger entries of what is done.
-        failed: entries of inputs that cannot be done.
-        notes: what was decided, one sentence each.
+        done: ledger entries of finished files.
+        failed: entries of inputs that cannot be processed.
+        notes: decisions, one sentence each.
     """
 
     tasks: tuple[Task, ...]
@@ -50,12 +45,28 @@ class Plan:
         return sum(task.size for task in self.tasks)
 
 
+class _Row(NamedTuple):
+    """An input, its output, and the output's name in the ledger."""
+
+    path: Path
+    output: Path
+    name: str
+
+
+class _Checked(NamedTuple):
+    """An input's content hash and facts, or why it cannot be read; whether its output is as a run has written it."""
+
+    content: str
+    facts: Any
+    error: VitruveError | None
+    intact: bool
+
+
 @dataclass
 class _Draft:
     """A plan being made."""
 
     work: Work
-    folder: Path
     ledger: Ledger
     overwrite: bool
     tasks: list[Task] = field(default_factory=list)
@@ -77,41 +88,33 @@ def make_plan(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
-    """Look at the inputs and say what is to do.
+    """Look at the inputs and decide what is to do.
 
     Args:
-        work: the feature.
         inputs: from `find_inputs`.
-        outputs: one for each input.
-        folder: holds the ledger.
-        ledger: what earlier runs have done there.
-        shard: (i, n): only the i-th of n parts. A file stays in its part whatever else is there.
+        ledger: of earlier runs into that folder.
+        shard: (i, n): only the i-th of n parts. A file stays in its part whatever other files there are.
         overwrite: replace files that no earlier run has made.
-        progress: called with inputs looked at and inputs in all.
+        progress: called with inputs checked and inputs in all.
 
     Raises:
-        UsageError: two inputs with one output, or an output that is an input.
-        VitruveError: no input can be done, all for the same reason.
+        UsageError: two inputs have one output, or an output is an input.
+        VitruveError: all inputs fail for the same reason.
     """
     _refuse_clashes(inputs, outputs)
-    named = [(entry.path, output, _name(output, folder)) for entry, output in zip(inputs, outputs, strict=True)]
-    named = [row for row in named if in_shard(row[2], shard)]
-    draft = _Draft(work, folder, ledger, overwrite)
-    seen = _look_at_all([path for path, _, _ in named], draft, progress)
-    intact = _in_threads(partial(_is_intact, ledger=ledger), [(output, name) for _, output, name in named])
-    for (path, output, name), found, whole in zip(named, seen, intact, strict=True):
-        try:
-            if isinstance(found, VitruveError):
-                raise found
-            task = _task(path, output, name, found, draft)
-            done = ledger.done(name, task.key) if whole else None
-            if done is None:
-                draft.tasks.append(_allowed(task, output, whole, draft))
-            else:
-                draft.done.append(done)
-        except VitruveError as error:
-            draft.failed.append(failure(error, input=str(path), output=name))
-            draft.errors.append(error)
+    rows = [
+        _Row(entry.path, output, Path(os.path.relpath(output, folder)).as_posix())
+        for entry, output in zip(inputs, outputs, strict=True)
+    ]
+    rows = [row for row in rows if in_shard(row.name, shard)]
+    draft = _Draft(work, ledger, overwrite)
+    # Reading and hashing wait for the disk and release the GIL, so threads help.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        checks = pool.map(lambda row: _check(row, draft), rows)
+        for count, (row, checked) in enumerate(zip(rows, checks), start=1):
+            _add(row, checked, draft)
+            if progress:
+                progress(count, len(rows))
     reasons = {(type(error), error.what) for error in draft.errors}
     if not draft.tasks and not draft.done and len(reasons) == 1:
         raise draft.errors[0]
@@ -123,9 +126,8 @@ def make_plan(
 
 
 def _refuse_clashes(inputs: Sequence[Input], outputs: Sequence[Path]) -> None:
-    """Raise UsageError where two inputs have the same output, or an output is an input."""
     taken: dict[Path, Path] = {}
-    sources = {os.path.realpath(entry.path) for entry in inputs}  # resolve() fails on links that go in a circle
+    sources = {os.path.realpath(entry.path) for entry in inputs}  # resolve() fails on circular links
     for entry, output in zip(inputs, outputs, strict=True):
         if output in taken:
             raise UsageError(
@@ -140,76 +142,64 @@ def _refuse_clashes(inputs: Sequence[Input], outputs: Sequence[Path]) -> None:
         taken[output] = entry.path
 
 
-def _look_at_all(
-    paths: Sequence[Path], draft: _Draft, progress: Progress | None
-) -> list[tuple[str, Any] | VitruveError]:
-    found = []
-    for result in _in_threads(partial(_look_at, work=draft.work, ledger=draft.ledger), paths):
-        found.append(result)
-        if progress:
-            progress(len(found), len(paths))
-    return found
-
-
-def _in_threads(look_at: Callable[[Any], _Found], paths: Sequence[Any]) -> Iterator[_Found]:
-    """Reading and hashing wait for the disk and leave Python free, so threads help."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(look_at, paths)
-
-
-def _is_intact(result: tuple[Path, str], ledger: Ledger) -> bool:
-    """Whether a result stands there as a run has written it; a ledger that does not tell is of an earlier version."""
-    output, name = result
-    last = ledger.last.get(name)
-    return last is not None and last.get("event") == "done" and is_unchanged(output, last.get("result") or {})
-
-
-def _look_at(path: Path, work: Work, ledger: Ledger) -> tuple[str, Any] | VitruveError:
+def _check(row: _Row, draft: _Draft) -> _Checked:
+    ledger, last = draft.ledger, draft.ledger.last.get(row.name)
+    # A ledger without fingerprints is of an earlier version: its results count as changed.
+    intact = last is not None and last.get("event") == "done" and is_unchanged(row.output, last.get("result") or {})
     try:
-        content = content_hash(path)
+        content = content_hash(row.path)
         known = ledger.facts.get(content)
-        facts = None if known is None else work.recall(known)
-        return content, work.look(path) if facts is None else facts
+        facts = None if known is None else draft.work.recall(known)
+        return _Checked(content, draft.work.look(row.path) if facts is None else facts, None, intact)
     except VitruveError as error:
-        return error
+        return _Checked("", None, error, intact)
 
 
-def _task(path: Path, output: Path, name: str, found: tuple[str, Any], draft: _Draft) -> Task:
-    content, facts = found
-    settled = draft.work.settle(path, output, facts)
+def _add(row: _Row, checked: _Checked, draft: _Draft) -> None:
+    try:
+        if checked.error is not None:
+            raise checked.error
+        task = _task(row, checked, draft)
+        done = draft.ledger.done(row.name, task.key) if checked.intact else None
+        if done is not None:
+            draft.done.append(done)
+            return
+        _check_output(row, checked.intact, draft)
+        ours = draft.overwrite or row.name in draft.ledger.last
+        draft.tasks.append(replace(task, overwrite=ours))
+    except VitruveError as error:
+        draft.failed.append(failure(error, input=str(row.path), output=row.name))
+        draft.errors.append(error)
+
+
+def _task(row: _Row, checked: _Checked, draft: _Draft) -> Task:
+    settled = draft.work.settle(row.path, row.output, checked.facts)
     draft.notes |= dict.fromkeys(settled.notes)
-    parts = (vitruve.__version__, content, *settled.depends_on)
-    key = hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
-    size = draft.work.size(facts)
-    return Task(str(path), str(output), name, key, content, facts, size, settled.settings, settled.notes)
+    text = "\n".join((vitruve.__version__, checked.content, *settled.depends_on))
+    key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    size = draft.work.size(checked.facts)
+    place = str(row.path), str(row.output), row.name
+    return Task(*place, key, checked.content, checked.facts, size, settled.settings, settled.notes)
 
 
-def _allowed(task: Task, output: Path, intact: bool, draft: _Draft) -> Task:
-    last = draft.ledger.last.get(task.name)
-    ours = last is not None
-    if last is not None and last.get("result") and output.exists() and not intact:
-        if draft.work.is_result(output):
-            ours = _refuse_changed(output, draft.overwrite)
-        else:
-            draft.damaged.append(output)
-    if output.exists() and not ours and not draft.overwrite:
+def _check_output(row: _Row, intact: bool, draft: _Draft) -> None:
+    """Raise UsageError where the output holds something that may not be replaced; note a damaged result."""
+    if not row.output.exists():
+        return
+    last = draft.ledger.last.get(row.name)
+    if last is None and not draft.overwrite:
         raise UsageError(
             "the output exists already, and no run into this folder has made it",
-            where=str(output),
+            where=str(row.output),
             fix="choose another --out, or give --overwrite",
         )
-    return replace(task, overwrite=ours or draft.overwrite)
-
-
-def _refuse_changed(output: Path, overwrite: bool) -> bool:
-    if not overwrite:
+    if last is None or not last.get("result") or intact:
+        return
+    if not draft.work.is_result(row.output):
+        draft.damaged.append(row.output)
+    elif not draft.overwrite:
         raise UsageError(
             "the result of an earlier run was changed since",
-            where=str(output),
+            where=str(row.output),
             fix="move it elsewhere, and it is made again; or give --overwrite",
         )
-    return True
-
-
-def _name(output: Path, folder: Path) -> str:
-    return Path(os.path.relpath(output, folder)).as_posix()

@@ -1,8 +1,8 @@
-"""What a feature tells the engine: how to look at an input, how to do one, what to record.
+"""What a feature provides to the engine: how to look at an input, how to process it, what to record.
 
     work = Work(verb="convert", unit="frames", options={...}, look=look, settle=settle, do=convert_file, ...)
 
-`do` runs in other processes, so it is a function of a module and gets everything it needs in its task.
+`do` runs in other processes, so it is a module-level function and gets everything it needs in its task.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 from vitruve.errors import VitruveError
 from vitruve.jobs.failures import failure, unexpected
 from vitruve.jobs.fingerprint import fingerprint
+from vitruve.jobs.ledger import Entry
 from vitruve.runs.progress import Progress
-
-Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,10 @@ class InputKind:
     """Which files and folders are inputs of a feature.
 
     Attributes:
-        noun: what one of them is, for messages: "motion".
-        endings: of the files that a folder is searched for, in lower case.
-        is_input: whether a file with such an ending, found in a folder, is one.
-        is_one_folder: whether a whole folder is one input.
-        example: a command line, for the message that no input was given.
+        noun: what an input is called in messages: "motion".
+        endings: suffixes that a folder is searched for, in lower case.
+        is_input: whether a file with such a suffix, found in a folder, is an input.
+        example: a command line, for the error that no input was given.
     """
 
     noun: str
@@ -41,12 +39,12 @@ class InputKind:
 
 @dataclass(frozen=True)
 class Settled:
-    """What is decided about one input before any work.
+    """Decisions about one input before any work.
 
     Attributes:
         settings: what `do` needs to know; it is pickled.
         depends_on: what the result depends on, besides the input's content and the version.
-        notes: what a user must know of the decisions.
+        notes: decisions that the user must know.
     """
 
     settings: Any
@@ -63,10 +61,9 @@ class Task:
         name: the output relative to the folder of the ledger.
         key: a hash of all that the result depends on.
         content: the hash of the input's content.
-        facts: what a look into the input found, a dataclass of the feature.
+        facts: from `Work.look`, a dataclass of the feature.
         size: how much work it is, in the feature's unit.
-        settings: as the feature has settled them.
-        notes: likewise.
+        settings, notes: from `Settled`.
         overwrite: whether a file at the output may be replaced.
     """
 
@@ -88,17 +85,17 @@ class Work:
 
     Attributes:
         verb: the command, for `run.toml`.
-        unit: what work is counted in, such as "frames"; also the field of a ledger entry that has the count.
-        options: what was asked for, for `run.toml`.
-        look: what an input is, told cheaply; gives a frozen dataclass. Raises what its reader raises.
+        unit: what work is counted in, such as "frames"; also the key of the count in a ledger entry.
+        options: of the command, for `run.toml`.
+        look: a cheap look at an input; returns a frozen dataclass. Raises what its reader raises.
         recall: the same from the fields that an earlier ledger has for that content; None to look again.
-        size: units of work, from what `look` gave.
-        settle: (path, output, facts) to what is decided; raises where the input cannot be done.
-        do: the work: reads, writes `task.output`, gives the fields of the ledger entry. Called with a task and
+        size: units of work, from what `look` returned.
+        settle: (path, output, facts) to decisions; raises where the input cannot be processed.
+        do: reads the input, writes `task.output`, returns fields of the ledger entry. Called with a task and
             `progress`, which is None in other processes.
-        is_result: whether a file that stands at an output can be read, so that it was changed rather than damaged.
-        summarise: entries of what is done and of what failed to the figures for `results.json`.
-        before_workers: called with the tasks before several workers begin, to work out once what all of them need.
+        is_result: whether an output can be read, so that it was changed by hand and is not damaged.
+        summarise: entries of finished and of failed files to the figures for `results.json`.
+        before_workers: called with the tasks before several workers begin, to compute once what all of them need.
     """
 
     verb: str
@@ -116,7 +113,7 @@ class Work:
 
 @dataclass(frozen=True)
 class TaskRunner:
-    """Calls a feature's `do` and makes the ledger entry. A bad file must not end the others, so nothing is raised."""
+    """Calls a feature's `do` and returns a ledger entry. It raises nothing, so that one bad file does not end a run."""
 
     do: Callable[[Task, Progress | None], dict[str, Any]]
 
@@ -126,7 +123,6 @@ class TaskRunner:
             figures = self.do(task, progress)
             done = {"event": "done", "key": task.key, "input": task.input, "output": task.name, "content": task.content}
             return {**done, "result": fingerprint(Path(task.output)), "facts": asdict(task.facts), **figures}
-        except VitruveError as error:
-            return failure(error, input=task.input, output=task.name)
         except Exception as error:
-            return failure(unexpected(error, task.input), input=task.input, output=task.name)
+            known = error if isinstance(error, VitruveError) else unexpected(error, task.input)
+            return failure(known, input=task.input, output=task.name)

@@ -11,12 +11,12 @@ from PIL import Image
 from vitruve.compare import Comparison
 from vitruve.compare.notes import verdict
 from vitruve.compare.tables import joint_rows, part_rows, side_rows, sides_said, summary
-from vitruve.draw.actor_mesh import ActorMesh
 from vitruve.draw.framing import direction
 from vitruve.draw.heat import round_up
 from vitruve.draw.heat_views import at_rest, heat_views
 from vitruve.draw.pictures import stack
 from vitruve.draw.scene import Actor
+from vitruve.draw.sticks import ActorMesh
 from vitruve.report.blocks import Block, Columns, Drawing, Figure, Heading, Note, Table, made_by, page
 from vitruve.report.credits import credits, likely_sources
 from vitruve.report.overlay import overlay_row, view_of_face

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import vitruve
-from vitruve.draw.actor_mesh import ActorMesh
 from vitruve.draw.framing import direction, fit_camera
 from vitruve.draw.heat import nice_top
 from vitruve.draw.heat_views import at_rest, heat_views, vertex_means
 from vitruve.draw.pictures import PAGE_LABEL, picture, row, spread, stack
 from vitruve.draw.scene import COLOURS, Actor, errors_between
+from vitruve.draw.sticks import ActorMesh
 from vitruve.errors import VitruveError
 from vitruve.formats.performers import load_performers
 from vitruve.motion import Motion

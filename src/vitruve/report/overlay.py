@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vitruve.draw.actor_mesh import each_and_both
-from vitruve.draw.facing import limbs_facing_deg
 from vitruve.draw.framing import direction, fit_camera
-from vitruve.draw.pictures import PAGE_LABEL, row
-from vitruve.draw.scene import COLOURS, Actor
+from vitruve.draw.pictures import PAGE_LABEL, each_and_both, row
+from vitruve.draw.scene import COLOURS, Actor, limbs_facing_deg
 from vitruve.motion.performer import Performer
 
 CELL = (300, 420)

@@ -5,9 +5,9 @@
         run.results({"height_m": 1.71})                    # results.json
         run.report(page("The demo", blocks))               # report.html
 
-The folder is filled under a temporary name next to its final path and renamed when the block ends. A run that fails or
-is interrupted leaves nothing. A command that adds to a folder over several runs creates a `RunFolder` itself and calls
-`record` at its start and end; each file is written atomically.
+The folder is filled under a temporary name beside its final path and renamed when the block ends. A run that fails or
+is interrupted leaves nothing. A command that adds to one folder over several runs creates a `RunFolder` itself and
+calls `record` at its start and end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vitruve.runs.lock import LOCK_FILE
 from vitruve.runs.versions import versions
 
 RUN_FILE = "run.toml"
-# An output path with one of these suffixes was meant as a file.
+# The user of an output path with one of these suffixes expects a file.
 _FILE_ENDINGS = (".npz", ".npy", ".pkl", ".json", ".csv", ".html", ".png", ".jpg", ".mp4", ".bvh", ".glb", ".txt")
 
 
@@ -43,9 +43,7 @@ class RunFolder:
     Attributes:
         path: where to write now.
         place: its final path.
-        command: the verb, for example "demo".
-        options: every option with its value.
-        suffix: added to the stems of the run's own files, where several runs share a folder.
+        suffix: added to the stems of the run's own files, if several runs share a folder.
     """
 
     path: Path
@@ -70,7 +68,7 @@ class RunFolder:
         write_text(self.file("report.html"), html)
 
     def note(self, **values: Any) -> None:
-        """Add to the table `[notes]` of `run.toml`: facts known only at run time, such as the body that was found."""
+        """Add facts known only at run time, such as the body in use, to the table `[notes]` of `run.toml`."""
         self._notes.update(values)
 
     def record(self, inputs: Mapping[str, str], done: bool = True) -> None:
@@ -78,14 +76,14 @@ class RunFolder:
 
         Args:
             inputs: path of each input to the hash of its content.
-            done: False while the run goes on; the duration is left out then.
+            done: False while the run continues; the duration is left out then.
         """
-        told = {key: str(value) if isinstance(value, Path) else value for key, value in self.options.items()}
+        options = {key: str(value) if isinstance(value, Path) else value for key, value in self.options.items()}
         record = {
             "command": f"vitruve {self.command}",
             "started": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._clock, 3) if done else None,
-            "options": told,
+            "options": options,
             "versions": versions(),
             "inputs": dict(inputs),
             "notes": self._notes,
@@ -104,11 +102,8 @@ def run_folder(
     """Create the folder of one run.
 
     Args:
-        out: its path.
-        command: the verb, for example "demo".
-        options: every option with the value it had.
-        inputs: files that were read; their hashes are kept.
-        overwrite: replace the folder of an earlier run. One that another command or no run has made is never replaced.
+        inputs: files that were read; their hashes are recorded.
+        overwrite: replace a folder that the same command has made; any other is never replaced.
     """
     place = Path(os.path.abspath(out))  # not resolve(): a link stays a link
     check_out(place, command, overwrite)
@@ -124,20 +119,14 @@ def run_folder(
         raise
     except OSError as error:
         if is_unwritable(error):
-            raise not_written(error, place, "run it again; nothing of it was kept") from None
+            raise not_written(error, place, "run it again; nothing was kept") from None
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_out(place: str | Path, command: str, overwrite: bool = False) -> None:
-    """Raise UsageError where a run may not write to a folder: something is there, and it may not be replaced.
-
-    Args:
-        place: the folder.
-        command: the verb that is to write it. Only a folder that the same verb has made can be replaced.
-        overwrite: whether it may be.
-    """
+    """Raise UsageError where a command may not write to a folder, since what is there may not be replaced."""
     place = Path(place)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise UsageError("the output is not a folder", where=str(place), fix="choose another: --out FOLDER")
@@ -155,7 +144,10 @@ def check_out(place: str | Path, command: str, overwrite: bool = False) -> None:
             where=f"{place} has no {RUN_FILE}",
             fix="choose another: --out FOLDER",
         )
-    made_by = _made_by(place / RUN_FILE)
+    try:
+        made_by = str(tomllib.loads((place / RUN_FILE).read_text(encoding="utf-8")).get("command", ""))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        made_by = ""
     if made_by != f"vitruve {command}":
         raise UsageError(
             f"the output folder is not one of `vitruve {command}`; it will not be replaced",
@@ -166,14 +158,6 @@ def check_out(place: str | Path, command: str, overwrite: bool = False) -> None:
         raise UsageError(
             "the output folder exists already", where=str(place), fix="choose another with --out, or use --overwrite"
         )
-
-
-def _made_by(record: Path) -> str:
-    """The command in a run.toml; empty where it does not tell."""
-    try:
-        return str(tomllib.loads(record.read_text(encoding="utf-8")).get("command", ""))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return ""
 
 
 def _make_partial(place: Path) -> Path:
@@ -187,7 +171,7 @@ def _make_partial(place: Path) -> Path:
 
 
 def _move(partial: Path, place: Path, command: str, overwrite: bool) -> None:
-    """Put the finished folder in its place; an earlier one goes only when the new one stands."""
+    """Move the finished folder to its place; an earlier one is removed only after that."""
     check_out(place, command, overwrite)  # again: another run may have finished meanwhile
     if not place.exists():
         partial.rename(place)

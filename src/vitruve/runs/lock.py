@@ -1,10 +1,7 @@
 """Lock a folder, so that one run at a time works in it.
 
-    with alone(out, "another preparation into this store is at work"):
-        ...
-
-The system releases the lock when the process ends, however it ends; the lock file stays. On a file system without
-locks, two runs are not kept apart.
+The system releases the lock when the process ends; the lock file stays. On a file system without locks, two runs are
+not kept apart.
 """
 
 from __future__ import annotations
@@ -25,10 +22,8 @@ def alone(folder: Path, taken: str, name: str = LOCK_FILE, shared: bool = False)
     """Hold the lock on a folder.
 
     Args:
-        folder: must exist.
         taken: the error message if another run holds the lock.
-        name: name of the lock file.
-        shared: several runs may hold a shared lock; it excludes one that is not shared.
+        shared: several runs may hold a shared lock; it excludes an exclusive one.
     """
     with writing(folder):
         file = (folder / name).open("a")

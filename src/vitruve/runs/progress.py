@@ -11,19 +11,17 @@ from typing import TextIO
 Progress = Callable[[int, int], None]
 """The `progress` callback of library functions, called with (done, total)."""
 
+# Seconds: shorter work prints no lines to a log.
+_SOON = 5.0
+
 
 @contextmanager
 def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show the progress of a task.
+    """Show the progress of a task; yields the callback to pass as `progress`.
 
     Args:
-        title: what is being done.
         unit: what is counted, for example "frames".
-        quiet: show nothing.
         stream: where to write; standard error by default.
-
-    Yields:
-        The callback to pass as `progress`.
     """
     out: TextIO = stream or sys.stderr
     if quiet:
@@ -31,14 +29,26 @@ def progress_bar(title: str, unit: str = "", quiet: bool = False, stream: TextIO
     elif not out.isatty():
         yield _plain_lines(title, unit, out)
     else:
-        from vitruve.runs.bar import bar  # only a terminal needs it
-
-        with bar(title, out, lambda speed: _rate(speed, unit)) as show:
+        with _bar(title, unit, out) as show:
             yield show
 
 
-# Shorter work prints no lines to a log.
-_SOON = 5.0
+@contextmanager
+def _bar(title: str, unit: str, stream: TextIO) -> Iterator[Progress]:
+    from rich import progress as bars  # only a terminal needs it
+    from rich.console import Console
+
+    rate, title_column = bars.TextColumn("{task.fields[rate]}"), bars.TextColumn("{task.description}")
+    columns = title_column, bars.BarColumn(), bars.MofNCompleteColumn(), rate, bars.TimeRemainingColumn()
+    with bars.Progress(*columns, console=Console(file=stream)) as shown:
+        task = shown.add_task(title, total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+            speed = shown.tasks[0].finished_speed or shown.tasks[0].speed
+            shown.update(task, rate=_rate(speed, unit) if speed else "")
+
+        yield show
 
 
 def _plain_lines(title: str, unit: str, stream: TextIO) -> Progress:
@@ -47,10 +57,8 @@ def _plain_lines(title: str, unit: str, stream: TextIO) -> Progress:
     def show(done: int, total: int) -> None:
         nonlocal last_tenth
         tenth = 10 * done // max(total, 1)
-        if tenth <= last_tenth:
-            return
         seconds = max(time.monotonic() - start, 1e-9)
-        if seconds < _SOON:
+        if tenth <= last_tenth or seconds < _SOON:
             return
         last_tenth = tenth
         left = "" if done >= total else f", {(total - done) * seconds / done:.0f} s left"

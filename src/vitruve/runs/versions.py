@@ -15,19 +15,13 @@ _PACKAGES = ("torch", "numpy", "scipy", "safetensors", "pillow")
 def versions() -> dict[str, str]:
     """Package name to version; packages that are not installed are left out."""
     found = {"vitruve": vitruve.__version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        version = package_version(package)
-        if version:
-            found[package] = version
-    found["platform"] = platform.platform()
-    commit = git_commit()
-    if commit:
-        found["git_commit"] = commit
-    return found
+    found |= {package: package_version(package) for package in _PACKAGES}
+    found |= {"platform": platform.platform(), "git_commit": git_commit()}
+    return {name: version for name, version in found.items() if version}
 
 
 def package_version(package: str) -> str:
-    """The installed version, from the package's metadata without importing it; empty if not installed."""
+    """The installed version, read without importing the package; empty if not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -35,10 +29,7 @@ def package_version(package: str) -> str:
 
 
 def git_commit() -> str:
-    """The commit of the checkout that Vitruve runs from, with "-dirty" where files were changed.
-
-    Empty for an installed package.
-    """
+    """The commit of Vitruve's checkout, with "-dirty" if files were changed; empty for an installed package."""
     root = Path(vitruve.__file__).resolve().parents[2]
     # Only our own checkout: Vitruve may be installed inside another repository.
     if not ((root / ".git").exists() and (root / "src" / "vitruve").is_dir()):

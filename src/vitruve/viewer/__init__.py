@@ -1,1 +1,1 @@
-"""The live page in the browser, and recordings of it."""
+"""The live viewer in a browser page, and recordings for the browser."""

@@ -1,8 +1,8 @@
-"""One actor in the viewer: a surface that the browser skins, its exact vertices, its heat map, its joints and bones."""
+"""One actor in the viewer: the surface that the browser skins, exact vertices, heat map, joints and bones."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from vitruve.bodies import BodyModel
+from vitruve.draw.framing import rgb
 from vitruve.draw.heat import heat_colours
-from vitruve.draw.scene import Actor, Colour
-from vitruve.draw.sticks import bones
+from vitruve.draw.scene import Actor
+from vitruve.draw.sticks import bones_of
 from vitruve.geometry.rotations import matrix_to_quaternion_wxyz
 from vitruve.motion import Motion
 from vitruve.viewer.heat_glb import coloured_glb
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-# Frames that are posed at a time (a clip is mostly shown in order), and how many such stretches are kept.
-_STRETCH, _KEPT = 32, 64
+# Frames that are posed at a time (a clip is mostly shown in order), and how many such blocks are cached.
+_BLOCK, _CACHED = 32, 64
 Surface = Literal["exact when still", "exact", "skinned"]
 SURFACES: tuple[Surface, ...] = ("exact when still", "exact", "skinned")
 
-# viser and the browser take this many joints for each vertex.
+# viser and the browser use this many joints for each vertex.
 _INFLUENCES = 4
 _SEE_THROUGH = 0.35
-# Every so many frames of a joint tree are looked at to tell its bones.
-_SOME = 20
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,10 @@ class Look:
     """What is drawn of an actor.
 
     Attributes:
-        shown: draw it at all.
-        joints: draw joints and bones; the surface is then seen through.
-        heat: draw the errors on the surface, where they are known.
-        exact: draw the vertices of the body model; else the browser skins the surface.
-        top_mm: the error that has the darkest colour.
+        joints: draw joints and bones; the surface is then transparent.
+        heat: draw the errors, if known, on the surface.
+        exact: draw the vertices of the body model; otherwise the browser skins the surface.
+        top_mm: the error with the darkest colour.
     """
 
     shown: bool = True
@@ -55,7 +53,7 @@ class Look:
 
 
 def skinned(body: BodyModel, rest: NDArray[Any], joints: NDArray[Any]) -> tuple[Floats, Floats, NDArray[Any]]:
-    """What the browser skins: rest vertices, rest joints, and weights [vertices, joints] of four joints at most."""
+    """Rest vertices, rest joints, and weights [vertices, joints] of at most four joints, for the browser to skin."""
     weights = body.skin_weights.detach().cpu().numpy().astype(np.float64)
     if weights.shape[1] > _INFLUENCES:
         limit = np.partition(weights, -_INFLUENCES, axis=1)[:, -_INFLUENCES][:, None]
@@ -68,16 +66,15 @@ class ActorNodes:
     """The nodes of one actor in a viser scene.
 
     Attributes:
-        actor: what is drawn.
         name: the path of its nodes in the scene tree.
         drawn: indices of the joints that are drawn.
-        errors_mm: [vertices] errors of the frame that is drawn as a heat map; None where there is none.
+        errors_mm: [vertices] errors of the heat map that is shown, or None.
     """
 
     def __init__(self, server: viser.ViserServer, actor: Actor, name: str) -> None:
         self.actor, self.name, self.errors_mm = actor, name, None
         self._api = server.scene
-        self._stretches: OrderedDict[int, tuple[Floats, ...]] = OrderedDict()
+        self._posed = functools.lru_cache(_CACHED)(self._pose_block)
         self._root = self._api.add_frame(name, show_axes=False)
         self._skin = self._exact = None
         self._add_surface()
@@ -85,7 +82,7 @@ class ActorNodes:
         self._add_joints()
 
     def _add_surface(self) -> None:
-        performer, colour = self.actor.performer, _bytes(self.actor.colour)
+        performer, colour = self.actor.performer, rgb(self.actor.colour)
         if not performer.has_surface or performer.faces is None:
             return
         faces = performer.faces.cpu().numpy()
@@ -96,7 +93,7 @@ class ActorNodes:
         self._exact = self._api.add_mesh_simple(f"{self.name}/exact", rest, faces, color=colour, visible=False)
 
     def _add_skin(self, motion: Motion, body: BodyModel, faces: NDArray[Any]) -> Floats:
-        """What the browser skins; gives the vertices at rest."""
+        """Add the surface that the browser skins; returns the vertices at rest."""
         shaped = body.shaped(motion.betas)
         self._rest_joints = shaped.rest_joints.detach().cpu()
         rest, joints, weights = skinned(body, shaped.rest_vertices.detach().cpu().numpy(), self._rest_joints.numpy())
@@ -107,7 +104,7 @@ class ActorNodes:
             bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (len(joints), 1)),
             bone_positions=joints,
             skin_weights=weights,
-            color=_bytes(self.actor.colour),
+            color=rgb(self.actor.colour),
             visible=False,
         )
         return rest
@@ -118,11 +115,10 @@ class ActorNodes:
         self._edges, self.drawn = np.array(edges, np.int64).reshape(-1, 2), np.arange(count)
         if skeleton is not None and performer.body is None and len(self._edges):
             # A root that stays behind is no part of the body.
-            some = performer.valid_frames()[::_SOME].tolist()
-            self._edges = bones(skeleton, self.actor.joint_positions(some).cpu().numpy())
+            self._edges = bones_of(self.actor)
             self.drawn = np.unique(self._edges)
         size = 0.013 if self.has_surface else 0.03
-        dark = _bytes(tuple(0.55 * part for part in self.actor.colour))
+        dark = rgb(0.55 * part for part in self.actor.colour)
         self._joints = self._api.add_point_cloud(
             f"{self.name}/joints",
             np.zeros((len(self.drawn), 3), np.float32),
@@ -143,11 +139,7 @@ class ActorNodes:
         return self._exact is not None
 
     def show(self, frame: int, look: Look) -> bool:
-        """Draw the actor's own frame; nothing is drawn where it has no data.
-
-        Returns:
-            Whether the frame has data.
-        """
+        """Draw the actor's own frame, or nothing if it has no data; returns whether it has."""
         valid = self.actor.performer.holds(frame)
         _visible(self._root, valid and look.shown)
         if not (valid and look.shown):
@@ -159,9 +151,9 @@ class ActorNodes:
         return True
 
     def send_heat(self, frame: int, look: Look) -> bool:
-        """Send the heat map of the frame that is shown, if there is one; False where not.
+        """Send the heat map of the frame that is shown; returns whether there is one.
 
-        It stays hidden until `show_heat`: the browser needs a moment to read it, and shows nothing meanwhile.
+        It stays hidden until `show_heat`: the browser needs a moment to read it.
         """
         actor = self.actor
         wanted, faces = look.heat and look.shown and actor.performer.holds(frame), actor.performer.faces
@@ -178,7 +170,7 @@ class ActorNodes:
         return True
 
     def show_heat(self) -> None:
-        """Show the heat map that was sent, in the place of the surface."""
+        """Show the heat map that was sent instead of the surface."""
         if self._heat is not None and self.errors_mm is not None:
             _visible(self._heat, True)
             for node in (self._skin, self._exact):
@@ -220,11 +212,10 @@ class ActorNodes:
 
     def joints(self, frame: int) -> Floats:
         """[joints, 3] positions of the joints in the scene, metres."""
-        stretch = self._stretch(frame)
-        return stretch[0][frame % _STRETCH] + self._shift
+        return self._posed(frame // _BLOCK)[0][frame % _BLOCK] + self._offset
 
     def points(self, frame: int) -> Floats:
-        """[points, 3] joints that are drawn, or some vertices of meshes, in the scene, metres."""
+        """[points, 3] joints that are drawn, or some vertices of meshes, metres."""
         if not len(self.drawn):
             return _floats(self.actor.points([frame])[0])
         points = self.joints(frame)[self.drawn]
@@ -232,42 +223,30 @@ class ActorNodes:
 
     def bones(self, frame: int) -> tuple[Floats, Floats]:
         """Unit quaternions [joints, 4], scalar first, and positions [joints, 3] that skin the rest surface."""
-        _, quaternions, positions = self._stretch(frame)
-        return quaternions[frame % _STRETCH], positions[frame % _STRETCH] + self._shift
+        _, quaternions, positions = self._posed(frame // _BLOCK)
+        return quaternions[frame % _BLOCK], positions[frame % _BLOCK] + self._offset
 
     def vertices(self, frame: int) -> Floats:
-        """[vertices, 3] as the body model gives them, metres."""
-        return self.actor.vertices([frame])[0].detach().cpu().numpy().astype(np.float32)
+        """[vertices, 3] of the body model, metres."""
+        return _floats(self.actor.vertices([frame])[0])
 
     def retire(self) -> None:
-        """Show nothing of it any more. The nodes stay: pages of viser 1.1 stop when a skinned surface is removed."""
+        """Hide it for good. The nodes stay: pages of viser 1.1 stop when a skinned surface is removed."""
         self._root.visible = False
 
     @property
-    def _shift(self) -> Floats:
+    def _offset(self) -> Floats:
         return np.array([*self.actor.offset, 0.0], np.float32)
 
-    def _stretch(self, frame: int) -> tuple[Floats, ...]:
-        """Joints, bone quaternions and bone positions of the frames around one, without the actor's offset."""
-        start = frame // _STRETCH
-        if start in self._stretches:
-            self._stretches.move_to_end(start)
-            return self._stretches[start]
-        frames = range(start * _STRETCH, min((start + 1) * _STRETCH, len(self.actor.performer)))
-        found = self._posed(frames)
-        self._stretches[start] = found
-        while len(self._stretches) > _KEPT:
-            self._stretches.popitem(last=False)
-        return found
-
-    def _posed(self, frames: range) -> tuple[Floats, ...]:
-        performer, some = self.actor.performer, slice(frames.start, frames.stop)
+    def _pose_block(self, block: int) -> tuple[Floats, ...]:
+        """Joints, bone quaternions and bone positions of a block of frames, without the actor's offset."""
+        performer, some = self.actor.performer, slice(block * _BLOCK, (block + 1) * _BLOCK)
         if performer.motion is None or performer.shaped is None:
-            return (_floats(performer.joints(frames)),)
+            return (_floats(performer.joints(range(len(performer))[some])),)
         shaped = performer.shaped.of_frames(some)
         world, positions = shaped.world_joints(performer.motion.rotations[some], performer.motion.translation[some])
-        # A rest point x of joint i goes to R x + o with o = p - R J. The browser knows the joints J0 without
-        # expression, so the bone that has its rest at J0 stands at R J0 + o.
+        # A rest point x of joint i moves to R x + o with o = p - R J. The browser knows the joints J0 without
+        # expression, so the bone that rests at J0 moves to R J0 + o.
         moved = self._rest_joints.to(world) - shaped.rest_joints
         bones = positions + torch.einsum("fjab,fjb->fja", world, moved.expand(*positions.shape))
         return _floats(positions), _floats(matrix_to_quaternion_wxyz(world)), _floats(bones)
@@ -275,11 +254,6 @@ class ActorNodes:
 
 def _floats(values: torch.Tensor) -> Floats:
     return values.detach().cpu().numpy().astype(np.float32)
-
-
-def _bytes(colour: Colour | tuple[float, ...]) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * part) for part in colour)
-    return red, green, blue
 
 
 def _visible(node: Any, wanted: bool) -> None:

@@ -1,7 +1,8 @@
-"""Where the viewer's camera stands: front, side, back and top of the body that is shown, and the path it follows."""
+"""The viewer's camera: front, side, back and top of the first body, and the path that it follows."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -9,51 +10,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.draw.facing import limbs_facing_deg
-from vitruve.draw.framing import direction, fit_camera, target_of
-from vitruve.draw.scene import Actor, Scene
+from vitruve.draw.framing import VIEWS, Floats, direction, fit_camera, rightward, target_of
+from vitruve.draw.scene import Actor, Scene, limbs_facing_deg
 from vitruve.draw.sticks import points_of
 
-Floats = NDArray[np.float64]
-
-# name -> how far round the body from its front, and how high, in degrees.
-PRESETS = {"Front": (0.0, 4.0), "Side": (90.0, 4.0), "Back": (180.0, 4.0), "Top": (0.0, 89.0)}
+PRESETS = {name.capitalize(): (azimuth, min(elevation, 89.0)) for name, (azimuth, elevation) in VIEWS.items()}
+"""Name to azimuth and elevation in degrees; straight down, the orbit of viser's camera has no up direction."""
 START = (35.0, 10.0)
-"""The view that a page opens with."""
+"""The first view of a page."""
 FOV_DEG = 30.0
-
-# The surface reaches this far beyond the joints, metres. A path is smoothed over this many seconds.
-_FLESH, _SMOOTH = 0.15, 0.4
+_FLESH = 0.15  # metres that the surface reaches beyond the joints
+_SMOOTH = 0.4  # seconds over which the followed path is smoothed
 
 
 def aim(points: NDArray[Any], facing: float, view: tuple[float, float], aspect: float) -> tuple[Floats, Floats]:
-    """Where a camera stands that has joints [..., 3] and the flesh around them in the picture, and where it looks.
+    """Position and target of a camera that sees points [..., 3] and the flesh around them.
 
     Args:
-        points: metres, z up.
-        facing: as `facing_deg` gives it.
-        view: degrees round the body from its front, and upwards.
+        points: joints, metres, z up.
+        facing: from `facing_deg`.
+        view: azimuth from the front of the body and elevation, degrees.
         aspect: width over height of the window.
     """
     points = points.reshape(-1, 3)
     box = np.stack([points.min(0) - _FLESH, points.max(0) + _FLESH])
-    corners = np.array([[box[i, 0], box[j, 1], box[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners = np.array(list(itertools.product(*box.T)))
     camera = fit_camera(corners, direction(facing + view[0], view[1]), (round(1000 * aspect), 1000), FOV_DEG)
     return camera.position.numpy(), target_of(camera, corners)
 
 
 def across(scene: Scene) -> tuple[float, float]:
-    """The direction on the ground, of length one, from the left to the right of who looks the first body in the face.
+    """Unit vector on the ground that points to the right in the view on the first body's front.
 
-    Side by side along it, no body hides another in the view from the front, whichever way they face.
+    Side by side along it, no body hides another in that view.
     """
     first = scene.actors[0]
-    angle = math.radians(limbs_facing_deg(first, first.performer.valid_frames()[:1].tolist()))
-    return math.cos(angle), math.sin(angle)
+    return rightward(limbs_facing_deg(first, first.performer.valid_frames()[:1].tolist()))
 
 
 def abreast(scene: Scene) -> Scene:
-    """Actors that stand side by side along x, as `load_scene` places them, stand side by side before the camera."""
+    """Turn actors that are side by side along x, as `load_scene` places them, so that they face the camera."""
     if any(actor.offset[1] for actor in scene.actors) or not any(actor.offset[0] for actor in scene.actors):
         return scene
     x, y = across(scene)
@@ -62,9 +58,9 @@ def abreast(scene: Scene) -> Scene:
 
 
 def followed_path(scene: Scene) -> Floats:
-    """[frames of the time line, 2] metres: the way of the first actor's root over the ground, smoothed.
+    """[frames of the time line, 2] metres: the smoothed path of the first actor's root over the ground.
 
-    Frames without data are bridged, so that the camera does not jump there.
+    Frames without data are interpolated, so that the camera does not jump there.
     """
     actor = scene.actors[0]
     performer, ground = actor.performer, _ground_path(actor)
@@ -79,12 +75,12 @@ def followed_path(scene: Scene) -> Floats:
 
 
 def _ground_path(actor: Actor) -> Floats:
-    """[frames, 2] metres: the root over the ground, or the middle of meshes and keypoints; gaps are bridged."""
+    """[frames, 2] metres: the root over the ground, or the middle of meshes and keypoints; gaps are interpolated."""
     performer, motion = actor.performer, actor.performer.motion
     own, known = np.arange(len(performer)), performer.valid_frames()
     ground: Floats = np.zeros((len(performer), 2))
     if motion is not None and performer.body is not None:
-        # The root stands at a constant from the translation.
+        # The root is at a constant distance from the translation.
         ground = motion.translation[:, :2].detach().cpu().double().numpy()
         first = int(known[0])
         ground = ground + (actor.joint_positions([first])[0, 0, :2].cpu().numpy() - actor.offset - ground[first])

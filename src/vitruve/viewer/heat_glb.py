@@ -1,4 +1,4 @@
-"""Errors as colours on a surface, in the form that a browser draws: GLB with a colour at every vertex."""
+"""Errors as colours on a surface for the browser: GLB with vertex colours."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def coloured_glb(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike, opacity: float = 1.0) -> bytes:
-    """A mesh with vertex colours as binary glTF, for a browser to draw at once.
+    """A mesh with vertex colours as binary glTF.
 
     Args:
-        vertices: [vertices, 3] metres, in the axes of the scene it is put into.
+        vertices: [vertices, 3] metres, in the axes of the scene.
         faces: [faces, 3] vertex indices.
-        colours: [vertices, 3] red, green, blue from 0 to 1 as on a screen; glTF's linear light is worked out here.
-        opacity: less than 1 for a surface that is seen through.
+        colours: [vertices, 3] red, green, blue from 0 to 1 as on a screen; they are converted to glTF's linear light.
+        opacity: below 1 for a transparent surface.
     """
     positions = np.ascontiguousarray(vertices, np.float32)
     linear = np.asarray(colours, np.float64).clip(0, 1) ** 2.2
     shades = (65535 * np.c_[linear, np.full(len(linear), opacity)] + 0.5).astype(np.uint16)
-    # The browser works the normals out; without any in the file it would draw flat triangles.
+    # The browser computes the normals; without any in the file it would draw flat triangles.
     arrays = (np.asarray(faces, np.uint32).ravel(), positions, np.zeros_like(positions), shades)
     return _glb(arrays, positions.min(0).tolist(), positions.max(0).tolist(), opacity < 1)
 
 
 def _glb(arrays: Sequence[NDArray], low: list[float], high: list[float], blend: bool) -> bytes:
-    """The container around indices, positions, normals and colours."""
     views, offset = [], 0
     for i, array in enumerate(arrays):
         views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes, "target": 34962 + (i == 0)})

@@ -1,4 +1,4 @@
-"""A scene as one file that plays in a browser: a page that needs nothing else, or a recording of viser."""
+"""A scene as one file that plays in a browser: a self-contained page, or a recording of viser."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from vitruve.draw.heat import heat_colours, nice_top
+from vitruve.draw.framing import BAND, INK
+from vitruve.draw.heat import colour_strip, heat_colours, nice_top
 from vitruve.draw.heat_views import at_rest, vertex_means
-from vitruve.draw.pictures import spread
 from vitruve.draw.scene import Actor, Scene, errors_between
 from vitruve.errors import UsageError
 from vitruve.files.atomic import replacing
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from os import PathLike
 
 ENDINGS = (".html", ".viser")
-# Frames that the mean error is taken over, how many at a time, and metres from a heat map to its neighbour.
-_HEAT_FRAMES, _AT_ONCE, _APART = 60, 20, 1.1
+_HEAT_FRAMES, _AT_ONCE = 60, 20  # frames of the mean error, and how many are computed at a time
+_APART = 1.1  # metres from a heat map to its neighbour
 
 
 def check_recording(path: str | PathLike[str]) -> Path:
-    """The path, if its ending is one that can be written."""
+    """The path, if its suffix is supported."""
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(
-            f"a recording is not written as '{path.suffix or path.name}'",
+            f"a recording cannot be written as '{path.suffix or path.name}'",
             where=f"--save {path}",
-            fix="end it in .html for a page that opens by itself, or in .viser; for video: vitruve render",
+            fix="use .html for a self-contained page, or .viser; for video: vitruve render",
         )
     return path
 
@@ -53,22 +53,16 @@ def save_recording(
     heat: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Write all frames of a scene into one file, with play, pause, speed and a time line.
+    """Write all frames of a scene into one file, with play, pause, speed and a time line; returns its path.
 
-    Surfaces are skinned by the browser, which knows one colour for each: errors are shown as their mean over the clip,
-    on a body at rest. Of meshes every frame is written with all its vertices.
+    The browser skins surfaces in one colour each, so errors are shown as their mean over the clip, on a body at rest.
+    Meshes are written with all their vertices in every frame.
 
     Args:
-        scene: what to record.
-        path: .html opens in a browser by itself; .viser is played by a viser page (`?playbackPath=`).
-        rate: no more frames a second than this are recorded.
-        overwrite: replace what is there.
-        follow: keep the first actor in the middle.
-        heat: let each further actor stand at rest beside the scene, coloured by its mean error against the first.
+        path: .html is a self-contained page; .viser is played by a viser page (`?playbackPath=`).
+        rate: at most so many frames a second are recorded.
+        heat: show each further actor at rest beside the scene, coloured by its mean error against the first.
         progress: called with frames done and frames in all.
-
-    Returns:
-        The path written.
     """
     path = check_recording(path)
     if heat:
@@ -96,7 +90,7 @@ def save_recording(
 
 
 def _stand_beside(viewer: Viewer) -> None:
-    """Every further actor at rest, on the right of all, coloured by its mean error over the clip; with its scale."""
+    """Show every further actor at rest, to the right, coloured by its mean error over the clip, with its scale."""
     first, *others = viewer.scene.actors
     right = np.array([*across(viewer.scene), 0.0])
     reach = max(float(np.dot(actor.offset, right[:2])) for actor in viewer.scene.actors)
@@ -124,21 +118,18 @@ def _stand_beside(viewer: Viewer) -> None:
 
 def _mean_errors(first: Actor, actor: Actor) -> np.ndarray:
     """[vertices] millimetres, the mean over frames at equal times."""
-    valid, errors = actor.performer.valid_frames(), errors_between(first, actor)
-    frames = [int(valid[i]) for i in spread(len(valid), _HEAT_FRAMES)]
+    frames, errors = actor.some_frames(_HEAT_FRAMES), errors_between(first, actor)
     return vertex_means(errors(frames[i : i + _AT_ONCE]) for i in range(0, len(frames), _AT_ONCE))
 
 
 def _board(title: str, top_mm: float) -> Image.Image:
     """The scale of a heat map below its title."""
-    width, ink = 400, (60, 66, 76)
-    out = Image.new("RGB", (width, 140), (236, 238, 242))
-    strip = (255 * heat_colours(np.linspace(0, top_mm, width - 40), top_mm) + 0.5).astype(np.uint8)
-    out.paste(Image.fromarray(np.repeat(strip[None], 28, 0)), (20, 58))
+    width = 400
+    out = Image.new("RGB", (width, 140), BAND)
+    out.paste(colour_strip(top_mm, width - 40, 28), (20, 58))
     draw, font = ImageDraw.Draw(out), ImageFont.load_default(32)
     while font.getlength(title) > width - 40 and len(title) > len("mean error"):
         title = "…" + title[2:]
-    draw.text((20, 28), title, ink, font, anchor="lm")
-    draw.text((20, 112), "0", ink, font, anchor="lm")
-    draw.text((width - 20, 112), f"{top_mm:g} mm", ink, font, anchor="rm")
+    for place, text, anchor in (((20, 28), title, "lm"), ((20, 112), "0", "lm"), ((380, 112), f"{top_mm:g} mm", "rm")):
+        draw.text(place, text, INK, font, anchor=anchor)
     return out

@@ -1,4 +1,4 @@
-"""The clock of the viewer, and the one thread that draws."""
+"""The viewer's clock, and its drawing thread."""
 
 from __future__ import annotations
 
@@ -10,43 +10,29 @@ from typing import Protocol
 
 from vitruve.errors import VitruveError
 
-# A frame counts as still after this many seconds without another, and what was sent then is there after as many again.
+# Seconds until a frame counts as still, and until the browser has read what was sent then.
 _STILL = 0.2
-# No more pictures a second than this are sent.
-_RATE = 60.0
+_MOST_FPS = 60.0  # pictures sent
 
 
 class Stage(Protocol):
     """What the player draws on."""
 
-    def draw(self, frame: int) -> None:
-        """Draw a frame, quickly."""
-        ...
-
-    def settle(self, round: int) -> bool:
-        """Add what takes longer, for a frame that stands still: round 0, 1, ... as long as it asks for another."""
-        ...
-
-    def moved(self, frame: int, playing: bool) -> None:
-        """Time was moved by something else than the time line of the page."""
-        ...
-
-    def say(self, title: str, text: str) -> None:
-        """Tell the user."""
-        ...
+    def draw(self, frame: int) -> None: ...  # quickly
+    def settle(self, round: int) -> bool: ...  # add what is slow to a still frame: round 0, 1, ... until False
+    def moved(self, frame: int, playing: bool) -> None: ...
+    def say(self, title: str, text: str) -> None: ...
 
 
 class Player:
-    """Time. Its methods may be called from any thread and return at once; drawing is done by a thread of its own.
+    """Plays a clip. Its methods may be called from any thread and return at once; a thread of its own draws.
 
-    Frames are left out where drawing takes longer than they last, and of many wishes only the last is drawn.
+    Frames are dropped if drawing is slow. Of several requests only the last is drawn.
 
     Attributes:
         frame: the one that is shown or about to be.
-        playing: whether time runs.
         speed: seconds of the clip per second.
-        loop: begin again at the end.
-        error: what went wrong last and is a fault of the program, or None; it is logged, and drawing goes on.
+        error: the last unexpected error, or None; it is logged, and drawing continues.
     """
 
     def __init__(self, stage: Stage, frames: int, fps: float) -> None:
@@ -56,14 +42,14 @@ class Player:
         self._changed = threading.Condition()
         self._tasks: list[Callable[[], None]] = []
         self._nudged, self._busy, self._closed = False, False, False
-        # When and at which frame time began to run; what is drawn, since when; rounds of settling, None when done.
+        # Time and frame at which playing began; what is drawn, since when; the next round of settling, or None.
         self._clock = (0.0, 0)
         self._drawn, self._since = 0, time.monotonic()
         self._round: int | None = 0
         self._thread = threading.Thread(target=self._run, name="vitruve-viewer", daemon=True)
 
     def start(self) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         self._thread.start()
 
     def go_to(self, frame: int) -> None:
@@ -75,14 +61,13 @@ class Player:
         self._stage.moved(self.frame, self.playing)
 
     def step(self, frames: int) -> None:
-        """Stop, and go some frames forward or back."""
+        """Stop, and move some frames forward or back."""
         self.play(False)
         self.go_to(self.frame + frames)
 
     def play(self, playing: bool = True) -> None:
-        """Let time run, from the beginning where the end was reached; or stop it."""
+        """Play, from the beginning if the end was reached; or stop."""
         with self._changed:
-            # A single frame stands still.
             playing = playing and self._frames > 1
             if playing and self.frame == self._frames - 1:
                 self.frame = 0
@@ -91,19 +76,19 @@ class Player:
         self._stage.moved(self.frame, playing)
 
     def set_speed(self, speed: float) -> None:
-        """Seconds of the clip per second."""
+        """Set the seconds of the clip per second."""
         with self._changed:
             self.speed, self._clock = speed, (time.monotonic(), self.frame)
 
     def do(self, task: Callable[[], None]) -> None:
-        """Have something done by the thread that draws, before the next frame; then all is drawn anew."""
+        """Run a function on the drawing thread, before the next frame; then everything is redrawn."""
         with self._changed:
             self._tasks.append(task)
             self._nudged = True
             self._changed.notify_all()
 
     def wait_until_drawn(self, seconds: float = 10.0) -> bool:
-        """Wait until all that was asked for is drawn and stands still; False where that takes longer."""
+        """Wait until all requests are drawn and settled; False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: self._idle, seconds)
 
@@ -113,7 +98,7 @@ class Player:
             self._changed.wait_for(lambda: self._closed, seconds)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the drawing thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -130,14 +115,14 @@ class Player:
             try:
                 self._turn()
             except Exception as error:
-                # What cannot be drawn is not tried again by itself; another click or frame is.
+                # A frame that failed is not retried until another click or frame.
                 self.playing, self._drawn, self._round = False, self.frame, None
                 self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        """Keep a fault of the program, and say it: nothing that is clicked on a page may end the server."""
+        """Report an unexpected error: no click on a page may end the server."""
         self.error = error
-        logging.getLogger(__name__).error("the viewer could not do this", exc_info=error)
+        logging.getLogger(__name__).error("the viewer failed", exc_info=error)
         self._stage.say("This did not work, by a fault of Vitruve", f"{type(error).__name__}: {error}")
 
     def _turn(self) -> None:
@@ -167,14 +152,14 @@ class Player:
             self._round, self._since = self._round + 1 if again else None, time.monotonic()
 
     def _patience(self) -> float | None:
-        """Seconds until there is something to do without being asked."""
+        """Seconds until there is something to do without a request."""
         since = time.monotonic() - self._since
         if self.playing:
-            return max(1 / min(_RATE, self._fps * self.speed) - since, 0.001)
+            return max(1 / min(_MOST_FPS, self._fps * self.speed) - since, 0.001)
         return None if self._round is None else max(_STILL - since, 0.001)
 
     def _advance(self) -> None:
-        """Go to the frame that the clock says, unless time was stopped in this moment."""
+        """Go to the frame of this moment, unless another thread has just stopped."""
         with self._changed:
             start, first = self._clock
             frame = int(first + (time.monotonic() - start) * self._fps * self.speed)

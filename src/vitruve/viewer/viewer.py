@@ -4,23 +4,21 @@
         viewer.player.play()
         viewer.player.wait()          # until the process is interrupted
 
-The surface is skinned in the browser: of each frame only the bones are sent, so long clips scrub without stalling.
-Exact vertices, heat maps and errors are worked out for the frame that is shown, and for no other.
+The browser skins the surface and only gets the bones of each frame, so that long clips scrub without stalling. Exact
+vertices, heat maps and errors are computed only for the frame that is shown.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitruve.draw.facing import limbs_facing_deg
 from vitruve.draw.heat import nice_top
-from vitruve.draw.scene import Actor, Scene, errors_between, load_scene, side_by_side
+from vitruve.draw.scene import Actor, Scene, errors_between, limbs_facing_deg, load_scene, side_by_side
 from vitruve.errors import UsageError
 from vitruve.motion.performer import motion_performer
 from vitruve.viewer.actor import ActorNodes, Look, Surface
@@ -32,21 +30,17 @@ from vitruve.viewer.timeline import Player
 if TYPE_CHECKING:
     import viser
 
-# Frames that the scale of the heat map is chosen from.
-_SCALE_FRAMES = 8
-# Width over height of the picture that the camera is set for: at most, and where the window is not known.
+_SCALE_FRAMES = 8  # frames that the scale of the heat map is taken from
+# Width over height of the picture that the camera is fitted to: the maximum, and the default for an unknown window.
 _WIDEST, _USUAL = 1.6, 1.0
 
 
 class Viewer:
-    """A scene on a viser server. Inside `with`, time can run, and methods may be called from any thread.
+    """A scene on a viser server. Inside `with`, it can play, and methods may be called from any thread.
 
     Attributes:
-        scene: what is shown.
-        nodes: what is drawn of each actor.
-        looks: how.
-        player: time: play, step, go to a frame, wait.
-        surface: "exact when still": skinned by the browser, and by the body model once a frame stands still.
+        looks: what is drawn of each actor.
+        surface: "exact when still" is skinned by the browser, and by the body model once a frame is still.
         following: whether the first actor stays in the middle.
     """
 
@@ -62,18 +56,16 @@ class Viewer:
     ) -> None:
         """
         Args:
-            server: as `open_server` gives it.
-            scene: what to show.
-            surface: see the attribute.
+            server: from `open_server`.
             heat: show the error of every further actor against the first from the beginning.
             follow: keep the first actor in the middle.
-            folder: where licensed bodies lie, for the choice of bodies.
+            folder: of licensed bodies, for the choice of bodies.
         """
         if heat:
             check_heat(scene)
         scene = abreast(scene)
         self.server, self.scene, self.folder = server, scene, folder
-        # As they were given: a body that knows fewer betas keeps only those.
+        # The originals: a body with fewer betas keeps only those.
         self._motions = [actor.performer.motion for actor in scene.actors]
         self.surface: Surface = surface
         self.following = follow
@@ -96,13 +88,11 @@ class Viewer:
         self.player.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Stop drawing, and the server."""
+        """Stop drawing and the server."""
         self.player.close()
         close_server(self.server)
 
@@ -116,7 +106,7 @@ class Viewer:
         self.player.do(task)
 
     def look_from(self, view: tuple[float, float]) -> None:
-        """Turn all cameras to a view: degrees round the first body from its front, and upwards."""
+        """Turn all cameras to a view: azimuth from the first body's front and elevation, degrees."""
 
         def task() -> None:
             self._view = view
@@ -125,12 +115,22 @@ class Viewer:
 
         self.player.do(task)
 
+    def follow(self, following: bool) -> None:
+        """Keep the first actor in the middle, or stop that."""
+        self.following = following
+        self.player.do(lambda: None)
+
+    def set_surface(self, surface: Surface) -> None:
+        """Choose how surfaces are drawn, see the attribute."""
+        self.surface = surface
+        self.player.do(lambda: None)
+
     def set_heat(self, heat: bool) -> None:
-        """Show the error of every further actor against the first on its surface, once a frame stands still."""
+        """Show the error of every further actor against the first on its surface, once a frame is still."""
         self.player.do(lambda: self._set_heat(heat))
 
     def place(self, beside: bool) -> None:
-        """The actors side by side, or all in their true places."""
+        """Place the actors side by side, or in their true places."""
 
         def task() -> None:
             for nodes, actor in zip(self.nodes, side_by_side(self.scene, along=across(self.scene)).actors):
@@ -139,11 +139,11 @@ class Viewer:
         self.player.do(task)
 
     def set_body(self, index: int, name: str) -> None:
-        """Draw an actor on another body, or as joints and bones alone where the name is empty."""
+        """Draw an actor on another body, or only as joints and bones if the name is empty."""
         self.player.do(lambda: self._set_body(index, name))
 
     def joints(self) -> NDArray[np.float32]:
-        """[joints of all actors that have data, 3] as they stand on the page, metres; of meshes some vertices."""
+        """[joints of all actors with data, 3] on the page, metres; of meshes some vertices."""
         frame = self.player.frame
         pairs = [(nodes, self.scene.frame_of(nodes.actor, frame)) for nodes in self.nodes]
         found = [nodes.points(own) for nodes, own in pairs if nodes.actor.performer.holds(own)]
@@ -151,12 +151,12 @@ class Viewer:
         return (np.concatenate(found or [middle]) + self._world.position).astype(np.float32)
 
     def stand_by(self, points: NDArray[Any]) -> None:
-        """Points [n, 3] beside the actors, metres on the page, that the camera of a new page must see too."""
+        """Add points [n, 3] beside the actors, metres on the page, that the camera of a new page must see too."""
         self._bystanders = np.concatenate([self._bystanders, points]).astype(np.float32)
         self._aim(None)
 
     def draw(self, frame: int) -> None:
-        """Draw a frame at once, from the thread that draws."""
+        """Draw a frame at once, on the drawing thread."""
         with self.server.atomic():
             if self.following:
                 x, y = self._path[frame]
@@ -164,7 +164,7 @@ class Viewer:
             self._show(frame, exact=self.surface == "exact")
 
     def settle(self, round: int) -> bool:
-        """What is added once a frame stands still: exact vertices, and heat maps, which the browser must read first."""
+        """Add exact vertices to a still frame, and heat maps, which the browser must read before they are shown."""
         frame, wanted = self.player.frame, False
         with self.server.atomic():
             if round:
@@ -179,11 +179,11 @@ class Viewer:
         return wanted
 
     def moved(self, frame: int, playing: bool) -> None:
-        """Keep the time line of the page with the player."""
+        """Update the time line of the page."""
         self.controls.show_time(frame, playing)
 
     def say(self, title: str, text: str) -> None:
-        """A message on every page."""
+        """Show a message on every page."""
         for client in self.server.get_clients().values():
             client.add_notification(title, text, auto_close_seconds=8.0)
 
@@ -197,37 +197,34 @@ class Viewer:
     def _set_heat(self, heat: bool) -> None:
         first, *others = self.nodes
         if heat and any(nodes.actor.errors is None for nodes in others):
-            self.say("Heat map", "looking where the surfaces correspond ...")
+            self.say("Heat map", "mapping the surfaces ...")
             try:
                 errors = [errors_between(first.actor, nodes.actor) for nodes in others]
-            except Exception:  # whatever it was: the box is cleared, since there is no heat map, and it is raised on
+            except Exception:  # any: there is no heat map, so the box is cleared
                 self.controls.show_heat(False, None)
                 raise
-            for nodes, found in zip(others, errors):
-                nodes.actor = replace(nodes.actor, errors=found)
+            for nodes, own in zip(others, errors):
+                nodes.actor = replace(nodes.actor, errors=own)
         top = self._top() if heat else None
         self.looks = [replace(look, heat=heat, top_mm=top or look.top_mm) for look in self.looks]
         self.controls.show_heat(heat, top)
 
     def _top(self) -> float:
-        """The top of the scale in millimetres, from some frames of all."""
-        found = [np.zeros(0)]
-        for actor in (nodes.actor for nodes in self.nodes):
-            frames = actor.performer.valid_frames()
-            chosen = frames[np.linspace(0, len(frames) - 1, min(len(frames), _SCALE_FRAMES)).astype(int)].tolist()
-            found += [actor.errors(chosen).ravel()] if actor.errors else []
-        return nice_top(np.concatenate(found))
+        """The top of the scale in millimetres, from some frames of all actors."""
+        actors = [nodes.actor for nodes in self.nodes]
+        errors = [actor.errors(actor.some_frames(_SCALE_FRAMES)).ravel() for actor in actors if actor.errors]
+        return nice_top(np.concatenate([np.zeros(0), *errors]))
 
     def _set_body(self, index: int, name: str) -> None:
         nodes, motion = self.nodes[index], self._motions[index]
-        if motion is None:  # meshes and keypoints are on no body
+        if motion is None:  # meshes and keypoints have no choice of bodies
             return
         old, notes = nodes.actor, ()
         actor = Actor(motion_performer(motion))
         if name:
             try:
                 found = load_scene([motion], [name], folder=self.folder)
-            except Exception:  # whatever it was: the choice goes back to what is drawn, and it is raised on
+            except Exception:  # any: the choice returns to the body that is drawn
                 self.controls.show_actor(index)
                 raise
             actor, notes = found.actors[0], found.notes
@@ -262,7 +259,7 @@ class Viewer:
         self.axes = self.server.scene.add_frame("/world/axes", axes_length=0.3, axes_radius=0.008, position=place)
 
     def _aim(self, client: viser.ClientHandle | None) -> None:
-        """Set the camera of a page; or the one that new pages and "Reset view" get."""
+        """Set the camera of a page, or the one of new pages and "Reset view"."""
         first = self.nodes[0].actor
         own = self.scene.frame_of(first, self.player.frame)
         facing = limbs_facing_deg(first, [own]) if first.performer.holds(own) else 0.0
@@ -276,7 +273,7 @@ class Viewer:
 
 
 def check_heat(scene: Scene) -> None:
-    """Refuse a heat map where there is no error to show."""
+    """Raise UsageError if a heat map has no error to show."""
     bare = next((actor.name for actor in scene.actors if not actor.performer.has_surface), None)
     if len(scene.actors) > 1 and bare is None:
         return
