@@ -83,7 +83,7 @@ def test_what_is_not_done_in_blocks_has_one_thread(threads, monkeypatch):
     spy(vitruve.convert.body_pair, "fit_points")
     spy(vitruve.convert.body_pair, "choose_points")
     spy(vitruve.convert.convert, "betas_at_rest")
-    spy(vitruve.convert.convert, "start")
+    spy(vitruve.convert.convert, "copy_pose")
     spy(vitruve.convert.convert, "error_report")
     spy(vitruve.fit.moments.Moments, "of")
     convert_motion(walk(4), load_body("open-smplx-neutral"), source=load_body("open-smplh-neutral"))

@@ -199,7 +199,7 @@ def test_meshes_that_nobody_knows_are_compared_vertex_by_vertex():
     moved = replace(meshes, vertices=meshes.vertices + torch.tensor([0.0, 0.0, 0.002]))
     scene = load_scene([meshes, moved], heat=True)
     np.testing.assert_allclose(scene.actors[1].errors([1]), 2.0, atol=1e-3)
-    with pytest.raises(BadData, match="two bodies"):
+    with pytest.raises(BadData, match="two unknown bodies"):
         load_scene([meshes, MeshSequence(meshes.vertices[:, :60], torch.tensor([[0, 1, 2]]), ())], heat=True)
     with pytest.raises(BadData, match="without faces"):
         load_scene([replace(meshes, faces=torch.zeros(0, 3, dtype=torch.long))])
