@@ -97,6 +97,14 @@ def test_data_prepare(silent: Path, said: Path, tmp_path: Path):
         assert (clip.body, clip.gender, any(KEPT in note for note in clip.notes)) == ("smplh", gender, file == said)
 
 
+def test_prior_denoise_and_complete(silent: Path, said: Path, tmp_path: Path):
+    for file, gender in ((silent, "male"), (said, "female")):
+        for verb, more in (("denoise", ("--noise-deg", 5)), ("complete", ("--missing", "head"))):
+            out = tmp_path / f"{verb}-{file.name}"
+            assert run_command("prior", verb, "open", file, *more, "--out", out, "--gender", "male", "--quiet") == 0
+            assert load_motion(out).gender == gender
+
+
 def test_what_is_no_gender_is_refused(silent: Path, capsys):
     assert run_command("info", silent, "--gender", "mal") == 2
     assert "male" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vitruve.cli.options import Count, Device, DryRun, Out, Overwrite, PriorPath, Quiet
+from vitruve.cli.options import Count, Device, DryRun, Gender, Out, Overwrite, PriorPath, Quiet
 from vitruve.cli.output import print_place
 from vitruve.errors import UsageError
 
@@ -81,6 +81,7 @@ def complete(
     out: Out,
     hypotheses: Count = 1,
     seed: int = 0,
+    gender: Gender = None,
     device: Device = "cpu",
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
@@ -106,7 +107,7 @@ def complete(
     from vitruve.priors.completion import joint_mask
 
     known = joint_mask([name.strip() for name in missing.split(",") if name.strip()])
-    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file)
+    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file, gender)
     names = files.out_names(source, out, hypotheses, overwrite)
     if dry_run:
         print(f"would fill {int((~known).sum())} joints of {len(source):,} poses into {', '.join(map(str, names))}")
@@ -126,6 +127,7 @@ def denoise(
     *,
     noise_deg: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     out: Out,
+    gender: Gender = None,
     device: Device = "cpu",
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
@@ -151,7 +153,7 @@ def denoise(
     from vitruve.geometry.rotations import geodesic_distance
     from vitruve.priors import files, load_prior
 
-    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file)
+    loaded, source = load_prior(prior).to(device_of(device)), files.read_any(file, gender)
     names = files.out_names(source, out, 1, overwrite)
     noise = files.noise_of(source, file, noise_deg)
     if dry_run:

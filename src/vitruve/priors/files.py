@@ -59,15 +59,18 @@ def _plain_poses(rotations: Tensor, ids: Sequence[str], gender: str, body: str, 
     )
 
 
-def read_any(path: str | Path) -> Poses | Motion:
-    """Poses keyed by id, a motion on a body with the 21 joints, or a bare array (see `bare_poses`)."""
+def read_any(path: str | Path, gender: str | None = None) -> Poses | Motion:
+    """Poses keyed by id, a motion on a body with the 21 joints, or a bare array (see `bare_poses`).
+
+    `gender` is for files without one.
+    """
     path = Path(path)
-    bare = bare_poses(path)
+    bare = bare_poses(path, gender)
     if bare is not None:
         return bare
     if path.suffix == ".json" or (path.suffix == ".npz" and path.is_file() and "ids" in read_npz(path)):
-        return read_poses(path)
-    motion = load_motion(path)
+        return read_poses(path, gender=gender)
+    motion = load_motion(path, gender=gender)
     if not motion.body or motion.skeleton.name not in SKELETONS.values():
         raise UsageError(
             "a pose prior takes motions on SMPL, SMPL+H or SMPL-X",
@@ -77,7 +80,7 @@ def read_any(path: str | Path) -> Poses | Motion:
     return motion
 
 
-def bare_poses(path: Path) -> Poses | None:
+def bare_poses(path: Path, gender: str | None = None) -> Poses | None:
     """Poses from an array, with row numbers as ids; None for other files.
 
     The array is axis-angle [poses, 63] or [poses, 21, 3], as .npy, as .pt of `torch.save`, or as `pose_body` of an npz
@@ -107,7 +110,7 @@ def bare_poses(path: Path) -> Poses | None:
     rotations, valid = rotations_of_file(vectors.float())
     full = torch.eye(3).repeat(len(array), len(load_skeleton("smpl24")), 1, 1)
     full[:, _BODY_JOINTS] = rotations
-    return _plain_poses(full, _numbers(len(array)), "neutral", "smpl", valid)
+    return _plain_poses(full, _numbers(len(array)), gender or "neutral", "smpl", valid)
 
 
 def _numbers(count: int) -> tuple[str, ...]:
