@@ -4,8 +4,8 @@ import pytest
 
 from vitruve.data.licences import licence_by_name
 from vitruve.data.planning import make_plan
-from vitruve.data.shards import Target
 from vitruve.data.show import is_non_commercial
+from vitruve.data.write_shard import Target
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def compare(  # noqa: PLR0913 (one parameter per option)
     if place is not None:
         check_out(place, "compare", overwrite)  # before anything slow
     from vitruve.compare import compare_motions
-    from vitruve.compare.timeline import parse_shift
+    from vitruve.compare.common_part import parse_shift
     from vitruve.formats.performers import read_source
     from vitruve.runs import progress_bar, run_folder
 

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from vitruve.bodies import BodyModel
 from vitruve.compare import figures as of
+from vitruve.compare.common_part import Common, common_part, parse_shift, same_rate
 from vitruve.compare.matching import Named, Shared, check_shared, name_joints, shared_joints
 from vitruve.compare.notes import notes_about, warnings_about
 from vitruve.compare.placing import ALIGNMENTS, LEAST_POINTS, place
 from vitruve.compare.shift import ShiftEstimate, estimate_shift
 from vitruve.compare.surfaces import SurfaceErrors, anchors, measure_surfaces, some_vertices
-from vitruve.compare.timeline import Common, common_part, parse_shift, same_rate
 from vitruve.correspondence.surface_pair import SurfacePair, pair_surfaces
 from vitruve.errors import BadData, UsageError, nearest
 from vitruve.formats.performers import Loaded, load_performers

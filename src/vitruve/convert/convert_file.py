@@ -13,8 +13,8 @@ from vitruve.bodies.catalogue import shared_body
 from vitruve.bodies.find_body import body_on
 from vitruve.convert.chosen_bodies import body_hash
 from vitruve.convert.convert import convert_motion
+from vitruve.convert.input_findings import oddities
 from vitruve.convert.meshes import convert_meshes
-from vitruve.convert.oddities import oddities
 from vitruve.convert.options import Facts, Options
 from vitruve.convert.poses import PoseConversion, Poses, convert_poses, read_poses, write_poses
 from vitruve.convert.settle import Settings

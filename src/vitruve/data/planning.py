@@ -12,8 +12,8 @@ from typing import Any
 from vitruve.amass.sets import set_licence
 from vitruve.data.clips import CLIPS_FILE, check_shard, read_lines, shard_folders
 from vitruve.data.licences import licence_by_name
-from vitruve.data.shards import ShardJob, Target, actor_of
 from vitruve.data.sources import SourceFile, find_sources
+from vitruve.data.write_shard import ShardJob, Target, actor_of
 from vitruve.errors import UsageError
 from vitruve.jobs.shards import Shard, in_shard
 

@@ -18,7 +18,7 @@ from typing import Any
 from vitruve.data.clips import STORE_FILE, VERSION, check_store, shard_folders
 from vitruve.data.planning import PLAN_FILE, Plan, is_finished, make_plan
 from vitruve.data.read_arrays import prepare_kernels
-from vitruve.data.shards import (
+from vitruve.data.write_shard import (
     KEPT,
     PARTIAL,
     ShardJob,

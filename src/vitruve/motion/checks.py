@@ -14,7 +14,7 @@ from torch import Tensor
 from vitruve.geometry.rotations import geodesic_distance, matrix_to_axis_angle, mirrored, rotation_error
 from vitruve.motion.finding import Finding, by_severity, finding_of_note
 from vitruve.motion.motion import Motion
-from vitruve.motion.pace import seen_pace
+from vitruve.motion.rate_check import seen_pace
 from vitruve.motion.sizes import longest_chain, shape_findings, unit_findings
 from vitruve.motion.smoothing import runs_of_true
 

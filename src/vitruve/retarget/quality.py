@@ -19,7 +19,7 @@ from vitruve.retarget.alignment import Aligned
 from vitruve.retarget.mapping import Mapping
 
 # A body of known shape has other proportions than the source, so they are wider than for surfaces.
-JOINT_LIMITS = Limits(30.0, 60.0)
+JOINT_ERROR_LIMITS = Limits(30.0, 60.0)
 # Plausible size ratio, either way, between a source and a body of mean shape.
 PLAUSIBLE_SCALE = (0.65, 1.5)
 # Tolerated additional sliding of a standing foot, m/s.
@@ -59,7 +59,7 @@ def warnings_for_user(
     scale: float,
 ) -> list[str]:
     """Warnings for the user; reasons not to trust the result come first."""
-    out = doubts(error, failed, "check the mapping, the units, and the body's shape", JOINT_LIMITS)
+    out = doubts(error, failed, "check the mapping, the units, and the body's shape", JOINT_ERROR_LIMITS)
     if not PLAUSIBLE_SCALE[0] < scale < PLAUSIBLE_SCALE[1]:
         out.append(f"the source was scaled by {scale:.3g} to the size of the body: check its units")
     if aligned.rolled:

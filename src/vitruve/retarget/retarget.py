@@ -32,7 +32,7 @@ from vitruve.retarget.choose_mapping import GUESS, chosen_mapping, find_mapping
 from vitruve.retarget.mapping import Mapping
 from vitruve.retarget.mapping_guess import describe_rows, guess_mapping
 from vitruve.retarget.quality import (
-    JOINT_LIMITS,
+    JOINT_ERROR_LIMITS,
     PLAUSIBLE_SCALE,
     anatomy_warning,
     measure_joints,
@@ -114,7 +114,7 @@ def retarget_motion(
         motion=result,
         error=error,
         warnings=tuple(warnings),
-        trusted=is_trusted(error, failed, JOINT_LIMITS) and not impossible,
+        trusted=is_trusted(error, failed, JOINT_ERROR_LIMITS) and not impossible,
         failed=failed,
         seconds=watch.seconds,
     )

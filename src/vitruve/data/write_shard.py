@@ -21,7 +21,7 @@ from vitruve.jobs.failures import failure, unexpected
 from vitruve.motion.checks import inspect_with_notes
 from vitruve.motion.finding import Finding, finding_of_note
 from vitruve.retarget.mapping import load_mapping
-from vitruve.retarget.quality import JOINT_LIMITS
+from vitruve.retarget.quality import JOINT_ERROR_LIMITS
 from vitruve.retarget.retarget import actor_betas, retarget_motion
 from vitruve.runs.progress import Progress
 
@@ -223,10 +223,11 @@ def _retargeted(source: SourceFile, job: ShardJob) -> _Read:
     body, betas = _body(job.target.body), job.betas.get(actor_of(source))
     shape: dict[str, Any] = {} if betas is None else {"betas": body.template.new_tensor(betas), "scale": 1.0}
     conversion = retarget_motion(motion, body, mapping=job.target.mapping or None, **shape)
-    if conversion.error.mean > JOINT_LIMITS.mean:
+    if conversion.error.mean > JOINT_ERROR_LIMITS.mean:
         raise BadData(
             f"the retargeted motion is {conversion.error.mean:.0f} mm off on average",
-            where=f"{source.path}: worst frames {list(conversion.error.worst)[:3]}; limit {JOINT_LIMITS.mean:.0f} mm",
+            where=f"{source.path}: worst frames {list(conversion.error.worst)[:3]}; "
+            f"limit {JOINT_ERROR_LIMITS.mean:.0f} mm",
             fix="check units and mapping: vitruve convert FILE --to open-smplh; give --mapping",
         )
     return arrays_of_motion(conversion.motion), round(conversion.error.mean, 3), inspect_with_notes(motion)

@@ -12,7 +12,7 @@ from vitruve.formats import load_motion
 from vitruve.geometry.rotations import rotation_about
 from vitruve.motion import Motion
 from vitruve.motion.checks import inspect_motion
-from vitruve.motion.pace import seen_pace
+from vitruve.motion.rate_check import seen_pace
 from vitruve.skeletons import Skeleton, load_skeleton
 
 FPS = 120
