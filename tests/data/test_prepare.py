@@ -14,7 +14,7 @@ from numba import njit
 
 from tests.amass.amass import arrays, content, tree, write
 from tests.material import shared_data
-from vitruve.data import open_store, planning, shards
+from vitruve.data import open_store, planning, write_shard
 from vitruve.data import read_arrays as reading
 from vitruve.data.prepare import plan_preparation, prepare
 from vitruve.errors import MissingAsset, NotWritten, UsageError
@@ -100,15 +100,15 @@ def test_several_processes_write_the_same_bytes(tmp_path, small_shards):
 
 _KILLED_RUN = """
 import os, signal, sys
-from vitruve.data import planning, prepare, shards
+from vitruve.data import planning, prepare, write_shard
 planning._BODY_BYTES = 70_000
-read, left = shards.read_arrays, int(sys.argv[3])
+read, left = write_shard.read_arrays, int(sys.argv[3])
 def killing(*what):
     global left
     if left == 0: os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
     return read(*what)
-shards.read_arrays = killing
+write_shard.read_arrays = killing
 prepare.prepare([sys.argv[1]], sys.argv[2])
 """
 
@@ -166,7 +166,7 @@ def test_bad_files_are_listed_and_the_others_done(tmp_path):
 def test_a_full_disk_loses_nothing(tmp_path, small_shards, monkeypatch):
     data = tree(tmp_path / "AMASS", SETS)
     prepare([data], tmp_path / "whole")
-    add, written = shards._Writer.add, []
+    add, written = write_shard._Writer.add, []
 
     def full(writer, clip, arrays_):
         written.append(clip)
@@ -175,7 +175,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small_shards, monkeypatch):
         add(writer, clip, arrays_)
 
     with monkeypatch.context() as broken:
-        broken.setattr(shards._Writer, "add", full)
+        broken.setattr(write_shard._Writer, "add", full)
         with pytest.raises(NotWritten, match="cannot be written: no space left") as caught:
             prepare([data], tmp_path / "store")
     assert "run the same again" in caught.value.fix

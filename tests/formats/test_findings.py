@@ -258,7 +258,7 @@ def test_blocks_of_frames_find_what_the_whole_clip_shows(monkeypatch) -> None:
     rotations[35, 4] *= 1.1
     motion = motion.replace(rotations=rotations, translation=torch.zeros(40, 3).double())
     whole = inspect_motion(motion)
-    for module in ("checks", "pace"):
+    for module in ("checks", "rate_check"):
         monkeypatch.setattr(f"vitruve.motion.{module}._FRAMES_AT_A_TIME", 7)
     assert inspect_motion(motion) == whole
     assert {"some matrices are not rotations", "1 of 40 frames equal the frame before"} <= {row.what for row in whole}
