@@ -108,7 +108,7 @@ def convert(  # noqa: PLR0913 (one parameter per option)
         device=device,
     )
     if not cluster:
-        device_of(device)  # says now what is not there
+        device_of(device)  # a missing device is an error before any work
     part = parse_shard(shard) if shard else (1, 1)
     with one_thread_but_for_blocks(), progress_bar("looking at files", "files", quiet or len(inputs) == 1) as progress:
         batch = prepare(inputs, options, out, folder=bodies, shard=part, overwrite=overwrite, progress=progress)

@@ -24,6 +24,7 @@ from vitruve.errors import BadData
 from vitruve.fit import prepare
 from vitruve.fit.conversion import Conversion, Stopwatch
 from vitruve.formats import load_motion, save_motion
+from vitruve.formats.left_out import COPIES
 from vitruve.formats.readers.mesh_sequence import MeshSequence, read_mesh_sequence
 from vitruve.jobs.work import Task
 from vitruve.motion import Motion
@@ -35,8 +36,6 @@ from vitruve.runs.progress import Progress
 
 # Histogram of the frames' mean errors: width of a bin in millimetres, and number of bins; the last is open.
 BIN_MM, BINS = 0.1, 201
-# Extras that readers keep, and that say again what the motion holds.
-_COPIES = ("file_", "root_orient", "pose_")
 _Input = Motion | Poses | MeshSequence
 
 
@@ -160,8 +159,8 @@ def _convert(source: _Input, task: Task, progress: Progress | None) -> Conversio
 
 
 def _without_copies(motion: Motion) -> Motion:
-    """Without the file's own arrays of its rotations, which a long clip would hold all through its conversion."""
-    extras = {key: value for key, value in motion.source.extras.items() if not key.startswith(_COPIES)}
+    """Without the file's own arrays of its rotations, which would take memory throughout the conversion."""
+    extras = {key: value for key, value in motion.source.extras.items() if not key.startswith(COPIES)}
     return motion.replace(source=replace(motion.source, extras=extras))
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 # Part of a field name -> description; the first match wins.
 _WORDS = {"dmpl": "soft tissue", "marker": "markers", "latent": "markers", "label": "labels"}
-# Internal extras of readers: original arrays, bone ends, limits, and fields that follow from the motion.
-_OWN = ("file_", "end_sites", "limits", "mocap_time_length", "surface_model_type", "num_", "root_orient", "pose_")
+COPIES = ("file_", "root_orient", "pose_")
+"""First letters of the extras in which readers keep the file's own arrays of what the motion holds."""
+# Internal extras of readers: these, bone ends, limits, and fields that follow from the motion.
+_OWN = (*COPIES, "end_sites", "limits", "mocap_time_length", "surface_model_type", "num_")
 
 
 def left_out(extras: Mapping[str, Any]) -> str:
